@@ -1,0 +1,75 @@
+// `npm start`: a demo upstream and the proxy in front of it, as two processes, with what listens where and three
+// commands to try. When one of them ends the other is ended too, so nothing is left behind; Ctrl-C ends both.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import http from "node:http";
+import path from "node:path";
+
+const root = path.dirname(import.meta.dirname);
+
+/** Where examples/start.yaml listens. */
+const proxyUrl = "http://127.0.0.1:8080";
+
+const commandsToTry = [`curl ${proxyUrl}/`, `curl -i ${proxyUrl}/headers`, `curl -N ${proxyUrl}/events`];
+
+/** What has not answered after this long will not. */
+const startMsMax = 30_000;
+
+const children = new Map<string, ChildProcess>();
+let endingWith: number | null = null;
+
+/** Starts a program in a process of its own; when it ends, all ends. */
+function start(name: string, ...args: string[]): ChildProcess {
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  child.stdout?.pipe(process.stdout, { end: false });
+  children.set(name, child);
+  child.once("exit", (code, signal) => {
+    children.delete(name);
+    if (endingWith === null) console.error(`${name} ended (${signal ?? `exit ${code}`})`);
+    end(code ?? 1);
+  });
+  return child;
+}
+
+/** Ends what still runs; the exit code is that of the first to end. */
+function end(code: number): void {
+  endingWith ??= code;
+  for (const child of children.values()) child.kill("SIGTERM");
+  if (children.size === 0) process.exit(endingWith);
+}
+
+/** Whether the proxy's own Via is on the answer: another program may hold the port, and then the proxy ends by itself. */
+async function answersThroughProxy(): Promise<boolean> {
+  const request = http.get(proxyUrl, { agent: false });
+  try {
+    const [response] = (await once(request, "response")) as [http.IncomingMessage];
+    response.resume();
+    await once(response, "end");
+    return response.statusCode === 200 && response.headers.via !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => end(0));
+
+const upstream = start("the demo upstream", "examples/start-upstream.ts");
+// It says where it listens once it does.
+await once(upstream.stdout!, "data");
+start("headgate", "--disable-sigusr1", "src/cli/main.ts", "run", "--config", "examples/start.yaml");
+
+const giveUpAt = performance.now() + startMsMax;
+while (endingWith === null && !(await answersThroughProxy())) {
+  if (performance.now() > giveUpAt) {
+    console.error(`no answer through ${proxyUrl} within ${startMsMax / 1000} s`);
+    end(1);
+    break;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+}
+if (endingWith === null) {
+  console.log("\nTry, in another terminal:\n");
+  for (const command of commandsToTry) console.log(`  ${command}`);
+  console.log("\nCtrl-C ends both.");
+}
