@@ -1,0 +1,360 @@
+// Deadlines on the wheel: never early, at most three ticks late, and exact about who fires when callbacks change things.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { seed } from "../../test/support/seed.ts";
+import { VirtualClock } from "../testing/virtual-clock.ts";
+import { Deadline, DeadlineWheel, TICK_MS } from "./deadlines.ts";
+
+const LATE_MS_MAX = 3 * TICK_MS;
+/** One turn of the wheel: 1024 slots. */
+const TURN_MS = 1024 * TICK_MS;
+
+function newWheel(startMs = 0) {
+  const clock = new VirtualClock();
+  clock.advance(startMs);
+  const wheel = new DeadlineWheel(clock);
+  const fired: string[] = [];
+  /** A deadline that writes down its name. */
+  const named = (name: string, then?: () => void) =>
+    new Deadline(wheel, () => {
+      fired.push(name);
+      then?.();
+    });
+  return { clock, wheel, fired, named };
+}
+
+/** Milliseconds from now until the deadline fires. */
+function firesAfter(clock: VirtualClock, deadline: Deadline, limitMs: number): number {
+  const startMs = clock.now();
+  while (deadline.armed) {
+    clock.advance(1);
+    assert.ok(clock.now() - startMs <= limitMs, `not fired after ${limitMs} ms`);
+  }
+  return clock.now() - startMs;
+}
+
+describe("a deadline", () => {
+  it("fires once, never early and at most three ticks late, wherever in a tick it is armed", () => {
+    for (const ms of [0, 1, 49, 50, 51, 100, 999, 1000, 10_000]) {
+      for (const offsetMs of [0, 1, 25, 49, 50.5, 99]) {
+        const { clock, wheel, fired, named } = newWheel(7);
+        named("keeps the wheel turning").arm(60_000);
+        clock.advance(offsetMs);
+        const deadline = named("fired");
+        deadline.arm(ms);
+        const afterMs = firesAfter(clock, deadline, ms + 1000);
+        assert.ok(afterMs >= ms, `${ms} ms fired after ${afterMs}`);
+        assert.ok(afterMs <= ms + LATE_MS_MAX, `${ms} ms fired after ${afterMs}`);
+        clock.advance(2000);
+        assert.deepEqual(fired, ["fired"]);
+        assert.equal(wheel.armedCount, 1);
+      }
+    }
+  });
+
+  it("takes its time beyond one turn of the wheel", () => {
+    for (const ms of [TURN_MS - TICK_MS, TURN_MS, TURN_MS + TICK_MS, 3 * TURN_MS + 70, 3_600_000]) {
+      const { clock, named } = newWheel();
+      const deadline = named("fired");
+      deadline.arm(ms);
+      clock.advance(ms - 1);
+      assert.ok(deadline.armed, `${ms} ms fired early`);
+      clock.advance(1 + LATE_MS_MAX);
+      assert.ok(!deadline.armed, `${ms} ms did not fire`);
+    }
+  });
+
+  it("is pushed back by arming again, and pulled forward", () => {
+    const { clock, fired, named } = newWheel();
+    const later = named("later");
+    const earlier = named("earlier");
+    later.arm(1000);
+    earlier.arm(60_000);
+    clock.advance(900);
+    later.arm(1000);
+    earlier.arm(200);
+    clock.advance(200 + LATE_MS_MAX);
+    assert.deepEqual(fired, ["earlier"]);
+    clock.advance(1000);
+    assert.deepEqual(fired, ["earlier", "later"]);
+  });
+
+  it("is pushed back a thousand times and still fires, once", () => {
+    const { clock, fired, named } = newWheel();
+    const deadline = named("fired");
+    for (let i = 0; i < 1000; i++) {
+      deadline.arm(500);
+      clock.advance(77);
+    }
+    assert.deepEqual(fired, []);
+    clock.advance(500 + LATE_MS_MAX);
+    assert.deepEqual(fired, ["fired"]);
+  });
+
+  it("does not fire when disarmed, and can be armed again at once", () => {
+    const { clock, wheel, fired, named } = newWheel();
+    const deadline = named("fired");
+    deadline.arm(100);
+    deadline.disarm();
+    assert.equal(deadline.armed, false);
+    clock.advance(1000);
+    assert.deepEqual(fired, []);
+    assert.equal(wheel.size, 0, "the wheel lets go of it");
+    deadline.arm(100);
+    deadline.disarm();
+    deadline.arm(300);
+    clock.advance(299);
+    assert.deepEqual(fired, []);
+    clock.advance(1 + LATE_MS_MAX);
+    assert.deepEqual(fired, ["fired"]);
+  });
+
+  it("is let go of by dispose at once, and dispose is idempotent", () => {
+    const { clock, wheel, fired, named } = newWheel();
+    const neighbours = [named("a"), named("b"), named("c")];
+    for (const deadline of neighbours) deadline.arm(100);
+    neighbours[1]!.dispose();
+    neighbours[1]!.dispose();
+    assert.equal(wheel.size, 2);
+    neighbours[0]!.dispose();
+    named("never armed").dispose();
+    clock.advance(1000);
+    assert.deepEqual(fired, ["c"]);
+    assert.equal(wheel.size, 0);
+  });
+
+  it("whose time has passed already fires soon", () => {
+    for (const ms of [0, -1, -10_000, Number.NEGATIVE_INFINITY]) {
+      const { clock, fired, named } = newWheel(123);
+      named("fired").arm(ms);
+      clock.advance(LATE_MS_MAX);
+      assert.deepEqual(fired, ["fired"], `${ms}`);
+    }
+  });
+});
+
+describe("callbacks in one slot", () => {
+  it("may disarm and dispose the others that are due with them", () => {
+    const { clock, wheel, fired, named } = newWheel();
+    const all: Deadline[] = [];
+    // Whoever comes first, the rest must not fire any more.
+    for (const name of ["a", "b", "c", "d"]) {
+      all.push(
+        named(name, () => {
+          for (const [index, other] of all.entries()) index % 2 === 0 ? other.disarm() : other.dispose();
+        }),
+      );
+    }
+    for (const deadline of all) deadline.arm(100);
+    clock.advance(1000);
+    assert.equal(fired.length, 1);
+    assert.equal(wheel.size, 0);
+  });
+
+  it("may arm themselves and the others anew, without a second call in this turn", () => {
+    const { clock, fired, named } = newWheel();
+    const all: Deadline[] = [];
+    const rearm = () => {
+      if (fired.length === 1) for (const other of all) other.arm(200);
+    };
+    for (const name of ["a", "b", "c"]) all.push(named(name, rearm));
+    for (const deadline of all) deadline.arm(100);
+    while (fired.length === 0) clock.advance(1);
+    clock.advance(199);
+    assert.equal(fired.length, 1);
+    clock.advance(1 + LATE_MS_MAX);
+    assert.deepEqual(fired.slice(1).sort(), ["a", "b", "c"]);
+  });
+
+  it("may arm a new deadline that is due at once, and dispose it", () => {
+    const { clock, wheel, fired, named } = newWheel();
+    named("first", () => {
+      named("second").arm(0);
+      const third = named("third");
+      third.arm(0);
+      third.dispose();
+    }).arm(50);
+    clock.advance(1000);
+    assert.deepEqual(fired, ["first", "second"]);
+    assert.equal(wheel.size, 0);
+  });
+
+  it("may throw: the wheel goes on", () => {
+    const { clock, fired, named } = newWheel();
+    named("throws", () => {
+      throw new Error("a bug");
+    }).arm(100);
+    named("later").arm(1000);
+    assert.throws(() => clock.advance(1000), /a bug/);
+    clock.advance(2000);
+    assert.deepEqual(fired, ["throws", "later"]);
+  });
+});
+
+describe("a process that is held up", () => {
+  it("fires what came due, and what does not come due yet later", () => {
+    const { clock, fired, named } = newWheel();
+    named("due").arm(500);
+    named("not yet").arm(5000);
+    clock.advance(100);
+    clock.stall(3000);
+    clock.advance(0);
+    assert.deepEqual(fired, ["due"]);
+    clock.advance(1800);
+    assert.deepEqual(fired, ["due"]);
+    clock.advance(100 + LATE_MS_MAX);
+    assert.deepEqual(fired, ["due", "not yet"]);
+  });
+
+  it("skips no deadline when it stands still for turns of the wheel", () => {
+    const { clock, wheel, fired, named } = newWheel();
+    for (let ms = 50; ms <= 3 * TURN_MS; ms += 997) named(`${ms}`).arm(ms);
+    const armed = wheel.armedCount;
+    clock.advance(200);
+    clock.stall(5 * TURN_MS);
+    clock.advance(0);
+    assert.equal(fired.length, armed);
+    assert.equal(wheel.size, 0);
+  });
+
+  it("does not fire early what was armed while it stood still", () => {
+    const { clock, fired, named } = newWheel();
+    named("keeps the wheel turning").arm(60_000);
+    clock.advance(500);
+    clock.stall(2000);
+    // No timer has run yet: the wheel does not know of the two seconds.
+    named("short").arm(300);
+    named("long").arm(2 * TURN_MS);
+    clock.advance(299);
+    assert.deepEqual(fired, []);
+    clock.advance(1 + 2000 + LATE_MS_MAX);
+    assert.deepEqual(fired, ["short"]);
+    clock.advance(2 * TURN_MS - 2300 - LATE_MS_MAX - 1);
+    assert.equal(fired.join(), "short,keeps the wheel turning");
+  });
+
+  it("does not fire early when its timer is late by less than a tick, twice", () => {
+    const { clock, fired, named } = newWheel();
+    named("keeps the wheel turning").arm(60_000);
+    clock.advance(50);
+    clock.stall(99);
+    named("fired").arm(100);
+    clock.advance(0);
+    clock.stall(51);
+    clock.advance(48);
+    assert.deepEqual(fired, []);
+  });
+
+  it("does not fire early what a late callback arms", () => {
+    const { clock, fired, named } = newWheel();
+    const again = named("again", () => again.arm(400));
+    again.arm(100);
+    clock.stall(3000);
+    clock.advance(399);
+    assert.deepEqual(fired, ["again"]);
+  });
+});
+
+describe("the wheel", () => {
+  it("sets one timer however many deadlines there are, and none when there are none", () => {
+    const { clock, named } = newWheel();
+    assert.equal(clock.pendingTimers, 0);
+    const all = Array.from({ length: 100 }, (_, index) => named(`${index}`));
+    for (const deadline of all) deadline.arm(1000);
+    assert.equal(clock.pendingTimers, 1);
+    for (const deadline of all) deadline.dispose();
+    clock.advance(2 * TICK_MS);
+    assert.equal(clock.pendingTimers, 0);
+    all[0]!.arm(200);
+    assert.equal(clock.pendingTimers, 1);
+    clock.runUntilIdle();
+    assert.equal(clock.pendingTimers, 0);
+  });
+
+  it("counts what is linked and what is armed", () => {
+    const { wheel, named } = newWheel();
+    const [a, b] = [named("a"), named("b")];
+    a.arm(100);
+    b.arm(100);
+    b.arm(200);
+    assert.deepEqual([wheel.size, wheel.armedCount], [2, 2]);
+    a.disarm();
+    assert.deepEqual([wheel.size, wheel.armedCount], [2, 1]);
+    b.dispose();
+    assert.deepEqual([wheel.size, wheel.armedCount], [1, 0]);
+  });
+
+  it("keeps 100,000 deadlines", () => {
+    const clock = new VirtualClock();
+    const wheel = new DeadlineWheel(clock);
+    let fired = 0;
+    let wrong = 0;
+    const all = Array.from({ length: 100_000 }, (_, index) => {
+      const ms = (index * 7919) % 200_000;
+      const deadline = new Deadline(wheel, () => {
+        fired++;
+        if (clock.now() < ms || clock.now() > ms + LATE_MS_MAX) wrong++;
+      });
+      deadline.arm(ms);
+      return deadline;
+    });
+    for (let index = 0; index < all.length; index += 4) all[index]!.disarm();
+    clock.runUntilIdle();
+    assert.deepEqual({ fired, wrong, left: wheel.size }, { fired: 75_000, wrong: 0, left: 0 });
+  });
+
+  it("does what a list of times would do, whatever comes", () => {
+    const which = fc.nat(5);
+    const ms = fc.oneof(fc.nat(400), fc.nat(5_000), fc.nat(120_000));
+    const command = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ kind: fc.constant("arm" as const), which, ms }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("disarm" as const), which, ms }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("dispose" as const), which, ms }) },
+      { weight: 4, arbitrary: fc.record({ kind: fc.constant("advance" as const), which, ms }) },
+      // Real timers come late: by a part of a tick at any time, by seconds now and then.
+      {
+        weight: 4,
+        arbitrary: fc.record({ kind: fc.constant("stall" as const), which, ms: fc.oneof(fc.nat(60), fc.nat(3000)) }),
+      },
+    );
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 60 }), fc.nat(49), (commands, startMs) => {
+        const { clock, wheel } = newWheel(startMs);
+        let stalledMs = 0;
+        const dueMs: (number | null)[] = [null, null, null, null, null, null];
+        const deadlines = dueMs.map(
+          (_, index) =>
+            new Deadline(wheel, () => {
+              const due = dueMs[index];
+              assert.ok(due != null, "fired although it was not armed");
+              assert.ok(clock.now() >= due, `early: due at ${due}, fired at ${clock.now()}`);
+              assert.ok(clock.now() <= due + LATE_MS_MAX + stalledMs, `late: due at ${due}, fired at ${clock.now()}`);
+              dueMs[index] = null;
+            }),
+        );
+        for (const { kind, which: index, ms: byMs } of commands) {
+          const deadline = deadlines[index]!;
+          if (kind === "advance") clock.advance(byMs);
+          else if (kind === "stall") {
+            clock.stall(byMs);
+            stalledMs += byMs;
+          } else if (kind === "arm") {
+            deadline.arm(byMs);
+            dueMs[index] = clock.now() + byMs;
+          } else {
+            deadline[kind]();
+            dueMs[index] = null;
+          }
+          for (const [at, due] of dueMs.entries()) {
+            assert.equal(deadlines[at]!.armed, due !== null);
+            assert.ok(due === null || clock.now() <= due + LATE_MS_MAX + stalledMs, `missed: due at ${due}`);
+          }
+        }
+        clock.runUntilIdle();
+        assert.equal(wheel.size, 0);
+      }),
+      { seed, numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,179 @@
+/**
+ * All deadlines of a thread on one timer wheel. Arming one is storing a number: a deadline that is pushed back stays in
+ * its old slot, and is moved only when that slot comes up. So the two or three deadlines of a request cost nothing that
+ * a profile shows, and no timer object is ever made for a request.
+ *
+ * Time is coarse on purpose: a deadline fires within three ticks after its time, never before it. Arming does not read
+ * the clock; where the process was held up meanwhile, what was armed in that time is pushed back by as much.
+ */
+import type { Clock, TimerHandle } from "./ports.ts";
+
+/** Precision of every deadline. nginx rounds to its event loop, HAProxy to milliseconds; nobody sets a limit below 100 ms. */
+export const TICK_MS = 50;
+/** Slots of the wheel: one turn covers 51.2 s; later deadlines go round again. A power of two. */
+const SLOTS = 1024;
+
+/** One deadline that can be armed again and again. Owned by whoever waits; `onDeadline` is called once per arming. */
+export class Deadline {
+  /** Linked into a slot of the wheel, or null. */
+  next: Deadline | null = null;
+  previous: Deadline | null = null;
+  /** The tick at which it fires; -1 when it is not armed. */
+  dueTick = -1;
+  /** The tick of the slot that it is linked into; -1 when it is not linked. */
+  slotTick = -1;
+  /** The wheel's tick when it was armed last. */
+  armedTick = -1;
+  readonly #wheel: DeadlineWheel;
+  readonly onDeadline: () => void;
+
+  constructor(wheel: DeadlineWheel, onDeadline: () => void) {
+    this.#wheel = wheel;
+    this.onDeadline = onDeadline;
+  }
+
+  /** Fires `ms` milliseconds from now unless armed anew or disarmed before. */
+  arm(ms: number): void {
+    this.#wheel.arm(this, ms);
+  }
+
+  /** Stays linked, so that arming again soon is free; the wheel drops it when its slot comes up. */
+  disarm(): void {
+    this.dueTick = -1;
+  }
+
+  get armed(): boolean {
+    return this.dueTick >= 0;
+  }
+
+  /** Disarms and unlinks: its owner is gone, and must not be kept in memory by the wheel. */
+  dispose(): void {
+    this.#wheel.remove(this);
+  }
+}
+
+export class DeadlineWheel {
+  readonly #clock: Clock;
+  readonly #slots: (Deadline | null)[] = new Array<Deadline | null>(SLOTS).fill(null);
+  readonly #startMs: number;
+  /** The last tick whose slot was emptied. */
+  #tick = 0;
+  /** Deadlines linked into the wheel, armed or not. */
+  #linked = 0;
+  #timer: TimerHandle | null = null;
+  readonly #onTick = (): void => this.#advance();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#startMs = clock.now();
+  }
+
+  /** Deadlines that are linked: for tests that count what is left. */
+  get size(): number {
+    return this.#linked;
+  }
+
+  /** Deadlines that are armed. Walks the wheel: for tests and shutdown only. */
+  get armedCount(): number {
+    let count = 0;
+    for (const head of this.#slots) {
+      for (let deadline = head; deadline !== null; deadline = deadline.next) if (deadline.dueTick >= 0) count++;
+    }
+    return count;
+  }
+
+  arm(deadline: Deadline, ms: number): void {
+    // While the wheel turns, its tick is at most one behind the clock; two are added so that nothing fires early.
+    if (this.#timer === null) this.#start();
+    const due = this.#tick + (ms > 0 ? Math.ceil(ms / TICK_MS) : 0) + 2;
+    deadline.dueTick = due;
+    deadline.armedTick = this.#tick;
+    if (deadline.slotTick < 0) this.#link(deadline, due);
+    else if (due < deadline.slotTick) {
+      this.#unlink(deadline);
+      this.#link(deadline, due);
+    }
+  }
+
+  remove(deadline: Deadline): void {
+    deadline.dueTick = -1;
+    if (deadline.slotTick >= 0) this.#unlink(deadline);
+  }
+
+  #start(): void {
+    this.#tick = this.#tickNow();
+    this.#timer = this.#clock.after(TICK_MS, this.#onTick);
+  }
+
+  #tickNow(): number {
+    return Math.floor((this.#clock.now() - this.#startMs) / TICK_MS);
+  }
+
+  #link(deadline: Deadline, tick: number): void {
+    const slot = tick & (SLOTS - 1);
+    const head = this.#slots[slot]!;
+    deadline.slotTick = tick;
+    deadline.previous = null;
+    deadline.next = head;
+    if (head !== null) head.previous = deadline;
+    this.#slots[slot] = deadline;
+    this.#linked++;
+  }
+
+  #unlink(deadline: Deadline): void {
+    if (deadline.previous !== null) deadline.previous.next = deadline.next;
+    else this.#slots[deadline.slotTick & (SLOTS - 1)] = deadline.next;
+    if (deadline.next !== null) deadline.next.previous = deadline.previous;
+    deadline.next = deadline.previous = null;
+    deadline.slotTick = -1;
+    this.#linked--;
+  }
+
+  #advance(): void {
+    if (this.#linked === 0) {
+      this.#timer = null;
+      return;
+    }
+    // Before any callback: what callbacks arm counts from now, and one that throws does not stop the wheel.
+    this.#timer = this.#clock.after(TICK_MS, this.#onTick);
+    const last = this.#tick;
+    const now = this.#tickNow();
+    this.#tick = now;
+    if (now > last + 1) this.#pushBack(last, now - last - 1);
+    // After a long pause of the process one full turn visits every slot; more would visit them again for nothing.
+    for (let tick = Math.max(last, now - SLOTS) + 1; tick <= now; tick++) this.#empty(tick, now);
+  }
+
+  /** The clock ran ahead of the wheel by that many ticks: what was armed since then counted from a tick that was too low. */
+  #pushBack(armedTick: number, ticks: number): void {
+    for (const head of this.#slots) {
+      for (let deadline = head; deadline !== null; deadline = deadline.next) {
+        if (deadline.armedTick === armedTick && deadline.dueTick >= 0) deadline.dueTick += ticks;
+      }
+    }
+  }
+
+  /** Fires what is due in the slot of `tick`, moves what was pushed back, drops what was disarmed. */
+  #empty(tick: number, now: number): void {
+    // Taken out of the slot first: a callback may arm, disarm or dispose any deadline, those of this slot included.
+    const due: Deadline[] = [];
+    let deadline: Deadline | null = this.#slots[tick & (SLOTS - 1)]!;
+    while (deadline !== null) {
+      const next: Deadline | null = deadline.next;
+      if (deadline.dueTick < 0) this.#unlink(deadline);
+      else if (deadline.dueTick <= now) {
+        this.#unlink(deadline);
+        due.push(deadline);
+      } else if (deadline.slotTick <= now) {
+        this.#unlink(deadline);
+        this.#link(deadline, deadline.dueTick);
+      }
+      deadline = next;
+    }
+    for (const fired of due) {
+      if (fired.slotTick >= 0 || fired.dueTick < 0) continue;
+      fired.dueTick = -1;
+      fired.onDeadline();
+    }
+  }
+}

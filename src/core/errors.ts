@@ -1,0 +1,95 @@
+/**
+ * The one error type of the proxy. An error says what happened (a registered Proxy-Status type, RFC 9209 section 2.3),
+ * whose side it happened on, which status the client gets, and whether another attempt may help. It never carries text
+ * for the client: what the client reads is made from the type alone, so no address, stack or secret can leak.
+ */
+
+/** Whose fault: the client's message, the upstream's behaviour, or the proxy's own state. */
+export type ErrorSide = "client" | "upstream" | "proxy";
+
+/** The default verdict of each error type: status for the client and whether another attempt may help. */
+interface ErrorTypeFacts {
+  readonly status: number;
+  readonly side: ErrorSide;
+  readonly retryable: boolean;
+}
+
+/** RFC 9209 section 2.3, in its order; statuses are those it recommends. */
+export const ERROR_TYPES = {
+  dns_timeout: { status: 504, side: "upstream", retryable: true },
+  dns_error: { status: 502, side: "upstream", retryable: true },
+  destination_not_found: { status: 500, side: "proxy", retryable: false },
+  destination_unavailable: { status: 503, side: "upstream", retryable: true },
+  destination_ip_prohibited: { status: 502, side: "proxy", retryable: false },
+  destination_ip_unroutable: { status: 502, side: "upstream", retryable: true },
+  connection_refused: { status: 502, side: "upstream", retryable: true },
+  connection_terminated: { status: 502, side: "upstream", retryable: true },
+  connection_timeout: { status: 504, side: "upstream", retryable: true },
+  connection_read_timeout: { status: 504, side: "upstream", retryable: false },
+  connection_write_timeout: { status: 504, side: "upstream", retryable: false },
+  connection_limit_reached: { status: 503, side: "proxy", retryable: false },
+  tls_protocol_error: { status: 502, side: "upstream", retryable: true },
+  tls_certificate_error: { status: 502, side: "upstream", retryable: false },
+  tls_alert_received: { status: 502, side: "upstream", retryable: false },
+  http_request_error: { status: 400, side: "client", retryable: false },
+  http_request_denied: { status: 403, side: "client", retryable: false },
+  http_response_incomplete: { status: 502, side: "upstream", retryable: false },
+  http_response_header_section_size: { status: 502, side: "upstream", retryable: false },
+  http_response_header_size: { status: 502, side: "upstream", retryable: false },
+  http_response_body_size: { status: 502, side: "upstream", retryable: false },
+  http_response_trailer_section_size: { status: 502, side: "upstream", retryable: false },
+  http_response_trailer_size: { status: 502, side: "upstream", retryable: false },
+  http_response_transfer_coding: { status: 502, side: "upstream", retryable: false },
+  http_response_content_coding: { status: 502, side: "upstream", retryable: false },
+  http_response_timeout: { status: 504, side: "upstream", retryable: false },
+  http_upgrade_failed: { status: 502, side: "upstream", retryable: false },
+  http_protocol_error: { status: 502, side: "upstream", retryable: false },
+  proxy_internal_response: { status: 500, side: "proxy", retryable: false },
+  proxy_internal_error: { status: 500, side: "proxy", retryable: false },
+  proxy_configuration_error: { status: 500, side: "proxy", retryable: false },
+  proxy_loop_detected: { status: 502, side: "proxy", retryable: false },
+} as const satisfies Record<string, ErrorTypeFacts>;
+
+export type ErrorType = keyof typeof ERROR_TYPES;
+
+export interface ProxyErrorOptions {
+  /** Overrides the type's own status, for example 408, 413 or 431 within `http_request_error`. */
+  readonly status?: number;
+  readonly side?: ErrorSide;
+  readonly retryable?: boolean;
+  /** What made this happen: another error, kept for the log. */
+  readonly cause?: unknown;
+}
+
+/** Everything that can go wrong with an exchange. `message` is for the operator's log, never for the client. */
+export class ProxyError extends Error {
+  readonly type: ErrorType;
+  readonly side: ErrorSide;
+  /** The status that the client gets when nothing was sent yet. */
+  readonly status: number;
+  /** Whether another upstream or another connection may succeed; the retry rules still have the last word. */
+  readonly retryable: boolean;
+
+  constructor(type: ErrorType, message: string, options: ProxyErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "ProxyError";
+    const facts = ERROR_TYPES[type];
+    this.type = type;
+    this.side = options.side ?? facts.side;
+    this.status = options.status ?? facts.status;
+    this.retryable = options.retryable ?? facts.retryable;
+  }
+
+  /** Wraps whatever a hook or a library threw: a bug of ours or a plugin's is a 500, never a crash of the process. */
+  static from(thrown: unknown): ProxyError {
+    if (thrown instanceof ProxyError) return thrown;
+    return new ProxyError("proxy_internal_error", textOf(thrown), { cause: thrown });
+  }
+}
+
+/** Objects need not have text, and may throw when asked for it. */
+function textOf(thrown: unknown): string {
+  if (thrown instanceof Error && typeof thrown.message === "string") return thrown.message;
+  const isObject = typeof thrown === "function" || (typeof thrown === "object" && thrown !== null);
+  return isObject ? "something other than an Error was thrown" : String(thrown);
+}

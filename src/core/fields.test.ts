@@ -1,0 +1,367 @@
+// A field section: look-ups without case, joins, changes that never move bytes, what is encoded, and what a released
+// block shows.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { seed } from "../../test/support/seed.ts";
+import { FIELD_BIT, FIELD_COOKIE, FIELD_HOST, fieldIdAt } from "./field-names.ts";
+import {
+  acquireStorage,
+  EncodedLines,
+  FieldBlock,
+  pooledStorages,
+  REMOVED,
+  ROW,
+  ROW_ID,
+  releaseStorage,
+} from "./fields.ts";
+
+type Line = readonly [name: string, value: string];
+
+/** What is left of the lines when encoded, behind a prefix that must not be touched. */
+function encoded(block: FieldBlock, withStartLine = false): string {
+  const target = Buffer.alloc(block.end + 8, "~");
+  const end = block.encode(target, 4, withStartLine);
+  assert.equal(target.toString("latin1", 0, 4), "~~~~");
+  assert.equal(target.toString("latin1", end), "~".repeat(target.length - end));
+  return target.toString("latin1", 4, end);
+}
+
+function textOf(lines: readonly Line[]): string {
+  return lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+}
+
+/** A block as a parser leaves it: a start line before the fields, the lines as they came, the rest of the storage junk. */
+function received(startLine: string, lines: string): FieldBlock {
+  const storage = acquireStorage();
+  const text = `${startLine}\r\n${lines}`;
+  storage.growBytes(text.length, 0);
+  storage.bytes.fill("#");
+  storage.bytes.write(text, "latin1");
+  let [rows, seen, at] = [0, 0, startLine.length + 2];
+  for (const line of lines.split("\r\n").slice(0, -1)) {
+    const colon = at + line.indexOf(":");
+    const value = at + line.length - line.slice(line.indexOf(":") + 1).trimStart().length;
+    const id = fieldIdAt(storage.bytes, at, colon);
+    storage.table.set([id, at, colon, value, at + line.trimEnd().length], rows++ * ROW);
+    seen |= FIELD_BIT[id]!;
+    at += line.length + 2;
+  }
+  const block = new FieldBlock();
+  block.adopt(storage, rows, startLine.length + 2, at, seen);
+  return block;
+}
+
+describe("reading fields", () => {
+  it("finds a field by its name in any case, known names and others", () => {
+    const block = FieldBlock.from([
+      ["HOST", "a.example"],
+      ["X-Custom", "1"],
+    ]);
+    for (const name of ["host", "Host", "hOsT"]) assert.equal(block.get(name), "a.example");
+    for (const name of ["x-custom", "X-CUSTOM"]) assert.equal(block.get(name), "1");
+    assert.ok(block.has("Host") && block.has("X-custom"));
+    for (const name of ["hos", "hostx", "x-custo", "x-custom2", "", "cookie"]) {
+      assert.equal(block.get(name), null, name);
+      assert.equal(block.has(name), false, name);
+      assert.deepEqual(block.getAll(name), []);
+    }
+  });
+
+  it("joins several lines with a comma, cookies with a semicolon (RFC 9110 section 5.3, RFC 9113 section 8.2.3)", () => {
+    const block = FieldBlock.from([
+      ["Accept", "a"],
+      ["Cookie", "x=1"],
+      ["accept", "b, c"],
+      ["cookie", "y=2"],
+      ["ACCEPT", ""],
+    ]);
+    assert.equal(block.get("accept"), "a, b, c, ");
+    assert.equal(block.get("cookie"), "x=1; y=2");
+    assert.deepEqual(block.getAll("accept"), ["a", "b, c", ""]);
+  });
+
+  it("keeps Set-Cookie lines apart", () => {
+    const block = FieldBlock.from([
+      ["Set-Cookie", "a=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT"],
+      ["Set-Cookie", "b=2"],
+    ]);
+    assert.deepEqual(block.getAll("set-cookie"), ["a=1; Expires=Thu, 01 Jan 2026 00:00:00 GMT", "b=2"]);
+  });
+
+  it("gives every line as it was spelled, in order", () => {
+    const lines: Line[] = [
+      ["hOsT", "h"],
+      ["X-B", "2"],
+      ["x-b", "3"],
+    ];
+    assert.deepEqual([...FieldBlock.from(lines).entries()], lines);
+  });
+
+  it("finds rows by number, from a row on", () => {
+    const block = FieldBlock.from([
+      ["Cookie", "1"],
+      ["Host", "h"],
+      ["Cookie", "2"],
+    ]);
+    assert.equal(block.rowOfId(FIELD_COOKIE), 0);
+    assert.equal(block.rowOfId(FIELD_COOKIE, 1), 2);
+    assert.equal(block.rowOfId(FIELD_COOKIE, 3), -1);
+    assert.equal(block.rowOf("host"), 1);
+    assert.equal(block.valueAt(block.rowOfId(FIELD_HOST)), "h");
+    assert.equal(block.table[2 * ROW + ROW_ID], FIELD_COOKIE);
+  });
+
+  it("takes bytes above 127 one to a character", () => {
+    const block = FieldBlock.from([["X-Name", "Ren\xe9"]]);
+    assert.equal(block.get("x-name"), "Ren\xe9");
+    assert.equal(encoded(block), "X-Name: Ren\xe9\r\n");
+  });
+});
+
+describe("changing fields", () => {
+  it("sets by removing every line of the name and adding one at the end", () => {
+    const block = FieldBlock.from([
+      ["a", "1"],
+      ["b", "2"],
+      ["A", "3"],
+    ]);
+    block.set("a", "4");
+    assert.equal(encoded(block), "b: 2\r\na: 4\r\n");
+    block.set("new", "5");
+    assert.equal(block.get("new"), "5");
+  });
+
+  it("deletes every line of the name, and says whether there was one", () => {
+    const block = FieldBlock.from([
+      ["Cookie", "1"],
+      ["b", "2"],
+      ["cookie", "3"],
+    ]);
+    assert.equal(block.delete("COOKIE"), true);
+    assert.equal(block.delete("cookie"), false);
+    assert.equal(block.deleteId(FIELD_COOKIE), false);
+    assert.equal(block.get("cookie"), null);
+    assert.ok(block.isRemoved(0) && !block.isRemoved(1));
+    assert.equal(block.table[ROW_ID], REMOVED);
+    assert.equal(encoded(block), "b: 2\r\n");
+    block.append("Cookie", "4");
+    assert.equal(block.get("cookie"), "4");
+    assert.equal(block.deleteId(FIELD_COOKIE), true);
+  });
+
+  it("refuses names and values that could end or split a line, and changes nothing then", () => {
+    const block = FieldBlock.from([["a", "1"]]);
+    const names = ["", " ", "a b", "a:", "a\r\nb", "\xe9", "a\0", "a,b", '"a"', "a(b)", "h\u0131"];
+    const values = ["a\r\nX-Injected: 1", "a\nb", "a\rb", "a\0b", "\x7f", "\x1b[0m", "\u2028", "\u{1f600}", "\u010a"];
+    for (const change of ["set", "append"] as const) {
+      for (const name of names) assert.throws(() => block[change](name, "x"), TypeError, JSON.stringify(name));
+      for (const value of values) assert.throws(() => block[change]("a", value), TypeError, JSON.stringify(value));
+    }
+    assert.throws(() => FieldBlock.from([["a b", "1"]]), TypeError);
+    assert.throws(() => new EncodedLines([["a", "\n"]]), TypeError);
+    assert.equal(encoded(block), "a: 1\r\n");
+  });
+
+  it("takes every character of a token, and tabs in values", () => {
+    const name = "!#$%&'*+-.^_`|~09azAZ";
+    const block = FieldBlock.from([[name, "\ta\t b"]]);
+    assert.equal(block.get(name.toLowerCase()), "\ta\t b");
+  });
+
+  it("grows its table and its bytes without losing a line", () => {
+    const lines = Array.from({ length: 400 }, (_, index): Line => [`x-${index}`, `${index}`.repeat(20)]);
+    const block = FieldBlock.from(lines);
+    assert.deepEqual([...block.entries()], lines);
+    assert.equal(encoded(block), textOf(lines));
+    assert.equal(block.get("x-399"), "399".repeat(20));
+    const long = "v".repeat(100_000);
+    block.set("long", long);
+    assert.equal(block.get("long"), long);
+    assert.equal(block.get("x-0"), "0".repeat(20));
+    block.release();
+  });
+
+  it("appends lines that were encoded before, to an empty block and to a full one", () => {
+    const lines = new EncodedLines([
+      ["Via", "1.1 gate"],
+      ["X-Long", "v".repeat(3000)],
+    ]);
+    const block = new FieldBlock();
+    for (let i = 0; i < 40; i++) block.appendEncoded(lines);
+    assert.equal(block.getAll("via").length, 40);
+    assert.equal(block.getAll("x-long")[39], "v".repeat(3000));
+    assert.equal(encoded(block), `Via: 1.1 gate\r\nX-Long: ${"v".repeat(3000)}\r\n`.repeat(40));
+    const small = FieldBlock.from([["Host", "h"]]);
+    small.appendEncoded(lines);
+    small.delete("x-long");
+    assert.equal(encoded(small), "Host: h\r\nVia: 1.1 gate\r\n");
+  });
+});
+
+describe("encoding", () => {
+  it("copies what came unchanged, to the byte", () => {
+    const lines = "Host:h\r\nX-Spaces: \t a  \r\nx-empty:\r\nCookie: c\r\n";
+    const block = received("GET / HTTP/1.1", lines);
+    assert.equal(encoded(block), lines);
+    assert.equal(encoded(block, true), `GET / HTTP/1.1\r\n${lines}`);
+    assert.equal(block.get("x-spaces"), "a");
+    assert.equal(block.get("x-empty"), "");
+  });
+
+  it("leaves out removed lines wherever they stand, and adds new ones at the end", () => {
+    for (const [removed, rest] of [
+      [["a"], "B: 2\r\nC: 3\r\nD: 4\r\n"],
+      [["b", "c"], "A: 1\r\nD: 4\r\n"],
+      [["d"], "A: 1\r\nB: 2\r\nC: 3\r\n"],
+      [["a", "c"], "B: 2\r\nD: 4\r\n"],
+      [["a", "b", "c", "d"], ""],
+    ] as const) {
+      const block = received("GET / HTTP/1.1", "A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n");
+      for (const name of removed) block.delete(name);
+      assert.equal(encoded(block), rest);
+      assert.equal(encoded(block, true), `GET / HTTP/1.1\r\n${rest}`);
+      block.append("E", "5");
+      assert.equal(encoded(block, true), `GET / HTTP/1.1\r\n${rest}E: 5\r\n`);
+      block.release();
+    }
+  });
+
+  it("keeps the start line when the storage grows behind it", () => {
+    const block = received("GET /kept HTTP/1.1", "A: 1\r\n");
+    block.append("Long", "v".repeat(20_000));
+    assert.ok(encoded(block, true).startsWith("GET /kept HTTP/1.1\r\nA: 1\r\nLong: vvv"));
+  });
+
+  it("of nothing is nothing", () => {
+    assert.equal(encoded(new FieldBlock()), "");
+    assert.equal(encoded(FieldBlock.from([])), "");
+  });
+});
+
+describe("a released block", () => {
+  it("reads as empty, although its memory serves another request already", () => {
+    const block = FieldBlock.from([
+      ["Authorization", "secret"],
+      ["X-Custom", "1"],
+    ]);
+    const entries = block.entries();
+    entries.next();
+    block.release();
+    const other = FieldBlock.from([
+      ["Authorization", "of another request"],
+      ["X-Custom", "2"],
+    ]);
+    assert.equal(block.get("authorization"), null);
+    assert.equal(block.has("x-custom"), false);
+    assert.equal(block.delete("x-custom"), false);
+    assert.deepEqual([...entries], []);
+    assert.deepEqual([...block.entries()], []);
+    assert.deepEqual([block.rowCount, block.start, block.end, block.bytes.length, block.table.length], [0, 0, 0, 0, 0]);
+    assert.equal(encoded(block, true), "");
+    assert.equal(block.nameAt(0), "");
+    assert.equal(block.valueAt(1), "");
+    assert.equal(other.get("x-custom"), "2");
+    other.release();
+  });
+
+  it("takes new lines into memory of its own", () => {
+    const block = FieldBlock.from([["a", "1"]]);
+    block.release();
+    const other = FieldBlock.from([["b", "2"]]);
+    block.append("c", "3");
+    assert.equal(encoded(block), "c: 3\r\n");
+    assert.equal(encoded(other), "b: 2\r\n");
+    block.release();
+    other.release();
+  });
+
+  it("gives its memory back once, however often it is released", () => {
+    const block = FieldBlock.from([["a", "1"]]);
+    const before = pooledStorages();
+    block.release();
+    block.release();
+    assert.equal(pooledStorages(), before + 1);
+    new FieldBlock().release();
+    assert.equal(pooledStorages(), before + 1);
+  });
+});
+
+describe("the pool", () => {
+  it("hands memory out again, one owner at a time", () => {
+    const first = acquireStorage();
+    const second = acquireStorage();
+    assert.notEqual(first, second);
+    releaseStorage(first);
+    assert.equal(acquireStorage(), first);
+    releaseStorage(first);
+    releaseStorage(second);
+  });
+
+  it("lets go of what had to grow for a large head, and of more than it needs", () => {
+    const large = acquireStorage();
+    large.growBytes(20_000, 0);
+    const before = pooledStorages();
+    releaseStorage(large);
+    assert.equal(pooledStorages(), before);
+    const many = Array.from({ length: 1000 }, () => acquireStorage());
+    for (const storage of many) releaseStorage(storage);
+    assert.ok(pooledStorages() <= 256);
+  });
+});
+
+describe("fields as a whole", () => {
+  it("do what a list of lines would do, whatever is done to them", () => {
+    const name = fc.constantFrom(
+      "Host",
+      "HOST",
+      "cookie",
+      "X-A",
+      "x-a",
+      "X-B",
+      "Content-Length",
+      "range",
+      "x-request-id",
+    );
+    const value = fc.oneof(
+      fc.stringMatching(/^[\x20-\x7e\xa0-\xff]{0,40}$/),
+      fc.nat(3000).map((length) => "v".repeat(length)),
+    );
+    const command = fc.record({ kind: fc.constantFrom("append", "append", "set", "delete", "encoded"), name, value });
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(command, { maxLength: 120 }), (startsReceived, commands) => {
+        let model: Line[] = startsReceived
+          ? [
+              ["Host", "h"],
+              ["x-A", "0"],
+            ]
+          : [];
+        const block = startsReceived ? received("GET / HTTP/1.1", textOf(model)) : new FieldBlock();
+        const isOther = (other: string) => (line: Line) => line[0].toLowerCase() !== other.toLowerCase();
+        for (const { kind, name, value } of commands) {
+          if (kind === "delete") {
+            const rest = model.filter(isOther(name));
+            assert.equal(block.delete(name), rest.length < model.length);
+            model = rest;
+            continue;
+          }
+          if (kind === "encoded") block.appendEncoded(new EncodedLines([[name, value]]));
+          else block[kind as "append" | "set"](name, value);
+          if (kind === "set") model = model.filter(isOther(name));
+          model.push([name, value]);
+        }
+        assert.deepEqual([...block.entries()], model);
+        assert.equal(encoded(block), textOf(model));
+        for (const name of ["host", "Cookie", "x-a", "X-b", "content-length", "Range", "x-request-id", "absent"]) {
+          const values = model.filter((line) => !isOther(name)(line)).map(([, value]) => value);
+          assert.deepEqual(block.getAll(name), values);
+          const joined = values.length === 0 ? null : values.join(name === "Cookie" ? "; " : ", ");
+          assert.equal(block.get(name), joined);
+        }
+        block.release();
+        assert.deepEqual([...block.entries()], []);
+      }),
+      { seed, numRuns: 300 },
+    );
+  });
+});

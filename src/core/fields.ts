@@ -1,0 +1,364 @@
+/**
+ * A header or trailer section as the proxy keeps it: the bytes as they came, and a table of offsets into them. Nothing
+ * becomes a string until somebody asks; what is forwarded unchanged is copied as ranges of bytes.
+ *
+ * A change never moves bytes: removing marks a row of the table, appending writes behind the last field. So a section
+ * always reads in its final order, and encoding it is copying the runs between removed rows.
+ *
+ * Bytes and table come from a pool and go back when the exchange ends; a block that was released reads as empty, so that
+ * a plugin that kept a reference sees nothing of another request.
+ */
+import { FIELD_OTHER, fieldIdAt, fieldIdOf, LOWER } from "./field-names.ts";
+import { latin1At, putLatin1 } from "./latin1.ts";
+
+/** Ints of one row: number of the name (or REMOVED), then offsets of name and value. */
+export const ROW = 5;
+export const ROW_ID = 0;
+export const ROW_NAME = 1;
+export const ROW_NAME_END = 2;
+export const ROW_VALUE = 3;
+export const ROW_VALUE_END = 4;
+/** The id of a row that was removed. */
+export const REMOVED = -1;
+
+const BYTES_INITIAL = 4096;
+const ROWS_INITIAL = 64;
+/** Storage that had to grow beyond this is left to the garbage collector: one large head must not stay for ever. */
+const BYTES_POOLED_MAX = 16 * 1024;
+/** Storages kept for reuse in a thread: about 1.3 MiB. */
+const POOL_MAX = 256;
+
+/** The memory of one section: a table for the parser to fill, and room for the bytes. */
+export class FieldStorage {
+  bytes: Buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
+  /** The same memory as `bytes`, for the parser to read four at a time. */
+  view: DataView = new DataView(this.bytes.buffer);
+  table: Int32Array = new Int32Array(ROWS_INITIAL * ROW);
+
+  /** Room for `bytesNeeded` bytes, keeping the first `used`. */
+  growBytes(bytesNeeded: number, used: number): void {
+    if (bytesNeeded <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(bytesNeeded, this.bytes.length * 2));
+    if (used > 0) this.bytes.copy(larger, 0, 0, used);
+    this.bytes = larger;
+    this.view = new DataView(larger.buffer);
+  }
+
+  /** Room for one more row. */
+  growTable(): void {
+    const larger = new Int32Array(this.table.length * 2);
+    larger.set(this.table);
+    this.table = larger;
+  }
+}
+
+const pool: FieldStorage[] = [];
+
+export function acquireStorage(): FieldStorage {
+  return pool.pop() ?? new FieldStorage();
+}
+
+export function releaseStorage(storage: FieldStorage): void {
+  if (pool.length < POOL_MAX && storage.bytes.length <= BYTES_POOLED_MAX) pool.push(storage);
+}
+
+/** Storages that wait for reuse: tests count with it what was not given back. */
+export function pooledStorages(): number {
+  return pool.length;
+}
+
+/** token = 1*tchar (RFC 9110, section 5.6.2) */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** field-value without the controls that could end or split a line (RFC 9110, section 5.5). */
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** One field section: lookups by name without case, changes, and ranges of bytes for who encodes it. */
+export class FieldBlock {
+  /** null when empty or released. */
+  #storage: FieldStorage | null = null;
+  #count = 0;
+  /** Offset of the first field: behind the start line, where there is one. */
+  #start = 0;
+  /** Offset behind the last field's line ending. */
+  #end = 0;
+  /** Bit `1 << id` is set when a field with that number (below 32) is or was there: most look-ups end here. */
+  #seen = 0;
+
+  /**
+   * Takes over a storage that a parser filled: `count` rows, whose lines are `bytes[start, end)`, each ending in CRLF;
+   * `seen` has bit `1 << id` for every number below 32 among them.
+   */
+  adopt(storage: FieldStorage, count: number, start: number, end: number, seen: number): void {
+    this.#storage = storage;
+    this.#seen = seen;
+    this.#count = count;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  /** Gives the memory back; from now on the block is empty. Idempotent. */
+  release(): void {
+    const storage = this.#storage;
+    if (storage === null) return;
+    this.#storage = null;
+    this.#count = this.#start = this.#end = this.#seen = 0;
+    releaseStorage(storage);
+  }
+
+  /** Rows, removed ones included. */
+  get rowCount(): number {
+    return this.#count;
+  }
+
+  /** The bytes that rows point into. Valid until the next change or release. */
+  get bytes(): Buffer {
+    return this.#storage === null ? EMPTY : this.#storage.bytes;
+  }
+
+  /** ROW ints a row; see the ROW_ constants. Valid until the next change or release. */
+  get table(): Int32Array {
+    return this.#storage === null ? EMPTY_TABLE : this.#storage.table;
+  }
+
+  /** Offset of the first field line. */
+  get start(): number {
+    return this.#start;
+  }
+
+  /** Offset behind the last field line. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** The first row of the field with this number at or after `from`; -1 when there is none. */
+  rowOfId(id: number, from = 0): number {
+    if (id < 32 && (this.#seen & (1 << id)) === 0) return -1;
+    const table = this.table;
+    for (let row = from, at = from * ROW; row < this.#count; row++, at += ROW) {
+      if (table[at] === id) return row;
+    }
+    return -1;
+  }
+
+  /** The first row of the field with this name (lower case) at or after `from`; -1 when there is none. */
+  rowOf(lowerName: string, from = 0): number {
+    const id = fieldIdOf(lowerName);
+    if (id !== FIELD_OTHER) return this.rowOfId(id, from);
+    const { bytes, table } = this;
+    const length = lowerName.length;
+    next: for (let row = from, at = from * ROW; row < this.#count; row++, at += ROW) {
+      if (table[at] !== FIELD_OTHER) continue;
+      const name = table[at + ROW_NAME]!;
+      if (table[at + ROW_NAME_END]! - name !== length) continue;
+      for (let i = 0; i < length; i++) {
+        if (LOWER[bytes[name + i]!] !== lowerName.charCodeAt(i)) continue next;
+      }
+      return row;
+    }
+    return -1;
+  }
+
+  isRemoved(row: number): boolean {
+    return this.table[row * ROW] === REMOVED;
+  }
+
+  nameAt(row: number): string {
+    const at = row * ROW;
+    return latin1At(this.bytes, this.table[at + ROW_NAME]!, this.table[at + ROW_NAME_END]!);
+  }
+
+  valueAt(row: number): string {
+    const at = row * ROW;
+    return latin1At(this.bytes, this.table[at + ROW_VALUE]!, this.table[at + ROW_VALUE_END]!);
+  }
+
+  removeRow(row: number): void {
+    this.table[row * ROW] = REMOVED;
+  }
+
+  has(name: string): boolean {
+    return this.rowOf(name.toLowerCase()) >= 0;
+  }
+
+  /**
+   * The value of a field, null when it is absent. Several lines are joined as RFC 9110 section 5.3 says (Cookie with "; ",
+   * RFC 9113 section 8.2.3); Set-Cookie cannot be joined: use `getAll`.
+   */
+  get(name: string): string | null {
+    const lower = name.toLowerCase();
+    let row = this.rowOf(lower);
+    if (row < 0) return null;
+    let value = this.valueAt(row);
+    const separator = lower === "cookie" ? "; " : ", ";
+    for (row = this.rowOf(lower, row + 1); row >= 0; row = this.rowOf(lower, row + 1)) {
+      value += separator + this.valueAt(row);
+    }
+    return value;
+  }
+
+  /** The values of all lines of a field, in order. */
+  getAll(name: string): string[] {
+    const lower = name.toLowerCase();
+    const values: string[] = [];
+    for (let row = this.rowOf(lower); row >= 0; row = this.rowOf(lower, row + 1)) values.push(this.valueAt(row));
+    return values;
+  }
+
+  /** Every field line, as it was spelled, in order. */
+  *entries(): IterableIterator<[name: string, value: string]> {
+    for (let row = 0; row < this.#count; row++) {
+      if (!this.isRemoved(row)) yield [this.nameAt(row), this.valueAt(row)];
+    }
+  }
+
+  /** Removes every line of a field; true when there was one. */
+  delete(name: string): boolean {
+    const lower = name.toLowerCase();
+    let removed = false;
+    for (let row = this.rowOf(lower); row >= 0; row = this.rowOf(lower, row + 1)) {
+      this.removeRow(row);
+      removed = true;
+    }
+    return removed;
+  }
+
+  /** Removes every line of the field with this number; true when there was one. */
+  deleteId(id: number): boolean {
+    let removed = false;
+    for (let row = this.rowOfId(id); row >= 0; row = this.rowOfId(id, row + 1)) {
+      this.removeRow(row);
+      removed = true;
+    }
+    return removed;
+  }
+
+  /** Replaces all lines of a field by one at the end. Throws TypeError like `append`. */
+  set(name: string, value: string): void {
+    assertField(name, value);
+    this.delete(name);
+    this.#push(name, value);
+  }
+
+  /**
+   * Adds a line at the end.
+   * @throws TypeError when the name is no token or the value could end the line: a caller that passes on what came from
+   *   outside must have checked it.
+   */
+  append(name: string, value: string): void {
+    assertField(name, value);
+    this.#push(name, value);
+  }
+
+  /** `append` for the proxy's own fields, whose name and value are known to be valid: no check. */
+  appendTrusted(name: string, value: string): void {
+    this.#push(name, value);
+  }
+
+  #push(name: string, value: string): void {
+    let storage = this.#storage;
+    if (storage === null) {
+      storage = this.#storage = acquireStorage();
+      this.#count = this.#start = this.#end = this.#seen = 0;
+    }
+    const at = this.#count * ROW;
+    if (at === storage.table.length) storage.growTable();
+    const nameStart = this.#end;
+    const valueStart = nameStart + name.length + 2;
+    const lineEnd = valueStart + value.length + 2;
+    storage.growBytes(lineEnd, nameStart);
+    const { bytes, table } = storage;
+    putLatin1(bytes, nameStart, name);
+    bytes[valueStart - 2] = 0x3a;
+    bytes[valueStart - 1] = 0x20;
+    putLatin1(bytes, valueStart, value);
+    bytes[lineEnd - 2] = 0x0d;
+    bytes[lineEnd - 1] = 0x0a;
+    const id = fieldIdAt(bytes, nameStart, valueStart - 2);
+    if (id < 32) this.#seen |= 1 << id;
+    table[at + ROW_ID] = id;
+    table[at + ROW_NAME] = nameStart;
+    table[at + ROW_NAME_END] = valueStart - 2;
+    table[at + ROW_VALUE] = valueStart;
+    table[at + ROW_VALUE_END] = lineEnd - 2;
+    this.#count++;
+    this.#end = lineEnd;
+  }
+
+  /** Adds lines that were encoded before: what is the same for every request of a connection is encoded once. */
+  appendEncoded(lines: EncodedLines): void {
+    let storage = this.#storage;
+    if (storage === null) {
+      storage = this.#storage = acquireStorage();
+      this.#count = this.#start = this.#end = this.#seen = 0;
+    }
+    const shift = this.#end;
+    storage.growBytes(shift + lines.bytes.length, shift);
+    lines.bytes.copy(storage.bytes, shift);
+    const rows = lines.rows;
+    let at = this.#count * ROW;
+    while (at + rows.length > storage.table.length) storage.growTable();
+    const table = storage.table;
+    for (let i = 0; i < rows.length; i += ROW, at += ROW) {
+      table[at] = rows[i]!;
+      table[at + 1] = rows[i + 1]! + shift;
+      table[at + 2] = rows[i + 2]! + shift;
+      table[at + 3] = rows[i + 3]! + shift;
+      table[at + 4] = rows[i + 4]! + shift;
+    }
+    this.#seen |= lines.seen;
+    this.#count += rows.length / ROW;
+    this.#end = shift + lines.bytes.length;
+  }
+
+  /**
+   * Copies the lines that were not removed to `target` and returns the offset behind them. The caller has made room for
+   * `end` bytes. `withStartLine` copies what stands before the first field too.
+   */
+  encode(target: Buffer, offset: number, withStartLine = false): number {
+    const { bytes, table } = this;
+    let run = withStartLine ? 0 : -1;
+    for (let row = 0, at = 0; row < this.#count; row++, at += ROW) {
+      if (table[at] === REMOVED) {
+        if (run >= 0) {
+          offset += bytes.copy(target, offset, run, table[at + ROW_NAME]);
+          run = -1;
+        }
+      } else if (run < 0) run = table[at + ROW_NAME]!;
+    }
+    if (run >= 0) offset += bytes.copy(target, offset, run, this.#end);
+    return offset;
+  }
+
+  /** A new block with the given lines. Throws TypeError like `append`. */
+  static from(fields: Iterable<readonly [name: string, value: string]>): FieldBlock {
+    const block = new FieldBlock();
+    for (const [name, value] of fields) block.append(name, value);
+    return block;
+  }
+}
+
+/** Field lines that are appended often, encoded once. */
+export class EncodedLines {
+  readonly bytes: Buffer;
+  readonly rows: Int32Array;
+  readonly seen: number;
+
+  /** Throws TypeError on an invalid name or value. */
+  constructor(fields: Iterable<readonly [name: string, value: string]>) {
+    const block = FieldBlock.from(fields);
+    this.bytes = Buffer.from(block.bytes.subarray(0, block.end));
+    this.rows = block.table.slice(0, block.rowCount * ROW);
+    let seen = 0;
+    for (let at = 0; at < this.rows.length; at += ROW) if (this.rows[at]! < 32) seen |= 1 << this.rows[at]!;
+    this.seen = seen;
+    block.release();
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+const EMPTY_TABLE = new Int32Array(0);
+
+function assertField(name: string, value: string): void {
+  if (!TOKEN.test(name)) throw new TypeError(`invalid field name ${JSON.stringify(name)}`);
+  if (!VALUE.test(value)) throw new TypeError(`invalid value of field ${name}`);
+}

@@ -1,0 +1,226 @@
+/**
+ * A request and a response as the pipeline and its features see them, whatever protocol brought them: a start line in
+ * parts, and a field section. Strings are made on demand and kept; what nobody asks for is never made.
+ */
+import { FIELD_HOST } from "./field-names.ts";
+import { FieldBlock } from "./fields.ts";
+import { latin1At, putLatin1 } from "./latin1.ts";
+
+/** RFC 9112 section 3.2: how the request target was written. */
+export type TargetForm = "origin" | "absolute" | "authority" | "asterisk";
+
+/** `bodyBytes` of a message whose body ends with its transfer, not after a known length. */
+export const BODY_UNTIL_END = -1;
+
+export class RequestMessage {
+  method = "GET";
+  form: TargetForm = "origin";
+  /** 10, 11 or 20: major times ten plus minor. */
+  httpVersion = 11;
+  scheme: "http" | "https" = "http";
+  readonly fields: FieldBlock = new FieldBlock();
+  /** Length of the body: 0 none, BODY_UNTIL_END when only its end will tell. */
+  bodyBytes = 0;
+  /** The protocol that the client asks to switch to (Upgrade), lower case; null when it asks for none. */
+  upgrade: string | null = null;
+  /** The client takes trailers (TE: trailers). */
+  wantsTrailers = false;
+  /** Origin form whose path is known to be normal already: no "%", "//", "/." or backslash in it. */
+  plainPath = false;
+
+  // The target as it came: offsets into fields.bytes. pathEnd is that of "?" or of the target.
+  #targetStart = 0;
+  #pathEnd = 0;
+  #targetEnd = 0;
+  /** Set when the target was replaced: path and query, "?" included. */
+  #rewritten: string | null = null;
+  /** What a driver without bytes of a request line set first. */
+  #received: string | null = null;
+  #path: string | null = null;
+  #authority: string | null = null;
+
+  /** For drivers: where the path and the query stand in `fields.bytes`. `pathEnd` is the offset of "?", or `targetEnd`. */
+  setTargetRange(targetStart: number, pathEnd: number, targetEnd: number): void {
+    this.#targetStart = targetStart;
+    this.#pathEnd = pathEnd;
+    this.#targetEnd = targetEnd;
+    this.#rewritten = null;
+    this.#path = null;
+  }
+
+  /** Path and query as the upstream will get them; "*" for the asterisk form. */
+  get target(): string {
+    return this.#rewritten ?? latin1At(this.fields.bytes, this.#targetStart, this.#targetEnd);
+  }
+
+  /** The target as the client sent it, whatever became of it since. For logs, until the fields are released. */
+  get receivedTarget(): string {
+    if (this.#targetEnd === 0) return this.#received ?? "";
+    return latin1At(this.fields.bytes, this.#targetStart, this.#targetEnd);
+  }
+
+  /** The path, normalised (RFC 3986 section 6.2.2), with its leading "/". */
+  get path(): string {
+    if (this.#path === null) {
+      if (this.#rewritten === null) this.#path = latin1At(this.fields.bytes, this.#targetStart, this.#pathEnd);
+      else {
+        const query = this.#rewritten.indexOf("?");
+        this.#path = query < 0 ? this.#rewritten : this.#rewritten.slice(0, query);
+      }
+    }
+    return this.#path;
+  }
+
+  /** What stands behind "?", never decoded; null when there is no "?". */
+  get query(): string | null {
+    if (this.#rewritten === null) {
+      return this.#pathEnd === this.#targetEnd ? null : latin1At(this.fields.bytes, this.#pathEnd + 1, this.#targetEnd);
+    }
+    const query = this.#rewritten.indexOf("?");
+    return query < 0 ? null : this.#rewritten.slice(query + 1);
+  }
+
+  /** Replaces the path and the query that are forwarded. Throws TypeError when they could not stand in a request line. */
+  setTarget(path: string, query: string | null): void {
+    const target = query === null ? path : `${path}?${query}`;
+    if (!TARGET.test(target) || path.includes("?"))
+      throw new TypeError(`invalid request target ${JSON.stringify(target)}`);
+    if (this.#targetEnd === 0) this.#received ??= target;
+    this.#rewritten = target;
+    this.#path = path;
+  }
+
+  /** The host and port that the client addressed, lower case, as in `Host`; "" when an HTTP/1.0 client named none. */
+  get authority(): string {
+    if (this.#authority === null) {
+      const row = this.fields.rowOfId(FIELD_HOST);
+      this.#authority = row < 0 ? "" : this.fields.valueAt(row).toLowerCase();
+    }
+    return this.#authority;
+  }
+
+  set authority(authority: string) {
+    this.#authority = authority;
+  }
+
+  /** The authority without its port; an IPv6 address keeps its brackets. */
+  get host(): string {
+    const { authority } = this;
+    const colon = authority.lastIndexOf(":");
+    return colon < 0 || authority.endsWith("]") ? authority : authority.slice(0, colon);
+  }
+
+  /** Bytes that `encodeTarget` writes at most. */
+  get targetBytesMax(): number {
+    return this.#rewritten === null ? this.#targetEnd - this.#targetStart : this.#rewritten.length;
+  }
+
+  /** Writes the target and returns the offset behind it. */
+  encodeTarget(into: Buffer, offset: number): number {
+    if (this.#rewritten !== null) return putLatin1(into, offset, this.#rewritten);
+    return offset + this.fields.bytes.copy(into, offset, this.#targetStart, this.#targetEnd);
+  }
+}
+
+/** "*", or a path with an optional query, of visible ASCII without "#". */
+const TARGET = /^(?:\*|\/[\x21\x22\x24-\x7e]*)$/;
+
+export class ResponseMessage {
+  /** 10, 11 or 20, as the upstream spoke; our own answers are 11. */
+  httpVersion = 11;
+  readonly fields: FieldBlock = new FieldBlock();
+  /** Length of the body: 0 none, BODY_UNTIL_END when only its end will tell. */
+  bodyBytes = 0;
+  /** The start line stands before the fields in their bytes, and may be passed on as it came. */
+  #startLine = false;
+  #status: number;
+
+  constructor(status = 200) {
+    this.#status = status;
+  }
+
+  get status(): number {
+    return this.#status;
+  }
+
+  /** A changed status takes its standard reason phrase. Throws RangeError outside 200 to 599. */
+  set status(status: number) {
+    if (!(Number.isInteger(status) && status >= 200 && status <= 599)) throw new RangeError(`invalid status ${status}`);
+    if (status !== this.#status) this.#startLine = false;
+    this.#status = status;
+  }
+
+  /** For drivers: an HTTP/1.1 status line came with the fields, in the bytes before them. */
+  keepStartLine(): void {
+    this.#startLine = true;
+  }
+
+  get startLineKept(): boolean {
+    return this.#startLine;
+  }
+}
+
+/** RFC 9110 section 15 and the registry behind it. */
+export const REASON_PHRASES: Readonly<Record<number, string>> = {
+  100: "Continue",
+  101: "Switching Protocols",
+  102: "Processing",
+  103: "Early Hints",
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  203: "Non-Authoritative Information",
+  204: "No Content",
+  205: "Reset Content",
+  206: "Partial Content",
+  207: "Multi-Status",
+  208: "Already Reported",
+  226: "IM Used",
+  300: "Multiple Choices",
+  301: "Moved Permanently",
+  302: "Found",
+  303: "See Other",
+  304: "Not Modified",
+  305: "Use Proxy",
+  307: "Temporary Redirect",
+  308: "Permanent Redirect",
+  400: "Bad Request",
+  401: "Unauthorized",
+  402: "Payment Required",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  406: "Not Acceptable",
+  407: "Proxy Authentication Required",
+  408: "Request Timeout",
+  409: "Conflict",
+  410: "Gone",
+  411: "Length Required",
+  412: "Precondition Failed",
+  413: "Content Too Large",
+  414: "URI Too Long",
+  415: "Unsupported Media Type",
+  416: "Range Not Satisfiable",
+  417: "Expectation Failed",
+  421: "Misdirected Request",
+  422: "Unprocessable Content",
+  423: "Locked",
+  424: "Failed Dependency",
+  425: "Too Early",
+  426: "Upgrade Required",
+  428: "Precondition Required",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  451: "Unavailable For Legal Reasons",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+  506: "Variant Also Negotiates",
+  507: "Insufficient Storage",
+  508: "Loop Detected",
+  510: "Not Extended",
+  511: "Network Authentication Required",
+};

@@ -1,0 +1,138 @@
+/**
+ * What the proxy needs from the outside, as interfaces: connections, listeners, dialers, time and chance. io/ implements
+ * them on real machinery, testing/ on simulated machinery; everything between knows only these.
+ *
+ * Handlers are objects, not closures, and no call allocates a promise: these run for every batch of bytes.
+ */
+import type { ProxyError } from "./errors.ts";
+
+/** A peer's or our own end of a connection. For a unix socket: family 0, address is the path ("" when unnamed), port 0. */
+export interface Address {
+  readonly family: 4 | 6 | 0;
+  /** Without brackets; IPv4-mapped IPv6 addresses are given as IPv4. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What TLS agreed on; null on a plain connection. */
+export interface TlsInfo {
+  /** "TLSv1.2", "TLSv1.3" */
+  readonly protocol: string;
+  readonly cipher: string;
+  /** The name that the client asked for (SNI), lower case; null when it sent none. */
+  readonly serverName: string | null;
+  /** The protocol that ALPN chose; null when none was. */
+  readonly alpn: string | null;
+  /** The session was resumed. */
+  readonly resumed: boolean;
+}
+
+/**
+ * A byte stream with a peer. Calls never throw and do nothing once the connection is closed.
+ *
+ * Writes are batched: bytes are copied out before the call returns and leave at the end of the loop turn at the latest.
+ */
+export interface Connection {
+  readonly local: Address;
+  readonly remote: Address;
+  readonly tls: TlsInfo | null;
+  /** Who is told of bytes and of the end; may be replaced at any time (a tunnel takes over after 101). */
+  handler: ConnectionHandler;
+  /** Queues `bytes[start, end)`. The caller may reuse the bytes as soon as the call returns. */
+  write(bytes: Uint8Array, start?: number, end?: number): void;
+  /** Queues text whose characters are all below U+0100. */
+  writeLatin1(text: string): void;
+  /** Bytes that were queued and not yet taken by the kernel. Above the high-water mark the other side is paused. */
+  readonly queuedBytes: number;
+  /** No onBytes until resume(); the kernel's buffers fill and the peer slows down. Idempotent. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then FIN (TLS: close_notify first). Bytes still arrive until the peer ends too. */
+  end(): void;
+  /** Closes at once, queued bytes are dropped. With `reset`, TCP RST where the transport can: the peer must not take what it
+   * got for a complete message. onClose is called once, in a later turn or at the end of this one. */
+  destroy(error?: ProxyError, reset?: boolean): void;
+  readonly closed: boolean;
+}
+
+export interface ConnectionHandler {
+  /** `buffer[start, end)` arrived. Valid during the call only: copy what must outlive it. Never called when paused. */
+  onBytes(buffer: Buffer, start: number, end: number): void;
+  /** `queuedBytes` has fallen to zero after it had been above the high-water mark. */
+  onDrain(): void;
+  /** The peer sent FIN; it may still read. */
+  onEnd(): void;
+  /** Closed, by either side; nothing comes after. With an error when it was not an orderly end. */
+  onClose(error: ProxyError | null): void;
+}
+
+/** An open listening socket. */
+export interface Listener {
+  /** Where it really listens: the port is the one that the system chose when 0 was asked for. */
+  readonly address: Address;
+  /** Stops accepting; connections that exist go on. Resolves when the socket is closed. */
+  close(): Promise<void>;
+}
+
+/** Where to connect to. */
+export interface DialTarget {
+  /** A name or an IP address (without brackets), or a unix socket's path when port is 0. */
+  readonly host: string;
+  readonly port: number;
+  /** null: plain TCP. Otherwise an opaque handle made by the transport from the upstream's TLS options. */
+  readonly tls: DialTls | null;
+  /** Address racing included; name resolution and TLS handshake included. */
+  readonly timeoutMs: number;
+}
+
+/** The client side of TLS, already loaded: contents of PEM files, not paths. */
+export interface DialTls {
+  /** Name for SNI and for the verification of the certificate. */
+  readonly serverName: string;
+  /** false accepts any certificate: for tests and closed networks only. */
+  readonly verify: boolean;
+  /** PEM text of the authorities to trust instead of the system's; null: the system's. */
+  readonly ca: string | null;
+  /** PEM text of our own certificate chain and key, for upstreams that ask for one. */
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** Protocols to offer by ALPN, most wanted first; empty: no ALPN. */
+  readonly alpn: readonly string[];
+}
+
+/** Exactly one of the two is called, in a later turn, unless the attempt was cancelled. */
+export interface DialHandler {
+  /** Set `connection.handler` before returning. */
+  onConnected(connection: Connection): void;
+  /** `error.type` says what failed: dns_error, connection_refused, connection_timeout, tls_certificate_error, ... */
+  onFailed(error: ProxyError): void;
+}
+
+export interface PendingDial {
+  /** Gives up; the handler is not called any more. */
+  cancel(): void;
+}
+
+export interface Dialer {
+  dial(target: DialTarget, handler: DialHandler): PendingDial;
+}
+
+/** A timer that was set and can be cleared. */
+export interface TimerHandle {
+  cancel(): void;
+}
+
+/** Time. `now` is monotonic, in milliseconds with fractions, from an arbitrary start. */
+export interface Clock {
+  now(): number;
+  /** The wall clock in milliseconds since 1970, for log lines and the Date field only. */
+  wallMs(): number;
+  /** Calls `callback` once, not before `delayMs` have passed. A pending timer does not keep the process alive. */
+  after(delayMs: number, callback: () => void): TimerHandle;
+}
+
+/** Chance: numbers in [0, 1). Seeded in tests. */
+export interface Random {
+  next(): number;
+}

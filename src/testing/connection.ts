@@ -1,0 +1,352 @@
+/**
+ * One end of a simulated connection. What it promises is what core/ports.ts says and no more: it makes use of every freedom
+ * that a real transport has, so that code which relies on more than the contract fails here first.
+ *
+ * - Bytes are delivered in a buffer that is larger than they are, with junk around them, and are gone after the call.
+ * - Buffers of the kernel are bounded: who stops reading makes the other side's `queuedBytes` grow.
+ * - An end that is closed before it has read everything answers with RST, as TCP does.
+ *
+ * Nothing happens inside a call: every effect is an action that the network runs later, in an order that it chooses.
+ */
+import { ByteQueue } from "../core/byte-queue.ts";
+import { ProxyError } from "../core/errors.ts";
+import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
+import type { Address, Connection, ConnectionHandler, TlsInfo } from "../core/ports.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+
+/** How received bytes are cut into calls: all that is there, one byte each, or pieces of random lengths. */
+export type Fragmentation = "whole" | "bytes" | "random";
+
+/** What has something to do: the network calls `act` once for each time it was scheduled. */
+export interface Actor {
+  /** Set while the network holds it in its list. */
+  scheduled: boolean;
+  act(): void;
+}
+
+/** The network as a connection sees it. */
+export interface Wire {
+  readonly random: SeededRandom | null;
+  readonly fragmentation: Fragmentation;
+  /** Bytes that both kernels hold for one direction. */
+  readonly kernelBufferBytes: number;
+  readonly slab: DeliverySlab;
+  schedule(actor: Actor): void;
+  closed(connection: SimulatedConnection): void;
+  /** Calls `arrive` when what leaves now in this direction of this connection reaches the other end. */
+  transit(lane: TransitLane, arrive: () => void): void;
+}
+
+/** One direction of a connection: nothing overtakes what left before it. */
+export interface TransitLane {
+  /** When the last thing that left arrives. */
+  lastArrivalMs: number;
+}
+
+const READ_BYTES_MAX = 64 * 1024;
+const MARGIN_BYTES = 64;
+/** Bytes that stand around a delivery, in turn: an index that is off by one reads a digit, a letter or a line break. */
+const JUNK = [0x23, 0x0a, 0x30, 0x0d, 0x41, 0x20] as const;
+/** What a delivery turns into when its call has returned. */
+const POISON = 0xee;
+
+/** The buffer that all deliveries come in: reused at once, so that whoever keeps a reference reads something else. */
+export class DeliverySlab {
+  readonly #buffer = Buffer.alloc(READ_BYTES_MAX + 2 * MARGIN_BYTES, POISON);
+  #deliveries = 0;
+
+  /** Takes up to `bytesMax` bytes from the queue, shows them to the handler and destroys them. */
+  deliver(from: ByteQueue, bytesMax: number, handler: ConnectionHandler): void {
+    const buffer = this.#buffer;
+    const delivery = this.#deliveries++;
+    const start = 1 + (delivery % MARGIN_BYTES);
+    const length = Math.min(bytesMax, from.length, READ_BYTES_MAX);
+    from.bytes.copy(buffer, start, from.start, from.start + length);
+    from.consume(length);
+    const junk = JUNK[delivery % JUNK.length]!;
+    buffer.fill(junk, 0, start);
+    buffer.fill(junk, start + length, start + length + MARGIN_BYTES);
+    try {
+      handler.onBytes(buffer, start, start + length);
+    } finally {
+      buffer.fill(POISON, 0, start + length + MARGIN_BYTES);
+    }
+  }
+}
+
+/** How a reset that has arrived shows itself; see `#resetShows`. */
+interface ArrivedReset {
+  /** Bytes that arrived before it and were not read yet are lost. */
+  readonly dropsUnread: boolean;
+  /** It is noticed even by an end that is paused. */
+  readonly wakesPaused: boolean;
+}
+
+const NO_HANDLER: ConnectionHandler = {
+  onBytes: failNoHandler,
+  onDrain: failNoHandler,
+  onEnd: failNoHandler,
+  onClose: failNoHandler,
+};
+
+function failNoHandler(): never {
+  throw new Error("the handler of a connection must be set before the call that hands it over returns");
+}
+
+export class SimulatedConnection implements Connection, Actor {
+  readonly local: Address;
+  readonly remote: Address;
+  readonly tls: TlsInfo | null;
+  handler: ConnectionHandler = NO_HANDLER;
+  scheduled = false;
+  #handedOver = false;
+  /** For this end alone; null: as the network says. */
+  fragmentation: Fragmentation | null = null;
+  /** Bytes that this end delivered to its handler, and that left it. */
+  receivedBytes = 0;
+  sentBytes = 0;
+
+  readonly #wire: Wire;
+  #peer: SimulatedConnection = this;
+  readonly #lane: TransitLane = { lastArrivalMs: 0 };
+
+  // What leaves.
+  readonly #queue = new ByteQueue();
+  #wasAboveHighWater = false;
+  #ending = false;
+  #finSent = false;
+  #breakAfterBytes = Number.POSITIVE_INFINITY;
+
+  // What comes: bytes in the kernel, of which the first `readableBytes` have arrived.
+  readonly #kernel = new ByteQueue();
+  #readableBytes = 0;
+  #finArrived = false;
+  #finGiven = false;
+  #reset: ArrivedReset | null = null;
+  #paused = false;
+
+  #closed = false;
+  #closeIsDue = false;
+  #closeError: ProxyError | null = null;
+
+  private constructor(wire: Wire, local: Address, remote: Address, tls: TlsInfo | null) {
+    this.#wire = wire;
+    this.local = local;
+    this.remote = remote;
+    this.tls = tls;
+  }
+
+  /** Both ends of a new connection. */
+  static pair(wire: Wire, client: Address, server: Address, tls: TlsInfo | null) {
+    const clientEnd = new SimulatedConnection(wire, client, server, tls);
+    const serverEnd = new SimulatedConnection(wire, server, client, tls);
+    clientEnd.#peer = serverEnd;
+    serverEnd.#peer = clientEnd;
+    return { clientEnd, serverEnd };
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.length;
+  }
+
+  write(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
+    if (this.closed || this.#ending || end <= start) return;
+    this.#queue.append(bytes, start, end);
+    if (this.#queue.length > QUEUE_HIGH_WATER_BYTES) this.#wasAboveHighWater = true;
+    this.#wire.schedule(this);
+  }
+
+  writeLatin1(text: string): void {
+    this.write(Buffer.from(text, "latin1"));
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#wire.schedule(this);
+  }
+
+  end(): void {
+    if (this.closed || this.#ending) return;
+    this.#ending = true;
+    this.#wire.schedule(this);
+  }
+
+  destroy(error?: ProxyError, reset = false): void {
+    if (this.closed) return;
+    // A kernel that is told to close while bytes are unread answers with RST instead of FIN (RFC 2525, section 2.17).
+    const sendsReset = reset || this.#readableBytes > 0;
+    if (sendsReset) this.#sendReset();
+    else if (!this.#finSent) this.#sendFin();
+    this.#close(error ?? null);
+  }
+
+  /** Cuts the connection, for both ends, once this many more bytes have left this end. */
+  breakAfter(bytes: number): void {
+    this.#breakAfterBytes = bytes;
+    if (bytes <= 0) this.#break();
+  }
+
+  /** Gives this end to its owner, who sets the handler; nothing happens at it before. */
+  handOver(give: (connection: SimulatedConnection) => void): void {
+    give(this);
+    if (this.handler === NO_HANDLER) failNoHandler();
+    this.#handedOver = true;
+    this.#wire.schedule(this);
+  }
+
+  act(): void {
+    if (!this.#handedOver) return;
+    if (this.closed) {
+      if (!this.#closeIsDue) return;
+      this.#closeIsDue = false;
+      this.handler.onClose(this.#closeError);
+      return;
+    }
+    const actions = this.#possibleActions();
+    if (actions.length === 0) return;
+    const { random } = this.#wire;
+    const action = random === null ? actions[0]! : random.pick(actions);
+    action.call(this);
+    this.#wire.schedule(this);
+  }
+
+  /** In the order in which they are taken where no chance decides. */
+  #possibleActions(): (() => void)[] {
+    const actions: (() => void)[] = [];
+    const queued = this.#queue.length > 0;
+    if (queued && this.#reset === null && (this.#peer.closed || this.#room > 0)) actions.push(this.#flush);
+    if (this.#ending && !queued && !this.#finSent) actions.push(this.#sendFin);
+    if (!this.#paused && this.#readableBytes > 0) actions.push(this.#deliver);
+    if (this.#finIsReadable && !this.#finGiven) actions.push(this.#deliverFin);
+    if (this.#resetShows) actions.push(this.#noticeReset);
+    return actions;
+  }
+
+  get #room(): number {
+    return this.#wire.kernelBufferBytes - this.#peer.#kernel.length;
+  }
+
+  get #finIsReadable(): boolean {
+    return this.#finArrived && !this.#paused && this.#kernel.length === 0;
+  }
+
+  get #resetShows(): boolean {
+    if (this.#reset === null) return false;
+    // A write finds out what a paused reader has not: the connection is gone.
+    if (this.#queue.length > 0) return true;
+    if (this.#paused) return this.#reset.wakesPaused;
+    return this.#reset.dropsUnread || this.#kernel.length === 0;
+  }
+
+  #flush(): void {
+    if (this.#peer.closed) {
+      this.#queue.clear();
+      this.#wire.transit(this.#peer.#lane, () => this.#resetArrives());
+    } else {
+      let length = Math.min(this.#queue.length, this.#room, this.#breakAfterBytes);
+      if (this.#wire.random !== null) length = this.#wire.random.between(1, length);
+      this.#peer.#kernel.append(this.#queue.bytes, this.#queue.start, this.#queue.start + length);
+      this.#queue.consume(length);
+      this.sentBytes += length;
+      this.#wire.transit(this.#lane, () => this.#peer.#bytesArrive(length));
+      this.#breakAfterBytes -= length;
+      if (this.#breakAfterBytes <= 0) this.#break();
+    }
+    if (this.#queue.length === 0 && this.#wasAboveHighWater) {
+      this.#wasAboveHighWater = false;
+      this.handler.onDrain();
+    }
+  }
+
+  #sendFin(): void {
+    this.#finSent = true;
+    this.#wire.transit(this.#lane, () => {
+      this.#peer.#finArrived = true;
+      this.#wire.schedule(this.#peer);
+    });
+    this.#closeWhenBothEnded();
+  }
+
+  #sendReset(): void {
+    this.#wire.transit(this.#lane, () => this.#peer.#resetArrives());
+  }
+
+  #break(): void {
+    this.#breakAfterBytes = Number.POSITIVE_INFINITY;
+    this.#sendReset();
+    this.#wire.transit(this.#peer.#lane, () => this.#resetArrives());
+  }
+
+  #bytesArrive(length: number): void {
+    if (this.closed) {
+      this.#sendReset();
+      return;
+    }
+    this.#readableBytes += length;
+    this.#wire.schedule(this);
+  }
+
+  #resetArrives(): void {
+    if (this.closed || this.#reset !== null) return;
+    const { random } = this.#wire;
+    this.#reset =
+      random === null
+        ? { dropsUnread: false, wakesPaused: true }
+        : { dropsUnread: random.chance(0.5), wakesPaused: random.chance(0.5) };
+    this.#wire.schedule(this);
+  }
+
+  #deliver(): void {
+    const length = this.#pieceOf(Math.min(this.#readableBytes, READ_BYTES_MAX));
+    this.#readableBytes -= length;
+    this.receivedBytes += length;
+    // There is room again for the other end.
+    this.#wire.schedule(this.#peer);
+    this.#wire.slab.deliver(this.#kernel, length, this.handler);
+  }
+
+  #pieceOf(available: number): number {
+    const fragmentation = this.fragmentation ?? this.#wire.fragmentation;
+    if (fragmentation === "whole") return available;
+    if (fragmentation === "bytes") return 1;
+    const random = this.#wire.random!;
+    // Small pieces find more than large ones; but not only small ones, or a long body takes for ever.
+    return random.chance(0.5) ? random.between(1, Math.min(available, 8)) : random.between(1, available);
+  }
+
+  #deliverFin(): void {
+    this.#finGiven = true;
+    this.handler.onEnd();
+    this.#closeWhenBothEnded();
+  }
+
+  #noticeReset(): void {
+    this.#close(new ProxyError("connection_terminated", "the peer reset the connection"));
+  }
+
+  #closeWhenBothEnded(): void {
+    if (this.#finSent && this.#finGiven && !this.closed) this.#close(null);
+  }
+
+  #close(error: ProxyError | null): void {
+    this.#closed = true;
+    this.#closeError = error;
+    this.#closeIsDue = true;
+    this.#queue.clear();
+    this.#kernel.clear();
+    this.#readableBytes = 0;
+    this.#wire.closed(this);
+    this.#wire.schedule(this);
+    // Whoever still writes to this end has to find out.
+    this.#wire.schedule(this.#peer);
+  }
+}
