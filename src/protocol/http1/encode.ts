@@ -1,0 +1,109 @@
+/**
+ * Writes heads and framing. What is forwarded unchanged is copied as ranges of bytes; only what the proxy itself decides
+ * (the start line where it changed, framing, connection options) is written anew. Owns one scratch buffer a thread: the
+ * result of an `encode` call is valid until the next one.
+ */
+import { FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING } from "../../core/field-names.ts";
+import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
+import { putLatin1 } from "../../core/latin1.ts";
+import { BODY_UNTIL_END, REASON_PHRASES, type RequestMessage, type ResponseMessage } from "../../core/message.ts";
+
+/** Larger than any head within the default limits; grows when limits are configured higher. */
+const SCRATCH_BYTES = 64 * 1024;
+/** What an encoder adds at most beyond the fields and the target: start line, framing, connection options. */
+const FRAMING_BYTES_MAX = 512;
+
+/** The encoded bytes: `encoded.bytes[0, length)`, where the encoder returned `length`. */
+export const encoded: { bytes: Buffer } = { bytes: Buffer.allocUnsafeSlow(SCRATCH_BYTES) };
+
+function room(bytes: number): Buffer {
+  if (encoded.bytes.length < bytes) encoded.bytes = Buffer.allocUnsafeSlow(bytes * 2);
+  return encoded.bytes;
+}
+
+const CRLF = 0x0d0a;
+
+/**
+ * The head of a request to an HTTP/1.1 server. Host must already be among the fields, hop-by-hop fields must be gone.
+ * `upgrade` is the protocol to ask for, null for none. Returns the length in `encoded.bytes`.
+ */
+export function encodeRequestHead(request: RequestMessage, upgrade: string | null, wantsTrailers: boolean): number {
+  const { fields } = request;
+  frameByFields(fields, request.bodyBytes);
+  const extra = upgrade === null ? 0 : upgrade.length;
+  const into = room(fields.end + request.method.length + request.targetBytesMax + extra + FRAMING_BYTES_MAX);
+  let at = putLatin1(into, 0, request.method);
+  into[at++] = 0x20;
+  at = request.encodeTarget(into, at);
+  at = putLatin1(into, at, " HTTP/1.1\r\n");
+  at = fields.encode(into, at);
+  if (request.bodyBytes === BODY_UNTIL_END) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
+  if (upgrade !== null) at = putLatin1(into, at, `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
+  else if (wantsTrailers) at = putLatin1(into, at, "TE: trailers\r\nConnection: TE\r\n");
+  return into.writeUInt16BE(CRLF, at);
+}
+
+/** How the body of a response is framed for the client. */
+export const SEND_NO_BODY = 0;
+export const SEND_LENGTH = 1;
+export const SEND_CHUNKED = 2;
+export const SEND_UNTIL_CLOSE = 3;
+
+/** What to say about the connection behind a response. */
+export const SAY_NOTHING = "";
+export const SAY_CLOSE = "Connection: close\r\n";
+export const SAY_KEEP_ALIVE = "Connection: keep-alive\r\n";
+
+/**
+ * The head of a response. Hop-by-hop fields must be gone. `framing` is one of the SEND_ constants; for SEND_NO_BODY a
+ * Content-Length that describes the representation (HEAD, 304) stays. `connection` is a line of its own, or "".
+ */
+export function encodeResponseHead(response: ResponseMessage, framing: number, connection: string): number {
+  const { fields } = response;
+  if (framing === SEND_LENGTH) frameByFields(fields, response.bodyBytes);
+  else if (framing !== SEND_NO_BODY || response.status === 204 || response.status < 200) {
+    fields.deleteId(FIELD_CONTENT_LENGTH);
+  }
+  const into = room(fields.end + connection.length + FRAMING_BYTES_MAX);
+  let at: number;
+  if (response.startLineKept) at = fields.encode(into, 0, true);
+  else {
+    at = putLatin1(into, 0, statusLine(response.status));
+    at = fields.encode(into, at);
+  }
+  if (framing === SEND_CHUNKED) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
+  if (connection !== SAY_NOTHING) at = putLatin1(into, at, connection);
+  return into.writeUInt16BE(CRLF, at);
+}
+
+/** The trailer section behind the last chunk, and that chunk: "0 CRLF trailers CRLF". */
+export function encodeLastChunk(trailers: FieldBlock | null): number {
+  const into = room((trailers === null ? 0 : trailers.end) + FRAMING_BYTES_MAX);
+  let at = putLatin1(into, 0, "0\r\n");
+  if (trailers !== null) at = trailers.encode(into, at);
+  return into.writeUInt16BE(CRLF, at);
+}
+
+function statusLine(status: number): string {
+  // The space behind the code is there even when no phrase is known (RFC 9112, section 4).
+  return `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ""}\r\n`;
+}
+
+/** Makes Content-Length say `bodyBytes`: kept as it came where it already does, written anew or removed where not. */
+function frameByFields(fields: FieldBlock, bodyBytes: number): void {
+  fields.deleteId(FIELD_TRANSFER_ENCODING);
+  const row = fields.rowOfId(FIELD_CONTENT_LENGTH);
+  if (bodyBytes === BODY_UNTIL_END) {
+    if (row >= 0) fields.deleteId(FIELD_CONTENT_LENGTH);
+  } else if (row >= 0) {
+    if (decimalAt(fields, row) !== bodyBytes) fields.set("Content-Length", String(bodyBytes));
+  } else if (bodyBytes > 0) fields.appendTrusted("Content-Length", String(bodyBytes));
+}
+
+function decimalAt(fields: FieldBlock, row: number): number {
+  const { bytes, table } = fields;
+  const end = table[row * ROW + ROW_VALUE_END]!;
+  let value = 0;
+  for (let i = table[row * ROW + ROW_VALUE]!; i < end; i++) value = value * 10 + (bytes[i]! - 0x30);
+  return value;
+}

@@ -1,0 +1,92 @@
+/**
+ * What a client reads when an exchange failed: made from the status alone, so that nothing from inside can be in it. Each
+ * page is made once and kept.
+ */
+import { REASON_PHRASES } from "../core/message.ts";
+import type { ErrorFormat } from "./accept.ts";
+
+export interface ErrorBody {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** One sentence for the person in front of the page; other statuses do with their phrase. */
+const SENTENCES: Readonly<Record<number, string>> = {
+  400: "The request is not valid, so it was not passed on.",
+  403: "You may not see this.",
+  404: "There is nothing at this address.",
+  405: "This method is not allowed here.",
+  408: "The request took too long to arrive.",
+  413: "The request is larger than this server accepts.",
+  414: "The address is longer than this server accepts.",
+  417: "The server cannot do what the request expects.",
+  429: "Too many requests came from you. Please wait a moment.",
+  431: "The head of the request is larger than this server accepts.",
+  500: "Something went wrong on this server.",
+  501: "This server cannot do what was asked.",
+  502: "The server behind this address gave no valid answer.",
+  503: "The server behind this address is not available. Please try again soon.",
+  504: "The server behind this address did not answer in time.",
+  505: "This version of HTTP is not supported.",
+};
+
+const made = new Map<string, ErrorBody>();
+
+/** The body for an error status (400 to 599) and its Content-Type. JSON has the members of RFC 9457. */
+export function errorBody(status: number, format: ErrorFormat): ErrorBody {
+  const key = `${status} ${format}`;
+  let page = made.get(key);
+  if (page === undefined) {
+    page = makePage(status, format);
+    made.set(key, page);
+  }
+  return page;
+}
+
+function makePage(status: number, format: ErrorFormat): ErrorBody {
+  const title = REASON_PHRASES[status] ?? (status < 500 ? "Client Error" : "Server Error");
+  const sentence = SENTENCES[status] ?? null;
+  switch (format) {
+    case "html":
+      return { contentType: "text/html; charset=utf-8", body: htmlPage(status, title, sentence) };
+    case "json": {
+      const problem = { type: "about:blank", title, status, ...(sentence === null ? {} : { detail: sentence }) };
+      return { contentType: "application/problem+json", body: `${JSON.stringify(problem)}\n` };
+    }
+    case "text":
+      return {
+        contentType: "text/plain; charset=utf-8",
+        body: sentence === null ? `${status} ${title}\n` : `${status} ${title}\n${sentence}\n`,
+      };
+  }
+}
+
+/** One file, nothing fetched from elsewhere, light or dark as the reader's system is. */
+function htmlPage(status: number, title: string, sentence: string | null): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<meta name="color-scheme" content="light dark">
+<title>${status} ${title}</title>
+<style>
+:root { --ground: #fff; --ink: #1c1e21; --quiet: #62676e; --line: #dfe2e6 }
+@media (prefers-color-scheme: dark) { :root { --ground: #16181b; --ink: #e7e9ec; --quiet: #9aa0a8; --line: #32363c } }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: var(--ground); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif }
+main { padding: 2rem; max-width: 32rem }
+h1 { margin: 0; font-size: 1.5rem; font-weight: 600 }
+h1 span { margin-right: .75rem; padding-right: .75rem; border-right: 1px solid var(--line); font-variant-numeric: tabular-nums }
+p { margin: .75rem 0 0; color: var(--quiet) }
+</style>
+</head>
+<body>
+<main>
+<h1><span>${status}</span>${title}</h1>
+${sentence === null ? "" : `<p>${sentence}</p>\n`}</main>
+</body>
+</html>
+`;
+}
