@@ -1,0 +1,276 @@
+/**
+ * A connection on a socket of node:net or node:tls. It decides when bytes are handed to Node and how the events of a
+ * socket become the calls of a handler: one onClose, no call after it, no onBytes while paused. A handler that throws
+ * loses its connection, never the process.
+ *
+ * Writing costs one call of `socket.write` an event, without a callback. Node's own queue is looked at once after it: when
+ * it is empty the kernel has taken everything.
+ */
+import type net from "node:net";
+import { type ErrorSide, ProxyError } from "../../core/errors.ts";
+import { putLatin1 } from "../../core/latin1.ts";
+import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
+import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
+import { describeAddress } from "./address.ts";
+import { failureOf, type SystemError } from "./failures.ts";
+import { type BatchMember, SLAB_WRITE_BYTES_MAX, type WriteBatch } from "./write-batch.ts";
+
+/** Below this a loop beats the call that copies a range. */
+const LOOP_BYTES_MAX = 24;
+
+/** What the connections of one transport share. */
+export interface ConnectionOwner {
+  readonly batch: WriteBatch;
+  /** A handler threw: a bug, ours or a plugin's. */
+  reportFault(thrown: unknown): void;
+  /** Connections that exist, by plus or minus one. */
+  countConnection(change: 1 | -1): void;
+}
+
+/** What is known of a socket when it becomes a connection. */
+export interface ConnectionFacts {
+  /** Both ends are noted at once: a socket that was closed has forgotten them, and whoever writes the log still asks. */
+  readonly remote: Address;
+  readonly local: Address;
+  readonly tls: TlsInfo | null;
+  /** Whose fault it is when the connection breaks. */
+  readonly side: ErrorSide;
+}
+
+/** Stands in until an owner has set its own. */
+const NOBODY: ConnectionHandler = {
+  onBytes() {},
+  onDrain() {},
+  onEnd() {},
+  onClose() {},
+};
+
+export class NetConnection implements Connection, BatchMember {
+  handler: ConnectionHandler = NOBODY;
+  readonly remote: Address;
+  readonly local: Address;
+  readonly tls: TlsInfo | null;
+  readonly #socket: net.Socket;
+  readonly #owner: ConnectionOwner;
+  readonly #batch: WriteBatch;
+  readonly #side: ErrorSide;
+  /** Pending bytes: `slab[start, end)`. */
+  #slab: Buffer;
+  #start = 0;
+  #end = 0;
+  /** In the batch's list. */
+  #listed = false;
+  /** Node held some of our bytes when we last looked. */
+  #nodeHolds = false;
+  /** onDrain is owed. */
+  #aboveHighWater = false;
+  #ended = false;
+  #paused = false;
+  #closed = false;
+  #error: ProxyError | null = null;
+  /** One closure for all writes that need to know when they were taken. */
+  readonly #onTaken = (error?: Error | null): void => {
+    if (error === undefined || error === null) this.#drained();
+  };
+
+  constructor(owner: ConnectionOwner, socket: net.Socket, facts: ConnectionFacts) {
+    this.#owner = owner;
+    this.#batch = owner.batch;
+    this.#slab = owner.batch.slab;
+    this.#socket = socket;
+    this.remote = facts.remote;
+    this.local = facts.local;
+    this.tls = facts.tls;
+    this.#side = facts.side;
+    owner.countConnection(1);
+    socket.on("end", () => this.#peerEnded());
+    socket.on("error", (error: SystemError) => this.#failed(error));
+    socket.on("close", () => this.#socketClosed());
+  }
+
+  /** For sockets that have no buffer of their own (`onread`): every chunk is fresh memory. */
+  readFromEvents(): void {
+    this.#socket.on("data", (chunk: Buffer) => this.receive(chunk, chunk.length));
+  }
+
+  /** Bytes from the socket: `buffer[0, length)`. */
+  receive(buffer: Buffer, length: number): void {
+    if (this.#closed) return;
+    const batch = this.#batch;
+    batch.enter();
+    try {
+      this.handler.onBytes(buffer, 0, length);
+    } catch (thrown) {
+      this.#fault(thrown);
+    }
+    batch.leave();
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get queuedBytes(): number {
+    return this.#end - this.#start + (this.#nodeHolds ? this.#socket.writableLength : 0);
+  }
+
+  write(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    const length = end - start;
+    if (length <= 0 || this.#ended || this.#closed) return;
+    if (length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(bytes.subarray(start, end)));
+    else {
+      let offset = this.#reserve(length);
+      const slab = this.#slab;
+      if (length <= LOOP_BYTES_MAX) for (let index = start; index < end; index++) slab[offset++] = bytes[index]!;
+      else slab.set(length === bytes.length ? bytes : bytes.subarray(start, end), offset);
+    }
+  }
+
+  writeLatin1(text: string): void {
+    const length = text.length;
+    if (length === 0 || this.#ended || this.#closed) return;
+    if (length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(text, "latin1"));
+    else {
+      const offset = this.#reserve(length);
+      putLatin1(this.#slab, offset, text);
+    }
+  }
+
+  pause(): void {
+    if (this.#paused || this.#closed) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#closed) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#ended || this.#closed) return;
+    this.#sendPending();
+    this.#ended = true;
+    this.#socket.end();
+  }
+
+  destroy(error?: ProxyError, reset = false): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (error !== undefined) this.#error = error;
+    this.#dropPending();
+    // TLS needs no reset: an end without close_notify is a broken message to its peer. Unix sockets have none.
+    if (reset && this.tls === null && this.remote.family !== 0) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
+  flush(): void {
+    this.#listed = false;
+    this.#sendPending();
+  }
+
+  /** Room for `length` bytes in the slab, behind what is pending; the offset of the first. */
+  #reserve(length: number): number {
+    const batch = this.#batch;
+    if (this.#end !== this.#start && (batch.tail !== this || !batch.hasRoom(length))) this.#sendPending();
+    if (this.#end === this.#start) {
+      batch.open(this, length);
+      this.#slab = batch.slab;
+      this.#start = batch.position;
+    }
+    const offset = batch.position;
+    this.#end = batch.position = offset + length;
+    if (!this.#listed) {
+      this.#listed = true;
+      batch.add(this);
+    }
+    this.#noteHighWater();
+    return offset;
+  }
+
+  #sendPending(): void {
+    const start = this.#start;
+    const end = this.#end;
+    if (end === start) return;
+    this.#start = this.#end = 0;
+    const socket = this.#socket;
+    const chunk = this.#slab.subarray(start, end);
+    if (this.#aboveHighWater) socket.write(chunk, this.#onTaken);
+    else socket.write(chunk);
+    this.#nodeHolds = socket.writableLength > 0;
+    this.#batch.release(this.#slab, end, this.#nodeHolds);
+  }
+
+  /** Hands over memory that nobody writes into again, after what is pending. */
+  #sendLarge(chunk: Buffer): void {
+    this.#sendPending();
+    this.#socket.write(chunk, this.#onTaken);
+    this.#nodeHolds = this.#socket.writableLength > 0;
+    this.#noteHighWater();
+  }
+
+  #noteHighWater(): void {
+    if (!this.#aboveHighWater) this.#aboveHighWater = this.queuedBytes > QUEUE_HIGH_WATER_BYTES;
+  }
+
+  #dropPending(): void {
+    if (this.#end === this.#start) return;
+    const end = this.#end;
+    this.#start = this.#end = 0;
+    this.#batch.release(this.#slab, end, false);
+  }
+
+  /** A write that was made above the high-water mark has been taken; perhaps others wait behind it. */
+  #drained(): void {
+    if (!this.#aboveHighWater || this.#closed || this.queuedBytes > 0) return;
+    this.#aboveHighWater = false;
+    this.#batch.enter();
+    try {
+      this.handler.onDrain();
+    } catch (thrown) {
+      this.#fault(thrown);
+    }
+    this.#batch.leave();
+  }
+
+  #peerEnded(): void {
+    if (this.#closed) return;
+    this.#batch.enter();
+    try {
+      this.handler.onEnd();
+    } catch (thrown) {
+      this.#fault(thrown);
+    }
+    this.#batch.leave();
+  }
+
+  /** Node destroys the socket by itself after this, and onClose tells the error; until then writes are dropped. */
+  #failed(error: SystemError): void {
+    this.#ended = true;
+    this.#dropPending();
+    if (this.#closed || this.#error !== null) return;
+    const whose = this.#side === "client" ? "client" : "upstream";
+    this.#error = failureOf(error, `connection of ${whose} ${describeAddress(this.remote)}`, this.#side);
+  }
+
+  #socketClosed(): void {
+    this.#closed = true;
+    this.#dropPending();
+    this.#owner.countConnection(-1);
+    const handler = this.handler;
+    this.handler = NOBODY;
+    this.#batch.enter();
+    try {
+      handler.onClose(this.#error);
+    } catch (thrown) {
+      this.#owner.reportFault(thrown);
+    }
+    this.#batch.leave();
+  }
+
+  #fault(thrown: unknown): void {
+    this.#owner.reportFault(thrown);
+    this.destroy(ProxyError.from(thrown), true);
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * The TLS side of a listener: one context per certificate, made once, and the choice of a context by the name that a
+ * client asks for. It decides which certificate a client sees; it never reads a file.
+ */
+import { X509Certificate } from "node:crypto";
+import tls from "node:tls";
+
+export interface ListenTls {
+  /** PEM texts; `cert` is a chain that begins with the server's own certificate. The first one serves unknown names. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+}
+
+/** Chooses a context by name. `undefined` means the first certificate, which the server holds as its own. */
+export class CertificateChoice {
+  readonly #byName = new Map<string, tls.SecureContext>();
+
+  /** Throws when a certificate or key cannot be used. */
+  constructor(options: ListenTls) {
+    if (options.certificates.length === 0) throw new Error("a TLS listener needs a certificate");
+    for (const { cert, key } of options.certificates) {
+      const context = tls.createSecureContext({ cert, key, minVersion: options.minVersion });
+      for (const name of namesOf(cert)) if (!this.#byName.has(name)) this.#byName.set(name, context);
+    }
+  }
+
+  /** An exact name first, then a wildcard, which stands for exactly one label (RFC 9525, section 6.3). */
+  contextFor(serverName: string): tls.SecureContext | undefined {
+    const name = serverName.toLowerCase();
+    const exact = this.#byName.get(name);
+    if (exact !== undefined) return exact;
+    const dot = name.indexOf(".");
+    return dot < 0 ? undefined : this.#byName.get(`*${name.slice(dot)}`);
+  }
+}
+
+/** The DNS names among the subject alternative names of a certificate, lower case. */
+export function namesOf(pem: string): readonly string[] {
+  const names = new X509Certificate(pem).subjectAltName ?? "";
+  return names
+    .split(", ")
+    .filter((name) => name.startsWith("DNS:"))
+    .map((name) => name.slice("DNS:".length).toLowerCase());
+}

@@ -1,0 +1,92 @@
+/**
+ * What the connections of a transport have written and not yet handed to Node: bytes side by side in one slab, and the
+ * list of the connections that must be flushed. Everything written while an event of a socket is handled leaves when the
+ * handler returns, as one write a connection; everything written elsewhere leaves in the next tick, which is the same
+ * turn of the loop.
+ *
+ * The slab is reused at once when the kernel has taken all of it, which is the rule on plain sockets. What Node holds on
+ * to lies below `floor` and is never written again; a slab that is used up is left to the garbage collector. It decides
+ * where bytes are kept; it never looks at them.
+ */
+
+/** Holds the largest chunk that is read from a socket (64 KiB) with room for a head, or chunk framing, around it. */
+const SLAB_BYTES = 128 * 1024;
+/** A single write above this gets memory of its own, so that the slab stays small enough for the processor's cache. */
+export const SLAB_WRITE_BYTES_MAX = 64 * 1024;
+
+/** A connection, as the batch sees it. */
+export interface BatchMember {
+  /** Hands what is pending to Node. Never throws and never calls a handler. */
+  flush(): void;
+}
+
+export class WriteBatch {
+  /** Where pending bytes are. A member keeps its own reference: a new slab may come while its bytes are in the old one. */
+  slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  /** The first free byte of the slab. */
+  position = 0;
+  /** The member whose pending bytes end at `position`: it alone can append to them. */
+  tail: BatchMember | null = null;
+  #floor = 0;
+  /** Members with pending bytes in this slab. */
+  #holders = 0;
+  #dirty: (BatchMember | null)[] = [];
+  #dirtyCount = 0;
+  #depth = 0;
+  #scheduled = false;
+  readonly #onTick = (): void => {
+    this.#scheduled = false;
+    this.#flushAll();
+  };
+
+  /** Makes `member` the tail, with room for `length` bytes at `position`. At most SLAB_WRITE_BYTES_MAX. */
+  open(member: BatchMember, length: number): void {
+    if (SLAB_BYTES - this.position < length) {
+      this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.position = this.#floor = this.#holders = 0;
+    }
+    this.#holders++;
+    this.tail = member;
+  }
+
+  /** Whether the tail can append `length` bytes to what it has. */
+  hasRoom(length: number): boolean {
+    return SLAB_BYTES - this.position >= length;
+  }
+
+  /** A member has no pending bytes any more; `kept` says that Node still reads those that ended at `end`. */
+  release(slab: Buffer, end: number, kept: boolean): void {
+    if (slab !== this.slab) return;
+    if (kept && end > this.#floor) this.#floor = end;
+    if (--this.#holders > 0) return;
+    this.position = this.#floor;
+    this.tail = null;
+  }
+
+  /** `member` has to be flushed: when the current event's handler returns, or in the next tick. */
+  add(member: BatchMember): void {
+    this.#dirty[this.#dirtyCount++] = member;
+    if (this.#depth > 0 || this.#scheduled) return;
+    this.#scheduled = true;
+    process.nextTick(this.#onTick);
+  }
+
+  /** Around every call of a handler. */
+  enter(): void {
+    this.#depth++;
+  }
+
+  leave(): void {
+    if (--this.#depth === 0 && this.#dirtyCount > 0) this.#flushAll();
+  }
+
+  #flushAll(): void {
+    const dirty = this.#dirty;
+    for (let index = 0; index < this.#dirtyCount; index++) {
+      const member = dirty[index]!;
+      dirty[index] = null;
+      member.flush();
+    }
+    this.#dirtyCount = 0;
+  }
+}
