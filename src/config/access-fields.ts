@@ -1,0 +1,96 @@
+/**
+ * What an access log can say about an exchange: the closed list of its field names, with the sentence for each. The schema
+ * checks templates against it, the reference prints it, the log writes it.
+ */
+
+export const ACCESS_FIELDS = {
+  time: "When the request arrived, as ISO 8601 in UTC with milliseconds.",
+  client: "The client's address, or what a trusted proxy says it is.",
+  peer: "The address of the other end of the connection, port included.",
+  server: "The name of the server in the configuration.",
+  route: "The route that matched, such as `web.routes[2]`.",
+  method: "The method.",
+  scheme: "`http` or `https`, as the client used it.",
+  host: "The host that was asked for, port included.",
+  path: "The path as the client sent it, without the query.",
+  query: "The query without its question mark.",
+  uri: "Path and query as the client sent them.",
+  protocol: "The protocol of the request, such as `HTTP/1.1`.",
+  status: "The status of the answer; 499 when the client left before there was one.",
+  requestBytes: "Bytes of the request's body.",
+  responseBytes: "Bytes of the answer's body as sent to the client.",
+  durationMs: "Milliseconds from the first byte of the request to the last one of the answer.",
+  upstream: "The name of the upstream.",
+  upstreamAddress: "Address and port of the server that answered.",
+  upstreamMs: "Milliseconds from the request's last byte to the upstream's first one.",
+  attempts: "Attempts to reach an upstream.",
+  error: "What went wrong: the error's type (RFC 9209), side and whole chain of causes.",
+  tls: "Version of TLS on the client's connection.",
+} as const satisfies Readonly<Record<string, string>>;
+
+export type AccessFieldName = keyof typeof ACCESS_FIELDS;
+
+/** A field by its name, or one header field of the request (`header:NAME`) or of the answer (`responseHeader:NAME`). */
+export type AccessField =
+  | { readonly kind: "field"; readonly name: AccessFieldName }
+  | { readonly kind: "requestHeader"; readonly name: string }
+  | { readonly kind: "responseHeader"; readonly name: string };
+
+/** What `json` writes unless `fields` says otherwise. Queries often carry secrets: `path` is there, `query` is not. */
+export const ACCESS_FIELDS_DEFAULT: readonly string[] = [
+  "time",
+  "client",
+  "method",
+  "scheme",
+  "host",
+  "path",
+  "protocol",
+  "status",
+  "requestBytes",
+  "responseBytes",
+  "durationMs",
+  "server",
+  "route",
+  "upstream",
+  "upstreamAddress",
+  "upstreamMs",
+  "attempts",
+  "error",
+];
+
+const HEADER = /^(header|responseHeader):([!#$%&'*+.^_`|~0-9A-Za-z-]+)$/;
+
+/** The field of a name; null when there is none. Names of header fields become lower case. */
+export function parseAccessField(text: string): AccessField | null {
+  if (Object.hasOwn(ACCESS_FIELDS, text)) return { kind: "field", name: text as AccessFieldName };
+  const match = HEADER.exec(text);
+  if (match === null) return null;
+  const name = (match[2] ?? "").toLowerCase();
+  return { kind: match[1] === "header" ? "requestHeader" : "responseHeader", name };
+}
+
+/** A template in parts: text as it is, and fields. `{{` and `}}` are the braces themselves. */
+export type AccessTemplate = readonly (string | AccessField)[];
+
+/** Parts of "{client} {method} {path} {status}"; the error says what is wrong with the template. */
+export function parseAccessTemplate(
+  text: string,
+): { readonly ok: true; readonly parts: AccessTemplate } | { readonly ok: false; readonly error: string } {
+  const parts: (string | AccessField)[] = [];
+  let literal = "";
+  for (const [token] of text.matchAll(/\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+/g)) {
+    if (token === "{" || token === "}") return { ok: false, error: `a lone "${token}": write it twice` };
+    if (token === "{{" || token === "}}") literal += token.charAt(0);
+    else if (token.startsWith("{")) {
+      const field = parseAccessField(token.slice(1, -1));
+      if (field === null) return { ok: false, error: `the access log has no field ${token}` };
+      if (literal !== "") parts.push(literal);
+      literal = "";
+      parts.push(field);
+    } else literal += token;
+  }
+  if (literal !== "") parts.push(literal);
+  if (!parts.some((part) => typeof part !== "string"))
+    return { ok: false, error: "a template has at least one {field}" };
+  return { ok: true, parts };
+}

@@ -1,0 +1,207 @@
+/**
+ * Whether the fields of a file fit each other: names that are used exist, a route ends in one way, an address is listened
+ * on once. It reads the file's own values, whatever else is wrong with them, so that one run finds all mistakes; what has
+ * the wrong kind is passed over here, because the schema has said so already.
+ */
+import { formatListenAddress, listenAddress } from "../core/option-addresses.ts";
+import { isPlugin } from "./code.ts";
+import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
+import { featureFields, isServerUrl } from "./route-schema.ts";
+
+type Mapping = Readonly<Record<string, unknown>>;
+
+const ACTIONS = ["proxy", "respond", "redirect", "handle"] as const;
+/** Fields that say something about requests on their way to an upstream. */
+const PROXY_ONLY = ["upgrade", "timeouts"] as const;
+
+export interface Checks {
+  readonly errors: readonly Finding[];
+  /** What is possible but hardly meant. */
+  readonly warnings: readonly Finding[];
+}
+
+export function checkConfig(root: unknown): Checks {
+  const checks = new Checker(mapping(root));
+  checks.run();
+  return checks;
+}
+
+class Checker implements Checks {
+  readonly errors: Finding[] = [];
+  readonly warnings: Finding[] = [];
+  readonly #root: Mapping;
+  readonly #upstreams: Mapping;
+  readonly #used = new Set<string>();
+  /** Canonical address to the path where it was first named. */
+  readonly #listening = new Map<string, Path>();
+
+  constructor(root: Mapping) {
+    this.#root = root;
+    this.#upstreams = mapping(root.upstreams);
+  }
+
+  run(): void {
+    for (const [name, upstream] of Object.entries(this.#upstreams)) {
+      const path = ["upstreams", name];
+      this.#checkHash(mapping(upstream), {}, path);
+      this.#checkTls(mapping(upstream), list(mapping(upstream).servers), path);
+    }
+    for (const [name, server] of Object.entries(mapping(this.#root.servers))) {
+      if (isMapping(server)) this.#checkServer(server, ["servers", name]);
+    }
+    for (const name of Object.keys(this.#upstreams)) {
+      if (this.#used.has(name)) continue;
+      this.#warn(["upstreams", name], "no route sends requests here", "key");
+    }
+  }
+
+  #checkServer(server: Mapping, path: Path): void {
+    const listen = Array.isArray(server.listen) ? server.listen : [server.listen];
+    for (const [index, item] of listen.entries()) {
+      this.#checkListen(item, Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"]);
+    }
+    const actions = ACTIONS.filter((action) => server[action] !== undefined);
+    if (server.routes === undefined) {
+      if (actions.length === 0) {
+        this.#lacks(path, ["routes", ...ACTIONS], "key");
+      }
+      this.#checkRoute(server, path, true);
+      return;
+    }
+    for (const field of [...ACTIONS, ...PROXY_ONLY, "use"]) {
+      if (server[field] !== undefined)
+        this.#fail([...path, field], `cannot stand beside "routes": a route has it`, "key");
+    }
+    let all: Path | null = null;
+    for (const [index, item] of list(server.routes).entries()) {
+      const routePath = [...path, "routes", index];
+      if (all !== null) this.#warn(routePath, `never reached: ${formatPath(all)} takes every request`);
+      if (!isMapping(item)) continue;
+      this.#checkRoute(item, routePath, false);
+      if (all === null && takesAll(item.match)) all = routePath;
+    }
+  }
+
+  #checkListen(item: unknown, path: Path): void {
+    const text = isMapping(item) ? item.address : item;
+    const parsed = typeof text === "string" ? listenAddress().safeParse(text) : null;
+    if (parsed?.success !== true) return;
+    const address = parsed.data;
+    if (address.kind === "tcp" && address.port === 0) return;
+    const canonical = formatListenAddress(address);
+    const first = this.#listening.get(canonical);
+    if (first === undefined) this.#listening.set(canonical, path);
+    else this.#fail(path, `${canonical} is listened on by ${formatPath(first)} already`);
+  }
+
+  #checkRoute(route: Mapping, path: Path, isServer: boolean): void {
+    const actions = ACTIONS.filter((action) => route[action] !== undefined);
+    const [first, ...others] = actions;
+    if (first === undefined && !isServer) this.#lacks(path, ACTIONS, "value");
+    for (const other of others) {
+      this.#fail([...path, other], `cannot stand beside ${quote(first ?? "")}: a route ends in one of them`, "key");
+    }
+    for (const field of PROXY_ONLY) {
+      if (route[field] === undefined || first === undefined || first === "proxy") continue;
+      this.#fail([...path, field], `only has a meaning beside "proxy"`, "key");
+    }
+    for (const [index, item] of list(route.use).entries()) this.#checkUse(item, [...path, "use", index]);
+    if (route.proxy !== undefined) this.#checkProxy(route.proxy, [...path, "proxy"]);
+    if (isMapping(route.respond)) this.#checkRespond(route.respond, [...path, "respond"]);
+  }
+
+  #checkUse(item: unknown, path: Path): void {
+    if (!isMapping(item) || isPlugin(item)) return;
+    const names = Object.keys(item).filter((name) => Object.hasOwn(featureFields, name));
+    if (Object.keys(item).length === 0) this.#fail(path, `needs one of ${joinOr(Object.keys(featureFields))}`);
+    if (names.length > 1)
+      this.#fail(path, `has ${names.join(" and ")}: give each an item of its own, in the wanted order`);
+  }
+
+  #checkProxy(proxy: unknown, path: Path): void {
+    const to = isMapping(proxy) ? proxy.to : proxy;
+    const overrides = isMapping(proxy) ? proxy : {};
+    if (typeof to !== "string") return;
+    if (isServerUrl(to)) {
+      this.#checkHash(overrides, {}, path);
+      this.#checkTls(overrides, [to], path);
+      return;
+    }
+    this.#used.add(to);
+    const toPath = isMapping(proxy) ? [...path, "to"] : path;
+    if (Object.hasOwn(this.#upstreams, to)) {
+      const upstream = mapping(this.#upstreams[to]);
+      this.#checkHash(overrides, upstream, path);
+      this.#checkTls(overrides, list(upstream.servers), path);
+      return;
+    }
+    const suggestion = /^[^/]*[:.]\S*$/.test(to) ? `http://${to}` : nearest(to, Object.keys(this.#upstreams));
+    this.#fail(toPath, `no upstream has the name ${JSON.stringify(to)}`, "value", suggestion);
+  }
+
+  #checkHash(block: Mapping, outer: Mapping, path: Path): void {
+    if (block.hash === undefined || (block.balance ?? outer.balance) === "hash") return;
+    this.#fail([...path, "hash"], `only has a meaning with "balance: hash"`, "key");
+  }
+
+  #checkTls(block: Mapping, servers: readonly unknown[], path: Path): void {
+    if (!isMapping(block.tls)) return;
+    const urls = servers.map((server) => (isMapping(server) ? server.url : server));
+    if (urls.length > 0 && urls.every((url) => typeof url === "string" && /^(http:\/\/|unix:)/i.test(url))) {
+      this.#warn([...path, "tls"], "has no effect: no server's URL begins with https://", "key");
+    }
+    if (block.tls.verify === false) {
+      this.#warn(
+        [...path, "tls", "verify"],
+        "certificates are not verified: anyone on the way can read and change the traffic",
+      );
+    }
+  }
+
+  #checkRespond(respond: Mapping, path: Path): void {
+    const { status, body, contentType, headers } = respond;
+    if (body !== undefined && (status === 204 || status === 205 || status === 304)) {
+      this.#fail([...path, "body"], `an answer of status ${status} has no body`, "key");
+    }
+    if (contentType === undefined) return;
+    if (body === undefined) this.#fail([...path, "contentType"], `only has a meaning beside "body"`, "key");
+    const twice = Object.keys(mapping(headers)).find((name) => name.toLowerCase() === "content-type");
+    if (twice !== undefined) this.#fail([...path, "headers", twice], `is set by "contentType" already`, "key");
+  }
+
+  #lacks(path: Path, fields: readonly string[], at: Finding["at"]): void {
+    const missing = fields.map((field) => [...path, field]);
+    this.errors.push({ path, at, message: `needs one of ${joinOr(fields.map(quote))}`, missing });
+  }
+
+  #fail(path: Path, message: string, at: Finding["at"] = "value", suggestion: string | null = null): void {
+    this.errors.push({ path, at, message, suggestion });
+  }
+
+  #warn(path: Path, message: string, at: Finding["at"] = "value"): void {
+    this.warnings.push({ path, at, message });
+  }
+}
+
+/** Whether a route without further conditions takes every request. */
+function takesAll(match: unknown): boolean {
+  if (match === undefined) return true;
+  if (!isMapping(match)) return false;
+  return Object.entries(match).every(([key, value]) => key === "path" && [value].flat().includes("/*"));
+}
+
+function quote(word: string): string {
+  return `"${word}"`;
+}
+
+function isMapping(value: unknown): value is Mapping {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function mapping(value: unknown): Mapping {
+  return isMapping(value) ? value : {};
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -1,0 +1,41 @@
+/**
+ * What a program's own configuration may hold besides data: plugins in `use`, and functions in `handle`. The configuration
+ * carries them and never calls them, so it knows no more of them than it takes to tell them from data.
+ */
+
+/** A feature of the user's own: a name and at least one hook. */
+export interface PluginObject {
+  readonly name: string;
+}
+
+/** Answers the requests of a route. */
+export type HandleFunction = (exchange: never) => unknown;
+
+/** An object with a name and at least one function, its own or its class's. */
+export function isPlugin(value: unknown): value is PluginObject {
+  if (typeof value !== "object" || value === null || !("name" in value) || typeof value.name !== "string") return false;
+  for (
+    let level: object | null = value;
+    level !== null && level !== Object.prototype;
+    level = Object.getPrototypeOf(level)
+  ) {
+    for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
+      if (key !== "constructor" && typeof property.value === "function") return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * The form of `Input` in which plugins are `Plugin` and functions of `handle` are `Handle`: what a program is offered by
+ * its editor. `Input` is the schema's own, which knows only that there are such things.
+ */
+export type WithCode<Input, Plugin, Handle> = Input extends HandleFunction
+  ? Handle
+  : Input extends PluginObject
+    ? Plugin
+    : Input extends readonly (infer Item)[]
+      ? WithCode<Item, Plugin, Handle>[]
+      : Input extends object
+        ? { [Key in keyof Input]: WithCode<Input[Key], Plugin, Handle> }
+        : Input;

@@ -1,0 +1,166 @@
+/**
+ * The configuration as the program works with it: every default applied, every short form made long, times in
+ * milliseconds, sizes in bytes, paths absolute. Plain data, except for the plugins and functions of a program's own.
+ *
+ * Whoever reads this never asks what a missing value means; that was decided by schema.ts and resolve.ts.
+ */
+import type { ListenAddress } from "../core/option-addresses.ts";
+import type { CompressOptions } from "../features/compress/options.ts";
+import type { HeadersOptions } from "../features/headers/options.ts";
+import type { IpAllowOptions } from "../features/ip-allow/options.ts";
+import type { RewriteOptions } from "../features/rewrite/options.ts";
+import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
+import type { UpstreamConfig, UpstreamUse } from "../upstreams/options.ts";
+import type { AccessField, AccessTemplate } from "./access-fields.ts";
+import type { HandleFunction, PluginObject } from "./code.ts";
+
+export interface Config {
+  readonly transport: "auto" | "net";
+  readonly log: LogConfig;
+  /** Canonical networks. */
+  readonly trustedProxies: readonly string[];
+  readonly via: ViaConfig;
+  readonly drainTimeoutMs: number;
+  /** Every pool of connections that a route uses, each once, in the order of first use; and named ones nobody uses. */
+  readonly upstreams: readonly UpstreamConfig[];
+  readonly servers: readonly ServerConfig[];
+}
+
+/** Our name in Via: made by the host, none at all, or this one. */
+export type ViaConfig =
+  | { readonly kind: "auto" }
+  | { readonly kind: "off" }
+  | { readonly kind: "name"; readonly name: string };
+
+export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  /** null: no access log. */
+  readonly access: AccessLogConfig | null;
+}
+
+export interface AccessLogConfig {
+  readonly format: AccessFormat;
+  readonly output: LogOutput;
+  /** The share of exchanges that is logged, 0 to 1; those that failed always are. */
+  readonly sample: number;
+  /** Names of header fields, lower case, whose values are never written. */
+  readonly redact: readonly string[];
+}
+
+export type AccessFormat =
+  | { readonly kind: "json"; readonly fields: readonly AccessField[] }
+  | { readonly kind: "combined" }
+  | { readonly kind: "template"; readonly parts: AccessTemplate };
+
+export type LogOutput =
+  | { readonly kind: "stdout" }
+  | { readonly kind: "stderr" }
+  | { readonly kind: "file"; readonly path: string };
+
+export interface ServerConfig {
+  readonly name: string;
+  readonly listen: readonly ListenConfig[];
+  /** The first one that matches is taken; when none does, the answer is 404. */
+  readonly routes: readonly RouteConfig[];
+  readonly limits: LimitsConfig;
+  /** A client that ended its side may still get its answer. */
+  readonly halfClose: boolean;
+}
+
+export interface ListenConfig {
+  /** Canonical text: two equal addresses are equal texts. */
+  readonly text: string;
+  readonly address: ListenAddress;
+  readonly tls: ListenTlsConfig | null;
+}
+
+export interface ListenTlsConfig {
+  /** Absolute paths of PEM files. The first is for clients that ask for no name, or for one that no certificate has. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+}
+
+/** What a route may set for itself. */
+export interface RouteLimitsConfig {
+  /** null: no limit. */
+  readonly bodyBytesMax: number | null;
+  /** Without a byte of a body moving between us and the client. */
+  readonly bodyTimeoutMs: number;
+  readonly tunnelIdleMs: number;
+  /** null: no limit. */
+  readonly tunnelLifetimeMs: number | null;
+}
+
+export interface LimitsConfig extends RouteLimitsConfig {
+  readonly headBytesMax: number;
+  readonly requestLineBytesMax: number;
+  readonly fieldsMax: number;
+  readonly headTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+export interface RouteConfig {
+  /** Where it stands: "web.routes[2]"; the name of the server when the route is the server's own. */
+  readonly name: string;
+  readonly match: MatchConfig;
+  readonly use: readonly UseConfig[];
+  readonly action: ActionConfig;
+  /** Protocols whose upgrades pass, lower case. */
+  readonly upgrade: readonly string[];
+  readonly limits: RouteLimitsConfig;
+  /** The share of this route's exchanges that is logged; 0 with `off`, where failures are not logged either. */
+  readonly accessLog: { readonly off: boolean; readonly sample: number };
+}
+
+/** null: not asked. Keys are ANDed, lists are ORed. */
+export interface MatchConfig {
+  /** "app.example.org", or "*.example.org" for every name below; lower case, ASCII, without port. */
+  readonly host: readonly string[] | null;
+  /** Normalised: "/up", or "/jmap/*" for "/jmap", "/jmap/" and all below. */
+  readonly path: readonly string[] | null;
+  /** Compile with the flag "u"; searched in the normalised path. */
+  readonly pathRegex: readonly string[] | null;
+  readonly method: readonly string[] | null;
+  /** Each must hold. `values: null`: present. Names in lower case; a value is compared with the whole field. */
+  readonly header: readonly NamedValues[] | null;
+  /** Each must hold. `values: null`: present. */
+  readonly query: readonly NamedValues[] | null;
+  /** Canonical networks. */
+  readonly client: readonly string[] | null;
+  readonly websocket: boolean | null;
+  readonly scheme: "http" | "https" | null;
+}
+
+export interface NamedValues {
+  readonly name: string;
+  readonly values: readonly string[] | null;
+}
+
+export type UseConfig =
+  | { readonly feature: "headers"; readonly options: HeadersOptions }
+  | { readonly feature: "stripPrefix"; readonly options: StripPrefixOptions }
+  | { readonly feature: "rewrite"; readonly options: RewriteOptions }
+  | { readonly feature: "ipAllow"; readonly options: IpAllowOptions }
+  | { readonly feature: "compress"; readonly options: CompressOptions }
+  | { readonly feature: "plugin"; readonly plugin: PluginObject };
+
+export type ActionConfig =
+  | {
+      readonly kind: "proxy" /** A name in `Config.upstreams`. */;
+      readonly upstream: string;
+      readonly use: UpstreamUse;
+    }
+  | {
+      readonly kind: "respond";
+      readonly status: number;
+      /** Names in lower case; content-type is among them when there is a body. */
+      readonly headers: readonly (readonly [name: string, value: string])[];
+      readonly body: string | null;
+    }
+  | { readonly kind: "redirect"; readonly to: RedirectTemplate; readonly status: 301 | 302 | 303 | 307 | 308 }
+  | { readonly kind: "handle"; readonly handle: HandleFunction };
+
+/** Text as it is, and parts of the request's URL. `uri` is the path, and the query with its question mark if there is one. */
+export type RedirectTemplate = readonly (string | { readonly part: "scheme" | "host" | "path" | "query" | "uri" })[];

@@ -1,0 +1,315 @@
+/**
+ * The order, the words and the examples of the reference. Fields and their sentences come from the schema; here is what a
+ * table cannot say. A test parses every example.
+ */
+
+export interface DocsSection {
+  readonly title: string;
+  /** Where the block stands in the file, for the reader. */
+  readonly place: string;
+  /** "" where the schema's own sentence is enough. */
+  readonly text: string;
+  /** The block in the schema, by the keys that lead to it: "*" is any name, "#" any item. The first is shown, all link here. */
+  readonly paths: readonly string[];
+  /** A whole file. */
+  readonly example: string;
+  /** Fields of the block that another section explains. */
+  readonly omit?: readonly string[];
+}
+
+const ROUTE_FIELDS = ["use", "proxy", "respond", "redirect", "handle", "upgrade", "timeouts"];
+const UPSTREAM_FIELDS = ["balance", "hash", "tls", "timeouts", "maxConnections", "queue", "retries", "host"];
+
+export const DOCS_SECTIONS: readonly DocsSection[] = [
+  {
+    title: "The file",
+    place: "top level",
+    paths: [""],
+    text: "`servers` with a `listen` and a target is a complete file; everything else has a default.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "servers",
+    place: "`servers.NAME`",
+    paths: ["servers.*"],
+    text: "A server listens on one or more addresses and has a list of routes. A server that sends everything to one place may have `use`, `proxy`, `respond`, `redirect`, `handle`, `upgrade` and `timeouts` itself, as a [route](#routes) has them, in place of `routes`.",
+    example: `servers:
+  web:
+    listen:
+      - ":8080"
+      - address: ":8443"
+        tls:
+          certificates: [{ cert: example.org.pem, key: example.org.key }]
+    routes:
+      - match: { path: /api/* }
+        proxy: http://127.0.0.1:3000
+      - respond: 404
+  plain:
+    listen: ":80"
+    redirect: "https://{host}{uri}"
+`,
+    omit: ROUTE_FIELDS,
+  },
+  {
+    title: "routes",
+    place: "an item of `servers.NAME.routes`",
+    paths: ["servers.*.routes.#"],
+    text: "The first route whose `match` fits takes the request. It ends in exactly one of `proxy`, `respond`, `redirect` and `handle`.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { host: app.example.org, path: /app/* }
+        use:
+          - stripPrefix: /app
+          - compress: true
+        proxy: http://127.0.0.1:5000
+        timeouts: { response: 2m }
+      - match: { path: /health }
+        respond: { status: 200, body: "ok" }
+        log: { access: off }
+`,
+  },
+  {
+    title: "match",
+    place: "`match` of a route",
+    paths: ["servers.*.routes.#.match"],
+    text: "Paths are compared after normalisation: dot segments removed, unreserved characters decoded, `//` merged, `%2F` left as it is.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match:
+          host: [example.org, "*.example.org"]
+          path: [/up, /jmap/*]
+          method: [GET, POST]
+          header: { x-api-version: "2", x-debug: true }
+          client: 10.0.0.0/8
+        proxy: http://127.0.0.1:3000
+      - match: { pathRegex: "^/user/[0-9]+$", websocket: true }
+        proxy: http://127.0.0.1:3001
+`,
+  },
+  {
+    title: "proxy",
+    place: "`proxy` of a route",
+    paths: ["servers.*.routes.#.proxy", "servers.*.proxy"],
+    text: "`proxy: URL` and `proxy: NAME` are short for `proxy: { to: ... }`. Beside `to` may stand all keys of an [upstream](#upstreams) but `servers`; they win over those of the upstream that is named. Routes that say the same about connections share them.",
+    example: `upstreams:
+  app:
+    servers: ["http://10.0.0.1:3000", "http://10.0.0.2:3000"]
+servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /reports/* }
+        proxy: { to: app, timeouts: { response: 5m }, retries: 0 }
+      - match: { path: /legacy/* }
+        proxy: { to: "https://legacy.internal", host: upstream, tls: { ca: internal.pem } }
+      - proxy: app
+`,
+    omit: UPSTREAM_FIELDS,
+  },
+  {
+    title: "respond",
+    place: "`respond` of a route",
+    paths: ["servers.*.routes.#.respond", "servers.*.respond"],
+    text: "",
+    example: `servers:
+  web:
+    listen: ":8080"
+    respond:
+      status: 503
+      headers: { retry-after: "120" }
+      body: "<h1>Back in two minutes</h1>"
+      contentType: text/html; charset=utf-8
+`,
+  },
+  {
+    title: "redirect",
+    place: "`redirect` of a route",
+    paths: ["servers.*.routes.#.redirect", "servers.*.redirect"],
+    text: "",
+    example: `servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /docs/* }
+        redirect: { to: "https://docs.example.org{uri}", status: 307 }
+      - redirect: "https://www.example.org/"
+`,
+  },
+  {
+    title: "use",
+    place: "an item of `use`",
+    paths: ["servers.*.routes.#.use.#", "servers.*.use.#"],
+    text: "Each item has exactly one feature. Requests pass them from the first to the last, answers from the last to the first. In `headgate.ts` a plugin object may stand in place of an item.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - ipAllow: [10.0.0.0/8]
+      - rewrite: { match: "^/v1/", to: "/api/1/" }
+      - headers:
+          request: { set: { x-gateway: edge-1 } }
+      - compress: true
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "headers",
+    place: "`headers` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.headers"],
+    text: "Fields that frame a message or belong to one connection are the proxy's own and cannot be changed.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - headers:
+          request:
+            set: { authorization: { file: upstream-token } }
+            remove: [x-internal]
+          response:
+            set: { strict-transport-security: max-age=31536000 }
+            add: { link: ["</a.css>; rel=preload", "</b.js>; rel=preload"] }
+            remove: [server, x-powered-by]
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "rewrite",
+    place: "`rewrite` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.rewrite"],
+    text: "Changes the path. To put the paths of a server under a folder of the upstream, match the slash at the beginning.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - rewrite: { match: "^/", to: "/base/" }
+      - rewrite: { match: "^/base/user/(?<id>[0-9]+)$", to: "/base/u/$<id>" }
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "ipAllow",
+    place: "`ipAllow` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.ipAllow"],
+    text: "",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - ipAllow: { allow: [10.0.0.0/8, "fd00::/8"], deny: [10.6.6.0/24] }
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "compress",
+    place: "`compress` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.compress"],
+    text: "",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - compress: { encodings: [br, gzip], minBytes: 2KiB, types: [text/*, application/json], level: { br: 5 } }
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "upstreams",
+    place: "`upstreams.NAME`",
+    paths: ["upstreams.*"],
+    text: "A route names an upstream in `proxy`. A timeout ends an exchange; limits and the queue are for each server of the upstream.",
+    example: `upstreams:
+  app:
+    servers:
+      - https://app-1.internal:8443
+      - { url: "https://app-2.internal:8443", weight: 2 }
+    balance: hash
+    hash: { by: "cookie:session" }
+    tls: { serverName: app.internal, ca: internal.pem }
+    timeouts: { connect: 1s, response: 10s }
+    maxConnections: 100
+    queue: { max: 50, timeout: 2s }
+servers:
+  web:
+    listen: ":8080"
+    proxy: app
+`,
+  },
+  {
+    title: "limits",
+    place: "`limits` of the file, of a server, of a route",
+    paths: ["limits", "servers.*.limits", "servers.*.routes.#.limits"],
+    text: "An inner block wins over an outer one, field by field. A route has only `body`, `bodyTimeout`, `tunnelIdle` and `tunnelLifetime`: the others apply before a route is chosen.",
+    example: `limits: { headTimeout: 5s, body: 10MiB }
+servers:
+  web:
+    listen: ":8080"
+    limits: { idle: 2m }
+    routes:
+      - match: { path: /upload }
+        limits: { body: none, bodyTimeout: 5m }
+        proxy: http://127.0.0.1:3000
+      - proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "log",
+    place: "top level",
+    paths: ["log"],
+    text: "The access log has a line for each exchange; what the proxy has to say about itself goes to standard error. A server and a route may have `log: { access: off }` or `log: { access: { sample: 0.1 } }`.",
+    example: `log:
+  level: warn
+  access:
+    format: "{time} {client} {method} {uri} {status} {durationMs} {header:user-agent}"
+    output: /var/log/headgate/access.log
+    sample: 0.1
+    redact: [x-api-key]
+servers:
+  web:
+    listen: ":8080"
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "log of a route",
+    place: "`log` of a server or a route",
+    paths: ["servers.*.routes.#.log", "servers.*.log"],
+    text: "What is not said here comes from the server, and from the file.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /metrics }
+        log: { access: off }
+        proxy: http://127.0.0.1:9100
+      - log: { access: { sample: 0.01 } }
+        proxy: http://127.0.0.1:3000
+`,
+  },
+];
+
+export const DOCS_INTRODUCTION = `Headgate reads one file: the one that \`--config\` names, else \`headgate.yaml\`, \`headgate.yml\`,
+\`headgate.json\` or \`headgate.ts\` in the current folder. \`headgate check\` says whether a file is right and where it is not;
+\`headgate schema\` prints its JSON Schema, by which an editor completes and checks while you type:
+
+\`\`\`yaml
+# yaml-language-server: $schema=node_modules/headgate/docs/schema.json
+\`\`\`
+
+- **Unknown names, wrong types and impossible values are errors**, with file, line, column and the nearest known name. Nothing
+  starts with one, and a reload with one changes nothing.
+- **The environment**: \`\${NAME}\` in any value is replaced by the variable, \`\${NAME:-default}\` by the default when it is unset or
+  empty; an unset variable without a default is an error. \`$\${\` stands for the characters themselves. A variable is always one
+  value: it cannot add fields.
+- **Secrets** (the values of header fields) may be \`{ file: path }\`: the content of the file, without its last line break.
+- **Paths** of files begin at the folder of the configuration file unless they are absolute.
+- **In TypeScript**, \`export default defineConfig({ ... })\` has the same fields, with plugins and functions besides. On a reload
+  the file itself is read again; modules that it imports are not.
+`;

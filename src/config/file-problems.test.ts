@@ -1,0 +1,504 @@
+/** What a person reads about a file that is wrong: every line of it, with its place. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parseConfig } from "./parse.ts";
+import { formatProblem } from "./problems.ts";
+
+/** The lines for a file, without its name. */
+function linesFor(text: string, file = "headgate.yaml"): readonly string[] {
+  const result = parseConfig(text, { file, env: {} });
+  assert.ok(!result.ok, "the file was taken");
+  return result.problems.map((problem) => {
+    const line = formatProblem(problem);
+    assert.ok(line.startsWith(`${file}:`), line);
+    return line.slice(file.length + 1);
+  });
+}
+
+/** A file whose one route has the given line in it. */
+const route = (line: string) =>
+  `servers:\n  web:\n    listen: ":8080"\n    routes:\n      - respond: 204\n        ${line}\n`;
+/** A file whose one server has the given line in it. */
+const server = (line: string) => `servers:\n  web:\n    listen: ":8080"\n    respond: 204\n    ${line}\n`;
+/** A file with the given line at the top. */
+const top = (line: string) => `${line}\n${server("")}`;
+
+type Case = readonly [name: string, text: string, ...lines: string[]];
+
+const MISPLACED: readonly Case[] = [
+  [
+    "a misspelled field, which is not also missing",
+    `servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /up }
+        proxi: http://127.0.0.1:3000
+`,
+    '6:9: servers.web.routes[0].proxi: unknown field; did you mean "proxy"?',
+  ],
+  ["another case", top("drain_timeout: 3s"), '1:1: drain_timeout: unknown field; did you mean "drainTimeout"?'],
+  ["nothing near", top("colour: red"), "1:1: colour: unknown field"],
+  ["a field of a later version", top("workers: 2"), "1:1: workers: not available in this version"],
+  ["a later block of a server", server("forward: {}"), "5:5: servers.web.forward: not available in this version"],
+  [
+    "a later feature",
+    route("use: [{ cache: {} }]"),
+    "6:17: servers.web.routes[0].use[0].cache: not available in this version",
+  ],
+  [
+    "a limit of a server in a route",
+    route("limits: { idle: 3s }"),
+    "6:19: servers.web.routes[0].limits.idle: is a limit of a server: it applies before a route is chosen",
+  ],
+  ["match in a server", server("match: {}"), '5:5: servers.web.match: belongs to a route: write "routes"'],
+  [
+    "a field of a route beside routes",
+    'servers:\n  web:\n    listen: ":8080"\n    use: []\n    routes:\n      - respond: 204\n',
+    '4:5: servers.web.use: cannot stand beside "routes": a route has it',
+  ],
+  ["no servers", "via: off\n", "1:1: servers: this field is required"],
+  ["an empty file", "# nothing\n", "1:1: the configuration is empty"],
+  ["servers without a server", "servers: {}\n", "1:10: servers: needs at least one server"],
+  [
+    "a server without anything",
+    "servers:\n  web: {}\n",
+    "2:3: servers.web.listen: this field is required",
+    '2:3: servers.web: needs one of "routes", "proxy", "respond", "redirect" or "handle"',
+  ],
+  ["a server that is no block", "servers:\n  web:\n", "2:7: servers.web: expected a mapping, got nothing"],
+  [
+    "a route that ends nowhere",
+    'servers:\n  web:\n    listen: ":8080"\n    routes:\n      - match: { path: /up }\n',
+    '5:9: servers.web.routes[0]: needs one of "proxy", "respond", "redirect" or "handle"',
+  ],
+  [
+    "a route that ends twice",
+    route("redirect: https://example.org"),
+    '6:9: servers.web.routes[0].redirect: cannot stand beside "respond": a route ends in one of them',
+  ],
+  [
+    "upgrades without an upstream",
+    route("upgrade: []"),
+    '6:9: servers.web.routes[0].upgrade: only has a meaning beside "proxy"',
+  ],
+  [
+    "no routes",
+    'servers:\n  web:\n    listen: ":8080"\n    routes: []\n',
+    "4:13: servers.web.routes: expected at least one item, got none",
+  ],
+  [
+    "a name that is none",
+    'servers:\n  "my web":\n    listen: ":1"\n    respond: 204\n',
+    '2:3: servers["my web"]: expected a name of letters, digits, dots, hyphens and underscores, got "my web"',
+  ],
+];
+
+const VALUES: readonly Case[] = [
+  ["a duration without a unit", top("drainTimeout: 30"), "1:15: drainTimeout: expected a duration such as 30s, got 30"],
+  [
+    "a duration with a space",
+    top("drainTimeout: 30 sec"),
+    '1:15: drainTimeout: expected a duration such as 30s, got "30 sec"; did you mean "30s"?',
+  ],
+  ["a duration in words", top("drainTimeout: soon"), '1:15: drainTimeout: expected a duration such as 30s, got "soon"'],
+  ["a duration of nothing", top("drainTimeout: 0s"), '1:15: drainTimeout: expected a duration such as 30s, got "0s"'],
+  [
+    "a duration of centuries",
+    top("drainTimeout: 99999d"),
+    '1:15: drainTimeout: expected a duration such as 30s, got "99999d"',
+  ],
+  [
+    "a size in thousands",
+    top("limits: { body: 10 MB }"),
+    '1:17: limits.body: expected a size such as 64KiB, got "10 MB"; did you mean "10MiB"?',
+  ],
+  ["a negative size", top("limits: { body: -1 }"), "1:17: limits.body: expected a size such as 64KiB, got -1"],
+  ["a size out of bounds", top("limits: { head: 10 }"), "1:17: limits.head: expected a size from 1KiB to 1MiB, got 10"],
+  ["a fraction of a field", top("limits: { fields: 9.5 }"), "1:19: limits.fields: expected a whole number, got 9.5"],
+  ["too few fields", top("limits: { fields: 1 }"), "1:19: limits.fields: expected a number of at least 8, got 1"],
+  [
+    "too large a share",
+    top("log: { access: { sample: 2 } }"),
+    "1:26: log.access.sample: expected a number of at most 1, got 2",
+  ],
+  [
+    "a word that is none of them",
+    top("log: { level: warning }"),
+    '1:15: log.level: expected fatal, error, warn, info, debug, trace or silent, got "warning"; did you mean "warn"?',
+  ],
+  [
+    "false for off",
+    top("log: { access: false }"),
+    '1:16: log.access: expected off or a mapping, got false; did you mean "off"?',
+  ],
+  ["a transport of a later version", top("transport: native"), '1:12: transport: expected auto or net, got "native"'],
+  ["a word for a block", top("limits: none"), '1:9: limits: expected a mapping, got "none"'],
+  ["a word for a list", top("trustedProxies: 10.0.0.0/8"), '1:17: trustedProxies: expected a list, got "10.0.0.0/8"'],
+  ["a word for a switch", server("halfClose: yes"), '5:16: servers.web.halfClose: expected true or false, got "yes"'],
+  [
+    "bits beyond the prefix",
+    top("trustedProxies: [10.1.2.3/8]"),
+    '1:18: trustedProxies[0]: expected a network such as 10.0.0.0/8 or an address, got "10.1.2.3/8"; did you mean "10.0.0.0/8"?',
+  ],
+  [
+    "too long a prefix",
+    top("trustedProxies: [10.0.0.0/33]"),
+    '1:18: trustedProxies[0]: expected a network such as 10.0.0.0/8 or an address, got "10.0.0.0/33"',
+  ],
+  [
+    "an octal address",
+    top("trustedProxies: [010.0.0.1]"),
+    '1:18: trustedProxies[0]: expected a network such as 10.0.0.0/8 or an address, got "010.0.0.1"',
+  ],
+  [
+    "a field of the log",
+    top('log: { access: { format: "{clinet}" } }'),
+    "1:26: log.access.format: the access log has no field {clinet}",
+  ],
+  [
+    "a lone brace",
+    top('log: { access: { format: "{client} }" } }'),
+    '1:26: log.access.format: a lone "}": write it twice',
+  ],
+  [
+    "a format by a wrong name",
+    top("log: { access: { format: common } }"),
+    '1:26: log.access.format: expected json, combined, or a template such as {client} {method} {path} {status}, got "common"',
+  ],
+  [
+    "a port that does not exist",
+    'servers: { web: { listen: ":70000", respond: 204 } }',
+    "1:27: servers.web.listen: the port is 70000, the highest one is 65535",
+  ],
+  [
+    "a listener as a URL",
+    "servers: { web: { listen: ['http://127.0.0.1:80/'], respond: 204 } }",
+    '1:28: servers.web.listen[0]: expected an address such as :8080, 127.0.0.1:8080 or unix:/run/web.sock, got "http://127.0.0.1:80/"; did you mean "127.0.0.1:80"?',
+  ],
+  [
+    "an address twice",
+    "servers: { a: { listen: ':80', respond: 204 }, b: { listen: ['[::1]:80', ':80'], respond: 204 } }",
+    "1:74: servers.b.listen[1]: :80 is listened on by servers.a.listen already",
+  ],
+  [
+    "TLS without certificates",
+    "servers: { web: { listen: { address: ':443', tls: { certificates: [] } }, respond: 204 } }",
+    "1:67: servers.web.listen.tls.certificates: expected at least one item, got none",
+  ],
+  [
+    "an old TLS version",
+    "servers: { web: { listen: { address: ':443', tls: { certificates: [{ cert: a, key: b }], minVersion: 1.1 } }, respond: 204 } }",
+    "1:102: servers.web.listen.tls.minVersion: expected 1.2 or 1.3, got 1.1",
+  ],
+];
+
+const ROUTES: readonly Case[] = [
+  [
+    "a path without a slash",
+    route("match: { path: up }"),
+    '6:24: servers.web.routes[0].match.path: expected a path such as /up or /jmap/*, got "up"; did you mean "/up"?',
+  ],
+  [
+    "a star in the middle",
+    route("match: { path: /a/*/b }"),
+    "6:24: servers.web.routes[0].match.path: a path has its only `*` at the end: use pathRegex for more",
+  ],
+  [
+    "a star behind no slash",
+    route("match: { path: [/x, /jmap*] }"),
+    "6:29: servers.web.routes[0].match.path[1]: `*` stands behind a slash, as in /jmap/*",
+  ],
+  [
+    "a path that no request has",
+    route("match: { path: /a/../b }"),
+    '6:24: servers.web.routes[0].match.path: expected a path such as /up or /jmap/*, got "/a/../b"',
+  ],
+  [
+    "a host with a port",
+    route("match: { host: 'example.org:80' }"),
+    '6:24: servers.web.routes[0].match.host: expected a host such as app.example.org or *.example.org, without port, got "example.org:80"; did you mean "example.org"?',
+  ],
+  [
+    "a star that is an alias",
+    route("match: { host: *.example.org }"),
+    "6:24: servers.web.routes[0].match.host: there is no anchor &.example.org; a text that begins with * is put in quotes",
+  ],
+  [
+    "a method in lower case",
+    route("match: { method: [GET, post] }"),
+    '6:32: servers.web.routes[0].match.method[1]: expected a method such as GET, got "post"; did you mean "POST"?',
+  ],
+  [
+    "a broken pattern",
+    route('match: { pathRegex: "(" }'),
+    "6:29: servers.web.routes[0].match.pathRegex: not a regular expression: unterminated group",
+  ],
+  [
+    "a field's name with its colon",
+    route('match: { header: { "x-a:": b } }'),
+    '6:28: servers.web.routes[0].match.header["x-a:"]: expected the name of a header field, got "x-a:"; did you mean "x-a"?',
+  ],
+  [
+    "an unknown feature",
+    route("use: [{ headres: {} }]"),
+    '6:17: servers.web.routes[0].use[0].headres: unknown field; did you mean "headers"?',
+  ],
+  [
+    "two features in an item",
+    route("use: [{ compress: true, stripPrefix: /a }]"),
+    "6:15: servers.web.routes[0].use[0]: has compress and stripPrefix: give each an item of its own, in the wanted order",
+  ],
+  [
+    "an item without a feature",
+    route("use: [{}]"),
+    "6:15: servers.web.routes[0].use[0]: needs one of headers, stripPrefix, rewrite, ipAllow or compress",
+  ],
+  [
+    "a name for a feature",
+    route("use: [compress]"),
+    '6:15: servers.web.routes[0].use[0]: expected a mapping, got "compress"',
+  ],
+  [
+    "a prefix with a slash",
+    route("use: [{ stripPrefix: /app/ }]"),
+    '6:30: servers.web.routes[0].use[0].stripPrefix: expected a path such as /app, got "/app/"; did you mean "/app"?',
+  ],
+  [
+    "a group that is not there",
+    route('use: [{ rewrite: { match: "^/(a)", to: "/$2" } }]'),
+    "6:48: servers.web.routes[0].use[0].rewrite.to: $2 refers to a group that the pattern does not have (it has 1)",
+  ],
+  [
+    "a named group that is not there",
+    route('use: [{ rewrite: { match: "^/a", to: "/$<id>" } }]'),
+    "6:46: servers.web.routes[0].use[0].rewrite.to: $<id> refers to a group that the pattern does not name",
+  ],
+  [
+    "a lone dollar sign",
+    route('use: [{ rewrite: { match: "^/a", to: "/a$b" } }]'),
+    '6:46: servers.web.routes[0].use[0].rewrite.to: "$" stands for a group ($1, $<name>, $&): write $$ for the character itself',
+  ],
+  [
+    "nobody allowed or denied",
+    route("use: [{ ipAllow: {} }]"),
+    '6:26: servers.web.routes[0].use[0].ipAllow: needs "allow", "deny" or both',
+  ],
+  [
+    "a coding that is none",
+    route("use: [{ compress: { encodings: [gzp] } }]"),
+    '6:41: servers.web.routes[0].use[0].compress.encodings[0]: expected zstd, br or gzip, got "gzp"; did you mean "gzip"?',
+  ],
+  [
+    "the Host as a field",
+    route("use: [{ headers: { request: { set: { Host: x } } } }]"),
+    '6:46: servers.web.routes[0].use[0].headers.request.set.Host: the Host of the upstream request is set by "host" beside "to" in "proxy"',
+  ],
+  [
+    "a field of the framing",
+    route("use: [{ headers: { response: { remove: [Content-Length] } } }]"),
+    "6:49: servers.web.routes[0].use[0].headers.response.remove[0]: content-length is set by the proxy itself",
+  ],
+  [
+    "a line break in a field, which is not shown",
+    route('use: [{ headers: { request: { set: { a: "secret\\nb: c" } } } }]'),
+    "6:49: servers.web.routes[0].use[0].headers.request.set.a: expected the value of a header field (visible ASCII, no line break, no space at either end), got other text",
+  ],
+  [
+    "a body where none can be",
+    'servers: { web: { listen: ":80", respond: { status: 204, body: x } } }',
+    "1:58: servers.web.respond.body: an answer of status 204 has no body",
+  ],
+  [
+    "a status that is none",
+    'servers: { web: { listen: ":80", respond: 99 } }',
+    "1:43: servers.web.respond: expected a number of at least 200, got 99",
+  ],
+  [
+    "a type without a body",
+    'servers: { web: { listen: ":80", respond: { contentType: text/html } } }',
+    '1:45: servers.web.respond.contentType: only has a meaning beside "body"',
+  ],
+  [
+    "a redirect with another status",
+    'servers: { web: { listen: ":80", redirect: { to: /a, status: 300 } } }',
+    "1:62: servers.web.redirect.status: expected 301, 302, 303, 307 or 308, got 300",
+  ],
+  [
+    "a redirect to another scheme's URL",
+    'servers: { web: { listen: ":80", redirect: "//example.org" } }',
+    '1:44: servers.web.redirect: expected a URL such as https://example.org{uri}, or a path, got "//example.org"',
+  ],
+  [
+    "a redirect that a link could lead astray",
+    'servers: { web: { listen: ":80", redirect: "/{path}" } }',
+    "1:44: servers.web.redirect: {path} and {uri} begin with a slash themselves: leave yours out",
+  ],
+  [
+    "a redirect whose host a query ends",
+    'servers: { web: { listen: ":80", redirect: "https://a{query}" } }',
+    "1:44: servers.web.redirect: what comes from the request would become part of the host",
+  ],
+  [
+    "a redirect with an unknown part",
+    'servers: { web: { listen: ":80", redirect: "https://a{ur}" } }',
+    "1:44: servers.web.redirect: {ur} is none of {scheme}, {host}, {path}, {query} and {uri}",
+  ],
+  [
+    "code in a file",
+    'servers: { web: { listen: ":80", handle: kisscache } }',
+    '1:42: servers.web.handle: expected a function, which only headgate.ts can hold, got "kisscache"',
+  ],
+];
+
+/** A file with an upstream `app` and a route with this line as its end. */
+const proxied = (upstream: string, proxy: string) =>
+  `upstreams:\n  app: ${upstream}\nservers:\n  web:\n    listen: ":8080"\n    proxy: ${proxy}\n`;
+const APP = '{ servers: ["http://127.0.0.1:3000"] }';
+
+const UPSTREAMS: readonly Case[] = [
+  [
+    "an upstream that does not exist",
+    proxied(APP, "ap"),
+    '6:12: servers.web.proxy: no upstream has the name "ap"; did you mean "app"?',
+  ],
+  [
+    "the same in the long form",
+    proxied(APP, "{ to: apq }"),
+    '6:18: servers.web.proxy.to: no upstream has the name "apq"; did you mean "app"?',
+  ],
+  [
+    "a URL without its scheme",
+    proxied(APP, "localhost:3000"),
+    '6:12: servers.web.proxy: no upstream has the name "localhost:3000"; did you mean "http://localhost:3000"?',
+  ],
+  [
+    "a URL with a path",
+    proxied(APP, "http://a/base"),
+    "6:12: servers.web.proxy: a server's URL ends after the host and port: change the path with the feature `rewrite`, and write http://a",
+  ],
+  [
+    "a WebSocket URL",
+    proxied(APP, "{ to: ws://a }"),
+    '6:18: servers.web.proxy.to: a server\'s URL begins with http:// or https://: upgrades to WebSocket pass on it; did you mean "http://a"?',
+  ],
+  [
+    "a URL with credentials",
+    proxied(APP, "http://me:secret@a"),
+    "6:12: servers.web.proxy: a server's URL carries no credentials: set the authorization field with the feature `headers`",
+  ],
+  [
+    "another scheme",
+    proxied(APP, "ftp://a"),
+    '6:12: servers.web.proxy: expected a URL such as http://127.0.0.1:3000, got "ftp://a"',
+  ],
+  [
+    "a port too high",
+    proxied('{ servers: ["http://a:65536"] }', "app"),
+    "2:20: upstreams.app.servers[0]: the port is 65536, the highest one is 65535",
+  ],
+  [
+    "port 0",
+    proxied('{ servers: [{ url: "http://a:0" }] }', "app"),
+    "2:27: upstreams.app.servers[0].url: the port is 0, which no server listens on",
+  ],
+  [
+    "no servers",
+    proxied("{ servers: [] }", "app"),
+    "2:19: upstreams.app.servers: expected at least one item, got none",
+  ],
+  [
+    "a misspelled balance",
+    proxied('{ servers: ["http://a"], balance: least_connections }', "app"),
+    '2:42: upstreams.app.balance: expected round-robin, least-connections, p2c, random or hash, got "least_connections"; did you mean "least-connections"?',
+  ],
+  [
+    "a hash without its balance",
+    proxied(APP, "{ to: app, hash: { by: path } }"),
+    '6:23: servers.web.proxy.hash: only has a meaning with "balance: hash"',
+  ],
+  [
+    "a hash by something else",
+    proxied('{ servers: ["http://a"], balance: hash, hash: { by: ip } }', "app"),
+    '2:60: upstreams.app.hash.by: expected client, path, header:NAME or cookie:NAME, got "ip"',
+  ],
+  [
+    "a misspelled keyword for a host",
+    proxied(APP, "{ to: app, host: presrve }"),
+    '6:29: servers.web.proxy.host: expected preserve, upstream, or a host (a name without a dot with its port, as in app:80), got "presrve"',
+  ],
+  [
+    "a certificate without its key",
+    proxied(APP, '{ to: "https://a", tls: { cert: a.pem } }'),
+    '6:44: servers.web.proxy.tls.cert: needs "key" beside it',
+  ],
+  [
+    "retries in words",
+    proxied(APP, "{ to: app, retries: many }"),
+    '6:32: servers.web.proxy.retries: expected a number or a mapping, got "many"',
+  ],
+];
+
+const SYNTAX: readonly Case[] = [
+  ["a field twice", `${server("")}via: off\nvia: edge\n`, "7:1: via: this field is there twice"],
+  ["a field twice below", server("respond: 404"), "5:5: servers.web.respond: this field is there twice"],
+  ["a tab", "servers:\n\tweb: 3\n", "2:1: a tab cannot indent YAML: use spaces"],
+  [
+    "a block that does not end",
+    "servers: { web: [\n",
+    "2:1: not valid: flow sequence in block collection must be sufficiently indented and end with a ]",
+  ],
+  ["two documents", "--- {}\n--- {}\n", "2:1: the file has more than one document"],
+  ["a tag", top("via: !secret x"), "1:6: not valid: unresolved tag: !secret"],
+  ["a merge key", server("<<: {}"), '5:5: servers.web["<<"]: merge keys are no part of YAML 1.2: repeat the fields'],
+  ["the prototype", server("__proto__: {}"), "5:5: servers.web.__proto__: unknown field"],
+  ["a list as a key", top("? [a]\n: b"), "1:3: a key must be text"],
+];
+
+for (const [title, cases] of Object.entries({ MISPLACED, VALUES, ROUTES, UPSTREAMS, SYNTAX })) {
+  describe(`problems: ${title.toLowerCase()}`, () => {
+    for (const [name, text, ...lines] of cases) it(name, () => assert.deepEqual(linesFor(text), lines));
+  });
+}
+
+describe("problems: a file as a whole", () => {
+  it("says everything that is wrong, in the order of the text", () => {
+    const text = `drainTimeout: soon
+servers:
+  web:
+    lisen: ":80"
+    routes:
+      - proxy: nowhere
+      - respond: 999
+via: "a b"
+`;
+    assert.deepEqual(linesFor(text), [
+      '1:15: drainTimeout: expected a duration such as 30s, got "soon"',
+      '4:5: servers.web.lisen: unknown field; did you mean "listen"?',
+      '6:16: servers.web.routes[0].proxy: no upstream has the name "nowhere"',
+      "7:18: servers.web.routes[1].respond: expected a number of at most 599, got 999",
+      '8:6: via: expected a name of letters, digits, dots and hyphens, auto or off, got "a b"',
+    ]);
+  });
+
+  it("counts lines and columns in a file of Windows with a byte order mark", () => {
+    assert.deepEqual(linesFor("\uFEFFservers:\r\n  web:\r\n    listen: ':80'\r\n    respnd: 204\r\n"), [
+      '4:5: servers.web.respnd: unknown field; did you mean "respond"?',
+    ]);
+  });
+
+  it("has places in JSON too", () => {
+    const text = '{\n  "servers": {\n    "web": { "listen": ":80", "respond": 204, "listen": ":81" }\n  }\n}\n';
+    assert.deepEqual(linesFor(text, "headgate.json"), ["3:47: servers.web.listen: this field is there twice"]);
+  });
+
+  it("takes no YAML for JSON", () => {
+    assert.deepEqual(linesFor('{ "via": "off", }', "headgate.json"), [
+      '1:17: not valid JSON: expected a name in double quotes, got "}"',
+    ]);
+    assert.deepEqual(linesFor("via: off", "headgate.json"), ['1:1: not valid JSON: expected a value, got "v"']);
+    assert.deepEqual(linesFor('{ "via":\n', "headgate.json"), [
+      "1:8: not valid JSON: expected a value, got the end of the file",
+    ]);
+  });
+});

@@ -1,0 +1,141 @@
+/**
+ * From what the file says to what the program works with: inner blocks over outer ones, short forms made long, and every
+ * pool of connections named once. The file is known to be right when this runs, so nothing here can fail.
+ */
+import { createHash } from "node:crypto";
+import { formatListenAddress } from "../core/option-addresses.ts";
+import {
+  resolveUpstream,
+  resolveUpstreamUse,
+  type UpstreamConfig,
+  type UpstreamOverrides,
+  type UpstreamServer,
+} from "../upstreams/options.ts";
+import { canonicalJson } from "./canonical.ts";
+import type { ActionConfig, Config, LimitsConfig, RouteConfig, ServerConfig } from "./config.ts";
+import { LIMITS_DEFAULT, resolveLimits, resolveRouteLimits } from "./limits-schema.ts";
+import { MATCH_ALL, type ProxyBlock, type RouteBlock } from "./route-schema.ts";
+import type { ConfigBlocks, ServerBlock } from "./schema.ts";
+
+export function resolveConfig(blocks: ConfigBlocks): Config {
+  const pools = new Pools(blocks.upstreams);
+  const outer: Outer = {
+    pools,
+    sample: blocks.log.access?.sample ?? 1,
+    limits: resolveLimits(LIMITS_DEFAULT, blocks.limits),
+  };
+  const servers = Object.entries(blocks.servers).map(([name, server]) => resolveServer(name, server, outer));
+  return {
+    transport: blocks.transport,
+    log: blocks.log,
+    trustedProxies: blocks.trustedProxies,
+    via: blocks.via,
+    drainTimeoutMs: blocks.drainTimeout,
+    upstreams: pools.all(),
+    servers,
+  };
+}
+
+/** What the blocks around a server or a route say. */
+interface Outer {
+  readonly pools: Pools;
+  readonly limits: LimitsConfig;
+  readonly sample: number;
+}
+
+function resolveServer(name: string, block: ServerBlock, outer: Outer): ServerConfig {
+  const limits = resolveLimits(outer.limits, block.limits);
+  const access = block.log?.access;
+  const inner = { ...outer, limits, sample: access?.sample ?? outer.sample };
+  const { routes } = block;
+  return {
+    name,
+    listen: block.listen.map(({ address, tls }) => ({ text: formatListenAddress(address), address, tls })),
+    limits,
+    halfClose: block.halfClose,
+    // A server without routes is its own route; its limits and its log are resolved already.
+    routes:
+      routes === undefined
+        ? [resolveRoute(name, { ...block, match: undefined, limits: undefined }, inner)]
+        : routes.map((route, index) => {
+            const log = route.log ?? block.log;
+            return resolveRoute(`${name}.routes[${index}]`, { ...route, log }, inner);
+          }),
+  };
+}
+
+type RouteParts = Omit<RouteBlock, "match" | "limits" | "log"> & {
+  readonly match?: RouteBlock["match"];
+  readonly limits?: RouteBlock["limits"];
+  readonly log?: RouteBlock["log"];
+};
+
+function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfig {
+  const access = block.log?.access;
+  return {
+    name,
+    match: block.match ?? MATCH_ALL,
+    use: block.use ?? [],
+    action: resolveAction(block, outer.pools),
+    upgrade: block.upgrade ?? ["websocket"],
+    limits: resolveRouteLimits(outer.limits, block.limits),
+    accessLog: { off: access === null, sample: access === null ? 0 : (access?.sample ?? outer.sample) },
+  };
+}
+
+function resolveAction(block: RouteParts, pools: Pools): ActionConfig {
+  if (block.proxy !== undefined) return resolveProxy(block.proxy, block.timeouts, pools);
+  if (block.redirect !== undefined) return { kind: "redirect", ...block.redirect };
+  if (block.handle !== undefined) return { kind: "handle", handle: block.handle };
+  const { status, headers, body, contentType } = block.respond ?? { status: 404, headers: {} };
+  const fields = Object.entries(headers).flatMap(([name, values]) => values.map((value) => [name, value] as const));
+  if (body !== undefined && headers["content-type"] === undefined) {
+    fields.push(["content-type", contentType ?? "text/plain; charset=utf-8"]);
+  }
+  return { kind: "respond", status, headers: fields, body: body ?? null };
+}
+
+function resolveProxy(block: ProxyBlock, timeouts: RouteBlock["timeouts"], pools: Pools): ActionConfig {
+  const { to, ...overrides } = block;
+  const named = "name" in to ? pools.named(to.name) : null;
+  const layers: UpstreamOverrides[] = [overrides];
+  if (timeouts !== undefined) layers.unshift({ timeouts });
+  if (named !== null) layers.push(named.overrides);
+  const base = "name" in to ? to.name : to.server.url;
+  const servers = "name" in to ? (named?.servers ?? []) : [{ ...to.server, weight: 1 }];
+  return { kind: "proxy", upstream: pools.share(base, servers, layers), use: resolveUpstreamUse(layers) };
+}
+
+/** Every pool once. Two routes that say the same about connections share one, whatever else they say. */
+class Pools {
+  readonly #blocks: ConfigBlocks["upstreams"];
+  readonly #pools = new Map<string, UpstreamConfig>();
+
+  constructor(blocks: ConfigBlocks["upstreams"]) {
+    this.#blocks = blocks;
+    for (const [name, { servers, ...overrides }] of Object.entries(blocks)) {
+      this.#pools.set(name, resolveUpstream(name, servers, [overrides]));
+    }
+  }
+
+  named(name: string): { servers: readonly UpstreamServer[]; overrides: UpstreamOverrides } {
+    const { servers = [], ...overrides } = this.#blocks[name] ?? {};
+    return { servers, overrides };
+  }
+
+  /** The name of the pool for these layers: that of the upstream, or the URL, when they change nothing about connections. */
+  share(base: string, servers: readonly UpstreamServer[], layers: readonly UpstreamOverrides[]): string {
+    const isNamed = Object.hasOwn(this.#blocks, base);
+    const plain = isNamed ? this.#pools.get(base) : resolveUpstream(base, servers, []);
+    const pool = resolveUpstream(base, servers, layers);
+    const settings = canonicalJson(pool);
+    const digest = createHash("sha256").update(settings).digest("hex").slice(0, 8);
+    const name = settings === canonicalJson(plain) ? base : `${base}#${digest}`;
+    if (!this.#pools.has(name)) this.#pools.set(name, { ...pool, name });
+    return name;
+  }
+
+  all(): readonly UpstreamConfig[] {
+    return [...this.#pools.values()];
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The schema of the whole file, put together from its blocks. It says which keys there are, what one value may be, and with
+ * which sentence each key is explained; the JSON Schema and the reference are made of it.
+ *
+ * It knows keys and values one by one. Whether they fit each other is asked by checks.ts, what they mean together is
+ * worked out by resolve.ts.
+ */
+import { z } from "zod";
+import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
+import { cidr, listenAddress } from "../core/option-addresses.ts";
+import { filePath } from "../core/option-files.ts";
+import { duration, formatDuration, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
+import { upstreamOptions } from "../upstreams/options.ts";
+import type { ViaConfig } from "./config.ts";
+import { limits } from "./limits-schema.ts";
+import { log } from "./log-schema.ts";
+import { route, routeFields } from "./route-schema.ts";
+
+const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+
+const name = textKind<string>({
+  id: "name",
+  expected: "a name of letters, digits, dots, hyphens and underscores",
+  description: "Letters, digits, dots, hyphens and underscores; at most 64 of them.",
+  pattern: NAME.source,
+  parse: (text) => (NAME.test(text) ? text : null),
+});
+
+const via = textKind<ViaConfig>({
+  id: "via",
+  expected: "a name of letters, digits, dots and hyphens, auto or off",
+  description: "A name without spaces, `auto` or `off`.",
+  pattern: TOKEN.source,
+  parse: (text) => {
+    if (text === "auto" || text === "off") return { kind: text };
+    return TOKEN.test(text) ? { kind: "name", name: text } : null;
+  },
+});
+
+const certificate = z.strictObject({
+  cert: filePath().describe("PEM file of the certificate, followed by those between it and the authority's."),
+  key: filePath().describe("PEM file of the certificate's key."),
+});
+
+const listenTls = z.strictObject({
+  certificates: z
+    .array(certificate)
+    .min(1)
+    .describe(
+      "The certificates. The one whose names fit what the client asks for (SNI) is shown, otherwise the first.",
+    ),
+  minVersion: tlsVersion().prefault("1.2").describe("The oldest version of TLS to speak: `1.2` or `1.3`."),
+});
+
+const listenItem = z.union([
+  listenAddress().transform((address) => ({ address, tls: null })),
+  z
+    .strictObject({
+      address: listenAddress().describe("`:8443`, `127.0.0.1:8443`, `[::1]:8443` or `unix:/run/web.sock`."),
+      tls: listenTls.optional().describe("With it, clients speak TLS here. The files are read again when they change."),
+    })
+    .transform(({ address, tls }) => ({ address, tls: tls ?? null })),
+]);
+
+const server = z.strictObject({
+  listen: z
+    .union([listenItem.transform((item) => [item]), z.array(listenItem).min(1)])
+    .describe("Where clients connect to: an address or a list of them, each plain or `{ address, tls }`."),
+  routes: z
+    .array(route)
+    .min(1)
+    .optional()
+    .describe("The first route that matches a request takes it; when none does, the answer is 404."),
+  ...routeFields,
+  limits: limits.optional().describe("Limits of this server; they win over those of the file."),
+  halfClose: z
+    .boolean()
+    .default(false)
+    .describe("`true`: a client that has ended its side may still get its answer. `false`: that ends the exchange."),
+});
+
+export const configSchema = z.strictObject({
+  transport: z
+    .enum(["auto", "net"])
+    .default("auto")
+    .describe(
+      "What moves the bytes: `auto` takes the fastest that works on this machine, `net` is Node's own sockets.",
+    ),
+  log: log.prefault({}).describe("What is logged, and where."),
+  upstreams: z
+    .record(name(), upstreamOptions)
+    .default({})
+    .describe("Named groups of servers, for routes to send requests to. A route may also name a URL."),
+  trustedProxies: z
+    .array(cidr())
+    .default([])
+    .describe(
+      "Networks of the proxies in front of this one. Only their `X-Forwarded-*` and `Forwarded` fields are believed; everyone else's are removed.",
+    ),
+  limits: limits
+    .optional()
+    .describe("What one client may take: for all servers, unless a server or a route says otherwise."),
+  via: via()
+    .prefault("auto")
+    .describe(
+      "Our name in the `Via` field, by which loops are found. `auto` makes one for this host, `off` leaves `Via` alone.",
+    ),
+  drainTimeout: duration()
+    .prefault(formatDuration(DRAIN_TIMEOUT_MS))
+    .describe("How long exchanges may take to end after SIGTERM, before they are cut off."),
+  servers: z
+    .record(name(), server)
+    .refine((servers) => Object.keys(servers).length > 0, { error: "needs at least one server" })
+    .describe("The servers, by name. Each listens somewhere and has routes."),
+});
+
+export type ConfigBlocks = z.output<typeof configSchema>;
+export type ServerBlock = z.output<typeof server>;
+/** A configuration as a person writes it, in the form of JavaScript values. */
+export type ConfigInput = z.input<typeof configSchema>;
