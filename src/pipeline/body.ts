@@ -1,0 +1,61 @@
+/**
+ * How bodies flow: from a source, through the transforms of features, to a sink. Bytes are pushed down by `write` and are
+ * valid during that call only; pressure is pushed up by `pause` and `resume`. Nothing here allocates per chunk.
+ *
+ *     source  --write-->  transform  --write-->  sink
+ *             <--pause--             <--pause--
+ */
+import type { ProxyError } from "../core/errors.ts";
+
+/** Takes a body. Calls come in the order write*, then end or abort, once. */
+export interface BodySink {
+  /** `bytes[start, end)`, never empty; valid during the call only: copy what must outlive it. */
+  write(bytes: Buffer, start: number, end: number): void;
+  /** The body is complete. */
+  end(): void;
+  /** The body will not be completed: the receiver must be able to tell that it is broken. */
+  abort(error: ProxyError): void;
+}
+
+/** Gives a body; the receiver slows it down. Both calls are idempotent. A few writes may still come after `pause`. */
+export interface BodySource {
+  pause(): void;
+  resume(): void;
+}
+
+/** Stands in between: a sink for what comes, a source for what it passes on. */
+export interface BodyTransform extends BodySink, BodySource {}
+
+/**
+ * A transform that passes everything on unchanged. Extend it and override `write` (and `end`, when something is kept
+ * back until then).
+ */
+export class PassThrough implements BodyTransform {
+  protected readonly next: BodySink;
+  protected readonly source: BodySource;
+
+  constructor(next: BodySink, source: BodySource) {
+    this.next = next;
+    this.source = source;
+  }
+
+  write(bytes: Buffer, start: number, end: number): void {
+    this.next.write(bytes, start, end);
+  }
+
+  end(): void {
+    this.next.end();
+  }
+
+  abort(error: ProxyError): void {
+    this.next.abort(error);
+  }
+
+  pause(): void {
+    this.source.pause();
+  }
+
+  resume(): void {
+    this.source.resume();
+  }
+}

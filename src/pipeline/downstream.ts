@@ -1,0 +1,39 @@
+/**
+ * The client's side of one exchange, as the life of the request needs it. Drivers implement it: HTTP/1.1 on a connection,
+ * node:http's objects, HTTP/2 when its time comes. The driver in turn calls the body and end methods of the Life.
+ */
+import type { ProxyError } from "../core/errors.ts";
+import type { FieldBlock } from "../core/fields.ts";
+import type { ResponseMessage } from "../core/message.ts";
+import type { Connection } from "../core/ports.ts";
+import type { ClientConnection } from "./exchange.ts";
+
+export interface Downstream extends ClientConnection {
+  /** Bytes that the client has not taken yet. */
+  readonly queuedBytes: number;
+  /** From now on the request's body is given to the exchange as it arrives. Called once at most. */
+  startRequestBody(): void;
+  /** Stops and restarts the flow of the request's body. */
+  pauseRequestBody(): void;
+  resumeRequestBody(): void;
+  /** Sends a 1xx response; does nothing where the client's version knows none. */
+  sendInformational(response: ResponseMessage): void;
+  /** Sends the head of the final response: `exchange.response`, whose `bodyBytes` is settled. */
+  sendHead(response: ResponseMessage): void;
+  /** Sends a part of the body. More than `bodyBytes` is an error of whoever announced it: the answer is cut. */
+  write(bytes: Uint8Array, start: number, end: number): void;
+  /** The body is complete; trailers are passed on where the protocol and the client take them. */
+  end(trailers: FieldBlock | null): void;
+  /** Cuts an answer that had begun, so that the client cannot take it for complete. */
+  abort(error: ProxyError): void;
+  /** The 101 was sent: gives up the connection, and what the client sent ahead. */
+  takeOver(): TakenOver;
+  /** The exchange is over, its fields are about to be released. */
+  onExchangeEnd(): void;
+}
+
+export interface TakenOver {
+  readonly connection: Connection;
+  /** Bytes that arrived behind the request; empty when none did. */
+  readonly early: Buffer;
+}

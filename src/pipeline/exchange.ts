@@ -1,0 +1,93 @@
+/**
+ * One request and its answer, as features and plugins see it: neutral to the protocol that brought it and to the transport
+ * under it. The machinery that moves it through its phases extends this class in life.ts; drivers make the instances.
+ */
+import type { ProxyError } from "../core/errors.ts";
+import type { RequestMessage, ResponseMessage } from "../core/message.ts";
+import type { Address, TlsInfo } from "../core/ports.ts";
+import type { BodySink, BodySource } from "./body.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** The client's connection, shared by all exchanges on it. */
+export interface ClientConnection {
+  readonly local: Address;
+  readonly remote: Address;
+  readonly tls: TlsInfo | null;
+}
+
+/** Gives a body of our own making: called once with where to write it to. What it returns is paused when the client is slow. */
+export type BodyProducer = (sink: BodySink) => BodySource;
+
+/** An answer that a feature or a handler makes. */
+export interface Answer {
+  readonly status: number;
+  /** Names and values; framing fields (Content-Length, Transfer-Encoding, Connection) are set by the proxy. */
+  readonly fields?: Iterable<readonly [name: string, value: string]>;
+  /** A string is sent as UTF-8. */
+  readonly body?: string | Uint8Array | BodyProducer | null;
+  /** Length of the body of a BodyProducer where it is known. */
+  readonly bodyBytes?: number;
+}
+
+export abstract class Exchange {
+  readonly connection: ClientConnection;
+  readonly request: RequestMessage;
+  /** The answer, once there is one: from the upstream or from `respond`. */
+  response: ResponseMessage | null = null;
+
+  /**
+   * The client's IP address: the peer's own, or what a trusted proxy in front says in X-Forwarded-For or Forwarded.
+   * Believe nothing else.
+   */
+  clientAddress: string;
+
+  /** Where the request goes; set by the route, changed by `selectUpstream`. null: no upstream, the route answers itself. */
+  upstream: Upstream | null = null;
+  /** "address:port" of the connection in use; null before there is one. */
+  upstreamAddress: string | null = null;
+  /** Attempts made to reach an upstream. */
+  attempts = 0;
+
+  /** The first thing that went wrong; null when nothing did. */
+  error: ProxyError | null = null;
+
+  /** Milliseconds of the monotonic clock; 0 when it did not come to that. */
+  startedMs: number;
+  upstreamSentMs = 0;
+  upstreamFirstByteMs = 0;
+  endedMs = 0;
+
+  /** Bytes of the bodies that passed, as received from the client and as sent to the client, without framing. */
+  requestBodyBytes = 0;
+  responseBodyBytes = 0;
+
+  /** Over: answered whole, failed or abandoned. */
+  ended = false;
+
+  #locals: Map<unknown, unknown> | null = null;
+
+  constructor(connection: ClientConnection, request: RequestMessage, startedMs: number) {
+    this.connection = connection;
+    this.request = request;
+    this.clientAddress = connection.remote.address;
+    this.startedMs = startedMs;
+  }
+
+  /** What features keep for later phases of this exchange; use an object of your own (the feature, a symbol) as the key. */
+  get locals(): Map<unknown, unknown> {
+    this.#locals ??= new Map();
+    return this.#locals;
+  }
+
+  /** The name of the route that matched, for logs: the configuration's position ("web.routes[2]"); null before. */
+  abstract get routeName(): string | null;
+
+  /**
+   * Answers the request without the upstream. Only before an answer began; otherwise, or when the exchange has ended, it
+   * does nothing and returns false. Throws TypeError on invalid fields.
+   */
+  abstract respond(answer: Answer): boolean;
+
+  /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
+  abstract fail(error: ProxyError): void;
+}

@@ -1,0 +1,679 @@
+/**
+ * The life of a request, from its head to the log: `#walk` reads from top to bottom. Every step is either done at once or
+ * waits, and then the walk is taken up again where it stood: nothing on the path of a request that need not wait makes a
+ * promise, a closure or a timer.
+ *
+ * Life decides the order of things and what happens when one fails. It never touches a socket (drivers and upstreams do)
+ * and knows no version of HTTP.
+ */
+import { ProxyError } from "../core/errors.ts";
+import { FieldBlock } from "../core/fields.ts";
+import { BODY_PROGRESS_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
+import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
+import type { Connection } from "../core/ports.ts";
+import { admit, isLastRecipient } from "./admission.ts";
+import type { BodySink, BodySource } from "./body.ts";
+import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
+import type { Downstream } from "./downstream.ts";
+import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
+import { failureAnswer } from "./failure.ts";
+import type { Feature, Waiting } from "./phases.ts";
+import { completeResponse, prepareHost, prepareRequest, prepareResponse } from "./prepare.ts";
+import { RequestBody } from "./request-body.ts";
+import { composeResponse } from "./response-chain.ts";
+import type { Route, Site } from "./site.ts";
+import { Tunnel } from "./tunnel.ts";
+import type { UpstreamHandler, UpstreamStream } from "./upstream.ts";
+
+// The steps of the walk, in order. WAIT steps are left by an event of the upstream or of the client.
+const ADMIT = 0;
+const ROUTE = 1;
+const REQUEST = 2;
+const HANDLE = 3;
+const SELECT_UPSTREAM = 4;
+const LEASE = 5;
+const LEASE_WAIT = 6;
+const CONNECTED = 7;
+const UPSTREAM_REQUEST = 8;
+const SEND = 9;
+const ANSWER_WAIT = 10;
+const UPSTREAM_RESPONSE = 11;
+const RESPONSE = 12;
+const HEAD = 13;
+const BODY = 14;
+const TUNNEL = 15;
+
+type WaitingPhase = "request" | "selectUpstream" | "upstreamRequest" | "upstreamResponse" | "response";
+type WaitingHook = (exchange: Exchange, response: ResponseMessage | null) => Waiting;
+
+/** What arrived from the upstream while a hook on its answer was waiting. */
+interface Held {
+  body: Buffer[];
+  ended: boolean;
+  trailers: FieldBlock | null;
+}
+
+export class Life extends Exchange implements UpstreamHandler {
+  readonly #site: Site;
+  readonly #downstream: Downstream;
+  #route: Route | null = null;
+  #chain: Chain = EMPTY_CHAIN;
+  #step = ADMIT;
+  /** The hook of the current phase that runs next. */
+  #hook = 0;
+  /** The walk is on the stack: events only note what happened, it goes on by itself. */
+  #walking = false;
+  /** A hook's promise is pending. */
+  #pending = false;
+
+  #stream: UpstreamStream | null = null;
+  #leasing = false;
+  #prepared = false;
+  /** Field lines that came from the client; those behind them are ours. */
+  readonly #receivedRows: number;
+  #upgrade: string | null = null;
+  #requestBody: RequestBody | null = null;
+
+  /** The answer came from an upstream. */
+  #forwarded = false;
+  /** Only features before this place in `use` see the answer. */
+  #answeredBy = Number.POSITIVE_INFINITY;
+  /** The answer is that of an error. */
+  #failing = false;
+  #headSent = false;
+  /** The answer is being cut: what transforms report while they are aborted is no news. */
+  #cut = false;
+  #localBody: Buffer | BodyProducer | null = null;
+  #held: Held | null = null;
+  /** Where the answer's body goes in; null: straight to the client. */
+  #responseSink: BodySink | null = null;
+  /** What is paused when the client is slow; null: the stream. */
+  #responseSource: BodySource | null = null;
+  #responsePaused = false;
+  #streamPaused = false;
+  #trailers: FieldBlock | null = null;
+
+  #switched: { readonly connection: Connection; readonly early: Buffer } | null = null;
+  #tunnel: Tunnel | null = null;
+
+  constructor(site: Site, downstream: Downstream, request: RequestMessage, startedMs: number) {
+    super(downstream, request, startedMs);
+    this.#site = site;
+    this.#downstream = downstream;
+    this.#receivedRows = request.fields.rowCount;
+  }
+
+  get routeName(): string | null {
+    return this.#route === null ? null : this.#route.name;
+  }
+
+  /** How long the client may let its body, or its answer, stand still. */
+  get bodyTimeoutMs(): number {
+    return this.#route === null ? BODY_PROGRESS_TIMEOUT_MS : this.#route.limits.bodyTimeoutMs;
+  }
+
+  /** The driver has a complete head. */
+  begin(): void {
+    this.#advance();
+  }
+
+  /** Takes the walk up where it stands, unless it is under way or waits for a hook. */
+  #advance(): void {
+    if (this.#walking || this.#pending) return;
+    this.#walking = true;
+    try {
+      this.#walk();
+    } catch (thrown) {
+      this.#walking = false;
+      this.fail(ProxyError.from(thrown));
+    }
+    this.#walking = false;
+  }
+
+  #walk(): void {
+    while (!this.ended) {
+      switch (this.#step) {
+        case ADMIT: {
+          const refused = admit(this, this.#site);
+          if (refused !== null) this.fail(refused);
+          else this.#step = ROUTE;
+          break;
+        }
+        case ROUTE: {
+          const route = this.#site.router.find(this);
+          if (route === null) {
+            this.fail(new ProxyError("destination_not_found", "no route matches", { status: 404, side: "client" }));
+            break;
+          }
+          this.#route = route;
+          this.#chain = route.chain;
+          this.upstream = route.upstream;
+          this.#step = REQUEST;
+          break;
+        }
+        case REQUEST:
+          if (!this.#runHooks(this.#chain.request, "request")) return;
+          if (this.response !== null) this.#step = RESPONSE;
+          else if (!this.#exceedsBodyLimit(this.request.bodyBytes)) {
+            this.#step = this.#route!.handler === null ? SELECT_UPSTREAM : HANDLE;
+          }
+          break;
+        case HANDLE: {
+          this.#step = RESPONSE;
+          const waiting = this.#route!.handler!(this);
+          if (waiting !== undefined) return this.#waitFor(waiting);
+          break;
+        }
+        case SELECT_UPSTREAM:
+          if (!this.#runHooks(this.#chain.selectUpstream, "selectUpstream")) return;
+          if (this.response === null && isLastRecipient(this.request)) this.respond({ status: 200 });
+          this.#step = this.response === null ? LEASE : RESPONSE;
+          break;
+        case LEASE:
+          if (this.upstream === null) throw new ProxyError("proxy_configuration_error", "no upstream was chosen");
+          this.#step = LEASE_WAIT;
+          this.attempts++;
+          this.#leasing = true;
+          this.upstream.lease(this, this);
+          break;
+        case CONNECTED:
+          this.#step = UPSTREAM_REQUEST;
+          this.#prepareUpstreamRequest();
+          break;
+        case UPSTREAM_REQUEST:
+          if (!this.#runHooks(this.#chain.upstreamRequest, "upstreamRequest")) return;
+          this.#step = this.response === null ? SEND : RESPONSE;
+          break;
+        case SEND:
+          this.#step = ANSWER_WAIT;
+          this.#sendRequest();
+          break;
+        case UPSTREAM_RESPONSE:
+          if (!this.#runHooks(this.#chain.upstreamResponse, "upstreamResponse")) return;
+          this.#step = RESPONSE;
+          break;
+        case RESPONSE:
+          if (this.response === null)
+            throw new ProxyError("proxy_internal_error", "the route's handler did not answer");
+          if (!this.#runHooks(this.#chain.response, "response")) return;
+          this.#step = HEAD;
+          break;
+        case HEAD:
+          this.#sendHead();
+          break;
+        default:
+          return;
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------- hooks
+
+  /** Runs the hooks of a phase from where it stands. False when one must be waited for, or the exchange has ended. */
+  #runHooks(hooks: readonly Hook[] | null, phase: WaitingPhase): boolean {
+    if (hooks === null) return true;
+    const step = this.#step;
+    const answering = step >= UPSTREAM_RESPONSE;
+    while (this.#hook < hooks.length && (answering || this.response === null)) {
+      const { feature, index } = hooks[this.#hook++]!;
+      if (answering && index >= this.#answeredBy) continue;
+      const waiting = (feature[phase] as WaitingHook)(this, this.response);
+      if (this.ended) return false;
+      if (waiting !== undefined) {
+        this.#waitFor(waiting);
+        return false;
+      }
+      // The hook failed the exchange: the walk goes on with the error's answer.
+      if (this.#step !== step) return true;
+    }
+    this.#hook = 0;
+    return true;
+  }
+
+  /** Runs hooks that cannot wait, outside of the walk; one that throws fails the exchange. */
+  #notify(hooks: readonly Hook[] | null, call: (feature: Feature) => void): void {
+    if (hooks === null) return;
+    try {
+      for (const { feature } of hooks) call(feature);
+    } catch (thrown) {
+      this.fail(ProxyError.from(thrown));
+    }
+  }
+
+  #waitFor(waiting: Promise<void>): void {
+    this.#pending = true;
+    // The upstream's body must not run ahead of a hook that still looks at its head.
+    if (this.#stream !== null && this.#step >= UPSTREAM_RESPONSE) {
+      this.#streamPaused = true;
+      this.#stream.pause();
+    }
+    waiting.then(
+      () => {
+        this.#pending = false;
+        this.#advance();
+      },
+      (thrown: unknown) => {
+        this.#pending = false;
+        this.fail(ProxyError.from(thrown));
+      },
+    );
+  }
+
+  // --------------------------------------------------------------------------------------- answers of our own
+
+  respond(answer: Answer): boolean {
+    if (this.ended || this.response !== null) return false;
+    const response = new ResponseMessage();
+    response.status = answer.status;
+    for (const [name, value] of answer.fields ?? []) response.fields.append(name, value);
+    const { body = null } = answer;
+    if (typeof body === "function") {
+      response.bodyBytes = answer.bodyBytes ?? BODY_UNTIL_END;
+      this.#localBody = body;
+    } else {
+      const bytes = body === null ? EMPTY : typeof body === "string" ? Buffer.from(body) : asBuffer(body);
+      response.bodyBytes = bytes.length;
+      this.#localBody = bytes;
+      if (bytes.length === 0 && answer.status !== 204 && answer.status !== 304)
+        response.fields.set("Content-Length", "0");
+    }
+    this.response = response;
+    if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
+    this.#dropUpstream();
+    // Outside of the walk nobody takes notice of the answer: do it here.
+    if (!this.#walking && !this.#pending) {
+      this.#step = RESPONSE;
+      this.#hook = 0;
+      this.#advance();
+    } else if (this.#step > REQUEST) {
+      this.#step = RESPONSE;
+      this.#hook = 0;
+    }
+    return true;
+  }
+
+  fail(error: ProxyError): void {
+    if (this.ended || this.#cut) return;
+    this.error ??= error;
+    if (this.#headSent) return this.#cutAnswer(error);
+    this.#dropUpstream();
+    this.response?.fields.release();
+    this.response = null;
+    this.#localBody = null;
+    this.#forwarded = false;
+    if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
+    // A hook on the error's own answer failed: that answer goes out without hooks.
+    if (this.#failing) this.#answeredBy = -1;
+    this.#step = RESPONSE;
+    this.#hook = 0;
+    const nested = this.#walking;
+    this.#walking = true;
+    if (!this.#failing) this.#askForErrorPage(error);
+    if (this.response === null) this.respond(failureAnswer(this, error));
+    this.#walking = nested;
+    this.#failing = true;
+    this.#advance();
+  }
+
+  #askForErrorPage(error: ProxyError): void {
+    for (const { feature } of this.#chain.proxyError ?? []) {
+      if (this.response !== null) return;
+      try {
+        feature.proxyError!(this, error);
+      } catch (thrown) {
+        this.error = ProxyError.from(thrown);
+      }
+    }
+  }
+
+  /** The head was sent: the client must see that the answer is broken. */
+  #cutAnswer(error: ProxyError): void {
+    this.#cut = true;
+    this.#responseSink?.abort(error);
+    this.#requestBody?.abort(error);
+    if (this.#tunnel !== null) this.#tunnel.destroy(error);
+    else this.#downstream.abort(error);
+    this.#finish();
+  }
+
+  /** Gives up whatever is under way towards the upstream. */
+  #dropUpstream(): void {
+    if (this.#leasing) {
+      this.#leasing = false;
+      this.upstream?.cancel(this);
+    }
+    const stream = this.#stream;
+    this.#stream = null;
+    this.#requestBody?.lost();
+    stream?.abort();
+    this.#switched?.connection.destroy();
+    this.#switched = null;
+    this.#held?.trailers?.release();
+    this.#held = null;
+  }
+
+  // ----------------------------------------------------------------------------------------- to the upstream
+
+  onStream(stream: UpstreamStream): void {
+    this.#leasing = false;
+    this.#stream = stream;
+    this.upstreamAddress = stream.address;
+    this.#step = CONNECTED;
+    this.#advance();
+  }
+
+  #prepareUpstreamRequest(): void {
+    for (const { feature } of this.#chain.upstreamConnected ?? []) feature.upstreamConnected!(this);
+    if (!this.#prepared) {
+      this.#prepared = true;
+      const { upgrade, bodyBytes } = this.request;
+      if (upgrade !== null && bodyBytes === 0 && this.#route!.upgrade.includes(upgrade)) this.#upgrade = upgrade;
+      prepareRequest(this.request, this.#receivedRows, this.#site);
+    }
+    prepareHost(this, this.#route!.use.host, this.#stream!);
+  }
+
+  onLeaseFailed(error: ProxyError): void {
+    this.#leasing = false;
+    this.#retryOrFail(error, true);
+  }
+
+  #sendRequest(): void {
+    const stream = this.#stream!;
+    const { request } = this;
+    this.upstreamSentMs = this.#site.clock.now();
+    stream.sendHead(this, this.#upgrade, this.#route!.use);
+    if (request.bodyBytes === 0) {
+      stream.end(null);
+      return;
+    }
+    if (this.#requestBody === null) {
+      const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(request.method);
+      this.#requestBody = new RequestBody(this.#downstream, replayable, (error) => this.fail(error));
+      this.#requestBody.transform(this, this.#chain);
+    }
+    this.#requestBody.attach(stream);
+  }
+
+  /** The driver has received a part of the request's body. */
+  onRequestBody(bytes: Buffer, start: number, end: number): void {
+    if (this.ended) return;
+    this.requestBodyBytes += end - start;
+    if (this.#exceedsBodyLimit(this.requestBodyBytes)) return;
+    try {
+      this.#requestBody!.write(bytes, start, end);
+    } catch (thrown) {
+      this.fail(ProxyError.from(thrown));
+    }
+  }
+
+  /** The driver has received the end of the request. */
+  onRequestEnd(trailers: FieldBlock | null): void {
+    if (this.ended) return;
+    try {
+      this.#requestBody!.end(trailers);
+    } catch (thrown) {
+      this.fail(ProxyError.from(thrown));
+    }
+  }
+
+  onUpstreamDrain(): void {
+    this.#requestBody?.unblock();
+  }
+
+  /** Fails the exchange when a body of that many bytes is too large for the route. */
+  #exceedsBodyLimit(bodyBytes: number): boolean {
+    const limit = this.#route === null ? null : this.#route.limits.bodyBytesMax;
+    if (limit === null || bodyBytes <= limit) return false;
+    this.fail(new ProxyError("http_request_error", `the body is larger than ${limit} bytes`, { status: 413 }));
+    return true;
+  }
+
+  onUpstreamError(error: ProxyError, unanswered: boolean): void {
+    this.#stream = null;
+    this.#requestBody?.lost();
+    if (this.ended) return;
+    if (this.response !== null || !unanswered) return this.fail(error);
+    this.#retryOrFail(error, false);
+  }
+
+  /** Before a byte of an answer arrived: another attempt where the rules allow it (RFC 9110 section 9.2.2). */
+  #retryOrFail(error: ProxyError, nothingSent: boolean): void {
+    this.#notify(this.#chain.connectError, (feature) => feature.connectError!(this, error));
+    if (this.ended || this.response !== null) return;
+    const upstream = this.upstream!;
+    const repeatable =
+      (nothingSent || isIdempotent(this.request.method)) &&
+      (this.#requestBody === null || this.#requestBody.repeatable);
+    if (!repeatable || !error.retryable || this.attempts > this.#route!.use.retriesMax || !upstream.allowRetry()) {
+      return this.fail(error);
+    }
+    this.#step = LEASE;
+    this.#advance();
+  }
+
+  // --------------------------------------------------------------------------------------- from the upstream
+
+  onUpstreamInformational(response: ResponseMessage): void {
+    prepareResponse(response);
+    let wanted = true;
+    this.#notify(this.#chain.upstreamInformational, (feature) => {
+      wanted = wanted && feature.upstreamInformational!(this, response);
+    });
+    if (wanted && this.response === null && !this.ended) this.#downstream.sendInformational(response);
+  }
+
+  onUpstreamHead(response: ResponseMessage): void {
+    this.upstreamFirstByteMs = this.#site.clock.now();
+    prepareResponse(response);
+    this.response = response;
+    this.#forwarded = true;
+    this.#step = UPSTREAM_RESPONSE;
+    this.#hook = 0;
+    this.#advance();
+  }
+
+  onUpstreamBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#step !== BODY) this.#hold().body.push(Buffer.from(bytes.subarray(start, end)));
+    else if (this.#responseSink === null) this.#toClient(bytes, start, end);
+    else {
+      try {
+        this.#responseSink.write(bytes, start, end);
+      } catch (thrown) {
+        this.fail(ProxyError.from(thrown));
+      }
+    }
+  }
+
+  onUpstreamEnd(trailers: FieldBlock | null): void {
+    this.#stream = null;
+    this.#requestBody?.lost();
+    if (this.#step !== BODY) {
+      const held = this.#hold();
+      held.ended = true;
+      held.trailers = copyOf(trailers);
+    } else if (this.#responseSink === null) this.#endAnswer(trailers);
+    else {
+      this.#trailers = copyOf(trailers);
+      try {
+        this.#responseSink.end();
+      } catch (thrown) {
+        this.fail(ProxyError.from(thrown));
+      }
+    }
+  }
+
+  #hold(): Held {
+    this.#held ??= { body: [], ended: false, trailers: null };
+    return this.#held;
+  }
+
+  onUpstreamSwitch(response: ResponseMessage, connection: Connection, early: Buffer): void {
+    this.#switched = { connection, early };
+    this.onUpstreamHead(response);
+  }
+
+  // ------------------------------------------------------------------------------------------- to the client
+
+  #sendHead(): void {
+    const response = this.response!;
+    completeResponse(response, this.#site, this.#forwarded);
+    if (this.#switched !== null) return this.#startTunnel(response);
+    const chain = this.#chain;
+    if (response.bodyBytes !== 0 && (chain.responseBody !== null || chain.upstreamResponseBody !== null)) {
+      this.#composeResponse();
+    }
+    this.#step = BODY;
+    this.#headSent = true;
+    this.#downstream.sendHead(response);
+    if (this.#forwarded) this.#releaseHeld();
+    else this.#sendLocalBody();
+  }
+
+  #composeResponse(): void {
+    const source: BodySource = { pause: () => this.#stream?.pause(), resume: () => this.#stream?.resume() };
+    const composed = composeResponse(this, this.#chain, this.#forwarded, this.#answeredBy, source, this.#clientSink());
+    if (composed === null) return;
+    this.#responseSink = composed.first;
+    this.#responseSource = composed.last;
+  }
+
+  #clientSink(): BodySink {
+    return {
+      write: (bytes, start, end) => this.#toClient(bytes, start, end),
+      end: () => this.#endAnswer(this.#trailers),
+      abort: (error) => this.fail(error),
+    };
+  }
+
+  /** What arrived while hooks waited, then the rest as it comes. */
+  #releaseHeld(): void {
+    const held = this.#held;
+    if (held !== null) {
+      this.#held = null;
+      for (const bytes of held.body) this.onUpstreamBody(bytes, 0, bytes.length);
+      if (held.ended && !this.ended) this.onUpstreamEnd(held.trailers);
+      held.trailers?.release();
+    }
+    if (this.#streamPaused && !this.#responsePaused) this.#stream?.resume();
+    this.#streamPaused = false;
+  }
+
+  #sendLocalBody(): void {
+    const body = this.#localBody;
+    const sink = this.#responseSink ?? this.#clientSink();
+    if (typeof body === "function") {
+      const source = body(sink);
+      this.#responseSource ??= source;
+      return;
+    }
+    if (body !== null && body.length > 0) sink.write(body, 0, body.length);
+    if (!this.ended) sink.end();
+  }
+
+  #toClient(bytes: Buffer, start: number, end: number): void {
+    if (this.ended) return;
+    this.responseBodyBytes += end - start;
+    const downstream = this.#downstream;
+    downstream.write(bytes, start, end);
+    if (downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES && !this.#responsePaused) {
+      this.#responsePaused = true;
+      if (this.#responseSource !== null) this.#responseSource.pause();
+      else this.#stream?.pause();
+    }
+  }
+
+  /** The driver: the client has taken what was queued. */
+  onClientDrain(): void {
+    if (!this.#responsePaused) return;
+    this.#responsePaused = false;
+    if (this.#responseSource !== null) this.#responseSource.resume();
+    else this.#stream?.resume();
+  }
+
+  #endAnswer(trailers: FieldBlock | null): void {
+    if (this.ended) return;
+    if (trailers !== null) {
+      this.#notify(this.#chain.trailers, (feature) => feature.trailers!(this, trailers));
+      if (this.ended) return;
+    }
+    this.#downstream.end(trailers);
+    this.#finish();
+  }
+
+  #startTunnel(response: ResponseMessage): void {
+    const { connection, early } = this.#switched!;
+    this.#switched = null;
+    this.#step = TUNNEL;
+    this.#headSent = true;
+    for (const { feature } of this.#chain.upgrade ?? []) feature.upgrade!(this);
+    response.fields.appendTrusted("Connection", "Upgrade");
+    response.fields.appendTrusted("Upgrade", this.#upgrade!);
+    this.#downstream.sendHead(response);
+    const client = this.#downstream.takeOver();
+    const { tunnelIdleMs: idleMs, tunnelLifetimeMs: lifetimeMs } = this.#route!.limits;
+    this.#tunnel = new Tunnel(
+      client.connection,
+      connection,
+      this.#site.deadlines,
+      { idleMs, lifetimeMs },
+      (tunnel, error) => {
+        this.requestBodyBytes = tunnel.clientBytes;
+        this.responseBodyBytes = tunnel.upstreamBytes;
+        this.error ??= error;
+        this.#finish();
+      },
+    );
+    this.#tunnel.start(client.early, early);
+  }
+
+  // ------------------------------------------------------------------------------------------------- the end
+
+  /** The driver: the client is gone, whatever the reason. */
+  onClientGone(error: ProxyError): void {
+    if (this.ended || this.#tunnel !== null) return;
+    this.#cut = true;
+    this.error ??= error;
+    this.#responseSink?.abort(error);
+    this.#requestBody?.abort(error);
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.endedMs = this.#site.clock.now();
+    this.#dropUpstream();
+    if (this.#chain.log !== null) this.#notify(this.#chain.log, (feature) => feature.log!(this));
+    this.#site.observer?.onExchangeEnd(this);
+    this.request.fields.release();
+    this.response?.fields.release();
+    this.#trailers?.release();
+    this.#downstream.onExchangeEnd();
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Trailers are valid during a call only: what waits for a transform is copied. */
+function copyOf(trailers: FieldBlock | null): FieldBlock | null {
+  return trailers === null ? null : FieldBlock.from(trailers.entries());
+}
+
+/** RFC 9110 section 9.2.2 */
+function isIdempotent(method: string): boolean {
+  switch (method) {
+    case "GET":
+    case "HEAD":
+    case "OPTIONS":
+    case "PUT":
+    case "DELETE":
+      return true;
+    default:
+      return false;
+  }
+}

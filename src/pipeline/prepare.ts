@@ -1,0 +1,75 @@
+/**
+ * From the client's request to the one that the upstream gets, and from the upstream's answer to the client's: fields of
+ * the one hop go, those that say who forwarded come. What is the same for every message is encoded once.
+ */
+import { FIELD_DATE } from "../core/field-names.ts";
+import { EncodedLines } from "../core/fields.ts";
+import type { RequestMessage, ResponseMessage } from "../core/message.ts";
+import type { Clock } from "../core/ports.ts";
+import { removeHopByHop } from "../semantics/hop-by-hop.ts";
+import { viaValue } from "../semantics/via.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Site } from "./site.ts";
+import type { HostPolicy, UpstreamStream } from "./upstream.ts";
+
+/** Our Via line for each version that a message can come in (RFC 9110 section 7.6.3). */
+export class ViaLines {
+  readonly name: string;
+  readonly #lines: ReadonlyMap<number, EncodedLines>;
+
+  constructor(name: string) {
+    this.name = name;
+    this.#lines = new Map(
+      [10, 11, 20].map((version) => [version, new EncodedLines([["Via", viaValue(version, name)]])]),
+    );
+  }
+
+  of(httpVersion: number): EncodedLines {
+    return this.#lines.get(httpVersion)!;
+  }
+}
+
+/**
+ * Once per exchange, after the request hooks: what does not depend on the server that was chosen. `receivedRows` are the
+ * lines that came from the client: only those can be named in Connection.
+ */
+export function prepareRequest(request: RequestMessage, receivedRows: number, site: Site): void {
+  removeHopByHop(request.fields, receivedRows);
+  if (site.via !== null) request.fields.appendEncoded(site.via.of(request.httpVersion));
+}
+
+/** Once per attempt: Host, which may depend on the server. */
+export function prepareHost(exchange: Exchange, policy: HostPolicy, stream: UpstreamStream): void {
+  const { request } = exchange;
+  if (policy === "preserve") {
+    // An HTTP/1.0 client may have named no host; HTTP/1.1 to the upstream needs one (RFC 9112 section 3.2).
+    if (request.authority === "" && !request.fields.has("host")) request.fields.set("Host", stream.authority);
+    return;
+  }
+  request.fields.set("Host", policy === "upstream" ? stream.authority : policy.name);
+}
+
+/** The upstream's answer, before any feature sees it. */
+export function prepareResponse(response: ResponseMessage): void {
+  removeHopByHop(response.fields);
+}
+
+/** What every final answer bears when it leaves. `forwarded`: it came from an upstream. */
+export function completeResponse(response: ResponseMessage, site: Site, forwarded: boolean): void {
+  const { fields } = response;
+  if (fields.rowOfId(FIELD_DATE) < 0) fields.appendTrusted("Date", httpDate(site.clock));
+  if (forwarded && site.via !== null) fields.appendEncoded(site.via.of(response.httpVersion));
+}
+
+let dateSecond = -1;
+let dateText = "";
+
+/** IMF-fixdate (RFC 9110 section 5.6.7), made once a second. */
+function httpDate(clock: Clock): string {
+  const second = Math.floor(clock.wallMs() / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(second * 1000).toUTCString();
+  }
+  return dateText;
+}

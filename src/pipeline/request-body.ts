@@ -1,0 +1,159 @@
+/**
+ * The body of one request on its way to the upstream: through the transforms of features, into the replay buffer while
+ * another attempt is possible, to the stream. Made only for requests that have a body.
+ */
+import type { ProxyError } from "../core/errors.ts";
+import type { FieldBlock } from "../core/fields.ts";
+import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
+import type { BodySink, BodySource } from "./body.ts";
+import type { Chain } from "./chain.ts";
+import type { Exchange } from "./exchange.ts";
+import { ReplayBuffer } from "./replay.ts";
+import type { UpstreamStream } from "./upstream.ts";
+
+/** Who sends the body: the driver. */
+interface RequestSource {
+  startRequestBody(): void;
+  pauseRequestBody(): void;
+  resumeRequestBody(): void;
+}
+
+export class RequestBody implements BodySource {
+  readonly #source: RequestSource;
+  readonly #onAbort: (error: ProxyError) => void;
+  readonly #replay: ReplayBuffer | null;
+  /** The first transform; null: bytes go straight to the stream. */
+  #first: BodySink | null = null;
+  /** Who is paused when the stream is full: the last transform, or the driver. */
+  #last: BodySource = this;
+  #stream: UpstreamStream | null = null;
+  #started = false;
+  #complete = false;
+  /** The stream is full, or there is none at the moment. */
+  #blocked = false;
+
+  /** `replayable`: keep what is sent, for another attempt. */
+  constructor(source: RequestSource, replayable: boolean, onAbort: (error: ProxyError) => void) {
+    this.#source = source;
+    this.#replay = replayable ? new ReplayBuffer() : null;
+    this.#onAbort = onAbort;
+  }
+
+  /** Asks the features for their transforms; before the first byte. */
+  transform(exchange: Exchange, chain: Chain): void {
+    const hooks = chain.requestBody;
+    if (hooks === null) return;
+    // The last feature of `use` is the closest to the upstream: built from there, each with a link to what feeds it.
+    let next: BodySink = {
+      write: (bytes, start, end) => this.#send(bytes, start, end),
+      end: () => this.#finish(null),
+      abort: this.#onAbort,
+    };
+    let link: SourceLink | null = null;
+    for (let i = hooks.length - 1; i >= 0; i--) {
+      const source = new SourceLink(this);
+      const transform = hooks[i]!.feature.requestBody!(exchange, next, source);
+      if (transform === null) continue;
+      if (link === null) this.#last = transform;
+      else link.target = transform;
+      link = source;
+      next = transform;
+      this.#first = transform;
+    }
+  }
+
+  /** Whether all that was sent can be sent again. */
+  get repeatable(): boolean {
+    return !this.#started || (this.#replay !== null && !this.#replay.overflowed);
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** A stream is there and its head was sent: the first one, or another after `lost`. */
+  attach(stream: UpstreamStream): void {
+    this.#stream = stream;
+    if (!this.#started) {
+      this.#started = true;
+      this.#source.startRequestBody();
+      return;
+    }
+    const bytes = this.#replay!.bytes;
+    if (bytes.length > 0) stream.write(bytes, 0, bytes.length);
+    if (this.#complete) stream.end(null);
+    else this.unblock();
+  }
+
+  /** The stream is gone: nothing is sent until another one is attached. */
+  lost(): void {
+    this.#stream = null;
+    if (this.#started && !this.#complete) this.#block();
+  }
+
+  /** The driver has received a part of the body. */
+  write(bytes: Buffer, start: number, end: number): void {
+    if (this.#first === null) this.#send(bytes, start, end);
+    else this.#first.write(bytes, start, end);
+  }
+
+  /** The driver has received the end of the body. */
+  end(trailers: FieldBlock | null): void {
+    if (this.#first === null) this.#finish(trailers);
+    else this.#first.end();
+  }
+
+  abort(error: ProxyError): void {
+    this.#first?.abort(error);
+  }
+
+  #send(bytes: Buffer, start: number, end: number): void {
+    this.#replay?.record(bytes, start, end);
+    if (this.#stream === null) return;
+    this.#stream.write(bytes, start, end);
+    if (this.#stream !== null && this.#stream.queuedBytes > QUEUE_HIGH_WATER_BYTES) this.#block();
+  }
+
+  #finish(trailers: FieldBlock | null): void {
+    this.#complete = true;
+    this.#stream?.end(trailers);
+  }
+
+  #block(): void {
+    if (this.#blocked) return;
+    this.#blocked = true;
+    this.#last.pause();
+  }
+
+  /** The stream has taken what was queued. */
+  unblock(): void {
+    if (!this.#blocked || this.#stream === null) return;
+    this.#blocked = false;
+    this.#last.resume();
+  }
+
+  pause(): void {
+    this.#source.pauseRequestBody();
+  }
+
+  resume(): void {
+    this.#source.resumeRequestBody();
+  }
+}
+
+/** What feeds a transform: known only after the transform itself was made. */
+export class SourceLink implements BodySource {
+  target: BodySource;
+
+  constructor(target: BodySource) {
+    this.target = target;
+  }
+
+  pause(): void {
+    this.target.pause();
+  }
+
+  resume(): void {
+    this.target.resume();
+  }
+}

@@ -1,0 +1,444 @@
+/**
+ * One HTTP/1.1 connection to an upstream, and the stream on it: one request at a time, so the two are the same object and
+ * a request on a pooled connection allocates nothing here.
+ *
+ * The stream is reusable only when both messages ended where their framing said, nothing came behind the answer, and
+ * neither side asked to close. Anything else closes the connection: bytes that could belong to another answer never do.
+ */
+import { ByteQueue } from "../core/byte-queue.ts";
+import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
+import { ProxyError } from "../core/errors.ts";
+import { acquireStorage, type FieldBlock, releaseStorage } from "../core/fields.ts";
+import {
+  FIELDS_MAX,
+  HEAD_BYTES_MAX,
+  INFORMATIONAL_MAX,
+  QUEUE_HIGH_WATER_BYTES,
+  REQUEST_LINE_BYTES_MAX,
+} from "../core/limits.ts";
+import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
+import type { Connection, ConnectionHandler } from "../core/ports.ts";
+import type { Exchange } from "../pipeline/exchange.ts";
+import type { UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
+import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
+import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, connectionOptions } from "../protocol/http1/connection.ts";
+import { encoded, encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
+import { responseError } from "../protocol/http1/errors.ts";
+import {
+  BodyFraming,
+  FRAMING_CHUNKED,
+  FRAMING_CLOSE,
+  FRAMING_LENGTH,
+  responseFraming,
+} from "../protocol/http1/framing.ts";
+import { headMayBeComplete } from "../protocol/http1/request-head.ts";
+import { parseResponseHead, ResponseHead } from "../protocol/http1/response-head.ts";
+
+/** What the owner, a pool, wants to know of its connections. */
+export interface StreamOwner {
+  /** The exchange is over and the connection may serve another one. `keepAliveMs`: what the upstream said; null: nothing. */
+  onReusable(stream: Http1Stream, keepAliveMs: number | null): void;
+  /** The connection is gone. Called once. */
+  onGone(stream: Http1Stream): void;
+}
+
+const IDLE = 0;
+const SENDING = 1;
+const BODY_LENGTH = 2;
+const BODY_CHUNKED = 3;
+const BODY_CLOSE = 4;
+/** The connection serves a tunnel: it still counts against the server's maximum. */
+const SWITCHED = 5;
+const GONE = 6;
+
+const HEAD_LIMITS = {
+  headBytesMax: HEAD_BYTES_MAX,
+  requestLineBytesMax: REQUEST_LINE_BYTES_MAX,
+  fieldsMax: FIELDS_MAX,
+};
+const head = new ResponseHead();
+const framing = new BodyFraming();
+const chunkHead = Buffer.allocUnsafeSlow(32);
+const CRLF = Buffer.from("\r\n");
+
+export class Http1Stream implements UpstreamStream, ConnectionHandler {
+  readonly address: string;
+  readonly authority: string;
+  reused = false;
+  /** Monotonic time after which it takes no new request. */
+  readonly expiresMs: number;
+
+  readonly #connection: Connection;
+  readonly #owner: StreamOwner;
+  readonly #deadline: Deadline;
+  #handler: UpstreamHandler | null = null;
+  #state = IDLE;
+  readonly #partial = new ByteQueue();
+  #searched = 0;
+
+  #use: UpstreamUse | null = null;
+  #method = "";
+  #upgrade: string | null = null;
+  #requestChunked = false;
+  #requestEnded = false;
+  #informational = 0;
+  #queuedAtDeadline = 0;
+
+  #left = 0;
+  #decoder: ChunkedDecoder | null = null;
+  #persistent = true;
+  #keepAliveMs: number | null = null;
+  #answered = false;
+  #paused = false;
+
+  constructor(
+    connection: Connection,
+    owner: StreamOwner,
+    deadlines: DeadlineWheel,
+    place: { readonly address: string; readonly authority: string; readonly expiresMs: number },
+  ) {
+    this.#connection = connection;
+    this.#owner = owner;
+    this.address = place.address;
+    this.authority = place.authority;
+    this.expiresMs = place.expiresMs;
+    this.#deadline = new Deadline(deadlines, () => this.#onDeadline());
+    connection.handler = this;
+  }
+
+  /** The pool: the next exchange has it. */
+  lend(handler: UpstreamHandler): void {
+    this.#handler = handler;
+    this.#deadline.disarm();
+  }
+
+  /** The pool: keeps it idle for that long. */
+  rest(idleMs: number): void {
+    this.#handler = null;
+    this.reused = true;
+    this.#deadline.arm(idleMs);
+  }
+
+  /** The pool: closes it, idle or not. */
+  close(): void {
+    this.#connection.destroy();
+    this.#gone();
+  }
+
+  get usable(): boolean {
+    return this.#state === IDLE && !this.#connection.closed;
+  }
+
+  // ------------------------------------------------------------------------------------------- the request
+
+  sendHead(exchange: Exchange, upgrade: string | null, use: UpstreamUse): void {
+    if (this.#state === GONE) return;
+    const request: RequestMessage = exchange.request;
+    this.#state = SENDING;
+    this.#use = use;
+    this.#method = request.method;
+    this.#upgrade = upgrade;
+    this.#requestChunked = request.bodyBytes === BODY_UNTIL_END;
+    this.#requestEnded = this.#answered = this.#paused = false;
+    this.#informational = 0;
+    const length = encodeRequestHead(request, upgrade, request.wantsTrailers);
+    this.#connection.write(encoded.bytes, 0, length);
+  }
+
+  write(bytes: Buffer, start: number, end: number): void {
+    if (this.#state >= SWITCHED || this.#requestEnded) return;
+    const connection = this.#connection;
+    if (this.#requestChunked) {
+      connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, end - start));
+      connection.write(bytes, start, end);
+      connection.write(CRLF, 0, 2);
+    } else connection.write(bytes, start, end);
+    if (!this.#answered && connection.queuedBytes > QUEUE_HIGH_WATER_BYTES && !this.#deadline.armed) {
+      this.#queuedAtDeadline = connection.queuedBytes;
+      this.#deadline.arm(this.#use!.bodyTimeoutMs);
+    }
+  }
+
+  end(trailers: FieldBlock | null): void {
+    if (this.#state >= SWITCHED || this.#requestEnded) return;
+    this.#requestEnded = true;
+    if (this.#requestChunked) {
+      const length = encodeLastChunk(trailers);
+      this.#connection.write(encoded.bytes, 0, length);
+    }
+    // The answer may have begun before the request ended; then its own progress counts.
+    if (!this.#answered) this.#deadline.arm(this.#use!.responseTimeoutMs);
+  }
+
+  get queuedBytes(): number {
+    return this.#connection.queuedBytes;
+  }
+
+  pause(): void {
+    if (this.#state >= SWITCHED || this.#paused) return;
+    this.#paused = true;
+    // Who is paused cannot be late: the client's own deadline counts meanwhile.
+    if (this.#answered) this.#deadline.disarm();
+    this.#connection.pause();
+  }
+
+  resume(): void {
+    if (this.#state >= SWITCHED || !this.#paused) return;
+    this.#paused = false;
+    if (this.#answered) this.#deadline.arm(this.#use!.bodyTimeoutMs);
+    this.#connection.resume();
+  }
+
+  abort(): void {
+    this.#handler = null;
+    if (this.#state !== SWITCHED) this.#connection.destroy();
+    this.#gone();
+    this.#decoder?.reset();
+  }
+
+  // -------------------------------------------------------------------------------------------- the answer
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    if (this.#state === SENDING && this.#partial.length > 0) {
+      const partial = this.#partial;
+      partial.append(buffer, start, end);
+      const from = partial.start + this.#searched;
+      this.#searched = partial.length;
+      if (partial.length <= HEAD_BYTES_MAX && !headMayBeComplete(partial.bytes, from, partial.end)) return;
+      const bytes = partial.take();
+      this.#receive(bytes, 0, bytes.length);
+    } else this.#receive(buffer, start, end);
+  }
+
+  #receive(buffer: Buffer, at: number, end: number): void {
+    while (at < end) {
+      switch (this.#state) {
+        case SENDING:
+          at = this.#useHead(buffer, at, end);
+          break;
+        case BODY_LENGTH: {
+          const length = Math.min(this.#left, end - at);
+          this.#left -= length;
+          this.#deadline.arm(this.#use!.bodyTimeoutMs);
+          const ended = this.#left === 0;
+          this.#handler!.onUpstreamBody(buffer, at, at + length);
+          at += length;
+          if (ended && this.#state === BODY_LENGTH) this.#endAnswer(null, at < end);
+          break;
+        }
+        case BODY_CHUNKED:
+          at = this.#useChunked(buffer, at, end);
+          break;
+        case BODY_CLOSE:
+          this.#deadline.arm(this.#use!.bodyTimeoutMs);
+          this.#handler!.onUpstreamBody(buffer, at, end);
+          return;
+        case IDLE:
+          // Nobody asked: an answer here could only be taken for that to the next request.
+          this.close();
+          return;
+        default:
+          return;
+      }
+    }
+  }
+
+  #useHead(buffer: Buffer, at: number, end: number): number {
+    const storage = acquireStorage();
+    const length = parseResponseHead(buffer, at, end, storage, HEAD_LIMITS, head);
+    if (length <= 0) {
+      releaseStorage(storage);
+      if (length < 0) this.#fail(responseError(length), false);
+      else {
+        this.#partial.append(buffer, at, end);
+        this.#searched = end - at;
+      }
+      return end;
+    }
+    const response = new ResponseMessage(head.status);
+    response.httpVersion = 10 + head.minor;
+    response.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
+    if (head.minor === 1) response.keepStartLine();
+    if (head.status === 101) {
+      this.#switchProtocols(response, buffer, at + length, end);
+      return end;
+    }
+    if (head.status < 200) {
+      if (++this.#informational > INFORMATIONAL_MAX) {
+        this.#fail(new ProxyError("http_protocol_error", `more than ${INFORMATIONAL_MAX} interim responses`), false);
+      } else this.#handler!.onUpstreamInformational(response);
+      response.fields.release();
+      return at + length;
+    }
+    this.#beginAnswer(response, at + length < end);
+    return at + length;
+  }
+
+  #beginAnswer(response: ResponseMessage, more: boolean): void {
+    const { fields } = response;
+    const failure = responseFraming(head, fields, this.#method, framing);
+    if (failure < 0) {
+      fields.release();
+      return this.#fail(responseError(failure), false);
+    }
+    const options = connectionOptions(fields, head.seen, head.minor);
+    this.#persistent =
+      (options & CONNECTION_CLOSE) === 0 && (head.minor === 1 || (options & CONNECTION_KEEP_ALIVE) !== 0);
+    this.#keepAliveMs = this.#persistent ? keepAliveMs(fields) : null;
+    this.#answered = true;
+    const { kind, length } = framing;
+    if (kind === FRAMING_LENGTH && length > 0) {
+      this.#state = BODY_LENGTH;
+      this.#left = length;
+      response.bodyBytes = length;
+    } else if (kind === FRAMING_CHUNKED) {
+      this.#state = BODY_CHUNKED;
+      this.#decoder ??= new ChunkedDecoder();
+      this.#decoder.reset();
+      response.bodyBytes = BODY_UNTIL_END;
+    } else if (kind === FRAMING_CLOSE) {
+      this.#state = BODY_CLOSE;
+      this.#persistent = false;
+      response.bodyBytes = BODY_UNTIL_END;
+    } else {
+      // No body: a state of its own is not needed, the answer ends with its head.
+      this.#state = BODY_LENGTH;
+      this.#left = 0;
+    }
+    const bodyless = this.#state === BODY_LENGTH && this.#left === 0;
+    if (!bodyless) this.#deadline.arm(this.#use!.bodyTimeoutMs);
+    this.#handler!.onUpstreamHead(response);
+    if (bodyless && this.#state === BODY_LENGTH) this.#endAnswer(null, more);
+  }
+
+  #useChunked(buffer: Buffer, at: number, end: number): number {
+    const decoder = this.#decoder!;
+    const next = decoder.next(buffer, at, end);
+    if (next < 0) {
+      this.#fail(responseError(next), false);
+      return end;
+    }
+    if (decoder.dataEnd > decoder.dataStart) {
+      this.#deadline.arm(this.#use!.bodyTimeoutMs);
+      this.#handler!.onUpstreamBody(buffer, decoder.dataStart, decoder.dataEnd);
+    }
+    if (decoder.done && this.#state === BODY_CHUNKED) this.#endAnswer(decoder.trailers, next < end);
+    return next;
+  }
+
+  /** The answer is complete; `more` bytes came behind it, which nobody asked for. */
+  #endAnswer(trailers: FieldBlock | null, more: boolean): void {
+    const handler = this.#handler!;
+    this.#handler = null;
+    this.#deadline.disarm();
+    if (this.#persistent && this.#requestEnded && !more && !this.#connection.closed) {
+      this.#state = IDLE;
+      if (this.#paused) {
+        this.#paused = false;
+        this.#connection.resume();
+      }
+      this.#owner.onReusable(this, this.#keepAliveMs);
+    } else {
+      this.#connection.destroy();
+      this.#gone();
+    }
+    handler.onUpstreamEnd(trailers);
+    // Gives the memory of the trailers back, also that of none.
+    this.#decoder?.reset();
+  }
+
+  #switchProtocols(response: ResponseMessage, buffer: Buffer, at: number, end: number): void {
+    const switched = response.fields.get("upgrade")?.toLowerCase() ?? null;
+    if (this.#upgrade === null || switched !== this.#upgrade) {
+      response.fields.release();
+      const what = this.#upgrade === null ? "nobody asked for" : "that was not asked for";
+      return this.#fail(new ProxyError("http_upgrade_failed", `the upstream switched to a protocol ${what}`), false);
+    }
+    const handler = this.#handler!;
+    this.#handler = null;
+    const connection = this.#connection;
+    // The connection is the handler's from now on; the stream only holds its place until it is aborted.
+    connection.handler = UNOWNED;
+    connection.pause();
+    this.#deadline.disarm();
+    this.#state = SWITCHED;
+    handler.onUpstreamSwitch(response, connection, Buffer.from(buffer.subarray(at, end)));
+  }
+
+  // ----------------------------------------------------------------------------------------------- the end
+
+  onDrain(): void {
+    if (!this.#answered && !this.#requestEnded) this.#deadline.disarm();
+    this.#handler?.onUpstreamDrain();
+  }
+
+  onEnd(): void {
+    if (this.#state === BODY_CLOSE) {
+      this.#persistent = false;
+      this.#endAnswer(null, false);
+    } else if (this.#handler === null) this.close();
+    else this.#fail(this.#closedEarly(), true);
+  }
+
+  onClose(error: ProxyError | null): void {
+    if (this.#state === GONE) return;
+    if (this.#handler === null) this.#gone();
+    else this.#fail(error ?? this.#closedEarly(), true);
+  }
+
+  #closedEarly(): ProxyError {
+    if (this.#answered)
+      return new ProxyError("http_response_incomplete", `${this.address} closed in the middle of its answer`);
+    if (this.#partial.length > 0) {
+      return new ProxyError("http_response_incomplete", `${this.address} closed in the middle of its answer's head`);
+    }
+    return new ProxyError("connection_terminated", `${this.address} closed the connection without an answer`);
+  }
+
+  #onDeadline(): void {
+    if (this.#state === IDLE) return this.close();
+    if (!this.#answered && !this.#requestEnded) return this.#onUploadStall();
+    const what = this.#answered ? "its answer did not go on in time" : "it did not answer in time";
+    const type = this.#answered ? "connection_read_timeout" : "http_response_timeout";
+    this.#fail(new ProxyError(type, `${this.address}: ${what}`), false);
+  }
+
+  /** What was queued for the upstream did not leave in time, unless a part of it did. */
+  #onUploadStall(): void {
+    const { queuedBytes } = this.#connection;
+    if (queuedBytes > 0 && queuedBytes < this.#queuedAtDeadline) {
+      this.#queuedAtDeadline = queuedBytes;
+      return this.#deadline.arm(this.#use!.bodyTimeoutMs);
+    }
+    this.#fail(new ProxyError("connection_write_timeout", `${this.address} does not read the request's body`), false);
+  }
+
+  /** `byPeer`: the connection went away by itself; an answer that had not begun may then be asked for again. */
+  #fail(error: ProxyError, byPeer: boolean): void {
+    const handler = this.#handler;
+    const unanswered = byPeer && !this.#answered && this.#partial.length === 0 && this.#informational === 0;
+    this.#handler = null;
+    this.#connection.destroy();
+    this.#gone();
+    this.#decoder?.reset();
+    handler?.onUpstreamError(error, unanswered);
+  }
+
+  #gone(): void {
+    if (this.#state === GONE) return;
+    this.#state = GONE;
+    this.#deadline.dispose();
+    this.#partial.clear();
+    this.#owner.onGone(this);
+  }
+}
+
+/** For the moment between two owners: the connection is paused, so only its end can be told, and `closed` keeps that. */
+const UNOWNED: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
+
+/** "Keep-Alive: timeout=N" in milliseconds; null when it is not said. */
+function keepAliveMs(fields: FieldBlock): number | null {
+  const value = fields.get("keep-alive");
+  const match = value === null ? null : /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,6})/i.exec(value);
+  return match === null ? null : Number(match[1]) * 1000;
+}

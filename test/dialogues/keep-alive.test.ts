@@ -1,0 +1,144 @@
+// Connections are kept on both sides, answers come in the order of the requests, and a broken end is never reused.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createStage } from "../support/stage.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi";
+
+describe("keep-alive", () => {
+  it("serves request after request on one connection each side", () => {
+    const stage = createStage();
+    const client = stage.client();
+    client.sends(GET);
+    const server = stage.origin.accepts();
+    for (let i = 0; i < 3; i++) {
+      if (i > 0) client.sends(GET);
+      server.receives(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n",
+      );
+      server.sends(OK);
+      client.receives(OK);
+    }
+    assert.equal(stage.origin.acceptedCount, 1);
+    assert.equal(stage.pool.idleConnections, 1);
+    assert.deepEqual(
+      stage.ended.map((one) => one.status),
+      [200, 200, 200],
+    );
+  });
+
+  it("answers pipelined requests in order, one at a time", () => {
+    const stage = createStage();
+    const client = stage.client().sends(GET.replace("/", "/1") + GET.replace("/", "/2") + GET.replace("/", "/3"));
+    const server = stage.origin.accepts();
+    for (const path of ["/1", "/2", "/3"]) {
+      assert.equal(server.receivesHead().startLine, `GET ${path} HTTP/1.1`);
+      server.receivesNothing();
+      server.sends(`HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\n${path}`);
+      client.receives(`HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\n${path}`);
+    }
+  });
+
+  it("answers HTTP/1.0 and closes, or keeps the connection when asked to", () => {
+    const stage = createStage();
+    const client = stage.client().sends("GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    server.sends(OK);
+    client.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi");
+    client.sends("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    server.receivesHead();
+    server.sends(OK);
+    client.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    assert.equal(client.ended, true);
+  });
+
+  it("names the server for an HTTP/1.0 client that named none", () => {
+    const stage = createStage();
+    stage.client().sends("GET / HTTP/1.0\r\n\r\n");
+    assert.equal(stage.origin.accepts().receivesHead().get("host"), "origin:80");
+  });
+
+  it("closes behind its answer when the client asks for it", () => {
+    const stage = createStage();
+    const client = stage.client().sends("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stage.origin.accepts().sends(OK).receivesHead();
+    client.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    assert.equal(client.ended, true);
+    client.ends();
+    stage.network.run();
+    assert.equal(client.closed, true);
+  });
+
+  it("does not reuse an upstream that closes, or that sends more than its answer", () => {
+    for (const answer of [OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"), `${OK}extra`]) {
+      const stage = createStage();
+      const client = stage.client().sends(GET);
+      stage.origin.accepts().sends(answer).receivesHead();
+      client.receives(OK);
+      assert.equal(stage.pool.connections, 0);
+      client.sends(GET);
+      stage.origin.accepts().sends(OK).receivesHead();
+      client.receives(OK);
+    }
+  });
+
+  it("drops a pooled connection on which the upstream speaks unasked", () => {
+    const stage = createStage();
+    const client = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.sends(OK).receivesHead();
+    client.receives(OK);
+    server.sends("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+    stage.network.run();
+    assert.equal(stage.pool.connections, 0);
+    client.sends(GET);
+    stage.origin.accepts().sends(OK).receivesHead();
+    client.receives(OK);
+  });
+
+  it("closes idle connections at their deadlines, the upstream's by its own word less a margin", () => {
+    const stage = createStage();
+    const client = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.sends(OK.replace("\r\n\r\n", "\r\nKeep-Alive: timeout=5\r\n\r\n")).receivesHead();
+    client.receives(OK);
+    stage.passes(3_900);
+    assert.equal(stage.pool.idleConnections, 1);
+    stage.passes(300);
+    assert.equal(stage.pool.idleConnections, 0);
+    assert.equal(server.closed || server.ended, true);
+    stage.passes(76_000);
+    assert.equal(client.ended, true, "the client's idle time is over");
+  });
+
+  it("drains: idle connections close at once, busy ones behind their answer", () => {
+    const stage = createStage();
+    const idle = stage.client();
+    const busy = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    stage.driver.drain();
+    stage.network.run();
+    assert.equal(idle.ended, true);
+    assert.equal(busy.ended, false);
+    server.sends(OK);
+    busy.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    assert.equal(busy.ended, true);
+  });
+
+  it("leaves nothing behind", () => {
+    const stage = createStage();
+    const client = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.sends(OK).receivesHead();
+    client.receives(OK);
+    client.closes();
+    stage.pool.destroy();
+    stage.network.run();
+    assert.equal(stage.driver.size, 0);
+    assert.equal(stage.pool.connections, 0);
+    assert.equal(stage.deadlines.armedCount, 0);
+  });
+});

@@ -1,0 +1,176 @@
+// Another attempt is made when it is safe and may help, and never otherwise (RFC 9110, section 9.2.2).
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createStage, type Stage } from "../support/stage.ts";
+
+const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi";
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/** A stage with one idle connection to the upstream, whose far end is `server`. */
+function withPooledConnection(stage: Stage) {
+  const client = stage.client().sends(GET);
+  const server = stage.origin.accepts();
+  server.receivesHead();
+  server.sends(OK);
+  client.receives(OK);
+  return { client, server };
+}
+
+describe("retries", () => {
+  it("a pooled connection that closes just now is replaced, unseen by the client", () => {
+    const stage = createStage();
+    const { client, server } = withPooledConnection(stage);
+    client.sends(GET);
+    server.receivesHead();
+    server.closes();
+    const second = stage.origin.accepts();
+    second.receivesHead();
+    second.sends(OK);
+    client.receives(OK);
+    assert.equal(stage.ended[1]?.attempts, 2);
+    assert.equal(stage.ended[1]?.error, null);
+  });
+
+  it("POST is not repeated once a byte of it was written", () => {
+    const stage = createStage();
+    const { client, server } = withPooledConnection(stage);
+    client.sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    server.receives(/^POST/);
+    server.closes();
+    client.receives(/^HTTP\/1\.1 502 .*error=connection_terminated/s);
+    stage.origin.acceptsNothing();
+  });
+
+  it("PUT is repeated with its body, what came before and what comes after", () => {
+    const stage = createStage();
+    const client = stage.client().sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
+    const first = stage.origin.accepts();
+    first.receives(/01234$/);
+    first.closes();
+    const second = stage.origin.accepts();
+    second.receives(/\r\n\r\n01234$/);
+    client.sends("56789");
+    second.receives("56789");
+    second.sends(OK);
+    client.receives(OK);
+    assert.equal(stage.ended[0]?.requestBodyBytes, 10);
+  });
+
+  it("a body that outgrew the replay buffer is not repeated", () => {
+    const stage = createStage();
+    const client = stage.client().sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    client.sends("x".repeat(80_000));
+    const first = stage.origin.accepts();
+    first.receives(/x$/);
+    first.closes();
+    client.receives(/^HTTP\/1\.1 502 /);
+    stage.origin.acceptsNothing();
+  });
+
+  it("nothing is repeated once a byte of the answer has come", () => {
+    const stage = createStage();
+    const client = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    server.sends("HTTP/1.1 200").ends();
+    client.receives(/^HTTP\/1\.1 502 .*error=http_response_incomplete/s);
+    stage.origin.acceptsNothing();
+  });
+
+  it("a refused connection is tried at another server first", () => {
+    const stage = createStage({ servers: ["origin:80", "other:80"] });
+    const other = stage.network.origin("other:80");
+    stage.origin.stops();
+    const client = stage.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    const server = other.accepts();
+    server.receives(/^POST .*x$/s);
+    server.sends(OK);
+    client.receives(OK);
+    assert.equal(stage.ended[0]?.attempts, 2, "no byte was written to the first: even POST may go on");
+    // For a while the other one is asked first.
+    client.sends(GET);
+    server.receivesHead();
+    server.sends(OK);
+    client.receives(OK);
+    assert.equal(stage.ended[1]?.attempts, 1);
+  });
+
+  it("end at their number, with the last error", () => {
+    const stage = createStage({ upstreamUse: { retriesMax: 2 } });
+    stage.origin.stops();
+    const client = stage.client().sends(GET);
+    client.receives(/^HTTP\/1\.1 502 .*error=connection_refused/s);
+    assert.equal(stage.ended[0]?.attempts, 3);
+  });
+
+  it("end when the budget is spent", () => {
+    const stage = createStage({ pool: { retryBudgetMin: 0, retryBudgetShare: 0 } });
+    stage.origin.stops();
+    stage
+      .client()
+      .sends(GET)
+      .receives(/^HTTP\/1\.1 502 /);
+    assert.equal(stage.ended[0]?.attempts, 1);
+  });
+
+  it("a name that does not resolve is 502, a connection that hangs 504", () => {
+    const unknown = createStage({ servers: ["nowhere:80"], upstreamUse: { retriesMax: 0 } });
+    unknown.network.failDials("nowhere:80", "dns_error");
+    unknown
+      .client()
+      .sends(GET)
+      .receives(/^HTTP\/1\.1 502 .*error=dns_error/s);
+    const silent = createStage({ upstreamUse: { retriesMax: 0 } });
+    silent.network.failDials("origin:80", "connection_timeout");
+    const client = silent.client().sends(GET);
+    client.receivesNothing();
+    silent.passes(3_200);
+    client.receives(/^HTTP\/1\.1 504 .*error=connection_timeout/s);
+  });
+});
+
+describe("the maximum of connections", () => {
+  it("makes requests wait for their turn, in order", () => {
+    const stage = createStage({ pool: { connectionsMax: 1 } });
+    const first = stage.client().sends(GET);
+    const second = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    stage.origin.acceptsNothing();
+    server.sends(OK);
+    first.receives(OK);
+    server.receivesHead();
+    server.sends(OK);
+    second.receives(OK);
+    assert.equal(stage.origin.acceptedCount, 1);
+  });
+
+  it("refuses when the queue is full, or the wait too long", () => {
+    const stage = createStage({ pool: { connectionsMax: 1, queueMax: 1 } });
+    stage.client().sends(GET);
+    stage.origin.accepts();
+    const waiting = stage.client().sends(GET);
+    stage.network.run();
+    stage
+      .client()
+      .sends(GET)
+      .receives(/^HTTP\/1\.1 503 .*Retry-After: 1\r\n/s);
+    stage.passes(5_200);
+    waiting.receives(/^HTTP\/1\.1 503 .*error=connection_limit_reached/s);
+  });
+
+  it("forgets who left the queue", () => {
+    const stage = createStage({ pool: { connectionsMax: 1 } });
+    const first = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    const leaver = stage.client().sends(GET);
+    stage.network.run();
+    leaver.closes();
+    stage.network.run();
+    assert.equal(stage.pool.waiting, 0);
+    server.sends(OK);
+    first.receives(OK);
+    server.receivesNothing();
+  });
+});
