@@ -41,6 +41,10 @@ class Checker implements Checks {
   }
 
   run(): void {
+    const access = mapping(mapping(this.#root.log).access);
+    if (access.fields !== undefined && (access.format ?? "json") !== "json") {
+      this.#fail(["log", "access", "fields"], `only has a meaning with "format: json"`, "key");
+    }
     for (const [name, upstream] of Object.entries(this.#upstreams)) {
       const path = ["upstreams", name];
       this.#checkHash(mapping(upstream), {}, path);

@@ -1,4 +1,7 @@
-/** What a person reads about a file that is wrong: every line of it, with its place. */
+/**
+ * What a person reads about a file that is wrong: every line of it, with its place. Long because it is one table, in which a
+ * message is looked up.
+ */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseConfig } from "./parse.ts";
@@ -160,6 +163,11 @@ const VALUES: readonly Case[] = [
     "a lone brace",
     top('log: { access: { format: "{client} }" } }'),
     '1:26: log.access.format: a lone "}": write it twice',
+  ],
+  [
+    "fields of another format",
+    top("log: { access: { format: combined, fields: [time] } }"),
+    '1:36: log.access.fields: only has a meaning with "format: json"',
   ],
   [
     "a format by a wrong name",

@@ -68,6 +68,11 @@ export class DeadlineWheel {
     this.#startMs = clock.now();
   }
 
+  /** The clock as it was at the last tick: for who asks on the path of a request and needs no more than TICK_MS. */
+  get coarseMs(): number {
+    return this.#timer === null ? this.#clock.now() : this.#startMs + this.#tick * TICK_MS;
+  }
+
   /** Deadlines that are linked: for tests that count what is left. */
   get size(): number {
     return this.#linked;

@@ -52,6 +52,7 @@ const NAMES = [
   "etag",
   "last-modified",
   "x-request-id",
+  "proxy-authentication-info",
 ] as const;
 
 export type KnownFieldName = (typeof NAMES)[number];
@@ -78,6 +79,7 @@ export const FIELD_KEEP_ALIVE = known("keep-alive");
 export const FIELD_PROXY_CONNECTION = known("proxy-connection");
 export const FIELD_PROXY_AUTHORIZATION = known("proxy-authorization");
 export const FIELD_PROXY_AUTHENTICATE = known("proxy-authenticate");
+export const FIELD_PROXY_AUTHENTICATION_INFO = known("proxy-authentication-info");
 export const FIELD_EXPECT = known("expect");
 export const FIELD_VIA = known("via");
 export const FIELD_FORWARDED = known("forwarded");

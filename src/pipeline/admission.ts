@@ -45,7 +45,9 @@ function takeForwarded(exchange: Exchange, site: Site): void {
   const remoteAddress = connection.remote.address;
   const trusted = site.trustedProxies?.has(remoteAddress) ?? false;
   if (trusted) exchange.clientAddress = clientAddress(request.fields, remoteAddress, site.trustedProxies);
-  setForwarded(request, { remoteAddress, trusted, scheme: request.scheme, authority: request.authority });
+  if (!trusted && connection.forwardedLines !== undefined && request.form !== "absolute") {
+    connection.forwardedLines.apply(request);
+  } else setForwarded(request, { remoteAddress, trusted, scheme: request.scheme, authority: request.authority });
 }
 
 /** RFC 9112 section 3.2.2: the target's authority replaces Host. Where the two differ, servers disagree: refused. */

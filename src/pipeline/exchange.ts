@@ -6,6 +6,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Address, TlsInfo } from "../core/ports.ts";
 import type { BodySink, BodySource } from "./body.ts";
+import type { ForwardedLines } from "./forwarded-lines.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** The client's connection, shared by all exchanges on it. */
@@ -13,6 +14,8 @@ export interface ClientConnection {
   readonly local: Address;
   readonly remote: Address;
   readonly tls: TlsInfo | null;
+  /** Kept by drivers whose connections carry many requests. */
+  readonly forwardedLines?: ForwardedLines;
 }
 
 /** Gives a body of our own making: called once with where to write it to. What it returns is paused when the client is slow. */

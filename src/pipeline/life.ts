@@ -66,6 +66,9 @@ export class Life extends Exchange implements UpstreamHandler {
   /** A hook's promise is pending. */
   #pending = false;
 
+  /** Time has passed since the request came: a hook or a connection was waited for. */
+  #waited = false;
+
   #stream: UpstreamStream | null = null;
   #leasing = false;
   #prepared = false;
@@ -89,6 +92,8 @@ export class Life extends Exchange implements UpstreamHandler {
   #responseSink: BodySink | null = null;
   /** What is paused when the client is slow; null: the stream. */
   #responseSource: BodySource | null = null;
+  /** Who gives the body of our own answer, when it is not a buffer. */
+  #localSource: BodySource | null = null;
   #responsePaused = false;
   #streamPaused = false;
   #trailers: FieldBlock | null = null;
@@ -241,7 +246,7 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   #waitFor(waiting: Promise<void>): void {
-    this.#pending = true;
+    this.#pending = this.#waited = true;
     // The upstream's body must not run ahead of a hook that still looks at its head.
     if (this.#stream !== null && this.#step >= UPSTREAM_RESPONSE) {
       this.#streamPaused = true;
@@ -359,6 +364,7 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#stream = stream;
     this.upstreamAddress = stream.address;
     this.#step = CONNECTED;
+    if (!this.#walking) this.#waited = true;
     this.#advance();
   }
 
@@ -381,7 +387,7 @@ export class Life extends Exchange implements UpstreamHandler {
   #sendRequest(): void {
     const stream = this.#stream!;
     const { request } = this;
-    this.upstreamSentMs = this.#site.clock.now();
+    this.upstreamSentMs = this.#waited ? this.#site.clock.now() : this.startedMs;
     stream.sendHead(this, this.#upgrade, this.#route!.use);
     if (request.bodyBytes === 0) {
       stream.end(null);
@@ -531,7 +537,10 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   #composeResponse(): void {
-    const source: BodySource = { pause: () => this.#stream?.pause(), resume: () => this.#stream?.resume() };
+    const source: BodySource = {
+      pause: () => (this.#localSource ?? this.#stream)?.pause(),
+      resume: () => (this.#localSource ?? this.#stream)?.resume(),
+    };
     const composed = composeResponse(this, this.#chain, this.#forwarded, this.#answeredBy, source, this.#clientSink());
     if (composed === null) return;
     this.#responseSink = composed.first;
@@ -563,8 +572,10 @@ export class Life extends Exchange implements UpstreamHandler {
     const body = this.#localBody;
     const sink = this.#responseSink ?? this.#clientSink();
     if (typeof body === "function") {
-      const source = body(sink);
-      this.#responseSource ??= source;
+      this.#localSource = body(sink);
+      this.#responseSource ??= this.#localSource;
+      // It may have written more than the client takes before there was something to pause.
+      if (this.#responsePaused) this.#responseSource.pause();
       return;
     }
     if (body !== null && body.length > 0) sink.write(body, 0, body.length);

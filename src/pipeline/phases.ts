@@ -14,6 +14,8 @@ import type { ResponseMessage } from "../core/message.ts";
 import type { BodySink, BodySource, BodyTransform } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 
+export type { BodySink, BodySource, BodyTransform };
+
 /** Nothing, or a promise to wait for. */
 export type Waiting = void | Promise<void>;
 

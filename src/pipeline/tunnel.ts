@@ -4,7 +4,7 @@
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
-import { LINGER_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
+import { BODY_PROGRESS_TIMEOUT_MS, LINGER_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { Connection, ConnectionHandler } from "../core/ports.ts";
 
 export interface TunnelLimits {
@@ -59,6 +59,10 @@ export class Tunnel {
   readonly #onEnd: (tunnel: Tunnel, error: ProxyError | null) => void;
   #error: ProxyError | null = null;
   #over = false;
+  /** The side that is still to take what the other one, which has closed, had sent; how much, and how long it has not moved. */
+  #draining: Side | null = null;
+  #queuedAtDeadline = 0;
+  #stalledMs = 0;
 
   /** `onEnd` is called once, when both sides are closed; with an error when it was not orderly. */
   constructor(
@@ -74,7 +78,7 @@ export class Tunnel {
     this.#upstream.peer = this.#client;
     this.#limits = limits;
     this.#onEnd = onEnd;
-    this.#idle = new Deadline(deadlines, () => this.destroy(timedOut("no byte passed the tunnel")));
+    this.#idle = new Deadline(deadlines, () => this.#onIdle());
     this.#lifetime =
       limits.lifetimeMs === null
         ? null
@@ -122,16 +126,36 @@ export class Tunnel {
       else {
         // It ended well: what is queued for the other side still leaves, but nobody answers it any more.
         peer.connection.end();
+        this.#draining = peer;
+        this.#queuedAtDeadline = peer.connection.queuedBytes;
         this.#idle.arm(LINGER_TIMEOUT_MS);
       }
     }
     this.#finishWhenClosed();
   }
 
-  /** Closes both sides at once. */
+  #onIdle(): void {
+    const draining = this.#draining?.connection;
+    if (draining !== undefined) {
+      // What is left leaves as slowly as the side reads, while it moves at all.
+      const { queuedBytes } = draining;
+      const moved = queuedBytes < this.#queuedAtDeadline;
+      this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
+      if (moved || (queuedBytes > 0 && this.#stalledMs < BODY_PROGRESS_TIMEOUT_MS)) {
+        this.#queuedAtDeadline = queuedBytes;
+        this.#idle.arm(LINGER_TIMEOUT_MS);
+        return;
+      }
+    }
+    this.destroy(timedOut("no byte passed the tunnel"));
+  }
+
+  /** Closes both sides at once. A side that loses what was queued for it sees a reset, not an end. */
   destroy(error: ProxyError): void {
     this.#error ??= error;
-    for (const side of [this.#client, this.#upstream]) if (!side.closed) side.connection.destroy();
+    for (const { closed, connection } of [this.#client, this.#upstream]) {
+      if (!closed) connection.destroy(undefined, connection.queuedBytes > 0);
+    }
     this.#finishWhenClosed();
   }
 

@@ -1,6 +1,6 @@
 /**
- * In which form a client reads an error (RFC 9110, section 12.5.1). Browsers ask for HTML by name, programs for JSON; who
- * takes anything is a person at a terminal or a program that looks at the status alone: text.
+ * In which form a client reads an error (RFC 9110, section 12.5.1). Browsers ask for HTML by name, programs for JSON;
+ * who takes anything is a person at a terminal or a program that looks at the status alone: text.
  */
 import { splitList, splitParameters, weightOf } from "./field-list.ts";
 

@@ -2,7 +2,8 @@
  * Sets of networks, asked on every request: is this address in one of them? It decides by comparing numbers; it never
  * resolves a name and never decides which address is the client's.
  *
- * Networks either nest or are apart, so the outermost ones, sorted, are found by binary search. A lookup allocates nothing.
+ * Networks either nest or are apart, so the outermost ones, sorted, are found by binary search. A lookup allocates
+ * nothing.
  */
 import { judgeCidr } from "../core/cidr.ts";
 
@@ -26,8 +27,8 @@ export class CidrSet {
   }
 
   /**
-   * Networks such as "10.0.0.0/8" and "fd00::/8", and single addresses. IPv4 written as IPv6 (RFC 4291, section 2.5.5.2)
-   * is IPv4; a wider IPv6 network, "::/0" included, has no IPv4 address in it.
+   * Networks such as "10.0.0.0/8" and "fd00::/8", and single addresses. IPv4 written as IPv6 (RFC 4291, section
+   * 2.5.5.2) is IPv4; a wider IPv6 network, "::/0" included, has no IPv4 address in it.
    * @throws RangeError that names the text that is no network, or whose bits behind the prefix are not zero.
    */
   static parse(list: readonly string[]): CidrSet {

@@ -5,8 +5,9 @@
 import { splitList, splitParameters, weightOf } from "./field-list.ts";
 
 /**
- * The coding of `offered` (lower case, most wanted first) that the client wants most; null for none, which is sent as it
- * is: a client that sends no Accept-Encoding may be one that knows no coding, and one that prefers "identity" gets it.
+ * The coding of `offered` (lower case, most wanted first) that the client wants most; null for none, which is sent as
+ * it is: a client that sends no Accept-Encoding may be one that knows no coding, and one that prefers "identity" gets
+ * it.
  */
 export function chooseCoding(acceptEncoding: string | null, offered: readonly string[]): string | null {
   if (acceptEncoding === null) return null;

@@ -1,6 +1,6 @@
 /**
- * What a client reads when an exchange failed: made from the status alone, so that nothing from inside can be in it. Each
- * page is made once and kept.
+ * What a client reads when an exchange failed: made from the status alone, so that nothing from inside can be in it.
+ * Each page is made once and kept.
  */
 import { REASON_PHRASES } from "../core/message.ts";
 import type { ErrorFormat } from "./accept.ts";
@@ -78,7 +78,7 @@ body { margin: 0; min-height: 100vh; display: grid; place-items: center; backgro
   font: 1rem/1.5 system-ui, sans-serif }
 main { padding: 2rem; max-width: 32rem }
 h1 { margin: 0; font-size: 1.5rem; font-weight: 600 }
-h1 span { margin-right: .75rem; padding-right: .75rem; border-right: 1px solid var(--line); font-variant-numeric: tabular-nums }
+h1 span { margin-right: .75rem; padding-right: .75rem; border-right: 1px solid var(--line) }
 p { margin: .75rem 0 0; color: var(--quiet) }
 </style>
 </head>

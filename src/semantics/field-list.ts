@@ -1,6 +1,6 @@
 /**
- * Comma-separated lists, the form of most field values (RFC 9110, section 5.6.1). It splits them where every reader must:
- * a comma inside a quoted string separates nothing. What an element means is decided by who asked.
+ * Comma-separated lists, the form of most field values (RFC 9110, section 5.6.1). It splits them where every reader
+ * must: a comma inside a quoted string separates nothing. What an element means is decided by who asked.
  */
 
 /** The elements without surrounding whitespace; empty ones are left out, as recipients must. */

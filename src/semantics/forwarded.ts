@@ -1,7 +1,7 @@
 /**
- * Who the client is behind other proxies, and what upstreams are told of it (RFC 7239 and the X-Forwarded-* that came before
- * it). It decides whom to believe: the peer of a connection is a fact, what its fields say counts only when the peer is
- * trusted, and so on hop by hop.
+ * Who the client is behind other proxies, and what upstreams are told of it (RFC 7239 and the X-Forwarded-* that came
+ * before it). It decides whom to believe: the peer of a connection is a fact, what its fields say counts only when the
+ * peer is trusted, and so on hop by hop.
  *
  * What upstreams get: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host. No X-Forwarded-Port: the other two say it
  * already, and a second copy can only disagree. `Forwarded` is kept up where a trusted proxy began it, and not begun.
@@ -24,8 +24,8 @@ import { splitList, splitParameters } from "./field-list.ts";
 
 /**
  * The address of the client: the peer's own when it is not trusted; otherwise the last address in X-Forwarded-For (or
- * Forwarded, where that is missing) that is not a trusted proxy's. What is no address ends the walk: the hop that wrote it is
- * the last one known.
+ * Forwarded, where that is missing) that is not a trusted proxy's. What is no address ends the walk: the hop that wrote
+ * it is the last one known.
  */
 export function clientAddress(fields: FieldBlock, remote: string, trusted: CidrSet | null): string {
   if (trusted === null || !trusted.has(remote)) return remote;
@@ -75,9 +75,9 @@ export interface ForwardedFacts {
 }
 
 /**
- * Makes the forwarding fields say what we know: an untrusted peer's are removed (every X-Forwarded-*, Forwarded, X-Real-IP),
- * a trusted one's are extended by this hop. To be called before any feature sees the request: later it would remove what
- * features have set, such as X-Forwarded-Prefix.
+ * Makes the forwarding fields say what we know: an untrusted peer's are removed (every X-Forwarded-*, Forwarded,
+ * X-Real-IP), a trusted one's are extended by this hop. To be called before any feature sees the request: later it
+ * would remove what features have set, such as X-Forwarded-Prefix.
  */
 export function setForwarded(request: RequestMessage, facts: ForwardedFacts): void {
   const { fields } = request;
@@ -104,7 +104,7 @@ export function setForwarded(request: RequestMessage, facts: ForwardedFacts): vo
 }
 
 /** One pass: by number where the name has one, by its spelling where it has none (X-Forwarded-User, X_Real_IP). */
-function removeForwarded(fields: FieldBlock): void {
+export function removeForwarded(fields: FieldBlock): void {
   const { bytes, table, rowCount } = fields;
   for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
     switch (table[at]) {

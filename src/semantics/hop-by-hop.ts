@@ -1,19 +1,20 @@
 /**
- * Which fields end at this hop (RFC 9110, section 7.6.1). It decides what a message loses before it is sent on; it never
- * adds: Connection, Upgrade, TE and the framing of the next hop are written by who sends.
+ * Which fields end at this hop (RFC 9110, section 7.6.1). It decides what a message loses before it is sent on; it
+ * never adds: Connection, Upgrade, TE and the framing of the next hop are written by who sends.
  *
  * What is removed whatever Connection says, in requests and in answers:
  * - Connection, Keep-Alive, Proxy-Connection, TE, Upgrade, Transfer-Encoding: about this connection only.
- * - Proxy-Authorization, Proxy-Authenticate: between a client and a proxy that asked for it (section 11.7). Towards the
- *   client a reverse proxy is the origin, so neither has a meaning, and a credential for some proxy must not reach an upstream.
+ * - Proxy-Authorization, Proxy-Authenticate, Proxy-Authentication-Info: between a client and a proxy that asked for it (section 11.7). Towards the
+ *   client a reverse proxy is the origin, so neither has a meaning, and a credential for some proxy must not reach an
+ *   upstream.
  *
  * Trailer stays: it announces fields that are passed on, and since RFC 9110 it is no longer hop-by-hop.
  *
  * What Connection nominates is removed too, with two bounds, since the client writes that list:
  * - A name that the proxy recognises (core/field-names) is never nominated. These are the names that framing, routing,
- *   identity and caching depend on (Host, Content-Length, Authorization, Cookie, Cache-Control, X-Forwarded-*, ...). Each
- *   is end-to-end by its definition, so a sender must not nominate it (section 7.6.1), and one that does wants something
- *   to be missing further on. Those of them that are hop-by-hop are removed anyway.
+ *   identity and caching depend on (Host, Content-Length, Authorization, Cookie, Cache-Control, X-Forwarded-*, ...).
+ *   Each is end-to-end by its definition, so a sender must not nominate it (section 7.6.1), and one that does wants
+ *   something to be missing further on. Those of them that are hop-by-hop are removed anyway.
  * - Only lines that were received are removed, never one that the proxy or a feature has added since: otherwise
  *   "Connection: X-User" would take from the upstream what an authentication feature told it.
  */
@@ -22,6 +23,7 @@ import {
   FIELD_KEEP_ALIVE,
   FIELD_OTHER,
   FIELD_PROXY_AUTHENTICATE,
+  FIELD_PROXY_AUTHENTICATION_INFO,
   FIELD_PROXY_AUTHORIZATION,
   FIELD_PROXY_CONNECTION,
   FIELD_TE,
@@ -38,6 +40,7 @@ for (const id of [
   FIELD_CONNECTION,
   FIELD_KEEP_ALIVE,
   FIELD_PROXY_AUTHENTICATE,
+  FIELD_PROXY_AUTHENTICATION_INFO,
   FIELD_PROXY_AUTHORIZATION,
   FIELD_PROXY_CONNECTION,
   FIELD_TE,
@@ -52,8 +55,8 @@ const SPACE = 0x20;
 const TAB = 0x09;
 
 /**
- * Removes what must not cross to the next hop. `receivedRows` is the `rowCount` that the section had when it arrived: lines
- * behind them are our own and cannot be nominated.
+ * Removes what must not cross to the next hop. `receivedRows` is the `rowCount` that the section had when it arrived:
+ * lines behind them are our own and cannot be nominated.
  */
 export function removeHopByHop(fields: FieldBlock, receivedRows: number = fields.rowCount): void {
   const { table, rowCount } = fields;

@@ -16,18 +16,18 @@ const QUESTION = 0x3f;
 const UNRESERVED = /^[A-Za-z0-9\-._~]$/;
 
 /**
- * A segment that some servers take for "." or ".." although its text is longer: between escaped slashes or backslashes, or
- * with path parameters behind it ("..%2f", "..;x").
+ * A segment that some servers take for "." or ".." although its text is longer: between escaped slashes or backslashes,
+ * or with path parameters behind it ("..%2f", "..;x").
  */
 const HIDDEN_DOT_SEGMENT = /(?:\/|%2F|%5C)\.\.?(?=;|%2F|%5C|%3B)|(?:%2F|%5C)\.\.?(?:$|\/)/;
 
 /**
- * The path with dot segments removed, empty segments merged, unreserved characters decoded and the digits of other percent-
- * encodings in upper case (RFC 3986, section 6.2.2). "%2F" and "%5C" stay: they are data within a segment.
+ * The path with dot segments removed, empty segments merged, unreserved characters decoded and the digits of other
+ * percent- encodings in upper case (RFC 3986, section 6.2.2). "%2F" and "%5C" stay: they are data within a segment.
  *
- * null, which is answered with 400: it does not begin with "/", or has a byte that is not visible ASCII, a backslash, "#",
- * "?", an encoded NUL or an invalid percent-encoding; or a dot segment hides in it behind an escaped slash or a path
- * parameter, which some servers would go up by. What is returned, normalised again, is itself.
+ * null, which is answered with 400: it does not begin with "/", or has a byte that is not visible ASCII, a backslash,
+ * "#", "?", an encoded NUL or an invalid percent-encoding; or a dot segment hides in it behind an escaped slash or a
+ * path parameter, which some servers would go up by. What is returned, normalised again, is itself.
  */
 export function normalisePath(path: string): string | null {
   const length = path.length;
@@ -59,8 +59,8 @@ function decodeUnreserved(path: string): string | null {
 }
 
 /**
- * RFC 3986 section 5.2.4, on a path whose empty segments are taken out first, as file systems and nginx read it: otherwise
- * "/a//.." would be "/a/" here and "/" there.
+ * RFC 3986 section 5.2.4, on a path whose empty segments are taken out first, as file systems and nginx read it:
+ * otherwise "/a//.." would be "/a/" here and "/" there.
  */
 function removeDotSegments(path: string): string {
   const kept: string[] = [];
@@ -89,8 +89,9 @@ export interface AbsoluteForm {
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/i;
 
 /**
- * absolute-form (RFC 9112, section 3.2.2) of an http or https target. null: another scheme, an invalid or empty authority, a
- * user name within it (an error since RFC 9110, section 4.2.4: it is used to hide the true host), or a fragment.
+ * absolute-form (RFC 9112, section 3.2.2) of an http or https target. null: another scheme, an invalid or empty
+ * authority, a user name within it (an error since RFC 9110, section 4.2.4: it is used to hide the true host), or a
+ * fragment.
  */
 export function splitAbsoluteForm(target: string): AbsoluteForm | null {
   const match = ABSOLUTE.exec(target);
@@ -109,8 +110,9 @@ export interface Authority {
 }
 
 /**
- * The characters of names in the DNS, and "_", which many use. Less than a reg-name of RFC 3986 may have: what is left out
- * (commas, semicolons, quotes, percent-encodings) is in no real name and means something else in the fields that repeat a host.
+ * The characters of names in the DNS, and "_", which many use. Less than a reg-name of RFC 3986 may have: what is left
+ * out (commas, semicolons, quotes, percent-encodings) is in no real name and means something else in the fields that
+ * repeat a host.
  */
 const AUTHORITY = /^([a-z0-9._~-]{1,255}|\[[0-9a-f:.]{2,45}\])(?::([1-9][0-9]{0,4})?)?$/i;
 

@@ -4,8 +4,8 @@
 import { splitList } from "./field-list.ts";
 
 /**
- * The weak form of an entity tag: bytes that were encoded on the way are no longer those that the strong one promises. null
- * when it is weak already, or no entity tag at all.
+ * The weak form of an entity tag: bytes that were encoded on the way are no longer those that the strong one promises.
+ * null when it is weak already, or no entity tag at all.
  */
 export function weakened(etag: string): string | null {
   return /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(etag) ? `W/${etag}` : null;

@@ -1,11 +1,14 @@
 /**
- * Via (RFC 9110, section 7.6.3): what this hop adds to it, and how a request that was here before is recognised. It never
- * rewrites what others said.
+ * Via (RFC 9110, section 7.6.3): what this hop adds to it, and how a request that was here before is recognised. It
+ * never rewrites what others said.
  */
 import { FIELD_VIA } from "../core/field-names.ts";
 import type { FieldBlock } from "../core/fields.ts";
 
-/** The element that this hop adds behind the others, as a line of its own. `httpVersion` is that of the message received. */
+/**
+ * The element that this hop adds behind the others, as a line of its own. `httpVersion` is that of the message
+ * received.
+ */
 export function viaValue(httpVersion: number, name: string): string {
   const version = httpVersion >= 20 ? String(httpVersion / 10) : `1.${httpVersion - 10}`;
   return `${version} ${name}`;

@@ -21,7 +21,7 @@ import type { Connection, ConnectionHandler } from "../core/ports.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
 import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
-import { CONNECTION_CLOSE, CONNECTION_KEEP_ALIVE, connectionOptions } from "../protocol/http1/connection.ts";
+import { connectionOptions, isPersistent } from "../protocol/http1/connection.ts";
 import { encoded, encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
 import { responseError } from "../protocol/http1/errors.ts";
 import {
@@ -282,8 +282,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
       return this.#fail(responseError(failure), false);
     }
     const options = connectionOptions(fields, head.seen, head.minor);
-    this.#persistent =
-      (options & CONNECTION_CLOSE) === 0 && (head.minor === 1 || (options & CONNECTION_KEEP_ALIVE) !== 0);
+    this.#persistent = isPersistent(options, head.minor);
     this.#keepAliveMs = this.#persistent ? keepAliveMs(fields) : null;
     this.#answered = true;
     const { kind, length } = framing;

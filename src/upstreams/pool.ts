@@ -168,7 +168,7 @@ export class UpstreamPool implements Upstream {
   }
 
   #grant(server: Server, exchange: Exchange, handler: UpstreamHandler): void {
-    const now = this.#around.clock.now();
+    const now = this.#around.deadlines.coarseMs;
     for (let stream = server.idle.pop(); stream !== undefined; stream = server.idle.pop()) {
       if (stream.usable && stream.expiresMs > now) {
         stream.lend(handler);

@@ -1,5 +1,5 @@
-// An exchange that goes nowhere, for tests of what looks at exchanges: features and routes. It is the real class with the
-// machinery left out; what was answered or failed is kept for the test to look at.
+// An exchange that goes nowhere, for tests of what looks at exchanges: features and routes. It is the real class with
+// the machinery left out; what was answered or failed is kept for the test to look at.
 
 import type { ProxyError } from "../../src/core/errors.ts";
 import { RequestMessage, ResponseMessage } from "../../src/core/message.ts";

@@ -1,6 +1,6 @@
 /**
- * The content codings that answers can be given, as node:zlib makes them. It decides parameters and knows their price in
- * memory; which answer gets which coding is decided elsewhere.
+ * The content codings that answers can be given, as node:zlib makes them. It decides parameters and knows their price
+ * in memory; which answer gets which coding is decided elsewhere.
  *
  * Windows are 512 KiB where the library's own choice is larger: answers on the way are rarely longer, and the memory of
  * every encoder, and of every decoder, grows with the window (RFC 9659 bounds it for zstd at 8 MiB).

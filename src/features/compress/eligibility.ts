@@ -1,6 +1,6 @@
 /**
- * Which answers may be compressed, whatever the client accepts: the answers whose bytes depend on Accept-Encoding, and that
- * must say so in Vary. It reads messages and changes nothing.
+ * Which answers may be compressed, whatever the client accepts: the answers whose bytes depend on Accept-Encoding, and
+ * that must say so in Vary. It reads messages and changes nothing.
  */
 import { FIELD_CONTENT_LENGTH, fieldIdOf } from "../../core/field-names.ts";
 import { BODY_UNTIL_END, type RequestMessage, type ResponseMessage } from "../../core/message.ts";
@@ -12,8 +12,8 @@ const FIELD_CONTENT_TYPE = fieldIdOf("content-type");
 
 /**
  * Whether some client may get this answer compressed. Not: what is encoded already, a part of a representation (206,
- * Content-Range), what the origin forbids to transform (RFC 9111, section 5.2.2.6), what has no body or is known to be short,
- * and types that are not asked for.
+ * Content-Range), what the origin forbids to transform (RFC 9111, section 5.2.2.6), what has no body or is known to be
+ * short, and types that are not asked for.
  */
 export function isCompressible(
   request: RequestMessage,
@@ -43,8 +43,8 @@ export function forbidsTransform({ fields }: RequestMessage | ResponseMessage): 
 }
 
 /**
- * Media types as the configuration lists them: "text/html", "text/*", "application/*+json", in lower case. An event stream
- * is taken only when it is listed by its whole name: each holds an encoder for hours to save little.
+ * Media types as the configuration lists them: "text/html", "text/*", "application/*+json", in lower case. An event
+ * stream is taken only when it is listed by its whole name: each holds an encoder for hours to save little.
  */
 export class MediaTypes {
   readonly #exact: ReadonlySet<string>;

@@ -3,24 +3,21 @@
  *
  * - A short body that is complete before the source goes quiet is encoded at once, in this thread: most answers of
  *   applications are such, and the detour over the thread pool costs several times the encoding itself.
- * - Everything else goes through a streaming encoder, whose work is done in the thread pool. When the source goes quiet and
- *   the body is still open, the encoder is flushed: the client sees at once what the upstream has said.
+ * - Everything else goes through a streaming encoder, whose work is done in the thread pool. When the source goes quiet
+ *   and the body is still open, the encoder is flushed: the client sees at once what the upstream has said.
  *
- * Pressure passes both ways: a slow client stops the encoder's output, a full encoder stops the source. Memory is bounded by
- * what the encoder and its two queues hold.
+ * Pressure passes both ways: a slow client stops the encoder's output, a full encoder stops the source. Memory is
+ * bounded by what the encoder and its two queues hold.
  */
 import { ProxyError } from "../../core/errors.ts";
-import type { Feature } from "../../pipeline/phases.ts";
+import type { BodySink, BodySource, BodyTransform } from "../../pipeline/phases.ts";
 import type { Coding, Encoder } from "./codings.ts";
-
-type ResponseBodyHook = NonNullable<Feature["responseBody"]>;
-type BodyTransform = NonNullable<ReturnType<ResponseBodyHook>>;
-export type BodySink = Parameters<ResponseBodyHook>[1];
-export type BodySource = Parameters<ResponseBodyHook>[2];
 
 /** Encoding so much takes well below a millisecond at the levels that allow it. */
 const AT_ONCE_BYTES_MAX = 32 * 1024;
-/** Turns of the event loop without a byte after which the source counts as quiet: one in which it could have given more. */
+/**
+ * Turns of the event loop without a byte after which the source counts as quiet: one in which it could have given more.
+ */
 const QUIET_TURNS = 2;
 
 export class EncodingBody implements BodyTransform {

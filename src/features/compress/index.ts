@@ -3,20 +3,20 @@
  * decided in eligibility.ts, the coding by the client's weights and then the configured order; this file says what else
  * changes in an answer whose bytes change (RFC 9110, section 8.4 and 12.5.5).
  *
- * Encoders cost memory for as long as their client takes: a thread has a budget for them, and an answer that does not fit in is sent
- * as it is.
+ * Encoders cost memory for as long as their client takes: a thread has a budget for them, and an answer that does not
+ * fit in is sent as it is.
  */
 import { FIELD_CONTENT_LENGTH, fieldIdOf } from "../../core/field-names.ts";
 import type { FieldBlock } from "../../core/fields.ts";
 import { BODY_UNTIL_END, type RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
-import type { Feature } from "../../pipeline/phases.ts";
+import type { BodySink, BodySource, Feature } from "../../pipeline/phases.ts";
 import { chooseCoding } from "../../semantics/content-coding.ts";
 import { listHas } from "../../semantics/field-list.ts";
 import { namesEntityTag, weakened } from "../../semantics/validators.ts";
 import { type Coding, makeCodings } from "./codings.ts";
 import { forbidsTransform, isCompressible, MediaTypes } from "./eligibility.ts";
-import { type BodySink, type BodySource, EncodingBody } from "./encoding-body.ts";
+import { EncodingBody } from "./encoding-body.ts";
 import type { CompressOptions } from "./options.ts";
 
 const FIELD_ETAG = fieldIdOf("etag");

@@ -1,7 +1,7 @@
 /**
- * The feature `headers`: removes, sets and adds fields, of the request on its way to the upstream and of the answer on its
- * way to the client. It never touches what frames a message, names its host or belongs to one connection: those the proxy
- * writes itself.
+ * The feature `headers`: removes, sets and adds fields, of the request on its way to the upstream and of the answer on
+ * its way to the client. It never touches what frames a message, names its host or belongs to one connection: those the
+ * proxy writes itself.
  *
  * What is set and added is the same for every message, so it is validated and encoded once.
  */

@@ -1,7 +1,7 @@
 /**
  * The feature `ipAllow`: lets clients pass by their address and refuses the others with 403. The address is
- * `exchange.clientAddress`: the peer's own, or what a trusted proxy says. A client of a unix socket has none, so no list of
- * networks has it in.
+ * `exchange.clientAddress`: the peer's own, or what a trusted proxy says. A client of a unix socket has none, so no
+ * list of networks has it in.
  */
 import { ProxyError } from "../../core/errors.ts";
 import type { Feature } from "../../pipeline/phases.ts";

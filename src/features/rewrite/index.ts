@@ -1,6 +1,7 @@
 /**
- * The feature `rewrite`: replaces what a regular expression matches in the normalised path, once, and forwards the result
- * in normal form again, so that "/files/../admin" cannot be made out of parts of a path. The query stays as it came.
+ * The feature `rewrite`: replaces what a regular expression matches in the normalised path, once, and forwards the
+ * result in normal form again, so that "/files/../admin" cannot be made out of parts of a path. The query stays as it
+ * came.
  *
  * The expression runs on every request in the thread that serves all others, over a path whose length the limit of the
  * request line bounds. Nested repetitions such as "(a+)+$" can take exponential time on a hostile path: anchor the

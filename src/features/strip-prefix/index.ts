@@ -1,6 +1,6 @@
 /**
- * The feature `stripPrefix`: an application that believes to stand at "/" is served below a prefix. The prefix is told in
- * X-Forwarded-Prefix, so that the application can make links that lead back. The query stays as it came.
+ * The feature `stripPrefix`: an application that believes to stand at "/" is served below a prefix. The prefix is told
+ * in X-Forwarded-Prefix, so that the application can make links that lead back. The query stays as it came.
  */
 import type { Feature } from "../../pipeline/phases.ts";
 import type { StripPrefixOptions } from "./options.ts";

@@ -15,6 +15,7 @@ import { Deadline } from "../../core/deadlines.ts";
 import { ProxyError } from "../../core/errors.ts";
 import { acquireStorage, type FieldBlock, releaseStorage } from "../../core/fields.ts";
 import {
+  BODY_PROGRESS_TIMEOUT_MS,
   LINGER_BYTES_MAX,
   LINGER_TIMEOUT_MS,
   QUEUE_HIGH_WATER_BYTES,
@@ -24,11 +25,10 @@ import { BODY_UNTIL_END, RequestMessage, type ResponseMessage } from "../../core
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
 import { ChunkedDecoder, encodeChunkHead } from "../../protocol/http1/chunked.ts";
 import {
-  CONNECTION_CLOSE,
-  CONNECTION_KEEP_ALIVE,
   CONNECTION_UPGRADE,
   connectionOptions,
   expectContinue,
+  isPersistent,
 } from "../../protocol/http1/connection.ts";
 import {
   encoded,
@@ -47,6 +47,7 @@ import { BodyFraming, FRAMING_CHUNKED, FRAMING_LENGTH, requestFraming } from "..
 import { headMayBeComplete, parseRequestHead, RequestHead } from "../../protocol/http1/request-head.ts";
 import { acceptsTrailers } from "../../semantics/hop-by-hop.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
+import { ForwardedLines } from "../forwarded-lines.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
 
@@ -111,6 +112,7 @@ export class Http1Driver {
 
 class ClientHttp1 implements ConnectionHandler, Downstream {
   readonly connection: Connection;
+  readonly forwardedLines: ForwardedLines;
   readonly #driver: Http1Driver;
   /** The configuration that the request under way began with. */
   #site: Site;
@@ -144,11 +146,14 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   #sendLeft = 0;
   #answered = false;
   #queuedAtDeadline = 0;
+  /** How long what is queued has not moved, while lingering. */
+  #stalledMs = 0;
 
   constructor(driver: Http1Driver, connection: Connection) {
     this.#driver = driver;
     this.#site = driver.site;
     this.connection = connection;
+    this.forwardedLines = new ForwardedLines(connection.remote.address);
     this.#deadline = new Deadline(this.#site.deadlines, () => this.#onDeadline());
     this.#deadline.arm(this.#site.limits.headTimeoutMs);
     connection.handler = this;
@@ -259,19 +264,18 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
     this.#isHead = head.method === "HEAD";
     const { fields } = request;
     const options = connectionOptions(fields, head.seen, head.minor);
-    this.#persistent = head.minor === 1 ? (options & CONNECTION_CLOSE) === 0 : (options & CONNECTION_KEEP_ALIVE) !== 0;
-    if ((options & CONNECTION_CLOSE) !== 0) this.#persistent = false;
+    this.#persistent = isPersistent(options, head.minor);
 
     const failure = requestFraming(head, fields, framing);
     if (failure < 0) return this.#refuse(request, requestError(failure));
-    const expectation = expectContinue(fields, head.seen);
+    const expectation = expectContinue(fields, head.seen, head.minor);
     if (expectation < 0) return this.#refuse(request, requestError(expectation));
-    this.#expectsContinue = expectation === 1 && head.minor === 1;
+    this.#expectsContinue = expectation === 1;
 
     this.#isChunked = framing.kind === FRAMING_CHUNKED;
     this.#bodyLeft = framing.kind === FRAMING_LENGTH ? framing.length : 0;
     request.bodyBytes = this.#isChunked ? BODY_UNTIL_END : this.#bodyLeft;
-    if ((options & CONNECTION_UPGRADE) !== 0 && head.minor === 1) {
+    if ((options & CONNECTION_UPGRADE) !== 0) {
       request.upgrade = fields.get("upgrade")?.toLowerCase() ?? null;
     }
     this.#wantsTrailers = request.wantsTrailers = head.minor === 1 && acceptsTrailers(fields);
@@ -365,7 +369,7 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
 
   #discard(at: number, end: number): number {
     this.#discarded += end - at;
-    if (this.#discarded > LINGER_BYTES_MAX) this.connection.destroy();
+    if (this.#discarded > LINGER_BYTES_MAX) this.connection.destroy(undefined, this.queuedBytes > 0);
     return end;
   }
 
@@ -411,7 +415,8 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
     this.#life = null;
     this.#state = CLOSED;
     this.#deadline.dispose();
-    this.connection.destroy();
+    // An answer that had begun is cut: it must not look complete where its end is that of the connection.
+    this.connection.destroy(undefined, this.#answered);
     life?.onClientGone(error);
   }
 
@@ -551,9 +556,22 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
     this.#state = LINGER;
     this.#discarded = 0;
     this.#ahead.clear();
+    this.#queuedAtDeadline = this.connection.queuedBytes;
+    this.#stalledMs = 0;
     this.#deadline.arm(LINGER_TIMEOUT_MS);
     this.connection.end();
     this.connection.resume();
+  }
+
+  /** The answer leaves as slowly as the client reads; lingering begins when all of it is gone. */
+  #onLingerDeadline(): void {
+    const { queuedBytes } = this.connection;
+    const moved = queuedBytes < this.#queuedAtDeadline;
+    this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
+    if (queuedBytes === 0 && !moved) return this.connection.destroy();
+    if (this.#stalledMs >= BODY_PROGRESS_TIMEOUT_MS) return this.connection.destroy(undefined, true);
+    this.#queuedAtDeadline = queuedBytes;
+    this.#deadline.arm(LINGER_TIMEOUT_MS);
   }
 
   // ------------------------------------------------------------------------------------------- deadlines, drain
@@ -568,6 +586,10 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
       case BODY:
       case WAIT:
         return this.#onStall();
+      case DISCARD:
+        return this.#linger();
+      case LINGER:
+        return this.#onLingerDeadline();
       default:
         this.connection.destroy();
     }

@@ -1,6 +1,6 @@
 /**
- * What a route asks of a request, as data and as conditions. Keys are ANDed, the items of a list are ORed. It decides one
- * match on its own; which of many routes is taken is decided by router.ts.
+ * What a route asks of a request, as data and as conditions. Keys are ANDed, the items of a list are ORed. It decides
+ * one match on its own; which of many routes is taken is decided by router.ts.
  */
 import type { RequestMessage } from "../../core/message.ts";
 import { CidrSet } from "../../semantics/cidr.ts";

@@ -1,6 +1,6 @@
 /**
- * Parameters of a query as routes ask for them: the pairs of application/x-www-form-urlencoded, decoded for the comparison
- * only. What is forwarded stays as it came.
+ * Parameters of a query as routes ask for them: the pairs of application/x-www-form-urlencoded, decoded for the
+ * comparison only. What is forwarded stays as it came.
  */
 
 /** Whether the query (without "?") has a parameter of this name with one of the values; `values: null` is any value. */

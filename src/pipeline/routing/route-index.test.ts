@@ -92,7 +92,8 @@ describe("the router", () => {
     const [one, many] = [compileRouter([entries[9998]!]), compileRouter(entries)];
     assert.equal(one.find(exchange), entries[9998]!.route);
     assert.equal(many.find(exchange), entries[9998]!.route);
-    // By far less exact than the goal, so that a busy machine does not fail it: a search in turn would be thousands of times slower.
+    // By far less exact than the goal, so that a busy machine does not fail it: a search in turn would be thousands of
+    // times slower.
     const ratio = Math.min(...Array.from({ length: 10 }, () => timeOf(many, exchange) / timeOf(one, exchange)));
     assert.ok(ratio < 3, `ten thousand routes cost ${ratio.toFixed(2)} times as much as one`);
   });

@@ -1,13 +1,14 @@
 /**
- * Finds the first route that matches among any number of them. Hosts and paths, which large configurations differ in, are
- * found by hash; a candidate keeps its place in the configuration, and the one with the lowest place wins, so the order
- * of the file decides exactly as if every route were tried in turn.
+ * Finds the first route that matches among any number of them. Hosts and paths, which large configurations differ in,
+ * are found by hash; a candidate keeps its place in the configuration, and the one with the lowest place wins, so the
+ * order of the file decides exactly as if every route were tried in turn.
  *
  *     host -> exact | suffixes of it, longest first | any       each leads to
  *     path -> exact | prefixes of it, by segments   | any       each leads to candidates in the order of the file
  *
- * The other keys are tried on the candidates. What no route asks for is never made: without hosts no host, without paths
- * no path. The work of one lookup is bounded by the longest host and path of the configuration, not by the request's.
+ * The other keys are tried on the candidates. What no route asks for is never made: without hosts no host, without
+ * paths no path. The work of one lookup is bounded by the longest host and path of the configuration, not by the
+ * request's.
  */
 import type { Route, Router } from "../site.ts";
 import { type Condition, otherConditions, type RoutedRequest, type RouteMatch, routedHost } from "./match.ts";
