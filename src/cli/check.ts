@@ -1,0 +1,23 @@
+/** `headgate check`: everything that a start would find wrong, short of opening the addresses. */
+
+import { checkSetup } from "../server/check-setup.ts";
+import { SetupError } from "../server/setup-error.ts";
+import { CommandError } from "./command-error.ts";
+import { chooseConfigFile, loadConfigFile, setupLines } from "./config-file.ts";
+
+export async function check(named: string | undefined): Promise<void> {
+  const file = chooseConfigFile(named);
+  const { config, warnings } = await loadConfigFile(file);
+  try {
+    for (const warning of [...warnings, ...(await checkSetup(config))]) console.error(`warning: ${warning}`);
+  } catch (error) {
+    if (error instanceof SetupError) throw new CommandError(setupLines(error, file), undefined, error);
+    throw error;
+  }
+  const routes = config.servers.reduce((sum, server) => sum + server.routes.length, 0);
+  console.log(`${file}: ok, ${count(config.servers.length, "server")} with ${count(routes, "route")}`);
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env -S node --disable-sigusr1
+/**
+ * The command. It reads the command line, hands each command to its file, and says in plain lines why something cannot be
+ * done: status 1 when the configuration or the machine is to blame, 2 when the command line is. No stack is shown, unless
+ * HEADGATE_DEBUG=1 asks for it.
+ */
+import { Command, CommanderError } from "commander";
+import { configJsonSchema } from "../config/json-schema.ts";
+import { check } from "./check.ts";
+import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
+import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
+import { type ExplainOptions, explain } from "./explain.ts";
+import { configOfFlags, type ProxyFlags } from "./proxy-flags.ts";
+import { serve } from "./service.ts";
+import { version } from "./version.ts";
+
+const EXAMPLES = `
+Examples:
+  headgate proxy --listen :8008 --to http://127.0.0.1:3000
+  headgate proxy --listen :8008 --to http://127.0.0.1:3000 --path /up --websocket
+  headgate run --config headgate.yaml --watch
+  headgate check headgate.yaml
+  headgate explain GET https://app.example.org/jmap/ws --header "Upgrade: websocket" --header "Connection: Upgrade"`;
+
+function makeProgram(): Command {
+  const program = new Command("headgate")
+    .description("A programmable HTTP proxy.")
+    .version(version)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .addHelpText("after", EXAMPLES);
+
+  program
+    .command("run")
+    .description("serve what a configuration file says")
+    .option("--config <file>", "the file; otherwise headgate.yaml, .yml, .json or .ts in the current folder")
+    .option("--watch", "load the file again whenever it changes", false)
+    .addHelpText(
+      "after",
+      "\nSIGHUP loads the file again and opens log files anew. SIGTERM and SIGINT let exchanges end first; a second one does not.",
+    )
+    .action(async (options: { config?: string; watch: boolean }) => {
+      const loaded = await loadConfigFile(chooseConfigFile(options.config));
+      await serve({ ...loaded, watch: options.watch });
+    });
+
+  program
+    .command("proxy")
+    .description("reverse proxy without a file")
+    .requiredOption("--listen <address>", "where clients connect to: :8008, 127.0.0.1:8008, unix:/run/proxy.sock")
+    .requiredOption("--to <url>", "the server that requests go to: http://127.0.0.1:3000, unix:/run/app.sock")
+    .option("--path <path>", "only requests for this path (/up), or for all below (/app/*); others get 404")
+    .option("--websocket", "only requests that ask for an upgrade to WebSocket; others get 404")
+    .option("--server-name <name>", "the name to ask the https server for, and to verify")
+    .option("--insecure", "accept any certificate of the https server: for tests only")
+    .option("--host-header <host>", "the Host that the server sees: preserve (the client's), upstream, or a name")
+    .action(async (flags: ProxyFlags) => serve({ ...configOfFlags(flags), file: null, watch: false }));
+
+  program
+    .command("check")
+    .description("say whether a configuration file is right, and where it is not")
+    .argument("[file]", "the file; otherwise the one in the current folder")
+    .action(check);
+
+  program
+    .command("schema")
+    .description("print the JSON Schema of the configuration")
+    .action(() => console.log(JSON.stringify(configJsonSchema(), null, 2)));
+
+  program
+    .command("explain")
+    .description("say which route, features and upstream a request would meet, and why")
+    .argument("<method>", "the method, such as GET")
+    .argument("<url>", "a URL (http, https, ws, wss) or a path")
+    .option("--config <file>", "the file; otherwise the one in the current folder")
+    .option("--header <field>", "a header field of the request, as 'Name: value'; may be repeated", collect, [])
+    .option("--client <ip>", "the client's address", "127.0.0.1")
+    .option("--server <name>", "the server, when the URL leaves that open")
+    .action((method: string, url: string, options: ExplainOptions) => explain(method, url, options));
+
+  return program;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** Tells why a command failed, and gives the status to end with. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : STATUS_USAGE;
+  const lines = error instanceof CommandError ? error.lines : [error instanceof Error ? error.message : String(error)];
+  for (const line of lines) console.error(line);
+  if (process.env.HEADGATE_DEBUG === "1") console.error(error);
+  return error instanceof CommandError ? error.status : STATUS_FAILED;
+}
+
+// Whoever reads our output may stop reading: `headgate schema | head` is no fault.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
+try {
+  await makeProgram().parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}

@@ -1,0 +1,144 @@
+/**
+ * What an exchange that has ended says for each field of the access log; the names and their sentences are in
+ * config/access-fields.ts. null: the field does not apply. Values are as they are: escaping and redaction are the business of
+ * whoever writes the line.
+ */
+import type { AccessFieldName } from "../config/access-fields.ts";
+import type { ProxyError } from "../core/errors.ts";
+import type { Address, Clock } from "../core/ports.ts";
+import type { Exchange } from "../pipeline/exchange.ts";
+
+/** What a field is, besides the exchange itself. */
+export interface RecordSurroundings {
+  readonly clock: Clock;
+  readonly serverName: string;
+}
+
+export type FieldValue = string | number | null;
+export type FieldReader = (exchange: Exchange) => FieldValue;
+
+/** The status when the client left before there was an answer; nginx's, which every tool for logs knows. */
+export const STATUS_CLIENT_LEFT = 499;
+
+export function statusOf(exchange: Exchange): number {
+  return exchange.response?.status ?? exchange.error?.status ?? STATUS_CLIENT_LEFT;
+}
+
+/** All fields but `error`, which is a text in one format and an object in another. */
+export function fieldReader(name: Exclude<AccessFieldName, "error">, around: RecordSurroundings): FieldReader {
+  switch (name) {
+    case "time":
+      return (exchange) => isoTime(startedWallMs(exchange, around.clock));
+    case "client":
+      return (exchange) => exchange.clientAddress || "unix:";
+    case "peer":
+      return (exchange) => addressText(exchange.connection.remote);
+    case "server":
+      return () => around.serverName;
+    case "route":
+      return (exchange) => exchange.routeName;
+    case "method":
+      return (exchange) => exchange.request.method;
+    case "scheme":
+      return (exchange) => exchange.request.scheme;
+    case "host":
+      return (exchange) => exchange.request.authority || null;
+    case "path":
+      return (exchange) => beforeQuery(exchange.request.receivedTarget) || null;
+    case "query":
+      return (exchange) => behindQuestionMark(exchange.request.receivedTarget);
+    case "uri":
+      return (exchange) => exchange.request.receivedTarget || null;
+    case "protocol":
+      return (exchange) => protocolOf(exchange);
+    case "status":
+      return statusOf;
+    case "requestBytes":
+      return (exchange) => exchange.requestBodyBytes;
+    case "responseBytes":
+      return (exchange) => exchange.responseBodyBytes;
+    case "durationMs":
+      return (exchange) => microseconds(exchange.endedMs - exchange.startedMs);
+    case "upstream":
+      return (exchange) => exchange.upstream?.name ?? null;
+    case "upstreamAddress":
+      return (exchange) => exchange.upstreamAddress;
+    case "upstreamMs":
+      return (exchange) =>
+        exchange.upstreamFirstByteMs === 0
+          ? null
+          : microseconds(exchange.upstreamFirstByteMs - exchange.upstreamSentMs);
+    case "attempts":
+      return (exchange) => (exchange.upstream === null ? null : exchange.attempts);
+    case "tls":
+      return (exchange) => exchange.connection.tls?.protocol ?? null;
+  }
+}
+
+/** The wall clock's time at which the exchange began. The exchange ends now. */
+export function startedWallMs(exchange: Exchange, clock: Clock): number {
+  return clock.wallMs() - (exchange.endedMs - exchange.startedMs);
+}
+
+export function protocolOf({ request }: Exchange): string {
+  if (request.httpVersion === 11) return "HTTP/1.1";
+  return request.httpVersion === 10 ? "HTTP/1.0" : `HTTP/${request.httpVersion / 10}`;
+}
+
+/** Milliseconds with three decimals: a float's other digits are noise. */
+function microseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+function beforeQuery(target: string): string {
+  const query = target.indexOf("?");
+  return query < 0 ? target : target.slice(0, query);
+}
+
+function behindQuestionMark(target: string): string | null {
+  const query = target.indexOf("?");
+  return query < 0 ? null : target.slice(query + 1);
+}
+
+function addressText({ family, address, port }: Address): string {
+  if (family === 0) return `unix:${address}`;
+  return family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+let second = Number.NaN;
+let secondText = "";
+
+/** "2026-11-21T05:36:12.345Z"; all but the milliseconds are made once a second. */
+export function isoTime(wallMs: number): string {
+  const whole = Math.floor(wallMs);
+  const seconds = Math.floor(whole / 1000);
+  if (seconds !== second) {
+    second = seconds;
+    secondText = new Date(seconds * 1000).toISOString().slice(0, 20);
+  }
+  const ms = whole - seconds * 1000;
+  return `${secondText}${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
+}
+
+/** Errors behind the first one that are told: enough for every chain that we make. */
+const CAUSES_MAX = 8;
+
+/** The messages of what caused an error, the nearest first; those that only repeat the one before are left out. */
+export function causesOf(error: ProxyError): readonly string[] {
+  const causes: string[] = [];
+  let last = error.message;
+  let cause: unknown = error.cause;
+  while (cause !== undefined && cause !== null && causes.length < CAUSES_MAX) {
+    const text = causeText(cause);
+    if (text !== last) causes.push(text);
+    last = text;
+    cause = cause instanceof Error ? cause.cause : null;
+  }
+  return causes;
+}
+
+function causeText(cause: unknown): string {
+  if (cause instanceof Error)
+    return cause.name === "Error" || cause.name === "ProxyError" ? cause.message : `${cause.name}: ${cause.message}`;
+  return typeof cause === "string" ? cause : "something other than an Error was thrown";
+}

@@ -1,0 +1,39 @@
+/**
+ * Values as they may stand in a line of the access log. Whatever a client sends, a line stays one line, a field stays one
+ * field, and a terminal that shows it does nothing else: quotes, backslashes, controls and everything beyond ASCII are
+ * escaped. Most values need nothing of it, and are only looked at.
+ */
+
+/** A value longer than this is cut: a line must not grow with what a client sends. Longest useful ones are URLs. */
+export const VALUE_CHARACTERS_MAX = 2048;
+/** Stands behind a value that was cut. */
+export const CUT_MARK = "...";
+
+/** Visible ASCII and space, without the quote and the backslash. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+/** What JSON.stringify leaves as it is, and a reader of lines may still stumble over: DEL, C1, line and paragraph separators. */
+const LEFT_BY_JSON = /[\x7f-\x9f\u2028\u2029]/g;
+const NEEDS_ESCAPE = /[\x00-\x1f"\\\x7f-\uffff]/g;
+
+/** A JSON string, quotes included. */
+export function jsonText(value: string): string {
+  const text = value.length > VALUE_CHARACTERS_MAX ? value.slice(0, VALUE_CHARACTERS_MAX) + CUT_MARK : value;
+  if (PLAIN.test(text)) return `"${text}"`;
+  return JSON.stringify(text).replace(LEFT_BY_JSON, unicodeEscape);
+}
+
+/** For `combined` and templates: as Apache escapes, `\"`, `\\` and `\xHH`. Characters beyond U+00FF become `\uHHHH`. */
+export function lineText(value: string): string {
+  const text = value.length > VALUE_CHARACTERS_MAX ? value.slice(0, VALUE_CHARACTERS_MAX) + CUT_MARK : value;
+  return PLAIN.test(text) ? text : text.replace(NEEDS_ESCAPE, lineEscape);
+}
+
+function unicodeEscape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function lineEscape(character: string): string {
+  if (character === '"' || character === "\\") return `\\${character}`;
+  const code = character.charCodeAt(0);
+  return code > 0xff ? unicodeEscape(character) : `\\x${code.toString(16).padStart(2, "0")}`;
+}

@@ -1,0 +1,89 @@
+/**
+ * From the configuration to what serves requests: each server becomes a site with its router, each route its features and
+ * its end. Pure: what it needs of the machine (pools of connections, the access log) is handed in, so that a
+ * configuration can be composed to be looked at without opening anything.
+ */
+import type { ActionConfig, Config, RouteConfig, ServerConfig } from "../config/config.ts";
+import type { DeadlineWheel } from "../core/deadlines.ts";
+import type { Clock } from "../core/ports.ts";
+import { compileChain } from "../pipeline/chain.ts";
+import { ViaLines } from "../pipeline/prepare.ts";
+import { compileRouter, type RouteEntry } from "../pipeline/routing/router.ts";
+import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts";
+import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
+import { CidrSet } from "../semantics/cidr.ts";
+import { resolveUpstreamUse } from "../upstreams/options.ts";
+import { createFeature } from "./features.ts";
+import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
+import { madeViaName } from "./via-name.ts";
+
+export interface ComposeSurroundings {
+  readonly clock: Clock;
+  readonly deadlines: DeadlineWheel;
+  /** The pool of a name in `Config.upstreams`. */
+  upstream(name: string): Upstream;
+  /** Who is told of the exchanges of a server; null: nobody. */
+  observer(server: ServerConfig): ExchangeObserver | null;
+  /** A text of this proxy's own, for what has no other name of its own. */
+  readonly instance: string;
+}
+
+export interface ComposedServer {
+  readonly config: ServerConfig;
+  readonly site: Site;
+  /** The routes in the order of the file, for who asks why a request meets one. */
+  readonly entries: readonly RouteEntry[];
+}
+
+export function composeServers(config: Config, around: ComposeSurroundings): readonly ComposedServer[] {
+  const trustedProxies = config.trustedProxies.length === 0 ? null : CidrSet.parse(config.trustedProxies);
+  return config.servers.map((server) => {
+    const entries = server.routes.map((route) => ({ match: route.match, route: composeRoute(route, around) }));
+    const site: Site = {
+      name: server.name,
+      router: compileRouter(entries),
+      limits: server.limits,
+      halfClose: server.halfClose,
+      trustedProxies,
+      via: composeVia(config, server, around.instance),
+      observer: around.observer(server),
+      clock: around.clock,
+      deadlines: around.deadlines,
+    };
+    return { config: server, site, entries };
+  });
+}
+
+function composeVia({ via }: Config, server: ServerConfig, instance: string): ViaLines | null {
+  if (via.kind === "off") return null;
+  return new ViaLines(via.kind === "name" ? via.name : madeViaName(server, instance));
+}
+
+function composeRoute(route: RouteConfig, around: ComposeSurroundings): Route {
+  const { action } = route;
+  return {
+    name: route.name,
+    chain: compileChain(route.use.map(createFeature)),
+    upstream: action.kind === "proxy" ? around.upstream(action.upstream) : null,
+    handler: handlerOf(action),
+    use: action.kind === "proxy" ? action.use : NO_USE,
+    upgrade: route.upgrade,
+    limits: route.limits,
+  };
+}
+
+/** A route that answers itself sends nothing anywhere, unless a plugin of its own chooses an upstream. */
+const NO_USE: UpstreamUse = resolveUpstreamUse([]);
+
+function handlerOf(action: ActionConfig): Handler | null {
+  switch (action.kind) {
+    case "proxy":
+      return null;
+    case "respond":
+      return respondHandler(action);
+    case "redirect":
+      return redirectHandler(action);
+    case "handle":
+      return functionHandler(action);
+  }
+}

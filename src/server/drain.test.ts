@@ -1,0 +1,132 @@
+// The end of a proxy: nothing new is accepted, what is idle closes at once, what is under way may end, and what does not
+// end in time is cut off.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http, { type ServerResponse } from "node:http";
+import net from "node:net";
+import { describe, test } from "node:test";
+import WebSocket, { WebSocketServer } from "ws";
+import { Origin } from "../../test/support/origin.ts";
+import { ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
+import { RawClient } from "../../test/support/raw-client.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/** Longer than a test may take: what passes before it was not ended by it. */
+const LONG_MS = 60_000;
+
+/** An origin that answers when it is told to. */
+async function slowOrigin(): Promise<{ origin: Origin; asked: Promise<ServerResponse> }> {
+  const { promise: asked, resolve } = Promise.withResolvers<ServerResponse>();
+  const origin = await Origin.start((_request, response) => resolve(response));
+  return { origin, asked };
+}
+
+describe("draining", () => {
+  test("closes idle connections and lets a request end, which says that its connection closes", async () => {
+    const { origin: started, asked } = await slowOrigin();
+    await using origin = started;
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", proxy: origin.url } } });
+    const port = proxy.port("web");
+    using idle = await RawClient.connect(port);
+    using busy = await RawClient.connect(port);
+    busy.send(GET);
+    const response = await asked;
+    const closed = proxy.server.close(LONG_MS);
+    await idle.untilEnded();
+    await assert.rejects(RawClient.connect(port), { code: "ECONNREFUSED" });
+    response.end("done");
+    const answer = await busy.answer();
+    assert.deepEqual([answer.body, answer.fields.get("connection")], ["done", "close"]);
+    await busy.untilEnded();
+    idle.socket.end();
+    busy.socket.end();
+    assert.equal(await closed, 0);
+    await origin.until(() => origin.sockets.size === 0);
+  });
+
+  test("cuts what has not ended in time, and says how many", async () => {
+    const { origin: started, asked } = await slowOrigin();
+    await using origin = started;
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", proxy: origin.url } } });
+    using busy = await RawClient.connect(proxy.port("web"));
+    busy.send(GET);
+    await asked;
+    assert.equal(await proxy.server.close(50), 1);
+    await busy.untilEnded();
+    assert.equal(busy.received, "");
+    await origin.until(() => origin.sockets.size === 0);
+  });
+
+  test("keeps a tunnel until the time is up", async () => {
+    const server = http.createServer();
+    const sockets = new WebSocketServer({ server });
+    sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(`echo ${data}`)));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    try {
+      const to = `http://127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+      await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", proxy: to } } });
+      const socket = new WebSocket(`ws://127.0.0.1:${proxy.port("web")}/`);
+      await once(socket, "open");
+      const closed = proxy.server.close(200);
+      socket.send("hello");
+      const [answer] = await once(socket, "message");
+      assert.equal(String(answer), "echo hello");
+      const gone = once(socket, "close");
+      assert.equal(await closed, 1);
+      assert.equal((await gone)[0], 1006);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+      sockets.close();
+    }
+  });
+
+  test("ends at once when it is told to", async () => {
+    const { origin: started, asked } = await slowOrigin();
+    await using origin = started;
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", proxy: origin.url } } });
+    using busy = await RawClient.connect(proxy.port("web"));
+    busy.send(GET);
+    await asked;
+    const closed = proxy.server.close(LONG_MS);
+    // The end of the origin's wait shows that the drain has begun: listeners are closed one turn later.
+    while (proxy.server.listening.length === 0) await Promise.resolve();
+    await assertRefusedSoon(proxy.server.listening[0]!.address.port);
+    proxy.server.destroy();
+    await closed;
+    await busy.untilEnded();
+  });
+
+  test("ends only once, however often it is asked", async () => {
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", respond: 204 } } });
+    assert.deepEqual(await Promise.all([proxy.server.close(LONG_MS), proxy.server.close(0)]), [0, 0]);
+    await assert.rejects(proxy.reload({ servers: { web: { listen: "127.0.0.1:0", respond: 204 } } }), /is closed/);
+  });
+
+  test("a connection that a reload has left behind is drained too", async () => {
+    const { origin: started, asked } = await slowOrigin();
+    await using origin = started;
+    const web = { listen: "127.0.0.1:0", proxy: origin.url };
+    await using proxy = await ProxyUnderTest.start({ servers: { web, old: web } });
+    using busy = await RawClient.connect(proxy.port("old"));
+    busy.send(GET);
+    const response = await asked;
+    await proxy.reload({ servers: { web } });
+    const closed = proxy.server.close(LONG_MS);
+    response.end("late");
+    assert.equal((await busy.answer()).body, "late");
+    busy.socket.end();
+    assert.equal(await closed, 0);
+  });
+});
+
+async function assertRefusedSoon(port: number): Promise<void> {
+  for (;;) {
+    const socket = net.connect(port, "127.0.0.1");
+    const outcome = await Promise.race([once(socket, "connect"), once(socket, "error")]).catch((error: unknown) => error);
+    socket.destroy();
+    if (outcome instanceof Error || (Array.isArray(outcome) && outcome[0] instanceof Error)) return;
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What would happen to a request, and why: the real admission, the real matchers, on an exchange that goes nowhere. Nothing
+ * is opened, and no file but the configuration is needed. Features are named in their order and not run: what they do may
+ * depend on more than the request's head.
+ */
+import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
+import type { ProxyError } from "../core/errors.ts";
+import type { RequestMessage } from "../core/message.ts";
+import { admit } from "../pipeline/admission.ts";
+import { type Answer, type ClientConnection, Exchange } from "../pipeline/exchange.ts";
+import { explainRoute } from "../pipeline/routing/explain.ts";
+import type { MatchKey } from "../pipeline/routing/match.ts";
+import type { Upstream } from "../pipeline/upstream.ts";
+import { parseAuthority } from "../semantics/uri.ts";
+import { type ComposedServer, composeServers } from "./compose.ts";
+import { clock, deadlines } from "./surroundings.ts";
+
+export interface Explanation {
+  readonly server: ServerConfig;
+  /** Refused before any route was looked at; null: not. */
+  readonly refused: ProxyError | null;
+  /** The path that routes are matched with. */
+  readonly path: string;
+  /** The client, when a trusted proxy's word counts. */
+  readonly client: string;
+  /** Routes that did not match, in the order of the file, each with the first key that did not. */
+  readonly passedOver: readonly { readonly route: RouteConfig; readonly key: MatchKey }[];
+  /** null: none matched, which is answered with 404. */
+  readonly route: RouteConfig | null;
+}
+
+/** `client` is the address of the connection's other end. `serverName` must be the name of a server. */
+export function explainRequest(
+  config: Config,
+  serverName: string,
+  request: RequestMessage,
+  client: string,
+): Explanation {
+  const composed = composeForInspection(config).find((server) => server.config.name === serverName)!;
+  const server = composed.config;
+  const exchange = new ExplainedExchange(request, client);
+  const refused = admit(exchange, composed.site);
+  const facts = { server, refused, path: request.path, client: exchange.clientAddress };
+  if (refused !== null) return { ...facts, passedOver: [], route: null };
+  const { matched, passedOver } = explainRoute(composed.entries, exchange);
+  const routeOf = (name: string): RouteConfig => server.routes.find((route) => route.name === name)!;
+  return {
+    ...facts,
+    passedOver: passedOver.map(({ route, key }) => ({ route: routeOf(route.name), key })),
+    route: matched === null ? null : routeOf(matched.name),
+  };
+}
+
+/** The servers of a configuration with everything but connections. */
+export function composeForInspection(config: Config): readonly ComposedServer[] {
+  const nowhere = { upstream: () => NOWHERE, observer: () => null, instance: "" };
+  return composeServers(config, { clock, deadlines, ...nowhere });
+}
+
+/** The servers that listen where the request's URL points; all of them when none does, or when it names no host. */
+export function serversFor(config: Config, request: RequestMessage): readonly ServerConfig[] {
+  const port = parseAuthority(request.authority)?.port ?? (request.scheme === "https" ? 443 : 80);
+  const listening = config.servers.filter(({ listen }) =>
+    listen.some(({ address, tls }) => {
+      return address.kind === "tcp" && address.port === port && (tls !== null) === (request.scheme === "https");
+    }),
+  );
+  return listening.length === 0 ? config.servers : listening;
+}
+
+/** An exchange that is only looked at. */
+class ExplainedExchange extends Exchange {
+  readonly routeName = null;
+
+  constructor(request: RequestMessage, client: string) {
+    const family = client.includes(":") ? 6 : 4;
+    const connection: ClientConnection = {
+      local: { family, address: family === 6 ? "::" : "0.0.0.0", port: 0 },
+      remote: { family, address: client, port: 0 },
+      tls: null,
+    };
+    super(connection, request, 0);
+  }
+
+  respond(_answer: Answer): boolean {
+    return false;
+  }
+
+  fail(_error: ProxyError): void {}
+}
+
+/** Stands for every upstream: routes name one, and nothing is sent. */
+const NOWHERE: Upstream = {
+  name: "",
+  lease() {},
+  cancel() {},
+  allowRetry: () => false,
+};

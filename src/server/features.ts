@@ -1,0 +1,26 @@
+/** The features of a route, made from what the configuration says of them. The one place that knows every feature. */
+import type { UseConfig } from "../config/config.ts";
+import { createCompressFeature } from "../features/compress/index.ts";
+import { createHeadersFeature } from "../features/headers/index.ts";
+import { createIpAllowFeature } from "../features/ip-allow/index.ts";
+import { createRewriteFeature } from "../features/rewrite/index.ts";
+import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
+import type { Feature } from "../pipeline/phases.ts";
+
+export function createFeature(use: UseConfig): Feature {
+  switch (use.feature) {
+    case "headers":
+      return createHeadersFeature(use.options);
+    case "stripPrefix":
+      return createStripPrefixFeature(use.options);
+    case "rewrite":
+      return createRewriteFeature(use.options);
+    case "ipAllow":
+      return createIpAllowFeature(use.options);
+    case "compress":
+      return createCompressFeature(use.options);
+    case "plugin":
+      // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
+      return use.plugin as Feature;
+  }
+}

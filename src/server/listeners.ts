@@ -1,0 +1,237 @@
+/**
+ * The listening sockets of a proxy and the client connections behind them, through reloads: an address that stays keeps
+ * its socket and its connections and gets the new site; a new one is opened before an old one is closed. Either all of a
+ * reload happens or nothing does: every step that is taken knows how to take itself back.
+ *
+ * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS): then the old
+ * socket is closed first, and opened again should the new one fail.
+ */
+import type { ListenConfig } from "../config/config.ts";
+import type { Address, Connection } from "../core/ports.ts";
+import type { ListenTls, NetListener, NetTransport } from "../io/net/transport.ts";
+import { Http1Driver } from "../pipeline/drivers/http1.ts";
+import type { Site } from "../pipeline/site.ts";
+import type { AppLog } from "./app-log.ts";
+import { listenFailure } from "./listener-errors.ts";
+import type { RepeatedFaults } from "./repeated-faults.ts";
+import { SetupError, type SetupProblem } from "./setup-error.ts";
+
+export interface WantedListener {
+  /** What tells it from the others, before and after a reload. */
+  readonly key: string;
+  readonly listen: ListenConfig;
+  /** Where it stands in the configuration. */
+  readonly place: SetupProblem["path"];
+  readonly tls: ListenTls | null;
+  readonly site: Site;
+}
+
+export interface ListenerSurroundings {
+  readonly transport: NetTransport;
+  readonly log: AppLog;
+  readonly faults: RepeatedFaults;
+}
+
+/** The client connections of one listener; says when the last one has gone. */
+class ClientConnections extends Http1Driver {
+  onEmpty: (() => void) | null = null;
+
+  override accept(connection: Connection): void {
+    // A handshake that ended after we had stopped accepting: nobody has sent a request on it yet.
+    if (this.draining) connection.destroy();
+    else super.accept(connection);
+  }
+
+  override forget(client: Parameters<Http1Driver["forget"]>[0]): void {
+    super.forget(client);
+    if (this.size === 0) this.onEmpty?.();
+  }
+}
+
+export class OpenListener {
+  wanted: WantedListener;
+  socket: NetListener;
+  readonly clients: ClientConnections;
+
+  constructor(wanted: WantedListener, socket: NetListener, clients: ClientConnections) {
+    this.wanted = wanted;
+    this.socket = socket;
+    this.clients = clients;
+  }
+
+  /** Where it really listens. */
+  get address(): Address {
+    return this.socket.address;
+  }
+}
+
+/** Takes back one step of a reload. */
+type Undo = () => void | Promise<void>;
+
+export class Listeners {
+  readonly #around: ListenerSurroundings;
+  #open = new Map<string, OpenListener>();
+  /** Closed ones, whose connections are still there. */
+  readonly #leaving = new Set<ClientConnections>();
+
+  constructor(around: ListenerSurroundings) {
+    this.#around = around;
+  }
+
+  get open(): readonly OpenListener[] {
+    return [...this.#open.values()];
+  }
+
+  /** Client connections, those behind closed listeners included. */
+  get connections(): number {
+    return this.#drivers().reduce((sum, clients) => sum + clients.size, 0);
+  }
+
+  /**
+   * Opens, changes and closes what it takes to listen on these and no others; connections of closed ones end within
+   * `drainMs`. Rejects with a SetupError, and then everything is as before.
+   */
+  async apply(wanted: readonly WantedListener[], drainMs: number): Promise<void> {
+    const next = new Map<string, OpenListener>();
+    const undo: Undo[] = [];
+    try {
+      await this.#take(wanted, next, undo);
+    } catch (error) {
+      for (const step of undo.reverse()) await step();
+      throw error;
+    }
+    const before = this.#open;
+    this.#open = next;
+    for (const item of wanted) {
+      const open = next.get(item.key)!;
+      open.wanted = item;
+      open.clients.site = item.site;
+    }
+    for (const [key, open] of before) if (next.get(key) !== open) this.#leave(open, drainMs);
+  }
+
+  async #take(wanted: readonly WantedListener[], next: Map<string, OpenListener>, undo: Undo[]): Promise<void> {
+    const wantedKeys = new Set(wanted.map(({ key }) => key));
+    const removed = [...this.#open].filter(([key]) => !wantedKeys.has(key)).map(([, open]) => open);
+    const inTheWay: [WantedListener, OpenListener[]][] = [];
+    for (const item of wanted) {
+      const existing = this.#open.get(item.key);
+      if (existing !== undefined && (existing.wanted.tls === null) === (item.tls === null)) {
+        updateTls(existing, item, undo);
+        next.set(item.key, existing);
+        continue;
+      }
+      const rivals =
+        existing === undefined ? removed.filter((open) => overlap(open.wanted.listen, item.listen)) : [existing];
+      if (rivals.length > 0) inTheWay.push([item, rivals]);
+      else next.set(item.key, await this.#openNew(item, undo));
+    }
+    for (const rival of new Set(inTheWay.flatMap(([, rivals]) => rivals))) {
+      await rival.socket.close();
+      undo.push(() => this.#reopen(rival));
+    }
+    for (const [item] of inTheWay) next.set(item.key, await this.#openNew(item, undo));
+  }
+
+  async #openNew(wanted: WantedListener, undo: Undo[]): Promise<OpenListener> {
+    const clients = new ClientConnections(wanted.site);
+    const socket = await this.#bind(wanted, clients);
+    const open = new OpenListener(wanted, socket, clients);
+    undo.push(async () => {
+      await socket.close();
+      clients.destroy();
+    });
+    return open;
+  }
+
+  async #reopen(open: OpenListener): Promise<void> {
+    try {
+      open.socket = await this.#bind(open.wanted, open.clients);
+    } catch (err) {
+      this.#around.log.fatal({ err }, `${open.wanted.listen.text} was given up for a reload and cannot be had again`);
+    }
+  }
+
+  async #bind({ listen, tls, place }: WantedListener, clients: ClientConnections): Promise<NetListener> {
+    const { address } = listen;
+    const where = address.kind === "unix" ? { host: null, port: 0, path: address.path } : { ...address, path: null };
+    const { transport, faults, log } = this.#around;
+    const onTlsError = (err: Error): void =>
+      faults.report(`handshakes on ${listen.text}`, (details) => log.info(details, err.message));
+    try {
+      return await transport.listen({ ...where, tls, onTlsError }, (connection) => clients.accept(connection));
+    } catch (error) {
+      throw new SetupError([{ path: place, message: listenFailure(address, error as Error) }], error);
+    }
+  }
+
+  #leave({ socket, clients }: OpenListener, drainMs: number): void {
+    void socket.close();
+    clients.drain();
+    if (clients.size === 0) return;
+    this.#leaving.add(clients);
+    const deadline = setTimeout(() => clients.destroy(), drainMs);
+    clients.onEmpty = () => {
+      clearTimeout(deadline);
+      this.#leaving.delete(clients);
+    };
+  }
+
+  /**
+   * Stops accepting and waits until all connections have ended, `ms` at most; then they are closed. Resolves with the number
+   * of connections that had to be.
+   */
+  async drain(ms: number): Promise<number> {
+    for (const { socket } of this.#open.values()) await socket.close();
+    const drivers = this.#drivers();
+    const empty = drivers.map((clients) => whenEmpty(clients));
+    for (const clients of drivers) clients.drain();
+    let cut = 0;
+    const deadline = setTimeout(() => {
+      cut = this.connections;
+      for (const clients of drivers) clients.destroy();
+    }, ms);
+    await Promise.all(empty);
+    clearTimeout(deadline);
+    this.#open.clear();
+    this.#leaving.clear();
+    return cut;
+  }
+
+  /** Closes every connection at once; a `drain` that waits for them ends. */
+  destroy(): void {
+    for (const clients of this.#drivers()) clients.destroy();
+  }
+
+  #drivers(): readonly ClientConnections[] {
+    return [...[...this.#open.values()].map(({ clients }) => clients), ...this.#leaving];
+  }
+}
+
+function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): void {
+  const { tls: before } = open.wanted;
+  const { tls } = wanted;
+  if (before === null || tls === null || JSON.stringify(before) === JSON.stringify(tls)) return;
+  try {
+    open.socket.updateTls(tls);
+  } catch (error) {
+    throw new SetupError([{ path: wanted.place, message: (error as Error).message }], error);
+  }
+  undo.push(() => open.socket.updateTls(before));
+}
+
+/** Whether the system may refuse one of two addresses because of the other. */
+function overlap({ address: one }: ListenConfig, { address: other }: ListenConfig): boolean {
+  return one.kind === "tcp" && other.kind === "tcp" && one.port !== 0 && one.port === other.port;
+}
+
+function whenEmpty(clients: ClientConnections): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const before = clients.onEmpty;
+  clients.onEmpty = () => {
+    before?.();
+    resolve();
+  };
+  if (clients.size === 0) resolve();
+  return promise;
+}

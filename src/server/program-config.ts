@@ -1,0 +1,76 @@
+/**
+ * The configuration of a program that has the proxy in itself: the file's, as an object with plugins and functions, or one
+ * server's own fields at the top. It says nothing about itself unless it is told to, and a server need not listen: it may be
+ * mounted in another one.
+ */
+import path from "node:path";
+import type { Config } from "../config/config.ts";
+import { type ConfigWithCode, defineConfig as define } from "../config/define.ts";
+import { filesBeside } from "../config/load.ts";
+import { parseConfigObject } from "../config/parse.ts";
+import type { ConfigProblem } from "../config/problems.ts";
+import type { Feature } from "../pipeline/phases.ts";
+import type { Handler } from "../pipeline/site.ts";
+import { ConfigError } from "./config-error.ts";
+
+/** A configuration with plugins in `use` and functions in `handle`: what `headgate.ts` exports and `createProxy` takes. */
+export type HeadgateConfig = ConfigWithCode<Feature, Handler>;
+
+type ServerFields = HeadgateConfig["servers"][string];
+
+/** One server without a name; without `listen` it is only mounted. The other fields are those of the file. */
+export type SingleServerConfig = Omit<HeadgateConfig, "servers"> &
+  Omit<ServerFields, "listen" | "log" | "limits"> &
+  Partial<Pick<ServerFields, "listen">> & { readonly servers?: never };
+
+export const defineConfig: (config: HeadgateConfig) => HeadgateConfig = define;
+
+/** What stands at the top of a single server's configuration and belongs to the server. */
+const SERVER_FIELDS: ReadonlySet<string> = new Set([
+  "listen",
+  "routes",
+  "use",
+  "proxy",
+  "respond",
+  "redirect",
+  "handle",
+  "upgrade",
+  "timeouts",
+  "halfClose",
+] satisfies (keyof ServerFields)[]);
+
+/** The name of a server that was given none. */
+const SINGLE = "main";
+/** Stands for an address where there is none; it is taken out again. */
+const NOWHERE = "127.0.0.1:0";
+
+/** Paths of files begin at `folder`. Throws a ConfigError. */
+export function parseProgramConfig(given: HeadgateConfig | SingleServerConfig, folder: string): Config {
+  const isSingle = typeof given === "object" && given !== null && given.servers === undefined;
+  const value = isSingle ? withServers(given as SingleServerConfig) : given;
+  const files = filesBeside(path.join(folder, "configuration"));
+  const result = parseConfigObject(quiet(value), { file: "configuration", files });
+  if (!result.ok) throw new ConfigError(isSingle ? result.problems.map(ofSingleServer) : result.problems);
+  const { config } = result;
+  if (!isSingle || "listen" in given) return config;
+  return { ...config, servers: config.servers.map((server) => ({ ...server, listen: [] })) };
+}
+
+function withServers(given: SingleServerConfig): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(given);
+  const server = Object.fromEntries(entries.filter(([name]) => SERVER_FIELDS.has(name)));
+  const rest = entries.filter(([name]) => !SERVER_FIELDS.has(name));
+  return { ...Object.fromEntries(rest), servers: { [SINGLE]: { listen: NOWHERE, ...server } } };
+}
+
+/** No logs unless they were asked for, one by one. */
+function quiet(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const { log } = value as { readonly log?: unknown };
+  if (log !== undefined && (typeof log !== "object" || log === null)) return value;
+  return { ...value, log: { level: "silent", access: "off", ...log } };
+}
+
+function ofSingleServer(problem: ConfigProblem): ConfigProblem {
+  return { ...problem, path: problem.path.replace(/^servers\.main\.?/, "") };
+}

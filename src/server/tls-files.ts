@@ -1,0 +1,121 @@
+/**
+ * The certificates, keys and authorities that a configuration names, read before anything is opened: all of them or none,
+ * and every one that cannot be used is told with its place in the configuration.
+ */
+import type { Config, ListenTlsConfig } from "../config/config.ts";
+import type { Clock } from "../core/ports.ts";
+import type { ListenTls } from "../io/net/transport.ts";
+import { type LoadedCertificate, loadAuthorities, loadCertificate, PemError } from "../io/tls/pem.ts";
+import type { UpstreamConfig, UpstreamTls } from "../upstreams/options.ts";
+import { SetupError, type SetupProblem } from "./setup-error.ts";
+
+/** What the TLS options of an upstream name, as PEM texts; null where they name nothing. */
+export interface DialFiles {
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}
+
+export class TlsFiles {
+  readonly #pairs = new Map<string, LoadedCertificate>();
+  readonly #authorities = new Map<string, string>();
+  readonly #problems: SetupProblem[] = [];
+  /** Certificates that work and soon will not, and the like. */
+  readonly warnings: string[] = [];
+
+  /** The files that a configuration names. */
+  static pathsOf(config: Config): readonly string[] {
+    const ofListeners = config.servers.flatMap(({ listen }) => listen.flatMap(({ tls }) => tls?.certificates ?? []));
+    const ofUpstreams = config.upstreams.filter(speaksTls).map(({ tls }) => tls);
+    const paths = [...ofListeners.map((pair) => ({ ...pair, ca: null })), ...ofUpstreams].flatMap((named) => [
+      named.cert,
+      named.key,
+      named.ca,
+    ]);
+    return [...new Set(paths.filter((path) => path !== null))];
+  }
+
+  /** Rejects with a SetupError that names every file that cannot be used. */
+  static async load(config: Config, clock: Clock): Promise<TlsFiles> {
+    const files = new TlsFiles();
+    for (const { name, listen } of config.servers) {
+      for (const [index, { tls }] of listen.entries()) {
+        for (const [at, { cert, key }] of tls?.certificates.entries() ?? []) {
+          const place = ["servers", name, "listen", index, "tls", "certificates", at];
+          await files.#loadPair(cert, key, place, clock);
+        }
+      }
+    }
+    for (const upstream of config.upstreams.filter(speaksTls)) {
+      const { ca, cert, key } = upstream.tls;
+      const place = placeOfUpstreamTls(config, upstream);
+      if (ca !== null) await files.#loadAuthorities(ca, place);
+      if (cert !== null && key !== null) await files.#loadPair(cert, key, place, clock);
+    }
+    if (files.#problems.length > 0) throw new SetupError(files.#problems);
+    return files;
+  }
+
+  forListener({ certificates, minVersion }: ListenTlsConfig): ListenTls {
+    const texts = certificates.map(({ cert, key }) => {
+      const loaded = this.#pairs.get(pairKey(cert, key))!;
+      return { cert: loaded.cert, key: loaded.key };
+    });
+    return { certificates: texts, minVersion };
+  }
+
+  forUpstream({ ca, cert, key }: UpstreamTls): DialFiles {
+    const pair = cert === null || key === null ? undefined : this.#pairs.get(pairKey(cert, key));
+    return {
+      ca: ca === null ? null : (this.#authorities.get(ca) ?? null),
+      cert: pair?.cert ?? null,
+      key: pair?.key ?? null,
+    };
+  }
+
+  async #loadPair(cert: string, key: string, place: SetupProblem["path"], clock: Clock): Promise<void> {
+    const id = pairKey(cert, key);
+    if (this.#pairs.has(id)) return;
+    try {
+      const loaded = await loadCertificate(cert, key, clock.wallMs());
+      this.#pairs.set(id, loaded);
+      this.warnings.push(...loaded.warnings);
+    } catch (error) {
+      this.#fail(error, (path) => [...place, path === cert ? "cert" : "key"]);
+    }
+  }
+
+  async #loadAuthorities(ca: string, place: SetupProblem["path"]): Promise<void> {
+    if (this.#authorities.has(ca)) return;
+    try {
+      this.#authorities.set(ca, await loadAuthorities(ca));
+    } catch (error) {
+      this.#fail(error, () => [...place, "ca"]);
+    }
+  }
+
+  #fail(error: unknown, place: (path: string) => SetupProblem["path"]): void {
+    if (!(error instanceof PemError)) throw error;
+    this.#problems.push({ path: place(error.path), message: error.message });
+  }
+}
+
+function speaksTls({ servers }: UpstreamConfig): boolean {
+  return servers.some(({ scheme }) => scheme === "https");
+}
+
+function pairKey(cert: string, key: string): string {
+  return `${cert}\0${key}`;
+}
+
+/** Where the options of a pool stand: in `upstreams`, or in the first route whose own target it is. */
+function placeOfUpstreamTls(config: Config, upstream: UpstreamConfig): SetupProblem["path"] {
+  for (const server of config.servers) {
+    for (const [index, { name, action }] of server.routes.entries()) {
+      if (action.kind !== "proxy" || action.upstream !== upstream.name || !/[:#]/.test(upstream.name)) continue;
+      const route = name === server.name ? [] : ["routes", index];
+      return ["servers", server.name, ...route, "proxy", "tls"];
+    }
+  }
+  return ["upstreams", upstream.name, "tls"];
+}
