@@ -1,0 +1,102 @@
+// Who gives a body stops when the one who takes it is slow: whatever gives it, and through whatever it passes.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
+import type { BodySink } from "../../src/pipeline/body.ts";
+import { PassThrough } from "../../src/pipeline/body.ts";
+import type { Feature } from "../../src/pipeline/phases.ts";
+import { createTestProxy } from "../../src/testing/index.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const PIECE = Buffer.alloc(16_384, "b");
+const TRANSFORMING: Feature = {
+  name: "transforming",
+  requestBody: (_exchange, next, source) => new PassThrough(next, source),
+  upstreamResponseBody: (_exchange, next, source) => new PassThrough(next, source),
+  responseBody: (_exchange, next, source) => new PassThrough(next, source),
+};
+
+/** Gives `pieces` pieces, one in each turn, unless it is paused. */
+function producing(pieces: number, given: { pieces: number }) {
+  return (sink: BodySink) => {
+    let paused = false;
+    const give = () => {
+      while (!paused && given.pieces < pieces) {
+        given.pieces++;
+        sink.write(PIECE, 0, PIECE.length);
+      }
+      if (!paused) sink.end();
+    };
+    queueMicrotask(give);
+    return {
+      pause() {
+        paused = true;
+      },
+      resume() {
+        paused = false;
+        queueMicrotask(give);
+      },
+    };
+  };
+}
+
+for (const [name, use] of [
+  ["straight", []],
+  ["through transforms", [TRANSFORMING, TRANSFORMING]],
+] as const) {
+  describe(`backpressure, ${name}`, () => {
+    it("stops a body of our own while the client does not read", async () => {
+      const given = { pieces: 0 };
+      const proxy = createTestProxy({
+        use: [
+          ...use,
+          {
+            name: "answering",
+            request: (exchange) => void exchange.respond({ status: 200, body: producing(100, given) }),
+          },
+        ],
+      });
+      const client = proxy.connect().stopsReading().sends(GET);
+      await proxy.network.settle();
+      assert.ok(
+        given.pieces * PIECE.length < QUEUE_HIGH_WATER_BYTES + 6 * PIECE.length,
+        `${given.pieces} pieces given`,
+      );
+      client.readsOn();
+      await proxy.network.settle();
+      assert.equal(given.pieces, 100);
+      assert.ok(client.unread.endsWith("\r\n0\r\n\r\n"));
+      assert.deepEqual(proxy.finish(), []);
+    });
+
+    it("stops the origin while the client does not read", () => {
+      const proxy = createTestProxy({ use });
+      const client = proxy.connect().stopsReading().sends(GET);
+      const server = proxy.origin.accepts();
+      server.receivesHead();
+      server.sends("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n").sends(Buffer.alloc(2_000_000));
+      proxy.network.run();
+      const passed = server.connection.sentBytes;
+      assert.ok(passed < QUEUE_HIGH_WATER_BYTES + 4 * 65_536, `${passed} bytes were taken from the origin`);
+      client.readsOn().receivesHead();
+      assert.equal(client.takes().length, 2_000_000);
+      assert.deepEqual(proxy.finish(), []);
+    });
+
+    it("stops the client while the origin does not read", () => {
+      const proxy = createTestProxy({ use });
+      const client = proxy.connect().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
+      const server = proxy.origin.accepts();
+      server.stopsReading();
+      client.sends(Buffer.alloc(2_000_000));
+      proxy.network.run();
+      const passed = client.connection.sentBytes;
+      assert.ok(passed < QUEUE_HIGH_WATER_BYTES + 4 * 65_536, `${passed} bytes were taken from the client`);
+      server.readsOn().receivesHead();
+      assert.equal(server.takes().length, 2_000_000);
+      server.sends("HTTP/1.1 204 No Content\r\n\r\n");
+      client.receivesHead();
+      assert.deepEqual(proxy.finish(), []);
+    });
+  });
+}

@@ -1,0 +1,99 @@
+// How a tunnel ends: each direction for itself, and not before everything that was sent has arrived.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ProxyError } from "../../src/core/errors.ts";
+import { BODY_PROGRESS_TIMEOUT_MS, LINGER_TIMEOUT_MS } from "../../src/core/limits.ts";
+import type { Feature } from "../../src/pipeline/phases.ts";
+import { createTestProxy, SimulatedNetwork } from "../../src/testing/index.ts";
+
+const UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const AGREED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const BYTES = 100_000;
+
+function tunnel(kernelBufferBytes = 64_000) {
+  const proxy = createTestProxy({ network: new SimulatedNetwork({ kernelBufferBytes }) });
+  const client = proxy.connect().sends(UPGRADE);
+  const server = proxy.origin.accepts();
+  assert.equal(server.receivesHead().get("upgrade"), "websocket");
+  server.sends(AGREED);
+  assert.equal(client.receivesHead().startLine, "HTTP/1.1 101 Switching Protocols");
+  return { proxy, client, server };
+}
+
+describe("a tunnel", () => {
+  it("goes on one way when the other has ended", () => {
+    const { proxy, client, server } = tunnel();
+    client.sends("last words").ends();
+    server.receives("last words");
+    server.seesEnd();
+    client.staysOpen();
+    server.sends("answer");
+    client.receives("answer");
+    server.ends();
+    client.seesEnd();
+    assert.ok(client.closed && server.closed);
+    assert.equal(proxy.ended[0]!.error, null);
+    assert.deepEqual(proxy.finish(), []);
+  });
+
+  it("delivers everything to a side that reads slowly, after the other has closed in order", () => {
+    const { proxy, client, server } = tunnel(1_000);
+    server.stopsReading().ends();
+    client.seesEnd();
+    client.sends("b".repeat(BYTES)).ends();
+    proxy.network.run();
+    assert.ok(client.closed, "the client's part is done");
+    for (let i = 0; i < 100; i++) {
+      proxy.network.advance(LINGER_TIMEOUT_MS - 1_000);
+      server.readsOn();
+      proxy.network.step();
+      server.stopsReading();
+    }
+    server.readsOn();
+    assert.equal(server.takes().length, BYTES);
+    server.seesEnd();
+    assert.deepEqual(proxy.finish(), []);
+  });
+
+  it("ends by a reset for a side that never reads what is left for it", () => {
+    const { proxy, client, server } = tunnel(1_000);
+    server.stopsReading().ends();
+    client.seesEnd();
+    client.sends("b".repeat(BYTES)).ends();
+    proxy.network.advance(2 * BODY_PROGRESS_TIMEOUT_MS);
+    server.readsOn();
+    assert.ok(server.takes().length < BYTES);
+    server.seesReset();
+    assert.deepEqual(proxy.finish(), []);
+  });
+
+  it("passes a reset on at once, either way", () => {
+    const first = tunnel();
+    first.client.resets();
+    first.server.seesReset();
+    assert.deepEqual(first.proxy.finish(), []);
+    const second = tunnel();
+    second.server.resets();
+    second.client.seesReset();
+    assert.deepEqual(second.proxy.finish(), []);
+  });
+});
+
+describe("a tunnel that a feature does not let begin", () => {
+  for (const [name, upgrade] of [
+    ["throws", () => assert.fail("a bug of a plugin")],
+    ["fails the exchange", (exchange) => exchange.fail(new ProxyError("http_request_denied", "not this one"))],
+  ] as const satisfies readonly (readonly [string, NonNullable<Feature["upgrade"]>])[]) {
+    it(`leaves no connection behind: its hook ${name}`, () => {
+      const proxy = createTestProxy({ use: [{ name: "refusing", upgrade }] });
+      const client = proxy.connect().sends(UPGRADE);
+      const server = proxy.origin.accepts();
+      server.receivesHead();
+      server.sends(`${AGREED}early bytes`);
+      assert.match(client.receivesHead().startLine, /^HTTP\/1\.1 (500|403) /);
+      assert.ok(!client.takes().includes("early bytes"));
+      server.seesReset();
+      assert.deepEqual(proxy.finish(), []);
+    });
+  }
+});
