@@ -17,6 +17,7 @@ import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream } from "./downstream.ts";
 import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
 import { failureAnswer } from "./failure.ts";
+import { GuardedSource } from "./guard.ts";
 import type { Feature, Waiting } from "./phases.ts";
 import { completeResponse, prepareHost, prepareRequest, prepareResponse } from "./prepare.ts";
 import { RequestBody } from "./request-body.ts";
@@ -351,7 +352,7 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#stream = null;
     this.#requestBody?.lost();
     stream?.abort();
-    this.#switched?.connection.destroy();
+    this.#switched?.connection.destroy(undefined, true);
     this.#switched = null;
     this.#held?.trailers?.release();
     this.#held = null;
@@ -541,7 +542,9 @@ export class Life extends Exchange implements UpstreamHandler {
       pause: () => (this.#localSource ?? this.#stream)?.pause(),
       resume: () => (this.#localSource ?? this.#stream)?.resume(),
     };
-    const composed = composeResponse(this, this.#chain, this.#forwarded, this.#answeredBy, source, this.#clientSink());
+    const client = this.#clientSink();
+    const onThrow = (error: ProxyError) => this.fail(error);
+    const composed = composeResponse(this, this.#chain, this.#forwarded, this.#answeredBy, source, client, onThrow);
     if (composed === null) return;
     this.#responseSink = composed.first;
     this.#responseSource = composed.last;
@@ -572,7 +575,7 @@ export class Life extends Exchange implements UpstreamHandler {
     const body = this.#localBody;
     const sink = this.#responseSink ?? this.#clientSink();
     if (typeof body === "function") {
-      this.#localSource = body(sink);
+      this.#localSource = new GuardedSource(body(sink), (error) => this.fail(error));
       this.#responseSource ??= this.#localSource;
       // It may have written more than the client takes before there was something to pause.
       if (this.#responsePaused) this.#responseSource.pause();
@@ -613,11 +616,15 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   #startTunnel(response: ResponseMessage): void {
+    // While both connections still have their owners: a hook that fails the exchange leaves none of them behind.
+    for (const { feature } of this.#chain.upgrade ?? []) {
+      feature.upgrade!(this);
+      if (this.#switched === null) return;
+    }
     const { connection, early } = this.#switched!;
     this.#switched = null;
     this.#step = TUNNEL;
     this.#headSent = true;
-    for (const { feature } of this.#chain.upgrade ?? []) feature.upgrade!(this);
     response.fields.appendTrusted("Connection", "Upgrade");
     response.fields.appendTrusted("Upgrade", this.#upgrade!);
     this.#downstream.sendHead(response);

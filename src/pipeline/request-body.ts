@@ -8,6 +8,7 @@ import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { BodySink, BodySource } from "./body.ts";
 import type { Chain } from "./chain.ts";
 import type { Exchange } from "./exchange.ts";
+import { GuardedTransform } from "./guard.ts";
 import { ReplayBuffer } from "./replay.ts";
 import type { UpstreamStream } from "./upstream.ts";
 
@@ -52,8 +53,9 @@ export class RequestBody implements BodySource {
     let link: SourceLink | null = null;
     for (let i = hooks.length - 1; i >= 0; i--) {
       const source = new SourceLink(this);
-      const transform = hooks[i]!.feature.requestBody!(exchange, next, source);
-      if (transform === null) continue;
+      const made = hooks[i]!.feature.requestBody!(exchange, next, source);
+      if (made === null) continue;
+      const transform = new GuardedTransform(made, this.#onAbort);
       if (link === null) this.#last = transform;
       else link.target = transform;
       link = source;

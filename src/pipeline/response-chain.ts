@@ -2,9 +2,11 @@
  * The transforms of features on the body of an answer, composed: what comes in passes the hooks on the upstream's body,
  * then those on the client's, the last feature of `use` first, and leaves to the client.
  */
+import type { ProxyError } from "../core/errors.ts";
 import type { BodySink, BodySource } from "./body.ts";
 import type { Chain, Hook } from "./chain.ts";
 import type { Exchange } from "./exchange.ts";
+import { GuardedTransform } from "./guard.ts";
 import { SourceLink } from "./request-body.ts";
 
 export interface ResponseChain {
@@ -16,7 +18,7 @@ export interface ResponseChain {
 
 /**
  * Asks the features; null when none wants the body. `source` gives the body, `client` takes it; features at or behind
- * `answeredBy` do not see the answer; `forwarded`: it came from an upstream.
+ * `answeredBy` do not see the answer; `forwarded`: it came from an upstream; `onThrow` is told what a transform throws.
  */
 export function composeResponse(
   exchange: Exchange,
@@ -25,6 +27,7 @@ export function composeResponse(
   answeredBy: number,
   source: BodySource,
   client: BodySink,
+  onThrow: (error: ProxyError) => void,
 ): ResponseChain | null {
   let first = client;
   let last: BodySource | null = null;
@@ -33,8 +36,9 @@ export function composeResponse(
     for (const { feature, index } of hooks ?? []) {
       if (index >= answeredBy) continue;
       const feed = new SourceLink(source);
-      const transform = feature[phase]!(exchange, first, feed);
-      if (transform === null) continue;
+      const made = feature[phase]!(exchange, first, feed);
+      if (made === null) continue;
+      const transform = new GuardedTransform(made, onThrow);
       if (link === null) last = transform;
       else link.target = transform;
       link = feed;

@@ -60,6 +60,12 @@ export function errorName(code: number): string {
   return name;
 }
 
+/** The value of the constant with this name. */
+export function errorCode(name: string): number {
+  for (const [code, known] of nameByCode) if (known === name) return code;
+  throw new Error(`no codec error is called ${name}`);
+}
+
 export interface ReaderOptions {
   readonly limits?: HeadLimits;
   /** Responses are read, to requests with these methods; GET when there are more responses. Absent: requests are read. */

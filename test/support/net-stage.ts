@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ProxyError } from "../../src/core/errors.ts";
-import type { Connection, ConnectionHandler, DialTarget } from "../../src/core/ports.ts";
+import type { Clock, Connection, ConnectionHandler, DialTarget } from "../../src/core/ports.ts";
 import { SystemClock } from "../../src/io/clock.ts";
 import type { ListenOptions, NetListener, NetTransportOptions } from "../../src/io/net/transport.ts";
 import { NetTransport } from "../../src/io/net/transport.ts";
@@ -92,8 +92,8 @@ export class NetStage {
   readonly faults: Error[] = [];
   readonly #closers: (() => unknown)[] = [];
 
-  constructor(options: NetTransportOptions = {}) {
-    this.transport = new NetTransport(new SystemClock(), { onFault: (fault) => this.faults.push(fault), ...options });
+  constructor(options: NetTransportOptions = {}, clock: Clock = new SystemClock()) {
+    this.transport = new NetTransport(clock, { onFault: (fault) => this.faults.push(fault), ...options });
   }
 
   async serve(options: Partial<ListenOptions> = {}, onAccepted?: (recording: Recording) => void): Promise<Served> {

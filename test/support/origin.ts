@@ -41,13 +41,14 @@ export class Origin {
       });
       this.#wake();
     });
-    const note = (request: http.IncomingMessage) => {
-      const { method = "", url = "", rawHeaders, headers } = request;
-      this.asked.push({ method, url, rawHeaders, headers });
-      this.#wake();
+    // Not by a listener of its own: a server that listens to "upgrade" is one that upgrades.
+    const emit = server.emit.bind(server);
+    server.emit = (event: string, ...given: unknown[]) => {
+      if (event === "request" || event === "upgrade" || event === "checkContinue") {
+        this.#note(given[0] as http.IncomingMessage);
+      }
+      return emit(event, ...given);
     };
-    server.prependListener("request", note);
-    server.prependListener("upgrade", note);
   }
 
   static async start(handler: http.RequestListener, options: OriginOptions = {}): Promise<Origin> {
@@ -75,6 +76,12 @@ export class Origin {
   /** Looked at whenever a connection comes or goes, or a request arrives. */
   async until(isDone: () => boolean): Promise<void> {
     while (!isDone()) await this.#changed.promise;
+  }
+
+  #note(request: http.IncomingMessage): void {
+    const { method = "", url = "", rawHeaders, headers } = request;
+    this.asked.push({ method, url, rawHeaders, headers });
+    this.#wake();
   }
 
   #wake(): void {

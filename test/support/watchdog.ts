@@ -5,7 +5,7 @@ import path from "node:path";
 import { isMainThread } from "node:worker_threads";
 
 /** Far above the slowest test file, so that only one that hangs reaches it; TEST_FILE_MS_MAX overrules it. */
-const fileMsMax = Number(process.env.TEST_FILE_MS_MAX ?? 4 * 60_000);
+const fileMsMax = Number(process.env.TEST_FILE_MS_MAX ?? 3 * 60_000);
 
 // Worker threads of the tests load this too; their process watches for them. The timer itself keeps nothing alive.
 if (isMainThread) {

@@ -26,8 +26,7 @@ export function describeAddress(address: Address): string {
   return describeHostPort(address.address, address.port);
 }
 
-/** The same of a name or an address and a port; a unix socket's path has port 0. */
+/** The same of a name or an address and a port. */
 export function describeHostPort(host: string, port: number): string {
-  if (port === 0) return `unix:${host}`;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

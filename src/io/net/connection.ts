@@ -235,7 +235,7 @@ export class NetConnection implements Connection, BatchMember {
   }
 
   #peerEnded(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#error !== null) return;
     this.#batch.enter();
     try {
       this.handler.onEnd();
@@ -245,13 +245,14 @@ export class NetConnection implements Connection, BatchMember {
     this.#batch.leave();
   }
 
-  /** Node destroys the socket by itself after this, and onClose tells the error; until then writes are dropped. */
+  /** onClose follows and tells the error. An error of TLS leaves the socket open unless it is destroyed here. */
   #failed(error: SystemError): void {
-    this.#ended = true;
-    this.#dropPending();
     if (this.#closed || this.#error !== null) return;
     const whose = this.#side === "client" ? "client" : "upstream";
     this.#error = failureOf(error, `connection of ${whose} ${describeAddress(this.remote)}`, this.#side);
+    this.#ended = true;
+    this.#dropPending();
+    this.#socket.destroy();
   }
 
   #socketClosed(): void {

@@ -104,7 +104,7 @@ class Dial implements PendingDial {
     this.#owner = dialer.owner;
     this.#target = target;
     this.#handler = handler;
-    this.#where = describeHostPort(target.host, target.port);
+    this.#where = target.port === 0 ? `unix:${target.host}` : describeHostPort(target.host, target.port);
   }
 
   start(): void {
@@ -224,7 +224,7 @@ class Dial implements PendingDial {
 
   #secure(client: ClientTls, socket: net.Socket, ends: { readonly remote: Address; readonly local: Address }): void {
     this.#stage = "securing";
-    const server = describeHostPort(this.#target.host, this.#target.port);
+    const server = this.#where;
     const secured = client.connect(socket, server);
     this.#secured = secured;
     const onError = (error: SystemError): void => {
@@ -232,10 +232,12 @@ class Dial implements PendingDial {
       client.forget(server);
       this.#fail(failureOf(error, `TLS handshake with ${this.#where} (${client.serverName})`, "upstream"));
     };
+    const onClose = (): void => onError(Object.assign(new Error("closed"), { code: "ENOTCONN" }));
     secured.on("error", onError);
+    secured.once("close", onClose);
     secured.once("secureConnect", () => {
       if (this.#stage !== "securing") return;
-      secured.off("error", onError);
+      secured.off("error", onError).off("close", onClose);
       this.#secured = null;
       const facts = { ...ends, tls: tlsInfoOf(secured), side: "upstream" } as const;
       const connection = new NetConnection(this.#owner, secured, facts);

@@ -65,7 +65,10 @@ test("destroy with reset: the peer sees an error, not an end", async () => {
     const error = await pair[other].untilClosed();
     assert.equal(error?.type, "connection_terminated");
     assert.equal(error?.side, other === "far" ? "client" : "upstream");
-    assert.match(error!.message, /^connection of (client|upstream) 127\.0\.0\.1:\d+: the peer reset the connection \(ECONNRESET\)$/);
+    assert.match(
+      error!.message,
+      /^connection of (client|upstream) 127\.0\.0\.1:\d+: the peer reset the connection \(ECONNRESET\)$/,
+    );
     assert.equal(await pair[side].untilClosed(), null);
     assert.ok(!pair[other].events.includes("end"));
   }

@@ -133,7 +133,10 @@ class ServerListener implements NetListener {
     };
     this.#server = options.tls === null ? this.#plain(socketOptions) : this.#secure(socketOptions, options.tls);
     this.#server.on("error", (error: SystemError) => {
-      if (this.#bound) acceptor.acceptFailed(failureOf(error, `cannot accept a connection on ${where}`, "proxy"));
+      if (this.#bound)
+        acceptor.acceptFailed(
+          failureOf(error, `cannot accept a connection on ${describeAddress(this.address)}`, "proxy"),
+        );
     });
   }
 
@@ -146,6 +149,8 @@ class ServerListener implements NetListener {
     const acceptor = this.#acceptor;
     const server = tls.createServer({
       ...socketOptions,
+      // A client that ends within the handshake will not finish it; afterwards it may end its side alone.
+      allowHalfOpen: false,
       cert: first.cert,
       key: first.key,
       minVersion: options.minVersion,
@@ -156,6 +161,7 @@ class ServerListener implements NetListener {
     server.on("connection", () => acceptor.countHandshake(1));
     server.on("secureConnection", (socket) => {
       acceptor.countHandshake(-1);
+      socket.allowHalfOpen = true;
       acceptor.accept(socket, this.#local);
     });
     // Node reports exactly one of the two for each connection. After a time-out it leaves the socket open.
@@ -163,7 +169,9 @@ class ServerListener implements NetListener {
       acceptor.countHandshake(-1);
       const remote = addressOf(socket.remoteAddress, socket.remotePort);
       socket.destroy();
-      const what = `TLS handshake of client ${describeAddress(remote)} on ${this.#where}`;
+      // A client that has gone has no address any more.
+      const who = remote === UNNAMED ? "a client" : `client ${describeAddress(remote)}`;
+      const what = `TLS handshake of ${who} on ${describeAddress(this.address)}`;
       this.#options.onTlsError?.(failureOf(error, what, "client"), remote);
     });
     return server;

@@ -46,7 +46,7 @@ async function answerOf(stream: http2.ClientHttp2Stream): Promise<Answer> {
   return { headers, body, trailers };
 }
 
-test("a request and its answer: Host of :authority, no field of the other version, Via says 2.0", TIMEOUT, async () => {
+test("a request and its answer: Host of :authority, no field of the other version, Via says 2", TIMEOUT, async () => {
   await using origin = await Origin.start((_, response) => {
     response.writeHead(201, ["X-Answer", "1", "Set-Cookie", "a=1", "Set-Cookie", "b=2", "Connection", "close"]);
     response.end("ok");
@@ -60,7 +60,7 @@ test("a request and its answer: Host of :authority, no field of the other versio
   assert.equal(asked!.url, "/a?b");
   assert.equal(asked!.headers.host, "a.example");
   assert.equal(asked!.headers.cookie, "x=1; y=2");
-  assert.equal(asked!.headers.via, "2.0 edge");
+  assert.equal(asked!.headers.via, "2 edge");
   assert.ok(!asked!.rawHeaders.some((name) => name.startsWith(":")));
   assert.deepEqual([headers[":status"], headers["x-answer"], body], [201, "1", "ok"]);
   assert.deepEqual(headers["set-cookie"], ["a=1", "b=2"]);
@@ -129,13 +129,14 @@ test("interim responses: 103 passes, a second 100 does not", TIMEOUT, async () =
     expect: "100-continue",
     "content-length": "5",
   });
+  let continues = 0;
   const interim: unknown[] = [];
   stream.on("continue", () => {
-    interim.push(100);
+    continues++;
     stream.end("hello");
   });
   stream.on("headers", (headers: http2.IncomingHttpStatusHeader) => interim.push(headers[":status"]));
   assert.equal((await answerOf(stream)).body, "hello");
-  assert.deepEqual(interim.filter((status) => status === 100).length, 1);
+  assert.equal(continues, 1);
   assert.ok(interim.includes(103));
 });

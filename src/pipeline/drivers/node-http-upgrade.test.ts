@@ -127,7 +127,14 @@ test("no route, a protocol that the route forbids, a body: an answer each, and n
 
 test("a client that goes while the upstream is asked frees it at once", TIMEOUT, async () => {
   await using origin = await Origin.start(() => {});
-  origin.server.on("upgrade", (_, socket) => socket.on("error", () => {}));
+  origin.server.on(
+    "upgrade",
+    (_, socket) =>
+      void socket
+        .on("error", () => {})
+        .on("end", () => socket.end())
+        .resume(),
+  );
   await using stage = new MountStage(origin.port);
   const port = await stage.serve();
   for (const leave of ["destroy", "reset"] as const) {
@@ -153,7 +160,7 @@ test("a socket that was gone before it was handed over is left alone", TIMEOUT, 
   using client = await RawClient.connect(await stage.listen(server));
   client.send(HANDSHAKE);
   await handed.promise;
-  await client.untilClosed();
+  await client.untilEnded();
   assert.equal(stage.driver.size, 0);
   assert.equal(origin.accepted, 0);
 });

@@ -75,7 +75,7 @@ describe("the body of a request", () => {
     ...[
       ...["", "x", "gzip", "identity", "gzip, chunked", "chunked, gzip", "chunked, chunked", "identity, chunked"],
       ...["chunked, identity", "chunked,", ",chunked", ", chunked", "chunked;q=1", 'chunked;a="b"', "chunked x"],
-      ...['"chunked"', "xchunked", "chunkedx", "chunke", "chunked\xa0", "\xa0chunked", "chun\u006bed\x85", "cow"],
+      ...['"chunked"', "xchunked", "chunkedx", "chunke", "chunked\xa0", "\xa0chunked", "chunked\x85", "cow"],
     ].map((value): [string[], string] => [[`Transfer-Encoding: ${value}`], "ERR_CODING_UNKNOWN"]),
     ...[
       ...[

@@ -116,9 +116,9 @@ export class MountedExchange implements Downstream, BodyReceiver {
     const { fields } = request;
     const failure = requestFraming(head, fields, framing);
     if (failure < 0) return requestError(failure);
-    const expectation = expectContinue(fields, head.seen);
+    const expectation = expectContinue(fields, head.seen, head.minor);
     if (expectation < 0) return requestError(expectation);
-    this.#expectsContinue = expectation === 1 && request.httpVersion > 10;
+    this.#expectsContinue = expectation === 1;
 
     if (framing.kind === FRAMING_LENGTH) request.bodyBytes = framing.length;
     else if (framing.kind === FRAMING_CHUNKED || this.#hasUnframedBody) request.bodyBytes = BODY_UNTIL_END;

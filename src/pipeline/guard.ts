@@ -1,0 +1,68 @@
+/**
+ * What features and plugins give to carry a body, behind a guard: whatever they throw fails the exchange, no matter who
+ * called them. Transforms write to each other from callbacks of their own (compression, timers), where nobody else could
+ * catch it and the process would end.
+ */
+import { ProxyError } from "../core/errors.ts";
+import type { BodySource, BodyTransform } from "./body.ts";
+
+type OnThrow = (error: ProxyError) => void;
+
+export class GuardedSource implements BodySource {
+  readonly #inner: BodySource;
+  protected readonly onThrow: OnThrow;
+
+  constructor(inner: BodySource, onThrow: OnThrow) {
+    this.#inner = inner;
+    this.onThrow = onThrow;
+  }
+
+  pause(): void {
+    try {
+      this.#inner.pause();
+    } catch (thrown) {
+      this.onThrow(ProxyError.from(thrown));
+    }
+  }
+
+  resume(): void {
+    try {
+      this.#inner.resume();
+    } catch (thrown) {
+      this.onThrow(ProxyError.from(thrown));
+    }
+  }
+}
+
+export class GuardedTransform extends GuardedSource implements BodyTransform {
+  readonly #inner: BodyTransform;
+
+  constructor(inner: BodyTransform, onThrow: OnThrow) {
+    super(inner, onThrow);
+    this.#inner = inner;
+  }
+
+  write(bytes: Buffer, start: number, end: number): void {
+    try {
+      this.#inner.write(bytes, start, end);
+    } catch (thrown) {
+      this.onThrow(ProxyError.from(thrown));
+    }
+  }
+
+  end(): void {
+    try {
+      this.#inner.end();
+    } catch (thrown) {
+      this.onThrow(ProxyError.from(thrown));
+    }
+  }
+
+  abort(error: ProxyError): void {
+    try {
+      this.#inner.abort(error);
+    } catch (thrown) {
+      this.onThrow(ProxyError.from(thrown));
+    }
+  }
+}

@@ -1,0 +1,24 @@
+// A port for tests that have to name one before it is listened on: below those that the system gives to connections and
+// to port 0 (32768 and up on Linux), so that nobody gets it in between.
+
+import { once } from "node:events";
+import net from "node:net";
+
+const PORT_MIN = 20_000;
+const PORT_MAX = 32_000;
+
+/** Nobody listens on it, on any address. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
+    const server = net.createServer().listen(port);
+    const isFree = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
+}
