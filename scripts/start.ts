@@ -9,7 +9,7 @@ import path from "node:path";
 const root = path.dirname(import.meta.dirname);
 
 /** Where examples/start.yaml listens. */
-const proxyUrl = "http://127.0.0.1:8080";
+const proxyUrl = `http://127.0.0.1:${process.env.START_PORT || 8080}`;
 
 const commandsToTry = [`curl ${proxyUrl}/`, `curl -i ${proxyUrl}/headers`, `curl -N ${proxyUrl}/events`];
 

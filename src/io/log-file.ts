@@ -75,9 +75,13 @@ export class LogWriter {
     this.#bufferCharsMax = options.bufferCharsMax ?? BUFFER_CHARS_MAX;
     if (typeof target === "string") {
       this.#path = null;
-      const standard = target === "stdout" ? 1 : 2;
-      this.#fd = reopenPipe(standard);
-      this.#ownsFd = this.#fd !== standard;
+      // Asking for the stream makes Node set a pipe or socket to non-blocking. A thread that waited for a reader which
+      // has stopped reading would keep the process from ending.
+      const stream = process[target];
+      // And who else writes there is not to end the process either when that reader goes.
+      if (stream.listenerCount("error") === 0) stream.on("error", ignore);
+      this.#fd = target === "stdout" ? 1 : 2;
+      this.#ownsFd = false;
       return;
     }
     this.#path = target.path;
@@ -237,20 +241,6 @@ export class LogWriter {
 }
 
 function ignore(): void {}
-
-/**
- * A pipe, opened once more so that writing to it does not block: a thread that waits for a reader which has stopped
- * reading would keep the process from ending. Whoever shares the pipe is not affected. Where that cannot be done, and for
- * all that is no pipe, the descriptor itself.
- */
-function reopenPipe(fd: number): number {
-  try {
-    if (!fs.fstatSync(fd).isFIFO()) return fd;
-    return fs.openSync(`/proc/self/fd/${fd}`, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK);
-  } catch {
-    return fd;
-  }
-}
 
 const OPEN_FAILURES: Readonly<Record<string, string>> = {
   ENOENT: "there is no such folder",

@@ -1,6 +1,6 @@
 // npm and Node as a user of the package has them: the machine's own, not those of this clone's node_modules.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
@@ -23,15 +23,13 @@ export function userEnvironment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), PATH: outside.join(path.delimiter), NODE_TEST_CONTEXT: undefined };
 }
 
-/** Runs npm in a folder and gives what it wrote to stdout. Its errors are in the exception's message. */
+/** Runs npm in a folder and gives what it wrote to stdout; when it fails, all that it wrote is in the exception. */
 export function npm(cwd: string, ...args: string[]): string {
   const quiet = ["--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
-  return execFileSync("npm", [...args, ...quiet], {
-    cwd,
-    env: userEnvironment(),
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const options = { cwd, env: userEnvironment(), encoding: "utf8" } as const;
+  const { status, stdout, stderr } = spawnSync("npm", [...args, ...quiet], options);
+  if (status !== 0) throw new Error(`npm ${args.join(" ")} failed:\n${stdout}${stderr}`);
+  return stdout;
 }
 
 /** Compares versions by their numbers: whether `version` is at least `floor`. */

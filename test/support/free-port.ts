@@ -1,4 +1,4 @@
-// A port for tests that have to name one before it is listened on: below those that the system gives to connections and
+// Ports for tests that have to name one before it is listened on: below those that the system gives to connections and
 // to port 0 (32768 and up on Linux), so that nobody gets it in between.
 
 import { once } from "node:events";
@@ -21,4 +21,15 @@ export async function freePort(): Promise<number> {
     await once(server, "close");
     return port;
   }
+}
+
+/** Whether nobody listens on a port of 127.0.0.1. */
+export async function isRefused(port: number): Promise<boolean> {
+  const socket = net.connect(port, "127.0.0.1");
+  const refused = await new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(false));
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
+  });
+  socket.destroy();
+  return refused;
 }

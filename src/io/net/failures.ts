@@ -80,8 +80,6 @@ const LISTEN_FAILURES: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a folder",
   EAFNOSUPPORT: "this machine does not speak that address family",
   ENOTFOUND: "the name is not known",
-  EINVAL: "the path of a unix socket may have at most 107 bytes",
-  ENAMETOOLONG: "the path of a unix socket may have at most 107 bytes",
   EMFILE: "the process has reached its limit of open files (ulimit -n)",
 };
 

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { test } from "node:test";
+import { issueCertificate } from "../../../test/support/certificates.ts";
 import { NetStage } from "../../../test/support/net-stage.ts";
 import type { ProxyError } from "../../core/errors.ts";
 import type { ConnectionHandler } from "../../core/ports.ts";
@@ -108,4 +109,45 @@ test("something that is no error is thrown: the fault is an error", async () => 
   near.connection.writeLatin1("x");
   assert.equal((await far.untilClosed())?.message, "text");
   assert.match(stage.faults.splice(0)[0]!.message, /text/);
+});
+
+test("who is told of faults throws too: a warning, and bytes still leave", async () => {
+  const warned = new Promise<Error>((resolve) => process.once("warning", resolve));
+  await using stage = new NetStage({
+    onFault: () => {
+      throw new Error("bug in onFault");
+    },
+  });
+  const { near, far } = await stage.pair();
+  far.react = () => {
+    throw new Error("bug");
+  };
+  near.connection.writeLatin1("x");
+  await far.untilClosed();
+  assert.equal((await warned).message, "bug in onFault");
+  const after = await stage.pair();
+  after.near.connection.writeLatin1("fine");
+  await after.far.untilText("fine");
+});
+
+test("who is told of failed handshakes throws: it is reported", async () => {
+  await using stage = new NetStage();
+  const bug = new Error("bug in onTlsError");
+  const certificate = issueCertificate({ names: ["a.example"] });
+  const { port } = await stage.serve({
+    tls: { certificates: [certificate], minVersion: "TLSv1.2" },
+    onTlsError: () => {
+      throw bug;
+    },
+  });
+  const client = await stage.client(port);
+  client.resume();
+  client.write("this is no TLS record");
+  await new Promise((resolve) =>
+    client
+      .once("close", resolve)
+      .on("error", () => {})
+      .on("end", () => client.end()),
+  );
+  assert.deepEqual(stage.faults.splice(0), [bug]);
 });

@@ -50,13 +50,20 @@ export interface Acceptor {
   accept(socket: net.Socket, local: Address | null): void;
   /** Handshakes under way, by plus or minus one. */
   countHandshake(change: 1 | -1): void;
-  /** The system refused to accept a connection, for example because too many files are open. */
-  acceptFailed(error: ProxyError): void;
+  /** The system refused to accept a connection, or a callback threw. */
+  reportFault(thrown: unknown): void;
 }
+
+/** sockaddr_un.sun_path on Linux, without its closing NUL. Some versions of Node cut longer paths without a word. */
+const SOCKET_PATH_BYTES_MAX = 107;
 
 /** Rejects with a ListenError. */
 export async function openListener(options: ListenOptions, acceptor: Acceptor): Promise<NetListener> {
   const where = options.path === null ? describeHostPort(options.host ?? "", options.port) : `unix:${options.path}`;
+  if (options.path !== null && Buffer.byteLength(options.path) > SOCKET_PATH_BYTES_MAX) {
+    const words = `the path of a unix socket may have at most ${SOCKET_PATH_BYTES_MAX} bytes`;
+    throw new ListenError(where, "ENAMETOOLONG", words);
+  }
   const choice = options.tls === null ? null : makeChoice(options.tls, where);
   const listener = new ServerListener(options, acceptor, where, choice);
   try {
@@ -134,7 +141,7 @@ class ServerListener implements NetListener {
     this.#server = options.tls === null ? this.#plain(socketOptions) : this.#secure(socketOptions, options.tls);
     this.#server.on("error", (error: SystemError) => {
       if (this.#bound)
-        acceptor.acceptFailed(
+        acceptor.reportFault(
           failureOf(error, `cannot accept a connection on ${describeAddress(this.address)}`, "proxy"),
         );
     });
@@ -172,7 +179,11 @@ class ServerListener implements NetListener {
       // A client that has gone has no address any more.
       const who = remote === UNNAMED ? "a client" : `client ${describeAddress(remote)}`;
       const what = `TLS handshake of ${who} on ${describeAddress(this.address)}`;
-      this.#options.onTlsError?.(failureOf(error, what, "client"), remote);
+      try {
+        this.#options.onTlsError?.(failureOf(error, what, "client"), remote);
+      } catch (thrown) {
+        acceptor.reportFault(thrown);
+      }
     });
     return server;
   }

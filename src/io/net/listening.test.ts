@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -146,8 +146,10 @@ test("a unix socket that somebody serves, and a file that is no socket, are left
 test("paths of unix sockets that cannot be: the reason", async () => {
   await using stage = new NetStage();
   await assert.rejects(stage.serve({ path: path.join(folder, "none", "x.sock") }), { code: /^(ENOENT|EACCES)$/ });
-  await assert.rejects(stage.serve({ path: path.join(folder, "x".repeat(200)) }), { code: /^(EINVAL|ENAMETOOLONG)$/ });
-  chmodSync(folder, 0o700);
+  await assert.rejects(stage.serve({ path: path.join(folder, "x".repeat(200)) }), {
+    code: "ENAMETOOLONG",
+    message: /the path of a unix socket may have at most 107 bytes/,
+  });
 });
 
 test("a client that is gone before it is served does no harm", async () => {

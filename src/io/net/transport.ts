@@ -55,7 +55,7 @@ export class NetTransport {
       handshakeTimeoutMs: this.#handshakeTimeoutMs,
       accept: (socket, local) => shared.serve(socket, local, onConnection),
       countHandshake: (change) => shared.countAttempt(change),
-      acceptFailed: (error) => shared.reportFault(error),
+      reportFault: (thrown) => shared.reportFault(thrown),
     });
   }
 
@@ -95,8 +95,13 @@ class SharedState implements DialerOwner {
     this.attempts += change;
   }
 
+  /** Never throws: it is called where a throw would leave the batch open. */
   reportFault(thrown: unknown): void {
-    this.#onFault(thrown instanceof Error ? thrown : ProxyError.from(thrown));
+    try {
+      this.#onFault(thrown instanceof Error ? thrown : ProxyError.from(thrown));
+    } catch (second) {
+      process.emitWarning(ProxyError.from(second));
+    }
   }
 
   connectionOf(socket: net.Socket, local: Address | null): NetConnection {

@@ -1,0 +1,71 @@
+// `npm start` after its set-up: scripts/start.ts brings up the demo upstream and the proxy, the commands that it prints
+// work when pasted, and when it ends nothing is left running.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import net, { type AddressInfo } from "node:net";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import { needs } from "../support/requirements.ts";
+import { repositoryRoot, userEnvironment } from "./npm.ts";
+
+/** A port that was free a moment ago: the examples' file takes ports, not sockets. */
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly said: () => string;
+  readonly closed: Promise<unknown[]>;
+}
+
+function start(context: TestContext, port: number, upstreamPort: number): Started {
+  const env = { ...userEnvironment(), START_PORT: String(port), START_UPSTREAM_PORT: String(upstreamPort) };
+  const child = spawn(process.execPath, [path.join(repositoryRoot, "scripts/start.ts")], { env });
+  context.after(() => child.kill("SIGKILL"));
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk));
+  // Not "exit": the streams end when the last process that writes to them has ended.
+  return { child, said: () => said, closed: once(child, "close") };
+}
+
+/** Waits until the text has been printed. */
+async function saying(started: Started, text: string): Promise<void> {
+  const ended = started.closed.then(() => assert.fail(`ended before "${text}":\n${started.said()}`));
+  while (!started.said().includes(text)) await Promise.race([once(started.child.stdout!, "data"), ended]);
+}
+
+test("npm start serves, its commands work, and it leaves nothing behind", { skip: needs("curl") }, async (context) => {
+  const [port, upstreamPort] = [await freePort(), await freePort()];
+  const started = start(context, port, upstreamPort);
+  await saying(started, "Ctrl-C");
+  const commands = started.said().match(/(?<=^ {2})curl .*$/gm) ?? [];
+  assert.equal(commands.length, 3);
+  for (const command of commands) {
+    // Events go on for ever: what came within a second is enough.
+    const shell = `${command} --silent --show-error --fail --max-time ${command.includes("events") ? 1 : 20} || test $? = 28`;
+    const { stdout } = await promisify(execFile)("/bin/sh", ["-c", shell]);
+    assert.match(stdout, /It works|"x-gateway": "headgate"|^data: /m, command);
+  }
+  started.child.kill("SIGTERM");
+  assert.deepEqual(await started.closed, [0, null]);
+});
+
+test("npm start fails with one line when its port is taken", async (context) => {
+  const holder = net.createServer().listen(0, "127.0.0.1");
+  await once(holder, "listening");
+  const { port } = holder.address() as AddressInfo;
+  const started = start(context, port, await freePort());
+  assert.deepEqual(await started.closed, [1, null]);
+  assert.match(started.said(), new RegExp(`${port}.*in use`));
+  assert.doesNotMatch(started.said(), /^\s+at /m);
+  holder.close();
+});

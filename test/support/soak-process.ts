@@ -1,0 +1,94 @@
+// The proxy as a process of its own, as an operator runs it: from a configuration file, on a port that the system chose. What
+// the system says of it (memory, open files) is read from /proc, so this needs Linux.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { setTimeout as after } from "node:timers/promises";
+import { Program } from "./program.ts";
+
+/** For the `skip` option of node:test. */
+export const needsProc = process.platform !== "linux" && "skipped: needs Linux, whose /proc tells of a process";
+
+type ConfigValue = Readonly<Record<string, unknown>>;
+
+/** Between two looks at what only the system knows: it tells of no change by itself. */
+export const LOOK_MS = 5;
+
+export class ProxyProcess {
+  readonly program: Program;
+  readonly port: number;
+  readonly #folder: string;
+
+  private constructor(program: Program, port: number, folder: string) {
+    this.program = program;
+    this.port = port;
+    this.#folder = folder;
+  }
+
+  /** Runs the command with one server, `web`; `server` is what the file says of it besides where it listens. */
+  static async start(server: ConfigValue): Promise<ProxyProcess> {
+    const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-soak-"));
+    writeConfig(folder, server);
+    const program = Program.headgate(["run", "--config", configFile(folder)]);
+    try {
+      const [, port] = await program.until(/web on http:\/\/127\.0\.0\.1:(\d+)/);
+      return new ProxyProcess(program, Number(port), folder);
+    } catch (error) {
+      await program[Symbol.asyncDispose]();
+      rmSync(folder, { recursive: true });
+      throw error;
+    }
+  }
+
+  /** Another configuration in place of the first; it keeps listening where it does. */
+  async reload(server: ConfigValue): Promise<void> {
+    writeConfig(this.#folder, server);
+    this.program.child.kill("SIGHUP");
+    await this.program.until(/SIGHUP, loaded again/);
+  }
+
+  /** Resident memory (VmRSS), in bytes. */
+  get residentBytes(): number {
+    const status = readFileSync(`/proc/${this.program.pid}/status`, "latin1");
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+  }
+
+  /** Sockets among its open files: those that listen and those that are connected. */
+  get sockets(): number {
+    const folder = `/proc/${this.program.pid}/fd`;
+    return readdirSync(folder).filter((name) => isSocket(path.join(folder, name))).length;
+  }
+
+  async untilSockets(count: number): Promise<void> {
+    while (this.sockets !== count) await after(LOOK_MS);
+  }
+
+  /** Ends it as an operator does: it drains, and says nothing but that it ends. */
+  async stop(): Promise<void> {
+    assert.equal(await this.program.stop("SIGTERM"), 0, this.program.output);
+    assert.doesNotMatch(this.program.output, /"level":"(warn|error|fatal)"|fault|unhandled/i);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.program[Symbol.asyncDispose]();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+const configFile = (folder: string) => path.join(folder, "headgate.json");
+
+function writeConfig(folder: string, server: ConfigValue): void {
+  const config = { log: { access: "off" }, servers: { web: { listen: "127.0.0.1:0", ...server } } };
+  writeFileSync(configFile(folder), JSON.stringify(config));
+}
+
+function isSocket(file: string): boolean {
+  try {
+    return readlinkSync(file).startsWith("socket:");
+  } catch {
+    // Closed since the folder was listed.
+    return false;
+  }
+}
