@@ -203,6 +203,12 @@ describe("the limits of chunked bodies", () => {
     assert.deepEqual(decodeOnce(body), { data: 200 * 4095, outcome: body.length });
   });
 
+  it("do not forgive extensions behind data that is long past", () => {
+    const large = `fffff;a\r\n${"x".repeat(0xfffff)}\r\n`;
+    const flood = `1;${"a".repeat(200)}\r\nx\r\n`.repeat(200);
+    assert.equal(decodeOnce(`${large}${flood}0\r\n\r\n`).outcome, "ERR_CHUNK_OVERHEAD");
+  });
+
   it("hold for the trailer section, in bytes and fields", () => {
     const trailers = (bytes: number) => `A: ${"x".repeat(bytes - 7)}\r\n\r\n`;
     assert.equal(trailers(TRAILER_BYTES_MAX).length, TRAILER_BYTES_MAX);

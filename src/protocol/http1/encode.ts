@@ -29,7 +29,7 @@ const CRLF = 0x0d0a;
  */
 export function encodeRequestHead(request: RequestMessage, upgrade: string | null, wantsTrailers: boolean): number {
   const { fields } = request;
-  frameByFields(fields, request.bodyBytes);
+  frameByFields(fields, request.bodyBytes, false);
   const extra = upgrade === null ? 0 : upgrade.length;
   const into = room(fields.end + request.method.length + request.targetBytesMax + extra + FRAMING_BYTES_MAX);
   let at = putLatin1(into, 0, request.method);
@@ -60,7 +60,8 @@ export const SAY_KEEP_ALIVE = "Connection: keep-alive\r\n";
  */
 export function encodeResponseHead(response: ResponseMessage, framing: number, connection: string): number {
   const { fields } = response;
-  if (framing === SEND_LENGTH) frameByFields(fields, response.bodyBytes);
+  // Without a length a response lasts until the connection ends (RFC 9112, section 6.3, rule 8), so 0 is said too.
+  if (framing === SEND_LENGTH) frameByFields(fields, response.bodyBytes, true);
   else if (framing !== SEND_NO_BODY || response.status === 204 || response.status < 200) {
     fields.deleteId(FIELD_CONTENT_LENGTH);
   }
@@ -89,21 +90,29 @@ function statusLine(status: number): string {
   return `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ""}\r\n`;
 }
 
-/** Makes Content-Length say `bodyBytes`: kept as it came where it already does, written anew or removed where not. */
-function frameByFields(fields: FieldBlock, bodyBytes: number): void {
+/**
+ * Makes Content-Length say `bodyBytes`: kept as it came where it already does, written anew or removed where not. A length of
+ * 0 that nothing says yet is only said when `zero`.
+ */
+function frameByFields(fields: FieldBlock, bodyBytes: number, zero: boolean): void {
   fields.deleteId(FIELD_TRANSFER_ENCODING);
   const row = fields.rowOfId(FIELD_CONTENT_LENGTH);
   if (bodyBytes === BODY_UNTIL_END) {
     if (row >= 0) fields.deleteId(FIELD_CONTENT_LENGTH);
   } else if (row >= 0) {
     if (decimalAt(fields, row) !== bodyBytes) fields.set("Content-Length", String(bodyBytes));
-  } else if (bodyBytes > 0) fields.appendTrusted("Content-Length", String(bodyBytes));
+  } else if (bodyBytes > 0 || zero) fields.appendTrusted("Content-Length", String(bodyBytes));
 }
 
+/** -1 when it is no number: features can set any value. */
 function decimalAt(fields: FieldBlock, row: number): number {
   const { bytes, table } = fields;
   const end = table[row * ROW + ROW_VALUE_END]!;
   let value = 0;
-  for (let i = table[row * ROW + ROW_VALUE]!; i < end; i++) value = value * 10 + (bytes[i]! - 0x30);
+  for (let i = table[row * ROW + ROW_VALUE]!; i < end; i++) {
+    const digit = bytes[i]! ^ 0x30;
+    if (digit > 9) return -1;
+    value = value * 10 + digit;
+  }
   return value;
 }

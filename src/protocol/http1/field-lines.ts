@@ -17,7 +17,7 @@ import {
 } from "./errors.ts";
 
 // A module's own constants are folded into the machine code of its loops; imported ones would be loaded for every byte.
-const { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } = characters;
+const { COLON, CR, LF, SPACE, TAB, TOKEN } = characters;
 const CELLS = ROW;
 
 /** What a parse found out about a section; its rows are in the storage's table. Filled by a successful parse only. */
@@ -27,9 +27,9 @@ export class FieldSection {
   fieldsStart = 0;
   /** Offset behind the last field line, before the empty line. */
   fieldsEnd = 0;
-  /** FIELD_BIT of every known field that occurs. */
+  /** `1 << id` for every number below 32 that occurs, FIELD_OTHER included. */
   seen = 0;
-  /** FIELD_BIT of every known field that has more than one line. */
+  /** `1 << id` for every number below 32 that has more than one line. */
   repeated = 0;
 }
 
@@ -53,11 +53,13 @@ export function parseFieldLines(
   let i = at;
   for (;;) {
     const name = i;
-    while (TOKEN[bytes[i]!] !== 0) i++;
-    if (bytes[i] !== COLON || i === name) {
-      if (i === name && bytes[i] === CR && bytes[i + 1] === LF) break;
+    if (TOKEN[bytes[i]!] === 0) {
+      if (bytes[i] === CR && bytes[i + 1] === LF) break;
       return refuseName(bytes, name, i, length);
     }
+    do i++;
+    while (TOKEN[bytes[i]!] !== 0);
+    if (bytes[i] !== COLON) return refuseName(bytes, name, i, length);
     if (cell === cellsMax) {
       if (cell === fieldsMax * CELLS) return ERR_TOO_MANY_FIELDS;
       // Rare, and so this loop has nothing that changes but its place: all is read once more, with more room.
@@ -67,15 +69,20 @@ export function parseFieldLines(
     const nameEnd = i++;
     while (bytes[i] === SPACE || bytes[i] === TAB) i++;
     const value = i;
-    // Four bytes at a time as long as none is below 0x20 or is 0x7f; HTAB is left to the table.
-    for (let four = view.getInt32(i, true); controlsIn(four) === 0; four = view.getInt32(i, true)) i += 4;
-    while (VALUE[bytes[i]!] !== 0) i++;
+    // Four bytes at a time up to the first control. The sentinel is one, and HTAB the only one that may be passed.
+    for (;;) {
+      let controls = controlsIn(view.getInt32(i, true));
+      for (; controls === 0; controls = controlsIn(view.getInt32(i, true))) i += 4;
+      i += (31 - Math.clz32(controls & -controls)) >> 3;
+      if (bytes[i] !== TAB) break;
+      i++;
+    }
     if (bytes[i] !== CR || bytes[i + 1] !== LF) return refuseValue(bytes, i, length);
     let valueEnd = i;
     while (valueEnd > value && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB)) valueEnd--;
     i += 2;
     const id = fieldIdAt(bytes, name, nameEnd);
-    const bit = id > 0 && id < 32 ? 1 << id : 0; // FIELD_BIT
+    const bit = id < 32 ? 1 << id : 0;
     repeated |= seen & bit;
     seen |= bit;
     // In the order of the ROW_ constants.
@@ -94,7 +101,10 @@ export function parseFieldLines(
   return i + 2;
 }
 
-/** Not zero when one of four bytes is a control: the high bit of the first that is (of those behind it perhaps by mistake). */
+/**
+ * Which of four bytes are controls, that is below 0x20 or 0x7f: the high bit of each. Of those behind the first, further from
+ * the lowest bit, some may be marked by mistake, since subtraction borrows. Bytes above 0x7f are none (RFC 9110, section 5.5).
+ */
 function controlsIn(four: number): number {
   const notDelete = four ^ 0x7f7f7f7f;
   return (((four - 0x20202020) & ~four) | ((notDelete - 0x01010101) & ~notDelete)) & 0x80808080;

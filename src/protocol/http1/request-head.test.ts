@@ -3,7 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DEFAULT_LIMITS, errorName, readEveryWay } from "../../../test/support/http1-reader.ts";
-import { FIELD_BIT, FIELD_CONNECTION, FIELD_COOKIE, FIELD_HOST, fieldIdOf } from "../../core/field-names.ts";
+import {
+  FIELD_BIT,
+  FIELD_CONNECTION,
+  FIELD_COOKIE,
+  FIELD_HOST,
+  FIELD_OTHER,
+  fieldIdOf,
+} from "../../core/field-names.ts";
 import { acquireStorage, FieldBlock, FieldStorage } from "../../core/fields.ts";
 import { latin1At } from "../../core/latin1.ts";
 import { HEAD_BYTES_USUAL } from "./head.ts";
@@ -215,8 +222,9 @@ describe("a parsed request", () => {
 
   it("says which known fields it has, and which more than once", () => {
     const head = parsed(`GET / HTTP/1.1\r\nCookie: a\r\nX-Other: 1\r\nx-other: 2\r\nCOOKIE: b\r\n${HOST}`);
-    assert.equal(head.seen, FIELD_BIT[FIELD_COOKIE]! | FIELD_BIT[FIELD_HOST]!);
-    assert.equal(head.repeated, FIELD_BIT[FIELD_COOKIE]!);
+    const other = 1 << FIELD_OTHER;
+    assert.equal(head.seen, other | FIELD_BIT[FIELD_COOKIE]! | FIELD_BIT[FIELD_HOST]!);
+    assert.equal(head.repeated, other | FIELD_BIT[FIELD_COOKIE]!);
     const plain = parsed(`GET / HTTP/1.1\r\nConnection: a\r\nUser-Agent: x\r\nUser-Agent: x\r\n${HOST}`);
     assert.equal(plain.seen, FIELD_BIT[FIELD_CONNECTION]! | FIELD_BIT[FIELD_HOST]!);
     assert.equal(plain.repeated, 0);
@@ -426,6 +434,19 @@ describe("the limits of a head", () => {
       assert.equal(parseRequestHead(buffer, 0, buffer.length, storage, DEFAULT_LIMITS, head), bytes);
       assert.equal(latin1At(storage.bytes, 0, head.fieldsEnd + 2), text);
       assert.equal(parseRequestHead(buffer, 0, bytes - 1, new FieldStorage(), DEFAULT_LIMITS, head), 0);
+    }
+  });
+});
+
+describe("an incomplete head", () => {
+  it("asks for more, however much of it there is and whatever it ends in", () => {
+    const beginnings = ["GET / HTTP/1.1\r\nX: ", "GET / HTTP/1.1\r\nX", "GET / HTTP/1.1\r\nX: \t", "GET /"];
+    for (const beginning of beginnings) {
+      for (const length of [4090, 4091, 4092, 4093, 4094, 4095, 4096, 4097, 9001, 9002, 9003, 9004, 16_000]) {
+        const buffer = Buffer.from(beginning.padEnd(length, "x"));
+        const storage = new FieldStorage();
+        assert.equal(parseRequestHead(buffer, 0, length, storage, DEFAULT_LIMITS, new RequestHead()), 0);
+      }
     }
   });
 });
