@@ -14,14 +14,15 @@ export interface ExplainOptions {
   readonly server?: string;
 }
 
-export async function explain(method: string, url: string, options: ExplainOptions): Promise<void> {
+/** The lines of the explanation. Rejects with a CommandError. */
+export async function explain(method: string, url: string, options: ExplainOptions): Promise<readonly string[]> {
   const request = askedFor(method, url, options);
   const { config } = await loadConfigFile(chooseConfigFile(options.config));
   const server = chooseServer(config, request, options.server);
   const explanation = explainRequest(config, server.name, request, options.client);
   const asks = request.upgrade === null ? "" : ` (upgrade to ${request.upgrade})`;
-  console.log(`${method} ${url} from ${options.client}${asks}`);
-  for (const [label, text] of rowsOf(config, explanation, request)) console.log(`${label.padEnd(9)} ${text}`);
+  const rows = [...rowsOf(config, explanation, request)].map(([label, text]) => `${label.padEnd(9)} ${text}`);
+  return [`${method} ${url} from ${options.client}${asks}`, ...rows];
 }
 
 type AskedFor = ReturnType<typeof requestOf>;

@@ -76,7 +76,9 @@ function makeProgram(): Command {
     .option("--header <field>", "a header field of the request, as 'Name: value'; may be repeated", collect, [])
     .option("--client <ip>", "the client's address", "127.0.0.1")
     .option("--server <name>", "the server, when the URL leaves that open")
-    .action((method: string, url: string, options: ExplainOptions) => explain(method, url, options));
+    .action(async (method: string, url: string, options: ExplainOptions) => {
+      console.log((await explain(method, url, options)).join("\n"));
+    });
 
   return program;
 }

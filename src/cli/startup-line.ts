@@ -10,7 +10,7 @@ export function startupLine(listening: readonly Listening[], transport: string):
   return `headgate ${version}: ${servers.join("; ")} (transport ${transport}, Node ${process.versions.node})`;
 }
 
-export function urlOf({ address: { family, address, port }, isTls }: Listening): string {
+function urlOf({ address: { family, address, port }, isTls }: Listening): string {
   if (family === 0) return `unix:${address}`;
   const scheme = isTls ? "https" : "http";
   if (address === "::") return `${scheme}://localhost:${port} (all addresses)`;

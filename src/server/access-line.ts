@@ -103,10 +103,19 @@ function compileCombined(redacted: ReadonlySet<string>, around: RecordSurroundin
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** "21/Nov/2026:05:36:12 +0000" */
+let second = Number.NaN;
+let secondText = "";
+
+/** "21/Nov/2026:05:36:12 +0000", made once a second. */
 function clfTime(wallMs: number): string {
-  const iso = new Date(wallMs).toISOString();
-  return `${iso.slice(8, 10)}/${MONTHS[Number(iso.slice(5, 7)) - 1]}/${iso.slice(0, 4)}:${iso.slice(11, 19)} +0000`;
+  const seconds = Math.floor(wallMs / 1000);
+  if (seconds !== second) {
+    second = seconds;
+    const iso = new Date(seconds * 1000).toISOString();
+    const month = MONTHS[Number(iso.slice(5, 7)) - 1];
+    secondText = `${iso.slice(8, 10)}/${month}/${iso.slice(0, 4)}:${iso.slice(11, 19)} +0000`;
+  }
+  return secondText;
 }
 
 function compileTemplate(parts: AccessTemplate, redacted: ReadonlySet<string>, around: RecordSurroundings): LineFormat {

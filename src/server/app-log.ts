@@ -27,11 +27,6 @@ export function createAppLog({ level, isForPeople, write }: AppLogOptions): AppL
   );
 }
 
-/** A log that nobody reads. */
-export function silentAppLog(): AppLog {
-  return pino({ level: "silent" });
-}
-
 interface Entry {
   readonly level: string;
   readonly time: string;

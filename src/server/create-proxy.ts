@@ -49,7 +49,7 @@ export class EmbeddedProxy {
     this.#output = openStandardErrorLog(config.log.level);
     this.#proxy = new ProxyServer(this.#output.log);
     const adopt = (socket: Duplex) => this.#proxy.transport.adopt(socket as net.Socket);
-    this.#mounted = new NodeHttpDriver(() => this.#proxy.site()!, adopt);
+    this.#mounted = new NodeHttpDriver(() => this.#proxy.site!, adopt);
     this.#ready = this.#proxy.load(config).then(() => {
       this.#isReady = true;
     });

@@ -48,6 +48,7 @@ export class ProxyServer {
   readonly #listeners: Listeners;
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance = randomUUID();
+  readonly #warnings = new Set<string>();
   #output: AccessOutput | null = null;
   #current: Current | null = null;
   #isListening = false;
@@ -88,20 +89,14 @@ export class ProxyServer {
     });
   }
 
-  /** The site of a server; null when there is none of that name. Without a name: of the first server. */
-  site(name?: string): Site | null {
-    const servers = this.#current?.servers ?? [];
-    const server = name === undefined ? servers[0] : servers.find(({ config }) => config.name === name);
-    return server?.site ?? null;
+  /** The site of the configuration's first server; null before there is one. */
+  get site(): Site | null {
+    return this.#current?.servers[0]?.site ?? null;
   }
 
   /** The pool of an upstream, for a plugin to send an exchange to; null when none has the name. A reload may replace it. */
   upstream(name: string): Upstream | null {
     return this.#pools.find(name);
-  }
-
-  get drainTimeoutMs(): number {
-    return this.#current?.config.drainTimeoutMs ?? 0;
   }
 
   /** Opens the file of the access log anew, after it was renamed. */
@@ -165,7 +160,7 @@ export class ProxyServer {
       this.#pools.keep(plan);
       this.#current?.watch.close();
       this.#current = { config, servers, watch };
-      for (const warning of files.warnings) this.#log.warn(warning);
+      for (const warning of files.warnings) this.#warnOnce(warning);
     } catch (error) {
       watch.close();
       if (output !== this.#output) await output?.writer.close();
@@ -197,6 +192,13 @@ export class ProxyServer {
       (err: Error) =>
         this.#log.error(`certificates have changed and cannot be used; the old ones stay: ${err.message}`),
     );
+  }
+
+  /** A certificate that is about to expire is read again with every reload. */
+  #warnOnce(warning: string): void {
+    if (this.#warnings.has(warning)) return;
+    this.#warnings.add(warning);
+    this.#log.warn(warning);
   }
 
   #tellFault(err: Error): void {

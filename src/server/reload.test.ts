@@ -11,7 +11,7 @@ import path from "node:path";
 import { describe, test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
 import { type Issued, issueCertificate } from "../../test/support/certificates.ts";
-import { freePort } from "../../test/support/free-port.ts";
+import { freePort, isRefused } from "../../test/support/free-port.ts";
 import { Origin } from "../../test/support/origin.ts";
 import { ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
 import { RawClient } from "../../test/support/raw-client.ts";
@@ -23,16 +23,6 @@ function get(target: string, ...fields: readonly string[]): string {
 }
 
 const ANY = "127.0.0.1:0";
-
-async function isRefused(port: number): Promise<boolean> {
-  const socket = net.connect(port, "127.0.0.1");
-  const refused = await new Promise<boolean>((resolve) => {
-    socket.once("connect", () => resolve(false));
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
-  });
-  socket.destroy();
-  return refused;
-}
 
 describe("a reload", () => {
   test("gives new routes to the next request on the same connection", async () => {
@@ -126,7 +116,9 @@ describe("a reload", () => {
 
   test("opens new addresses and closes old ones, whose connections end when they are idle", async () => {
     const [first, second] = [await freePort(), await freePort()];
-    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: `127.0.0.1:${first}`, respond: 204 } } });
+    await using proxy = await ProxyUnderTest.start({
+      servers: { web: { listen: `127.0.0.1:${first}`, respond: 204 } },
+    });
     using idle = await RawClient.connect(first);
     assert.equal((await idle.send(get("/")).answer()).status, 204);
     await proxy.reload({ servers: { web: { listen: `127.0.0.1:${second}`, respond: 200 } } });
@@ -148,7 +140,9 @@ describe("a reload", () => {
 
   test("moves from all addresses of a port to one of them", async () => {
     const port = await freePort();
-    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: `:${port}`, respond: { body: "all" } } } });
+    await using proxy = await ProxyUnderTest.start({
+      servers: { web: { listen: `:${port}`, respond: { body: "all" } } },
+    });
     await proxy.reload({ servers: { web: { listen: `127.0.0.1:${port}`, respond: { body: "one" } } } });
     using client = await RawClient.connect(port);
     assert.equal((await client.send(get("/")).answer()).body, "one");
@@ -248,7 +242,10 @@ describe("certificates", () => {
       writeFileSync(files.key, "nothing");
       const entry = await proxy.untilLogged("the old ones stay");
       assert.match(entry.msg, /key\.pem: no private key is in this file/);
-      using client = await RawClient.connect({ port: proxy.port("web"), tls: { ca: issued.cert, servername: "a.test" } });
+      using client = await RawClient.connect({
+        port: proxy.port("web"),
+        tls: { ca: issued.cert, servername: "a.test" },
+      });
       assert.equal((await client.send(get("/")).answer()).status, 204);
     }));
 
@@ -259,7 +256,9 @@ describe("certificates", () => {
       const port = await freePort();
       const address = `127.0.0.1:${port}`;
       const plain = { servers: { web: { listen: address, respond: { body: "plain" } } } };
-      const secured = { servers: { web: { listen: { address, tls: { certificates: [files] } }, respond: { body: "tls" } } } };
+      const secured = {
+        servers: { web: { listen: { address, tls: { certificates: [files] } }, respond: { body: "tls" } } },
+      };
       await using proxy = await ProxyUnderTest.start(plain);
       await proxy.reload(secured);
       using client = await RawClient.connect({ port, tls: { ca: issued.cert, servername: "a.test" } });

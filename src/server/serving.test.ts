@@ -30,7 +30,10 @@ describe("a server of the configuration", () => {
           routes: [
             {
               match: { path: "/app/*" },
-              use: [{ stripPrefix: "/app" }, { headers: { request: { set: { "x-set": "yes" } }, response: { remove: ["x-secret"] } } }],
+              use: [
+                { stripPrefix: "/app" },
+                { headers: { request: { set: { "x-set": "yes" } }, response: { remove: ["x-secret"] } } },
+              ],
               proxy: "app",
             },
           ],
@@ -185,12 +188,18 @@ describe("our name in Via", () => {
 
   test("lets one server send to another of the same process, and finds a server that sends to itself", async () => {
     await using proxy = await ProxyUnderTest.start({
-      servers: { inner: { listen: "127.0.0.1:0", respond: { body: "inner" } }, outer: { listen: "127.0.0.1:0", respond: 204 } },
+      servers: {
+        inner: { listen: "127.0.0.1:0", respond: { body: "inner" } },
+        outer: { listen: "127.0.0.1:0", respond: 204 },
+      },
     });
     const inner = `http://127.0.0.1:${proxy.port("inner")}`;
     const outer = `http://127.0.0.1:${proxy.port("outer")}`;
     const chained = (to: string) => ({
-      servers: { inner: { listen: "127.0.0.1:0", respond: { body: "inner" } }, outer: { listen: "127.0.0.1:0", proxy: to } },
+      servers: {
+        inner: { listen: "127.0.0.1:0", respond: { body: "inner" } },
+        outer: { listen: "127.0.0.1:0", proxy: to },
+      },
     });
     using client = await RawClient.connect(proxy.port("outer"));
     await proxy.reload(chained(inner));

@@ -53,12 +53,6 @@ export class UpstreamPools {
     return this.#current.get(name)?.pool ?? null;
   }
 
-  get connections(): number {
-    let connections = 0;
-    for (const { pool } of this.#current.values()) connections += pool.connections;
-    return connections;
-  }
-
   /** Closes every connection at once. */
   destroy(): void {
     for (const { pool } of this.#current.values()) pool.destroy();

@@ -1,0 +1,187 @@
+// The proxy as a part of a program: made of an object, listening or mounted or both, reloaded and closed.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import http from "node:http";
+import type net from "node:net";
+import { describe, test } from "node:test";
+import WebSocket, { WebSocketServer } from "ws";
+import { Origin } from "../../test/support/origin.ts";
+import {
+  ConfigError,
+  createProxy,
+  defineConfig,
+  type Exchange,
+  type Feature,
+  ProxyError,
+  SetupError,
+} from "../index.ts";
+
+async function text(port: number, path: string): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: "close" } });
+  return `${answer.status} ${await answer.text()}`;
+}
+
+/** A server of node:http that hands everything to the proxy. */
+async function mounted(proxy: Pick<ReturnType<typeof createProxy>, "handle" | "handleUpgrade">): Promise<http.Server> {
+  const server = http.createServer(proxy.handle);
+  server.on("upgrade", proxy.handleUpgrade);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+function portOf(server: http.Server): number {
+  return (server.address() as net.AddressInfo).port;
+}
+
+describe("createProxy", () => {
+  test("listens where the configuration says, takes another one, and closes", async () => {
+    await using origin = await Origin.start((request, response) => response.end(`origin ${request.url}`));
+    const proxy = createProxy(
+      defineConfig({
+        servers: { web: { listen: "127.0.0.1:0", routes: [{ match: { path: "/a" }, proxy: origin.url }] } },
+      }),
+    );
+    assert.deepEqual(proxy.listening, []);
+    const [web] = await proxy.listen();
+    assert.ok(web !== undefined);
+    assert.deepEqual([web.server, web.isTls, web.address.address], ["web", false, "127.0.0.1"]);
+    const { port } = web.address;
+    assert.equal(await text(port, "/a"), "200 origin /a");
+    await proxy.reload({ servers: { web: { listen: "127.0.0.1:0", respond: { body: "new" } } } });
+    assert.equal(await text(port, "/a"), "200 new");
+    await proxy.close();
+    await assert.rejects(text(port, "/a"));
+  });
+
+  test("takes one server without a name, and plugins", async () => {
+    await using origin = await Origin.start((request, response) => response.end(String(request.headers["x-user"])));
+    const plugin: Feature = {
+      name: "user",
+      request(exchange) {
+        if (exchange.request.path === "/denied") exchange.fail(new ProxyError("http_request_denied", "not you"));
+      },
+      upstreamRequest({ request }) {
+        request.fields.set("x-user", "alice");
+      },
+    };
+    const proxy = createProxy({ listen: "127.0.0.1:0", use: [plugin, { compress: true }], proxy: origin.url });
+    const [main] = await proxy.listen();
+    const port = main!.address.port;
+    assert.equal(await text(port, "/"), "200 alice");
+    assert.match(await text(port, "/denied"), /^403 /);
+    await proxy.close();
+  });
+
+  test("lets a plugin send an exchange to another upstream", async () => {
+    await using one = await Origin.start((_request, response) => response.end("one"));
+    await using two = await Origin.start((_request, response) => response.end("two"));
+    const chooser: Feature = {
+      name: "chooser",
+      selectUpstream(exchange) {
+        if (exchange.request.query === "two") exchange.upstream = proxy.upstream("two");
+      },
+    };
+    const proxy = createProxy({
+      listen: "127.0.0.1:0",
+      upstreams: { one: { servers: [one.url] }, two: { servers: [two.url] } },
+      use: [chooser],
+      proxy: "one",
+    });
+    const [main] = await proxy.listen();
+    assert.equal(await text(main!.address.port, "/"), "200 one");
+    assert.equal(await text(main!.address.port, "/?two"), "200 two");
+    assert.equal(proxy.upstream("three"), null);
+    await proxy.close();
+  });
+
+  test("throws everything that is wrong with a configuration", () => {
+    const wrong = () => createProxy({ servers: { web: { listen: "nowhere", proxi: "http://127.0.0.1:1" } } } as never);
+    assert.throws(wrong, (error: ConfigError) => {
+      assert.ok(error instanceof ConfigError);
+      assert.deepEqual(
+        error.problems.map(({ path, suggestion }) => [path, suggestion]),
+        [
+          ["servers.web.listen", null],
+          ["servers.web.proxi", "proxy"],
+        ],
+      );
+      assert.match(error.message, /^configuration: servers\.web\.listen: expected an address/);
+      return true;
+    });
+    assert.throws(() => createProxy({ listen: ":1", proxy: "127.0.0.1:3000" }), {
+      message: 'configuration: proxy: no upstream has the name "127.0.0.1:3000"; did you mean "http://127.0.0.1:3000"?',
+    });
+    assert.throws(() => createProxy(null as never), ConfigError);
+    // @ts-expect-error: the compiler knows the names too
+    assert.throws(() => createProxy({ lisen: ":1", proxy: "http://127.0.0.1:3000" }), ConfigError);
+  });
+
+  test("rejects a reload that is wrong, and goes on as before", async () => {
+    const proxy = createProxy({ listen: "127.0.0.1:0", respond: { body: "old" } });
+    const [main] = await proxy.listen();
+    await assert.rejects(proxy.reload({ listen: "127.0.0.1:0" } as never), ConfigError);
+    assert.equal(await text(main!.address.port, "/"), "200 old");
+    await proxy.close();
+  });
+
+  test("tells of a file that cannot be read when it is asked to listen", async () => {
+    const proxy = createProxy({
+      listen: "127.0.0.1:0",
+      proxy: { to: "https://127.0.0.1:1", tls: { ca: "/no/such.pem" } },
+    });
+    await assert.rejects(
+      proxy.listen(),
+      (error) => error instanceof SetupError && /\/no\/such\.pem/.test(error.message),
+    );
+    await proxy.close();
+  });
+});
+
+describe("a mounted proxy", () => {
+  test("serves the requests and upgrades of another server", async () => {
+    await using origin = await Origin.start((request, response) => response.end(`origin ${request.url}`));
+    const sockets = new WebSocketServer({ server: origin.server });
+    sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(`echo ${data}`)));
+    const proxy = createProxy({ routes: [{ match: { path: "/up/*" }, proxy: origin.url }] });
+    const server = await mounted(proxy);
+    assert.equal(await text(portOf(server), "/up/x?y"), "200 origin /up/x?y");
+    assert.match(await text(portOf(server), "/other"), /^404 /);
+    const socket = new WebSocket(`ws://127.0.0.1:${portOf(server)}/up/socket`);
+    await once(socket, "open");
+    socket.send("hi");
+    assert.equal(String((await once(socket, "message"))[0]), "echo hi");
+    const closed = once(socket, "close");
+    await proxy.close();
+    await closed;
+    sockets.close();
+    server.close();
+    server.closeAllConnections();
+  });
+
+  test("has nowhere to listen on", async () => {
+    const proxy = createProxy({
+      handle: (exchange: Exchange) => void exchange.respond({ status: 200, body: "handled" }),
+    });
+    await assert.rejects(proxy.listen(), /nowhere to listen on/);
+    const server = await mounted(proxy);
+    assert.equal(await text(portOf(server), "/"), "200 handled");
+    await proxy.reload({ respond: { body: "new" } });
+    assert.equal(await text(portOf(server), "/"), "200 new");
+    await proxy.close();
+    server.close();
+  });
+
+  test("gives the framework what keeps it from serving", async () => {
+    const proxy = createProxy({ proxy: { to: "https://127.0.0.1:1", tls: { ca: "/no/such.pem" } } });
+    const server = http.createServer((request, response) => {
+      proxy.handle(request, response, (error) => response.writeHead(599).end(String(error)));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    assert.match(await text(portOf(server), "/"), /^599 SetupError: \/no\/such\.pem/);
+    await proxy.close();
+    server.close();
+  });
+});

@@ -1,0 +1,153 @@
+// What a person reads when something is wrong: one line for each problem, with its place, and the status of the process.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
+import { describe, test } from "node:test";
+import { issueCertificate } from "../support/certificates.ts";
+import { Folder, headgate } from "./headgate.ts";
+
+/** Runs in a folder that has this headgate.yaml. */
+function withConfig(yaml: string, ...args: readonly string[]) {
+  using folder = new Folder();
+  folder.file("headgate.yaml", yaml);
+  return headgate(folder.path, ...args);
+}
+
+describe("a configuration that is wrong", () => {
+  test("an unknown field: the place and the nearest name", () => {
+    const yaml = "servers:\n  web:\n    lisen: :8080\n    proxy: http://127.0.0.1:3000\n";
+    for (const command of ["run", "check"]) {
+      const { status, stdout, stderr } = withConfig(yaml, command);
+      assert.equal(stderr, 'headgate.yaml:3:5: servers.web.lisen: unknown field; did you mean "listen"?\n');
+      assert.deepEqual([status, stdout], [1, ""]);
+    }
+  });
+
+  test("several problems: a line for each", () => {
+    const yaml = "servers:\n  web:\n    listen: 8080\n    proxy: http://127.0.0.1:3000/path\nlog: { level: loud }\n";
+    const { status, stderr } = withConfig(yaml, "check");
+    assert.equal(status, 1);
+    assert.deepEqual(
+      stderr.split("\n").map((line) => line.split(": ").slice(0, 2).join(": ")),
+      [
+        "headgate.yaml:3:13: servers.web.listen",
+        "headgate.yaml:4:12: servers.web.proxy",
+        "headgate.yaml:5:15: log.level",
+        "",
+      ],
+    );
+  });
+
+  test("no file: the names that were looked for", () => {
+    using folder = new Folder();
+    const { status, stderr } = headgate(folder.path, "run");
+    const names = "headgate.yaml, headgate.yml, headgate.json or headgate.ts";
+    assert.equal(stderr, `no configuration in ${folder.path}: there is no ${names}; name one with --config FILE\n`);
+    assert.equal(status, 1);
+  });
+
+  test("a file that is not there", () => {
+    using folder = new Folder();
+    const { status, stderr } = headgate(folder.path, "run", "--config", "missing.yaml");
+    assert.equal(stderr, "missing.yaml: cannot read the file: there is no such file\n");
+    assert.equal(status, 1);
+  });
+
+  test("a program that throws: the place in it, and no stack", () => {
+    using folder = new Folder();
+    folder.file("headgate.ts", "const value: null = null;\nthrow new TypeError('no ' + value);\n");
+    const { status, stderr } = headgate(folder.path, "check");
+    assert.equal(stderr, "headgate.ts:2:7: cannot be imported: TypeError: no null\n");
+    assert.equal(status, 1);
+  });
+});
+
+describe("a machine that cannot give what is asked for", () => {
+  test("a port in use: where it was asked for", async () => {
+    const taken = net.createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as net.AddressInfo;
+    try {
+      const message = `cannot listen on 127.0.0.1:${port}: the port is already in use`;
+      const short = withConfig(`servers:\n  web: { listen: "127.0.0.1:${port}", respond: 204 }\n`, "run");
+      assert.equal(short.stderr, `headgate.yaml:2:18: servers.web.listen: ${message}\n`);
+      assert.deepEqual([short.status, short.stdout], [1, ""]);
+      const list = `servers:\n  web:\n    listen:\n      - "127.0.0.1:0"\n      - "127.0.0.1:${port}"\n    respond: 204\n`;
+      const long = withConfig(list, "run");
+      assert.equal(long.stderr, `headgate.yaml:5:9: servers.web.listen[1]: ${message}\n`);
+      using folder = new Folder();
+      const flags = headgate(folder.path, "proxy", "--listen", `127.0.0.1:${port}`, "--to", "http://127.0.0.1:3000");
+      assert.equal(flags.stderr, `${message}\n`);
+      assert.equal(flags.status, 1);
+    } finally {
+      taken.close();
+    }
+  });
+
+  test("a key that cannot be read, and one that belongs to another certificate", () => {
+    using folder = new Folder();
+    const { cert } = issueCertificate({ names: ["a.test"] });
+    const { key } = issueCertificate({ names: ["b.test"] });
+    folder.file("a.crt", cert);
+    const listen = 'listen: { address: "127.0.0.1:0", tls: { certificates: [{ cert: a.crt, key: a.key }] } }';
+    folder.file("headgate.yaml", `servers:\n  web:\n    ${listen}\n    respond: 204\n`);
+    const place = "headgate.yaml:3:81: servers.web.listen.tls.certificates[0].key";
+    for (const command of ["run", "check"]) {
+      const { status, stderr } = headgate(folder.path, command);
+      assert.equal(stderr, `${place}: ${folder.file("a.key")}: cannot be read: there is no such file\n`);
+      assert.equal(status, 1);
+    }
+    folder.file("a.key", key);
+    const { stderr } = headgate(folder.path, "check");
+    const certificate = folder.file("a.crt");
+    assert.equal(
+      stderr,
+      `${place}: ${folder.file("a.key")}: the key does not belong to the certificate in ${certificate}\n`,
+    );
+  });
+
+  test("a program's configuration: the field, without a line", async () => {
+    using folder = new Folder();
+    folder.file(
+      "headgate.ts",
+      'export default { servers: { web: { listen: "127.0.0.1:0", proxy: { to: "https://127.0.0.1:1", tls: { ca: "x.pem" } } } } };\n',
+    );
+    const { status, stderr } = headgate(folder.path, "check");
+    assert.equal(
+      stderr,
+      `headgate.ts: servers.web.proxy.tls.ca: ${folder.file("x.pem")}: cannot be read: there is no such file\n`,
+    );
+    assert.equal(status, 1);
+  });
+});
+
+describe("a command line that is wrong", () => {
+  const cases: readonly (readonly [args: readonly string[], stderr: string])[] = [
+    [["rnu"], "error: unknown command 'rnu'\n(Did you mean run?)\n"],
+    [["run", "--wach"], "error: unknown option '--wach'\n(Did you mean --watch?)\n"],
+    [["proxy", "--listen", ":1"], "error: required option '--to <url>' not specified\n"],
+    [
+      ["proxy", "--listen", "8008", "--to", "http://127.0.0.1:3000"],
+      'error: --listen: expected an address such as :8080, 127.0.0.1:8080 or unix:/run/web.sock, got "8008"; did you mean ":8008"?\n',
+    ],
+    [
+      ["proxy", "--listen", ":1", "--to", "127.0.0.1:3000", "--path", "up"],
+      'error: --path: expected a path such as /up or /jmap/*, got "up"; did you mean "/up"?\n' +
+        'error: --to: no upstream has the name "127.0.0.1:3000"; did you mean "http://127.0.0.1:3000"?\n',
+    ],
+    [["explain", "get", "/"], "error: the method is written in upper case: GET\n"],
+    [["explain", "GET", "ftp://a/"], 'error: "ftp://a/" is neither an http or ws URL nor a path\n'],
+    [["explain", "GET", "/", "--header", "x"], "error: option '--header <field>': expected 'Name: value', got \"x\"\n"],
+    [["explain", "GET", "/", "--client", "a"], "error: option '--client <ip>': \"a\" is no IP address\n"],
+  ];
+
+  for (const [args, expected] of cases) {
+    test(args.join(" "), () => {
+      using folder = new Folder();
+      const { status, stdout, stderr } = headgate(folder.path, ...args);
+      assert.equal(stderr, expected);
+      assert.deepEqual([status, stdout], [2, ""]);
+    });
+  }
+});

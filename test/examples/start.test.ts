@@ -1,0 +1,69 @@
+// What `npm start` serves: the gateway of examples/start.yaml in front of the demo upstream, both as processes.
+
+import assert from "node:assert/strict";
+import http, { type IncomingMessage } from "node:http";
+import { after, before, test } from "node:test";
+import { WebSocket } from "ws";
+import { freePort } from "../support/free-port.ts";
+import { Program } from "../support/program.ts";
+
+const TIMEOUT = { timeout: 30_000 };
+const START_PORT = String(await freePort());
+const base = `http://127.0.0.1:${START_PORT}`;
+const programs: Program[] = [];
+
+before(async () => {
+  const upstream = Program.node("examples/start-upstream.ts", ["0"]);
+  programs.push(upstream);
+  const [, START_UPSTREAM_PORT = ""] = await upstream.until(/127\.0\.0\.1:(\d+)/);
+  const gateway = Program.headgate(["run", "--config", "examples/start.yaml"], {
+    env: { START_PORT, START_UPSTREAM_PORT },
+  });
+  programs.push(gateway);
+  await gateway.until(/gateway on http:/);
+});
+
+after(async () => {
+  const [upstream, gateway] = programs;
+  const status = await gateway!.stop();
+  await upstream!.stop();
+  assert.equal(status, 0, gateway!.output);
+});
+
+test("the page comes from the upstream, through the gateway", TIMEOUT, async () => {
+  const response = await fetch(`${base}/`);
+  assert.equal(response.status, 200);
+  assert.ok(response.headers.has("via"));
+  assert.match(await response.text(), /<h1>It works<\/h1>/);
+});
+
+test("/headers shows what the upstream saw", TIMEOUT, async () => {
+  const { method, url, headers } = (await (await fetch(`${base}/headers?a=1`)).json()) as Record<string, never>;
+  assert.deepEqual([method, url], ["GET", "/headers?a=1"]);
+  assert.equal(headers!["x-gateway"], "headgate");
+  assert.equal(headers!["x-forwarded-for"], "127.0.0.1");
+});
+
+test("events pass one by one", TIMEOUT, async () => {
+  const response = await new Promise<IncomingMessage>((resolve) =>
+    http.get(`${base}/events`, { agent: false }, resolve),
+  );
+  let text = "";
+  for await (const chunk of response) {
+    text += chunk;
+    if (text.includes("id: 2\n")) break;
+  }
+  assert.match(text, /^id: 1\ndata: .+\n\nid: 2\n/);
+});
+
+test("a WebSocket echoes; an answer of the gateway's own", TIMEOUT, async () => {
+  const socket = new WebSocket(`${base.replace("http", "ws")}/ws`);
+  const echo = new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject));
+  socket.once("open", () => socket.send("hello"));
+  assert.equal(String(await echo), "hello");
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.close();
+  await closed;
+  assert.equal(await (await fetch(`${base}/health`)).text(), "ok\n");
+  assert.equal((await fetch(`${base}/nothing`)).status, 404);
+});
