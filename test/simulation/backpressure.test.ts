@@ -100,3 +100,40 @@ for (const [name, use] of [
     });
   });
 }
+
+describe("backpressure", () => {
+  it("stops a client that sends requests ahead of their answers", () => {
+    const proxy = createTestProxy();
+    const client = proxy.connect();
+    client.sends(GET.repeat(10_000));
+    proxy.origin.accepts().receivesHead();
+    const { sentBytes } = client.connection;
+    assert.ok(sentBytes < 3 * 65_536, `${sentBytes} bytes were taken from the client`);
+    assert.deepEqual(proxy.finish(), []);
+  });
+
+  it("stops either side of a tunnel while the other does not read, and goes on when it does", () => {
+    const proxy = createTestProxy();
+    const client = proxy
+      .connect()
+      .sends("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    const server = proxy.origin.accepts();
+    server.receivesHead();
+    server.sends("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    client.receivesHead();
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      const before = from.connection.sentBytes;
+      to.stopsReading();
+      from.sends(Buffer.alloc(2_000_000));
+      proxy.network.run();
+      const passed = from.connection.sentBytes - before;
+      assert.ok(passed < QUEUE_HIGH_WATER_BYTES + 4 * 65_536, `${passed} bytes were taken`);
+      to.readsOn();
+      assert.equal(to.takes().length, 2_000_000);
+    }
+    assert.deepEqual(proxy.finish(), []);
+  });
+});

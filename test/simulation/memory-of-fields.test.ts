@@ -50,4 +50,24 @@ describe("the memory of fields", () => {
       assert.equal(await heldAfter(use, "HTTP/1.1 200 OK\r\nX-Half: a he", true), 0);
     });
   }
+
+  it("is given back when the client leaves while a hook looks at the head of a whole answer", async () => {
+    const before = pooledStorages();
+    let resolve = () => {};
+    const waiting = new Promise<void>((done) => {
+      resolve = done;
+    });
+    const proxy = createTestProxy({ use: [{ name: "waiting", response: () => waiting }] });
+    const client = proxy.connect().sends(`${POST}0\r\n\r\n`);
+    const server = proxy.origin.accepts();
+    server.takes();
+    server.sends(`${CHUNKED}3\r\nabc\r\n0\r\nX-Sum: 2\r\n\r\n`);
+    await proxy.network.settle();
+    client.resets();
+    await proxy.network.settle();
+    resolve();
+    await proxy.network.settle();
+    assert.deepEqual(proxy.finish(), []);
+    assert.equal(before - pooledStorages(), 0);
+  });
 });

@@ -80,17 +80,17 @@ describe("a tunnel", () => {
 });
 
 describe("a tunnel that a feature does not let begin", () => {
-  for (const [name, upgrade] of [
-    ["throws", () => assert.fail("a bug of a plugin")],
-    ["fails the exchange", (exchange) => exchange.fail(new ProxyError("http_request_denied", "not this one"))],
-  ] as const satisfies readonly (readonly [string, NonNullable<Feature["upgrade"]>])[]) {
+  for (const [name, status, upgrade] of [
+    ["throws", 500, () => assert.fail("a bug of a plugin")],
+    ["fails the exchange", 403, (exchange) => exchange.fail(new ProxyError("http_request_denied", "not this one"))],
+  ] as const satisfies readonly (readonly [string, number, NonNullable<Feature["upgrade"]>])[]) {
     it(`leaves no connection behind: its hook ${name}`, () => {
       const proxy = createTestProxy({ use: [{ name: "refusing", upgrade }] });
       const client = proxy.connect().sends(UPGRADE);
       const server = proxy.origin.accepts();
       server.receivesHead();
       server.sends(`${AGREED}early bytes`);
-      assert.match(client.receivesHead().startLine, /^HTTP\/1\.1 (500|403) /);
+      assert.match(client.receivesHead().startLine, new RegExp(`^HTTP/1\\.1 ${status} `));
       assert.ok(!client.takes().includes("early bytes"));
       server.seesReset();
       assert.deepEqual(proxy.finish(), []);

@@ -64,4 +64,20 @@ describe("an answer that nobody asked for", () => {
     assert.equal(proxy.origin.accepts().receivesHead().startLine, "GET /second HTTP/1.1");
     assert.deepEqual(proxy.finish(), []);
   });
+
+  it("is not given to a request that waits for this very connection", () => {
+    const proxy = createTestProxy({ connectionsMax: 1 });
+    const first = proxy.connect().sends(FIRST);
+    const server = proxy.origin.accepts();
+    server.receivesHead();
+    const second = proxy.connect().sends(SECOND);
+    proxy.network.run();
+    server.sends(`${ANSWER}${POISON}`);
+    first.receivesHead();
+    first.receives("ok");
+    second.receivesNothing();
+    server.receives("");
+    assert.equal(proxy.origin.accepts().receivesHead().startLine, "GET /second HTTP/1.1");
+    assert.deepEqual(proxy.finish(), []);
+  });
 });

@@ -286,6 +286,7 @@ export class World {
     assert.deepEqual(this.network.leftovers(), [], "open connections");
     assert.equal(this.#driver.size, 0, "client connections in the driver");
     assert.equal(this.#pool.connections, 0, "connections in the pool");
+    assert.equal(this.#pool.idleConnections, 0, "idle connections in the pool");
     assert.equal(this.#pool.waiting, 0, "requests that wait for a connection");
     assert.equal(this.#deadlines.size, 0, "deadlines on the wheel");
     assert.equal(this.network.clock.pendingTimers, 0, "timers");
