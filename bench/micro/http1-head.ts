@@ -1,9 +1,10 @@
 /**
- * Nanoseconds to parse a head, after warming up: the best of several rounds, since everything else on the machine can only
- * make a round slower. Run it as `node_modules/.bin/node bench/micro/http1-head.ts`; quote ratios between rows of one run.
+ * Nanoseconds to parse a head, after warming up: the best of several rounds, since everything else on the machine can
+ * only make a round slower. Run it as `node_modules/.bin/node bench/micro/http1-head.ts`; quote ratios between rows of
+ * one run.
  *
- * One head over and over flatters every parser, because the processor learns its branches; the row of many heads is the one
- * to improve.
+ * One head over and over flatters every parser, because the processor learns its branches; the row of many heads is the
+ * one to improve.
  */
 import { FieldStorage } from "../../src/core/fields.ts";
 import { FIELDS_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX } from "../../src/core/limits.ts";

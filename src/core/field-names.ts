@@ -1,15 +1,15 @@
 /**
- * The field names that the proxy itself must recognise, as small numbers. A name on the wire is recognised by its length
- * and bytes, compared without case, and never becomes a string for that.
+ * The field names that the proxy itself must recognise, as small numbers. A name on the wire is recognised by its
+ * length and bytes, compared without case, and never becomes a string for that.
  */
 
 /** Any other name. */
 export const FIELD_OTHER = 0;
 
 /**
- * The recognised names; a name's place in this list plus one is its number. The first 31 are those whose absence the proxy
- * wants to know without a search: what frames a message, belongs to one connection, routes it or says who sent it. Their
- * numbers fit in a mask of bits; the order has no other meaning.
+ * The recognised names; a name's place in this list plus one is its number. The first 31 are those whose absence the
+ * proxy wants to know without a search: what frames a message, belongs to one connection, routes it or says who sent
+ * it. Their numbers fit in a mask of bits; the order has no other meaning.
  */
 const NAMES = [
   "host",
@@ -100,11 +100,12 @@ export const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 &
 export const FIELD_BIT = Int32Array.from({ length: NAMES.length + 1 }, (_, id) => (id > 0 && id < 32 ? 1 << id : 0));
 
 /**
- * A name is looked up by its length and its first and last letter: chains of numbers, most of one link. The bytes decide,
- * so a name that shares a slot with one of ours costs a few compares, and is never taken for it. They are compared four at
- * a time, the last four perhaps twice.
+ * A name is looked up by its length and its first and last letter: chains of numbers, most of one link. The bytes
+ * decide, so a name that shares a slot with one of ours costs a few compares, and is never taken for it. They are
+ * compared four at a time, the last four perhaps twice.
  */
 const SLOTS = 256;
+const NONE = FIELD_OTHER;
 const WORDS_MAX = Math.ceil(Math.max(...NAMES.map((name) => name.length)) / 4);
 const firstInSlot = new Uint8Array(SLOTS);
 const nextInSlot = new Uint8Array(NAMES.length + 1);
@@ -135,24 +136,19 @@ for (const [name, id] of idByName) {
 }
 
 /**
- * The number of the name at `bytes[start, end)`, whatever its case. There must be at least one byte, and no control among
- * them: then setting one bit makes a letter lower case and leaves "-" alone, and nothing else becomes either.
+ * The number of the name at `bytes[start, end)`, whatever its case. There must be at least one byte, and no control
+ * among them: then setting one bit makes a letter lower case and leaves "-" alone, and nothing else becomes either.
  */
 export function fieldIdAt(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
-  const id = firstInSlot[slotOf(length, bytes[start]!, bytes[end - 1]!)]!;
-  return id === FIELD_OTHER ? FIELD_OTHER : idInChain(bytes, start, length, id);
-}
-
-function idInChain(bytes: Uint8Array, start: number, length: number, first: number): number {
   const lastWord = start + Math.max(length - 4, 0);
-  for (let id = first; id !== FIELD_OTHER; id = nextInSlot[id]!) {
+  for (let id = firstInSlot[slotOf(length, bytes[start]!, bytes[end - 1]!)]!; id !== NONE; id = nextInSlot[id]!) {
     if (nameLength[id] !== length) continue;
     let word = id * WORDS_MAX;
     let difference = 0;
     for (let i = start; i < lastWord; i += 4) difference |= wordAt(bytes, i, i + 3) ^ nameWords[word++]!;
-    difference |= wordAt(bytes, lastWord, start + length - 1) ^ nameWords[word]!;
+    difference |= wordAt(bytes, lastWord, end - 1) ^ nameWords[word]!;
     if (difference === 0) return id;
   }
-  return FIELD_OTHER;
+  return NONE;
 }

@@ -358,7 +358,11 @@ export class EncodedLines {
 const EMPTY = Buffer.alloc(0);
 const EMPTY_TABLE = new Int32Array(0);
 
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
+}
+
 function assertField(name: string, value: string): void {
-  if (!TOKEN.test(name)) throw new TypeError(`invalid field name ${JSON.stringify(name)}`);
+  if (!isToken(name)) throw new TypeError(`invalid field name ${JSON.stringify(name)}`);
   if (!VALUE.test(value)) throw new TypeError(`invalid value of field ${name}`);
 }

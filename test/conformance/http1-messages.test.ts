@@ -1,5 +1,5 @@
-// RFC 9112 and the parts of RFC 9110 that a codec answers for, section by section: what must be taken, what must be refused,
-// and where we are stricter than we must be. Each message is read whole, byte by byte and cut at every place.
+// RFC 9112 and the parts of RFC 9110 that a codec answers for, section by section: what must be taken, what must be
+// refused, and where we are stricter than we must be. Each message is read whole, byte by byte and cut at every place.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readEveryWay } from "../support/http1-reader.ts";
@@ -261,7 +261,7 @@ describe("a response", () => {
     it(`RFC ${section}: ${requirement}`, () => assert.deepEqual(outcomeOf(bytes, [method]), outcome));
   }
 
-  it("RFC 9112, 5.1: whitespace before the colon is not repaired but refused, as a name that some repair and some do not", () => {
+  it("RFC 9112, 5.1: whitespace before the colon is refused, not removed: some recipients repair it, some do not", () => {
     assert.deepEqual(outcomeOf(ok("Content-Length : 0\r\n"), ["GET"]), ["! ERR_SPACE_IN_NAME"]);
   });
 });

@@ -1,6 +1,6 @@
-// Messages that are nearly HTTP/1.1: samples and attacks, mutated. Whatever comes, the codec does not throw, says the same
-// of the pieces as of the whole, looks at nothing that is not part of the message, and finds exactly the messages that a
-// reading by regular expressions finds.
+// Messages that are nearly HTTP/1.1: samples and attacks, mutated. Whatever comes, the codec does not throw, says the
+// same of the pieces as of the whole, looks at nothing that is not part of the message, and finds exactly the messages
+// that a reading by regular expressions finds.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
@@ -117,6 +117,9 @@ class Mutator {
   }
 }
 
+/** Behind these there are no messages. */
+const TUNNEL = /^(?:CONNECT |HTTP\/1\.[01] 101 )/;
+
 /** What the reference finds before it finds nothing more, or what may not be read. */
 function referenceMessages(text: string, read: typeof readRequest): ReferenceMessage[] {
   const messages: ReferenceMessage[] = [];
@@ -125,7 +128,7 @@ function referenceMessages(text: string, read: typeof readRequest): ReferenceMes
     if (found === null) break;
     messages.push(found.message);
     at += found.length;
-    if (!found.persistent || found.message.start.startsWith("CONNECT ") || / 101 /.test(found.message.start)) break;
+    if (!found.persistent || TUNNEL.test(found.message.start)) break;
   }
   return messages;
 }

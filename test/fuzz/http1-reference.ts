@@ -15,8 +15,9 @@ const FIELD_LINES = /^((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r
 const HOST_NAME = String.raw`[-_0-9A-Za-z]+(?:\.[-_0-9A-Za-z]+)*\.?`;
 /** Looser than the codec for IPv6: what differs there is tested where it is parsed. */
 const AUTHORITY = new RegExp(String.raw`^(?:${HOST_NAME}|\[[0-9A-Fa-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?$`);
-const CHUNK_LINE =
-  /^([0-9A-Fa-f]{1,13})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*\r\n/;
+const TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
+const QUOTED = String.raw`"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"`;
+const CHUNK_LINE = new RegExp(`^([0-9A-Fa-f]{1,13})(?:;${TOKEN}(?:=(?:${TOKEN}|${QUOTED}))?)*\r\n`);
 
 /** Limits that a reading must keep to; the same as the codec's. */
 export interface ReferenceLimits {

@@ -1,6 +1,6 @@
 /**
- * Messages that two servers could read in two ways, each with the one way in which it is read here, and why. Data only, so that
- * the codec alone and the running proxy are held to the same verdicts.
+ * Messages that two servers could read in two ways, each with the one way in which it is read here, and why. Data only,
+ * so that the codec alone and the running proxy are held to the same verdicts.
  *
  * In every payload that hides a request, the hidden one is for /hidden: no upstream may ever get that.
  */

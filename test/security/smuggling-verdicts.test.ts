@@ -1,5 +1,5 @@
-// Every payload of the smuggling corpus gets its verdict from the codec: whole, byte by byte and cut at every place. What the
-// running proxy makes of them is tested where it runs.
+// Every payload of the smuggling corpus gets its verdict from the codec: whole, byte by byte and cut at every place.
+// What the running proxy makes of them is tested where it runs.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { requestError } from "../../src/protocol/http1/errors.ts";

@@ -68,7 +68,9 @@ export function errorCode(name: string): number {
 
 export interface ReaderOptions {
   readonly limits?: HeadLimits;
-  /** Responses are read, to requests with these methods; GET when there are more responses. Absent: requests are read. */
+  /**
+   * Responses are read, to requests with these methods; GET when there are more responses. Absent: requests are read.
+   */
   readonly responsesTo?: readonly string[];
   /** Parse an incomplete head after every piece, instead of when it may be complete. */
   readonly eager?: boolean;
@@ -265,8 +267,8 @@ export function readWhole(text: string, options: ReaderOptions = {}): ReadResult
 }
 
 /**
- * Reads a stream whole, byte by byte, and cut at every place, with different bytes around the pieces, and gives the one result of
- * all; throws when they differ.
+ * Reads a stream whole, byte by byte, and cut at every place, with different bytes around the pieces, and gives the one
+ * result of all; throws when they differ.
  */
 export function readEveryWay(text: string, options: ReaderOptions = {}): ReadResult {
   const bytes = Buffer.from(text, "latin1");

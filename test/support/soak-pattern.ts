@@ -24,6 +24,14 @@ export function patternAt(position: number, bytes: number): Buffer {
   return block.subarray(start, start + Math.min(bytes, PIECE_BYTES_MAX));
 }
 
+/** Any number of the bytes at `position`, for who may write to them. */
+export function copyPattern(position: number, bytes: number): Buffer {
+  const copy = Buffer.allocUnsafe(bytes);
+  let at = 0;
+  while (at < bytes) at += patternAt(position + at, bytes - at).copy(copy, at);
+  return copy;
+}
+
 /** Compares what arrives with what belongs there. */
 export class PatternCheck {
   position: number;
@@ -38,7 +46,10 @@ export class PatternCheck {
     while (at < chunk.length) {
       const expected = patternAt(this.position, chunk.length - at);
       const same = expected.compare(chunk, at, at + expected.length) === 0;
-      assert.ok(same, `the bytes from ${this.position} to ${this.position + expected.length} are not those that were sent`);
+      assert.ok(
+        same,
+        `the bytes from ${this.position} to ${this.position + expected.length} are not those that were sent`,
+      );
       at += expected.length;
       this.position += expected.length;
     }

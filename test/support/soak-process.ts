@@ -20,11 +20,14 @@ export class ProxyProcess {
   readonly program: Program;
   readonly port: number;
   readonly #folder: string;
+  /** The one that listens, and those that its output goes to. */
+  readonly #socketsAtStart: number;
 
   private constructor(program: Program, port: number, folder: string) {
     this.program = program;
     this.port = port;
     this.#folder = folder;
+    this.#socketsAtStart = this.#sockets;
   }
 
   /** Runs the command with one server, `web`; `server` is what the file says of it besides where it listens. */
@@ -49,20 +52,33 @@ export class ProxyProcess {
     await this.program.until(/SIGHUP, loaded again/);
   }
 
-  /** Resident memory (VmRSS), in bytes. */
+  /** Resident memory now, in bytes. */
   get residentBytes(): number {
-    const status = readFileSync(`/proc/${this.program.pid}/status`, "latin1");
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+    return this.#status("VmRSS") * 1024;
   }
 
-  /** Sockets among its open files: those that listen and those that are connected. */
-  get sockets(): number {
+  /** The most that was ever resident, in bytes. */
+  get residentBytesMax(): number {
+    return this.#status("VmHWM") * 1024;
+  }
+
+  #status(name: string): number {
+    const status = readFileSync(`/proc/${this.program.pid}/status`, "latin1");
+    return Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
+  }
+
+  /** Connections that it holds, of either side. */
+  get connections(): number {
+    return this.#sockets - this.#socketsAtStart;
+  }
+
+  async untilConnections(count: number): Promise<void> {
+    while (this.connections !== count) await after(LOOK_MS);
+  }
+
+  get #sockets(): number {
     const folder = `/proc/${this.program.pid}/fd`;
     return readdirSync(folder).filter((name) => isSocket(path.join(folder, name))).length;
-  }
-
-  async untilSockets(count: number): Promise<void> {
-    while (this.sockets !== count) await after(LOOK_MS);
   }
 
   /** Ends it as an operator does: it drains, and says nothing but that it ends. */

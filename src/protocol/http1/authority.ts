@@ -2,9 +2,9 @@
  * uri-host with an optional port, as in Host, the authority form and the absolute form (RFC 9112, section 3.2). It says
  * whether the text is one, and never what it means.
  *
- * Stricter than RFC 3986: a name has letters, digits, "-", "_" and single dots, which every name that resolves is made of.
- * Percent-encodings and sub-delimiters ("a,b", "a;b") are what one server takes for part of a name and another for its end.
- * There is no userinfo (RFC 9110, section 4.2.4), and a port is a number from 1 to 65535, not empty.
+ * Stricter than RFC 3986: a name has letters, digits, "-", "_" and single dots, which every name that resolves is made
+ * of. Percent-encodings and sub-delimiters ("a,b", "a;b") are what one server takes for part of a name and another for
+ * its end. There is no userinfo (RFC 9110, section 4.2.4), and a port is a number from 1 to 65535, not empty.
  */
 import { latin1At } from "../../core/latin1.ts";
 import { COLON } from "./characters.ts";

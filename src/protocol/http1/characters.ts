@@ -1,6 +1,7 @@
 /**
- * The characters of HTTP/1.1, as tables of 256 entries: a parser's inner loop is one look-up a byte. Zero means that the
- * byte ends what is being read. No table contains NUL, which parsers put behind the last byte so that every loop ends there.
+ * The characters of HTTP/1.1, as tables of 256 entries: a parser's inner loop is one look-up a byte. Zero means that
+ * the byte ends what is being read. No table contains NUL, which parsers put behind the last byte so that every loop
+ * ends there.
  */
 
 export const TAB = 0x09;
@@ -23,15 +24,15 @@ export const TOKEN = characterClass((_, character) => /[!#$%&'*+\-.^_`|~0-9A-Za-
 export const VALUE = characterClass((byte) => byte === TAB || (byte >= SPACE && byte !== 0x7f));
 
 /**
- * tchar without lower case letters. A method is case-sensitive, and none in the registry has a lower case letter; but some
- * servers take "head" for HEAD, and would then not send the body that we wait for (nginx refuses these too).
+ * tchar without lower case letters. A method is case-sensitive, and none in the registry has a lower case letter; but
+ * some servers take "head" for HEAD, and would then not send the body that we wait for (nginx refuses these too).
  */
 export const METHOD = characterClass((byte, character) => TOKEN[byte] === 1 && !/[a-z]/.test(character));
 
 /**
  * What may stand in a request target: visible ASCII without "#". RFC 3986 wants `"<>\^{|}` and the backquote
- * percent-encoded too, but browsers send some of them as they are, and no server takes one of them for a delimiter of the
- * message. Bytes above 0x7f have no meaning that all servers share.
+ * percent-encoded too, but browsers send some of them as they are, and no server takes one of them for a delimiter of
+ * the message. Bytes above 0x7f have no meaning that all servers share.
  */
 export const TARGET = characterClass((byte, character) => byte > SPACE && byte < 0x7f && character !== "#");
 

@@ -1,5 +1,5 @@
-// The chunked coding: what is a body, where its data stands, and every way in which a chunk can be malformed. All bodies
-// are decoded whole, byte by byte and cut at every place.
+// The chunked coding: what is a body, where its data stands, and every way in which a chunk can be malformed. All
+// bodies are decoded whole, byte by byte and cut at every place.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,13 +1,13 @@
 /**
- * The chunked transfer coding (RFC 9112, section 7.1). The decoder is pulled: it consumes bytes until it has found a range of
- * data, and says where that is; it keeps no data, and a body may be cut into pieces anywhere.
+ * The chunked transfer coding (RFC 9112, section 7.1). The decoder is pulled: it consumes bytes until it has found a
+ * range of data, and says where that is; it keeps no data, and a body may be cut into pieces anywhere.
  *
  *     chunked-body = *chunk last-chunk trailer-section CRLF
  *     chunk        = 1*HEXDIG *( ";" token [ "=" ( token / quoted-string ) ] ) CRLF data CRLF
  *
- * Extensions mean nothing to us, but are read by their grammar, since a line that two servers end in different places is how a
- * request is hidden in one. Whitespace, which the RFC tolerates around ";" and "=", is refused: no one sends it, and servers
- * differ in where they allow it. Who forwards a body makes its chunks anew, without extensions.
+ * Extensions mean nothing to us, but are read by their grammar, since a line that two servers end in different places
+ * is how a request is hidden in one. Whitespace, which the RFC tolerates around ";" and "=", is refused: no one sends
+ * it, and servers differ in where they allow it. Who forwards a body makes its chunks anew, without extensions.
  */
 import type { FieldBlock } from "../../core/fields.ts";
 import { CHUNK_LINE_BYTES_MAX, CHUNK_OVERHEAD_BYTES_MAX } from "../../core/limits.ts";
@@ -25,7 +25,10 @@ import { TrailerReader } from "./trailers.ts";
 
 /** The largest number of this many digits is below 2^53; leading zeros count. */
 const SIZE_DIGITS_MAX = 13;
-/** What a line may have without counting as overhead: any size and its CRLF. As in Go's reader, which had CVE-2023-39326. */
+/**
+ * What a line may have without counting as overhead: any size and its CRLF. As in Go's reader, which had
+ * CVE-2023-39326.
+ */
 const LINE_BYTES_FREE = 16;
 
 // The states of the framing between data. Those up to LINE_LF are within a chunk's line.

@@ -70,7 +70,9 @@ function expectationAt(bytes: Uint8Array, start: number, end: number): number {
   return equals(bytes, start, end, CONTINUE) ? 1 : EXPECTS_OTHER;
 }
 
-/** The bits of all members of a row's value, which is a list; empty members count for nothing (RFC 9110, section 5.6.1). */
+/**
+ * The bits of all members of a row's value, which is a list; empty members count for nothing (RFC 9110, section 5.6.1).
+ */
 function eachMember(
   fields: FieldBlock,
   row: number,

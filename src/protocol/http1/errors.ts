@@ -1,7 +1,7 @@
 /**
  * Why a message is refused: a closed set of reasons, as negative numbers, so that a parser can return one where it
- * otherwise returns a count of bytes. Each has the sentence that the operator reads and its verdict: the status for a client
- * that sent such a request, the error type (RFC 9209) when an upstream sent such a response.
+ * otherwise returns a count of bytes. Each has the sentence that the operator reads and its verdict: the status for a
+ * client that sent such a request, the error type (RFC 9209) when an upstream sent such a response.
  */
 import { type ErrorType, ProxyError } from "../../core/errors.ts";
 

@@ -1,7 +1,8 @@
 /**
- * Field lines: `name: value` CRLF, up to the empty line (RFC 9112, section 5). The same loop reads heads and trailers, in
- * place, into a table of offsets. It accepts one way of writing a line and no other: no folding, no bare LF, no space before
- * the colon, no control but HTAB in a value. It gives no meaning to a field; it only notes which known ones it met.
+ * Field lines: `name: value` CRLF, up to the empty line (RFC 9112, section 5). The same loop reads heads and trailers,
+ * in place, into a table of offsets. It accepts one way of writing a line and no other: no folding, no bare LF, no
+ * space before the colon, no control but HTAB in a value. It gives no meaning to a field; it only notes which known
+ * ones it met.
  */
 import { fieldIdAt } from "../../core/field-names.ts";
 import { type FieldStorage, ROW } from "../../core/fields.ts";
@@ -34,9 +35,9 @@ export class FieldSection {
 }
 
 /**
- * Reads the section at `storage.bytes[at, length)`, where `storage.bytes[length]` must be 0: no loop can pass it, so none
- * needs to compare an index. Returns the offset behind the empty line, 0 when the section is incomplete, or an ERR_ code. What it
- * says of the first bytes does not depend on how many more there are.
+ * Reads the section at `storage.bytes[at, length)`, where `storage.bytes[length]` must be 0: no loop can pass it, so
+ * none needs to compare an index. Returns the offset behind the empty line, 0 when the section is incomplete, or an
+ * ERR_ code. What it says of the first bytes does not depend on how many more there are.
  */
 export function parseFieldLines(
   storage: FieldStorage,
@@ -102,15 +103,17 @@ export function parseFieldLines(
 }
 
 /**
- * Which of four bytes are controls, that is below 0x20 or 0x7f: the high bit of each. Of those behind the first, further from
- * the lowest bit, some may be marked by mistake, since subtraction borrows. Bytes above 0x7f are none (RFC 9110, section 5.5).
+ * The high bits of those of four bytes that are controls: below 0x20, or 0x7f. The first of them, the lowest bit, is
+ * certain; behind it a byte may be marked by mistake, since a subtraction borrows.
  */
 function controlsIn(four: number): number {
   const notDelete = four ^ 0x7f7f7f7f;
   return (((four - 0x20202020) & ~four) | ((notDelete - 0x01010101) & ~notDelete)) & 0x80808080;
 }
 
-/** Why the line that begins at `lineStart` has no name before `at`, where the byte is no part of one; 0: more is needed. */
+/**
+ * Why the line that begins at `lineStart` has no name before `at`, where the byte is no part of one; 0: more is needed.
+ */
 function refuseName(bytes: Uint8Array, lineStart: number, at: number, length: number): number {
   if (at === length) return 0;
   const byte = bytes[at];

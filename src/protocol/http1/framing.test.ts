@@ -1,4 +1,5 @@
-// How bodies are framed, rule by rule of RFC 9112 section 6.3, and which messages have no framing that all would agree on.
+// How bodies are framed, rule by rule of RFC 9112 section 6.3, and which messages have no framing that all would agree
+// on.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ReadMessage, readEveryWay } from "../../../test/support/http1-reader.ts";

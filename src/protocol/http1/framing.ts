@@ -1,6 +1,7 @@
 /**
- * How the body of a message is framed: one decision for requests, one for responses, in the order of RFC 9112 section 6.3.
- * Stricter than the RFC wherever two servers could find two ends of one message: such a message has none, it is refused.
+ * How the body of a message is framed: one decision for requests, one for responses, in the order of RFC 9112 section
+ * 6.3. Stricter than the RFC wherever two servers could find two ends of one message: such a message has none, it is
+ * refused.
  */
 import { FIELD_BIT, FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, LOWER } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
@@ -62,8 +63,8 @@ export function responseFraming(
   if ((head.seen & (CODING_BIT | LENGTH_BIT)) === 0)
     out.kind = FRAMING_CLOSE; // Rule 8.
   else {
-    // Before rule 1: fields that contradict each other are not to be trusted where they frame nothing either; they would
-    // be forwarded, and kept by caches.
+    // Before rule 1: fields that contradict each other are not to be trusted where they frame nothing either; they
+    // would be forwarded, and kept by caches.
     const refused = framingByFields(head, head.minor, fields, out);
     if (refused !== 0) return refused;
   }
@@ -84,14 +85,14 @@ function framingByFields(section: FieldSection, minor: number, fields: FieldBloc
     // RFC 9112, section 6.1: "the message framing is faulty"; an HTTP/1.0 recipient does not know the field.
     if (minor === 0) return ERR_CODING_IN_HTTP10;
     if ((repeated & CODING_BIT) !== 0) return ERR_CODING_REPEATED;
-    // Rule 4, and other codings, which we did not ask for and do not decode: the value is "chunked" and nothing else. Not
-    // even a list with empty members, which are legal (RFC 9110, section 5.6.1.2) and read in different ways.
+    // Rule 4, and other codings, which we did not ask for and do not decode: the value is "chunked" and nothing else.
+    // Not even a list with empty members, which are legal (RFC 9110, section 5.6.1.2) and read in different ways.
     if (!isChunked(fields)) return ERR_CODING_UNKNOWN;
     out.kind = FRAMING_CHUNKED;
     return 0;
   }
-  // Rule 5 lets identical lengths pass as one; they come from a broken sender or from one that hopes to meet a server that
-  // takes the first and another that takes the last.
+  // Rule 5 lets identical lengths pass as one; they come from a broken sender or from one that hopes to meet a server
+  // that takes the first and another that takes the last.
   if ((repeated & LENGTH_BIT) !== 0) return ERR_LENGTH_REPEATED;
   const length = lengthOf(fields);
   if (length < 0) return ERR_LENGTH_INVALID;

@@ -1,7 +1,7 @@
 /**
- * What heads of requests and responses have in common: their limits, and how their bytes get into the storage that they are
- * parsed in. A head is copied there first, with a 0 behind it that no character class contains: the parser's loops end at it by
- * themselves, and never see a byte that is not part of the message.
+ * What heads of requests and responses have in common: their limits, and how their bytes get into the storage that they
+ * are parsed in. A head is copied there first, with a 0 behind it that no character class contains: the parser's loops
+ * end at it by themselves, and never see a byte that is not part of the message.
  */
 import type { FieldStorage } from "../../core/fields.ts";
 import { CR, LF } from "./characters.ts";
@@ -17,8 +17,9 @@ export interface HeadLimits {
 /** Room behind a head: the 0, and what is read with it when it is read as one of four bytes. */
 export const SENTINEL_BYTES = 4;
 /**
- * As much as is copied and tried first. Larger heads are rare, and are parsed a second time; what stands behind a smaller one
- * (a body, pipelined requests) is copied for nothing, up to here. With the 0 behind it this fills a new storage exactly.
+ * As much as is copied and tried first. Larger heads are rare, and are parsed a second time; what stands behind a
+ * smaller one (a body, pipelined requests) is copied for nothing, up to here. With the 0 behind it this fills a new
+ * storage exactly.
  */
 export const HEAD_BYTES_USUAL = 4096 - SENTINEL_BYTES;
 
@@ -33,8 +34,8 @@ export function copyHead(buffer: Buffer, start: number, end: number, storage: Fi
 
 /**
  * Whether an empty line ends at or behind `from` in `buffer[0, end)`. Who gathers the pieces of a head asks this before
- * parsing it again, with the old end as `from`: a head that comes byte by byte is then parsed at its first byte, where most of
- * what is no HTTP shows, and when it is complete or has reached its limits.
+ * parsing it again, with the old end as `from`: a head that comes byte by byte is then parsed at its first byte, where
+ * most of what is no HTTP shows, and when it is complete or has reached its limits.
  */
 export function headMayBeComplete(buffer: Buffer, from: number, end: number): boolean {
   for (let i = from; i < end; i++) {

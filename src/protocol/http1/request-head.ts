@@ -1,12 +1,12 @@
 /**
- * The head of a request: request line and fields (RFC 9112, sections 2 to 5). It decides whether the bytes are one head,
- * written in the one way that every server reads alike, and where its parts stand. It never decides what the request
- * means: paths are normalised, and bodies framed, elsewhere.
+ * The head of a request: request line and fields (RFC 9112, sections 2 to 5). It decides whether the bytes are one
+ * head, written in the one way that every server reads alike, and where its parts stand. It never decides what the
+ * request means: paths are normalised, and bodies framed, elsewhere.
  *
  *     request-line = method SP request-target SP HTTP-version CRLF
  *
- * Bytes are judged in their order, each by those before it alone: so a head in pieces gets the verdict that it would get
- * whole, and what is wrong with its beginning is known before its end has come.
+ * Bytes are judged in their order, each by those before it alone: so a head in pieces gets the verdict that it would
+ * get whole, and what is wrong with its beginning is known before its end has come.
  */
 import { FIELD_BIT, FIELD_HOST } from "../../core/field-names.ts";
 import { type FieldStorage, ROW, ROW_ID, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
@@ -46,7 +46,10 @@ const EMPTY_LINES_MAX = 4;
 /** The first byte of a TLS handshake record (RFC 8446, section 5.1). */
 const TLS_HANDSHAKE = 0x16;
 
-/** Filled by a successful parse, for any number of heads one after the other. Offsets count from the first byte of the head. */
+/**
+ * Filled by a successful parse, for any number of heads one after the other. Offsets count from the first byte of the
+ * head.
+ */
 export class RequestHead extends FieldSection {
   method = "GET";
   form: TargetForm = "origin";
@@ -54,7 +57,10 @@ export class RequestHead extends FieldSection {
   /** The offset of "?", or `targetEnd`. */
   pathEnd = 0;
   targetEnd = 0;
-  /** Of the authority and absolute forms; both 0 otherwise. The path of an absolute form, perhaps empty, begins at its end. */
+  /**
+   * Of the authority and absolute forms; both 0 otherwise. The path of an absolute form, perhaps empty, begins at its
+   * end.
+   */
   authorityStart = 0;
   authorityEnd = 0;
   /** Origin form, and normalisation (RFC 3986, section 6.2.2) would leave the path as it is. */
@@ -64,8 +70,9 @@ export class RequestHead extends FieldSection {
 }
 
 /**
- * Reads a head at `buffer[start, end)`. Returns how many bytes it has, empty lines before it included, 0 when more are needed,
- * or an ERR_ code. When it was found, `storage.bytes` has a copy of it from offset 0, and `storage.table` its fields.
+ * Reads a head at `buffer[start, end)`. Returns how many bytes it has, empty lines before it included, 0 when more are
+ * needed, or an ERR_ code. When it was found, `storage.bytes` has a copy of it from offset 0, and `storage.table` its
+ * fields.
  */
 export function parseRequestHead(
   buffer: Buffer,

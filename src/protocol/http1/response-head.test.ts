@@ -1,5 +1,5 @@
-// Status lines and heads of responses: which are one, where their parts stand, and why others are refused. Every one is read
-// whole, byte by byte and cut at every place.
+// Status lines and heads of responses: which are one, where their parts stand, and why others are refused. Every one is
+// read whole, byte by byte and cut at every place.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DEFAULT_LIMITS, errorName, readEveryWay } from "../../../test/support/http1-reader.ts";

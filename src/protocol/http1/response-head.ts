@@ -1,7 +1,7 @@
 /**
- * The head of a response: status line and fields (RFC 9112, sections 4 and 5). As strict about lines as the head of a request,
- * since both frame a message; the one thing it lets pass is a status line without the space behind its code, which many servers
- * send and which can be read in no second way.
+ * The head of a response: status line and fields (RFC 9112, sections 4 and 5). As strict about lines as the head of a
+ * request, since both frame a message; the one thing it lets pass is a status line without the space behind its code,
+ * which many servers send and which can be read in no second way.
  *
  *     status-line = HTTP-version SP status-code SP [ reason-phrase ] CRLF
  */
@@ -14,9 +14,14 @@ import { copyHead, HEAD_BYTES_USUAL, type HeadLimits } from "./head.ts";
 // A module's own constants are folded into the machine code of its loops; imported ones would be loaded for every byte.
 const { CR, LF, SPACE, VALUE } = characters;
 
-/** Filled by a successful parse, for any number of heads one after the other. Offsets count from the first byte of the head. */
+/**
+ * Filled by a successful parse, for any number of heads one after the other. Offsets count from the first byte of the
+ * head.
+ */
 export class ResponseHead extends FieldSection {
-  /** 100 to 999: three digits, the first not 0. What is above 599 is for the recipient to judge (RFC 9110, section 15). */
+  /**
+   * 100 to 999: three digits, the first not 0. What is above 599 is for the recipient to judge (RFC 9110, section 15).
+   */
   status = 0;
   /** Of HTTP/1.x; a higher one than 1 counts as 1 (RFC 9110, section 2.5). */
   minor: 0 | 1 = 1;
@@ -27,8 +32,8 @@ export class ResponseHead extends FieldSection {
 }
 
 /**
- * Reads a head at `buffer[start, end)`. Returns how many bytes it has, 0 when more are needed, or an ERR_ code. When it was
- * found, `storage.bytes` has a copy of it from offset 0, and `storage.table` its fields.
+ * Reads a head at `buffer[start, end)`. Returns how many bytes it has, 0 when more are needed, or an ERR_ code. When it
+ * was found, `storage.bytes` has a copy of it from offset 0, and `storage.table` its fields.
  */
 export function parseResponseHead(
   buffer: Buffer,

@@ -1,4 +1,5 @@
-// What the encoder writes, the parser reads back: the same start line, fields, body and trailers, and one framing that all agree on.
+// What the encoder writes, the parser reads back: the same start line, fields, body and trailers, and one framing that
+// all agree on.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

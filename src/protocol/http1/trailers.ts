@@ -1,7 +1,8 @@
 /**
- * The trailer section behind the last chunk: gathered until it is complete, within its limit, then read like the fields of a
- * head. Fields that a sender may not put there (RFC 9110, section 6.5.1) are dropped, not refused: nothing that we forward
- * takes a trailer for a header, so they can do no harm but to who would believe them, and the body they follow is whole.
+ * The trailer section behind the last chunk: gathered until it is complete, within its limit, then read like the fields
+ * of a head. Fields that a sender may not put there (RFC 9110, section 6.5.1) are dropped, not refused: nothing that we
+ * forward takes a trailer for a header, so they can do no harm but to who would believe them, and the body they follow
+ * is whole.
  */
 import { acquireStorage, FieldBlock, type FieldStorage, releaseStorage } from "../../core/fields.ts";
 import { FIELDS_MAX, TRAILER_BYTES_MAX } from "../../core/limits.ts";
@@ -10,7 +11,10 @@ import { ERR_TRAILERS_TOO_LARGE } from "./errors.ts";
 import { FieldSection, parseFieldLines } from "./field-lines.ts";
 import { SENTINEL_BYTES } from "./head.ts";
 
-/** What frames a message, routes it, changes what it asks for, proves who sent it, or says how its content is to be read. */
+/**
+ * What frames a message, routes it, changes what it asks for, proves who sent it, or says how its content is to be
+ * read.
+ */
 export const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set([
   ...[
     "content-length",
@@ -49,8 +53,8 @@ export class TrailerReader {
   }
 
   /**
-   * Takes `buffer[at, end)` up to the end of the section, and returns the offset behind what it took, or an ERR_ code. The section
-   * is complete when `complete` says so.
+   * Takes `buffer[at, end)` up to the end of the section, and returns the offset behind what it took, or an ERR_ code.
+   * The section is complete when `complete` says so.
    */
   take(buffer: Buffer, at: number, end: number): number {
     this.#storage ??= acquireStorage();
@@ -73,7 +77,10 @@ export class TrailerReader {
     return i;
   }
 
-  /** The last line that was gathered is the empty one. Bare LF ends a line here, so that it is refused at once and not waited on. */
+  /**
+   * The last line that was gathered is the empty one. Bare LF ends a line here, so that it is refused at once and not
+   * waited on.
+   */
   get complete(): boolean {
     const bytes = this.#storage?.bytes;
     const end = this.#length - 1;

@@ -1,4 +1,6 @@
-/** Responses that an upstream could desynchronise the next ones with, or that a client and we could read differently. */
+/**
+ * Responses that an upstream could desynchronise the next ones with, or that a client and we could read differently.
+ */
 import type { SmugglingFamily, SmugglingResponse } from "./shape.ts";
 
 /** A response that nobody asked for. */

@@ -27,7 +27,10 @@ export interface SmugglingRequest {
   readonly bytes: string;
   /** The complete requests that are read before the end or the refusal: "METHOD target body". */
   readonly accepted: readonly string[];
-  /** The request behind them, "METHOD target", whose head is accepted and whose end never comes; null when there is none. */
+  /**
+   * The request behind them, "METHOD target", whose head is accepted and whose end never comes; null when there is
+   * none.
+   */
   readonly begun: string | null;
   /** Why the rest is refused, by the name of the ERR_ constant, and with which status; null when nothing is. */
   readonly refused: { readonly error: string; readonly status: number } | null;
