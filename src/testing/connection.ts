@@ -9,7 +9,7 @@
  * Nothing happens inside a call: every effect is an action that the network runs later, in an order that it chooses.
  */
 import { ByteQueue } from "../core/byte-queue.ts";
-import { ProxyError } from "../core/errors.ts";
+import { type ErrorSide, ProxyError } from "../core/errors.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../core/ports.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -109,6 +109,8 @@ export class SimulatedConnection implements Connection, Actor {
   readonly #wire: Wire;
   #peer: SimulatedConnection = this;
   readonly #lane: TransitLane = { lastArrivalMs: 0 };
+  /** Whose fault a failure of this end is: the peer of one that was accepted is a client. */
+  #peerSide: ErrorSide = "upstream";
 
   // What leaves.
   readonly #queue = new ByteQueue();
@@ -142,6 +144,7 @@ export class SimulatedConnection implements Connection, Actor {
     const serverEnd = new SimulatedConnection(wire, server, client, tls);
     clientEnd.#peer = serverEnd;
     serverEnd.#peer = clientEnd;
+    serverEnd.#peerSide = "client";
     return { clientEnd, serverEnd };
   }
 
@@ -330,7 +333,7 @@ export class SimulatedConnection implements Connection, Actor {
   }
 
   #noticeReset(): void {
-    this.#close(new ProxyError("connection_terminated", "the peer reset the connection"));
+    this.#close(new ProxyError("connection_terminated", "the peer reset the connection", { side: this.#peerSide }));
   }
 
   #closeWhenBothEnded(): void {

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { describe, test } from "node:test";
 import { issueCertificate } from "../support/certificates.ts";
-import { Folder, headgate } from "./headgate.ts";
+import { Folder, headgate, headgateWith } from "./headgate.ts";
 
 /** Runs in a folder that has this headgate.yaml. */
 function withConfig(yaml: string, ...args: readonly string[]) {
@@ -47,11 +47,15 @@ describe("a configuration that is wrong", () => {
     assert.equal(status, 1);
   });
 
-  test("a file that is not there", () => {
+  test("a file that is not there; with a stack for who wants one", () => {
     using folder = new Folder();
-    const { status, stderr } = headgate(folder.path, "run", "--config", "missing.yaml");
+    const args = ["run", "--config", "missing.yaml"];
+    const { status, stderr } = headgate(folder.path, ...args);
     assert.equal(stderr, "missing.yaml: cannot read the file: there is no such file\n");
     assert.equal(status, 1);
+    const debugged = headgateWith({ HEADGATE_DEBUG: "1" }, folder.path, ...args);
+    assert.ok(debugged.stderr.startsWith(stderr));
+    assert.match(debugged.stderr, /\n\s+at /);
   });
 
   test("a program that throws: the place in it, and no stack", () => {

@@ -34,9 +34,18 @@ export interface Outcome {
 
 /** Runs a command that ends by itself. */
 export function headgate(folder: string, ...args: readonly string[]): Outcome {
+  return headgateWith({}, folder, ...args);
+}
+
+/** The same with further variables of the environment. */
+export function headgateWith(
+  environment: Readonly<Record<string, string>>,
+  folder: string,
+  ...args: readonly string[]
+): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], {
     cwd: folder,
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, ...environment },
     encoding: "utf8",
     timeout: 30_000,
   });
