@@ -190,6 +190,21 @@ describe("callbacks in one slot", () => {
     clock.advance(2000);
     assert.deepEqual(fired, ["throws", "later"]);
   });
+
+  it("may throw: the others have their turn, those of the same tick and those behind it", () => {
+    const { clock, fired, named } = newWheel();
+    for (const ms of [500, 700]) {
+      for (const name of ["one", "two"]) {
+        named(`${name} at ${ms}`, () => {
+          throw new Error("a bug");
+        }).arm(ms);
+      }
+    }
+    clock.advance(100);
+    clock.stall(3000);
+    assert.throws(() => clock.advance(0), /a bug/);
+    assert.equal(fired.length, 4);
+  });
 });
 
 describe("a process that is held up", () => {

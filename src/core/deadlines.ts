@@ -139,14 +139,16 @@ export class DeadlineWheel {
       this.#timer = null;
       return;
     }
-    // Before any callback: what callbacks arm counts from now, and one that throws does not stop the wheel.
+    // Before any callback: what callbacks arm counts from now.
     this.#timer = this.#clock.after(TICK_MS, this.#onTick);
     const last = this.#tick;
     const now = this.#tickNow();
     this.#tick = now;
     if (now > last + 1) this.#pushBack(last, now - last - 1);
     // After a long pause of the process one full turn visits every slot; more would visit them again for nothing.
-    for (let tick = Math.max(last, now - SLOTS) + 1; tick <= now; tick++) this.#empty(tick, now);
+    const faults: unknown[] = [];
+    for (let tick = Math.max(last, now - SLOTS) + 1; tick <= now; tick++) this.#empty(tick, now, faults);
+    if (faults.length > 0) throw faults[0];
   }
 
   /** The clock ran ahead of the wheel by that many ticks: what was armed since then counted from a tick that was too low. */
@@ -158,8 +160,11 @@ export class DeadlineWheel {
     }
   }
 
-  /** Fires what is due in the slot of `tick`, moves what was pushed back, drops what was disarmed. */
-  #empty(tick: number, now: number): void {
+  /**
+   * Fires what is due in the slot of `tick`, moves what was pushed back, drops what was disarmed. What a callback throws is
+   * kept until all have had their turn: a deadline that is lost is a connection that stays for ever.
+   */
+  #empty(tick: number, now: number, faults: unknown[]): void {
     // Taken out of the slot first: a callback may arm, disarm or dispose any deadline, those of this slot included.
     const due: Deadline[] = [];
     let deadline: Deadline | null = this.#slots[tick & (SLOTS - 1)]!;
@@ -178,7 +183,11 @@ export class DeadlineWheel {
     for (const fired of due) {
       if (fired.slotTick >= 0 || fired.dueTick < 0) continue;
       fired.dueTick = -1;
-      fired.onDeadline();
+      try {
+        fired.onDeadline();
+      } catch (thrown) {
+        faults.push(thrown);
+      }
     }
   }
 }

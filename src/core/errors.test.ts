@@ -83,6 +83,12 @@ describe("ProxyError", () => {
     assert.deepEqual([special.status, special.side, special.retryable], [413, "proxy", true]);
   });
 
+  it("is not made with a status that no error has", () => {
+    for (const status of [0, 100, 200, 399, 600, 1000, Number.NaN]) {
+      assert.throws(() => new ProxyError("http_request_denied", "no", { status }), RangeError);
+    }
+  });
+
   it("keeps its cause for the log, and has none when there is none", () => {
     const cause = new Error("ECONNREFUSED");
     assert.equal(new ProxyError("connection_refused", "x", { cause }).cause, cause);

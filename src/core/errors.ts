@@ -53,7 +53,7 @@ export const ERROR_TYPES = {
 export type ErrorType = keyof typeof ERROR_TYPES;
 
 export interface ProxyErrorOptions {
-  /** Overrides the type's own status, for example 408, 413 or 431 within `http_request_error`. */
+  /** Overrides the type's own status, for example 408, 413 or 431 within `http_request_error`. From 400 to 599. */
   readonly status?: number;
   readonly side?: ErrorSide;
   readonly retryable?: boolean;
@@ -70,6 +70,7 @@ export class ProxyError extends Error {
   /** Whether another upstream or another connection may succeed; the retry rules still have the last word. */
   readonly retryable: boolean;
 
+  /** Throws RangeError for a status that is none of an error: whoever answers with it later could not. */
   constructor(type: ErrorType, message: string, options: ProxyErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "ProxyError";
@@ -77,6 +78,7 @@ export class ProxyError extends Error {
     this.type = type;
     this.side = options.side ?? facts.side;
     this.status = options.status ?? facts.status;
+    if (!(this.status >= 400 && this.status <= 599)) throw new RangeError(`${this.status} is no status of an error`);
     this.retryable = options.retryable ?? facts.retryable;
   }
 

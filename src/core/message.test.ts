@@ -25,6 +25,21 @@ function encodedTarget(request: RequestMessage): string {
   return bytes.toString("latin1", 1, end);
 }
 
+describe("the method of a request", () => {
+  it("is replaced by another token, and by nothing that could say more than a method", () => {
+    const request = requestOf("/");
+    assert.equal(request.method, "GET");
+    request.method = "M-SEARCH";
+    assert.equal(request.method, "M-SEARCH");
+    for (const method of ["", "GET /admin", "GET\r\nX: y", "G T", "GET ", "G\u00c9T"]) {
+      assert.throws(() => {
+        request.method = method;
+      }, TypeError);
+    }
+    assert.equal(request.method, "M-SEARCH");
+  });
+});
+
 describe("the target of a request", () => {
   it("splits at the first question mark", () => {
     for (const [target, path, query] of [

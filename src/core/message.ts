@@ -3,7 +3,7 @@
  * parts, and a field section. Strings are made on demand and kept; what nobody asks for is never made.
  */
 import { FIELD_HOST } from "./field-names.ts";
-import { FieldBlock } from "./fields.ts";
+import { FieldBlock, isToken } from "./fields.ts";
 import { latin1At, putLatin1 } from "./latin1.ts";
 
 /** RFC 9112 section 3.2: how the request target was written. */
@@ -13,7 +13,7 @@ export type TargetForm = "origin" | "absolute" | "authority" | "asterisk";
 export const BODY_UNTIL_END = -1;
 
 export class RequestMessage {
-  method = "GET";
+  #method = "GET";
   form: TargetForm = "origin";
   /** 10, 11 or 20: major times ten plus minor. */
   httpVersion = 11;
@@ -38,6 +38,16 @@ export class RequestMessage {
   #received: string | null = null;
   #path: string | null = null;
   #authority: string | null = null;
+
+  get method(): string {
+    return this.#method;
+  }
+
+  /** Throws TypeError when it is no token: it could say more in a request line than a method. */
+  set method(method: string) {
+    if (method !== "GET" && !isToken(method)) throw new TypeError(`invalid method ${JSON.stringify(method)}`);
+    this.#method = method;
+  }
 
   /** For drivers: where the path and the query stand in `fields.bytes`. `pathEnd` is the offset of "?", or `targetEnd`. */
   setTargetRange(targetStart: number, pathEnd: number, targetEnd: number): void {

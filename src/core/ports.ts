@@ -62,7 +62,7 @@ export interface ConnectionHandler {
   onDrain(): void;
   /** The peer sent FIN; it may still read. */
   onEnd(): void;
-  /** Closed, by either side; nothing comes after. With an error when it was not an orderly end. */
+  /** Closed, by either side; nothing comes after. With an error when it was not an orderly end; its side is that of the peer. */
   onClose(error: ProxyError | null): void;
 }
 

@@ -36,4 +36,6 @@ export interface TakenOver {
   readonly connection: Connection;
   /** Bytes that arrived behind the request; empty when none did. */
   readonly early: Buffer;
+  /** The client has ended its half already: no more bytes come from it. */
+  readonly ended: boolean;
 }

@@ -18,8 +18,14 @@ export interface ClientConnection {
   readonly forwardedLines?: ForwardedLines;
 }
 
-/** Gives a body of our own making: called once with where to write it to. What it returns is paused when the client is slow. */
-export type BodyProducer = (sink: BodySink) => BodySource;
+/** Who gives a body of our own making: paused while the client is slow. */
+export interface ProducedBody extends BodySource {
+  /** Nobody takes the rest: the client has left, or the answer was cut. What is written from now on is dropped. */
+  abort?(error: ProxyError): void;
+}
+
+/** Gives a body of our own making: called once with where to write it to. */
+export type BodyProducer = (sink: BodySink) => ProducedBody;
 
 /** An answer that a feature or a handler makes. */
 export interface Answer {

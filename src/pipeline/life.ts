@@ -11,20 +11,20 @@ import { FieldBlock } from "../core/fields.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection } from "../core/ports.ts";
+import { removeForwarded } from "../semantics/forwarded.ts";
 import { admit, isLastRecipient } from "./admission.ts";
-import type { BodySink, BodySource } from "./body.ts";
+import type { BodySink } from "./body.ts";
 import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream } from "./downstream.ts";
 import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
 import { failureAnswer } from "./failure.ts";
-import { GuardedSource } from "./guard.ts";
 import type { Feature, Waiting } from "./phases.ts";
-import { completeResponse, prepareHost, prepareRequest, prepareResponse } from "./prepare.ts";
+import { completeResponse, prepareHost, prepareRequest, prepareResponse, removeFraming } from "./prepare.ts";
 import { RequestBody } from "./request-body.ts";
-import { composeResponse } from "./response-chain.ts";
+import { ResponseBody } from "./response-body.ts";
 import type { Route, Site } from "./site.ts";
 import { Tunnel } from "./tunnel.ts";
-import type { UpstreamHandler, UpstreamStream } from "./upstream.ts";
+import type { Upstream, UpstreamHandler, UpstreamStream } from "./upstream.ts";
 
 // The steps of the walk, in order. WAIT steps are left by an event of the upstream or of the client.
 const ADMIT = 0;
@@ -71,11 +71,14 @@ export class Life extends Exchange implements UpstreamHandler {
   #waited = false;
 
   #stream: UpstreamStream | null = null;
-  #leasing = false;
+  /** Whom a stream was asked of, until there is one. */
+  #lessor: Upstream | null = null;
   #prepared = false;
   /** Field lines that came from the client; those behind them are ours. */
   readonly #receivedRows: number;
   #upgrade: string | null = null;
+  /** The client sends a body. */
+  readonly #hasBody: boolean;
   #requestBody: RequestBody | null = null;
 
   /** The answer came from an upstream. */
@@ -85,18 +88,18 @@ export class Life extends Exchange implements UpstreamHandler {
   /** The answer is that of an error. */
   #failing = false;
   #headSent = false;
-  /** The answer is being cut: what transforms report while they are aborted is no news. */
-  #cut = false;
+  /** The client asked by HEAD, whatever the method that features have made of it. */
+  readonly #isHead: boolean;
+  /** No body follows the head, whatever there would be of one (RFC 9110 section 6.4.1). */
+  #bodyless = false;
   #localBody: Buffer | BodyProducer | null = null;
   #held: Held | null = null;
-  /** Where the answer's body goes in; null: straight to the client. */
-  #responseSink: BodySink | null = null;
-  /** What is paused when the client is slow; null: the stream. */
-  #responseSource: BodySource | null = null;
-  /** Who gives the body of our own answer, when it is not a buffer. */
-  #localSource: BodySource | null = null;
-  #responsePaused = false;
-  #streamPaused = false;
+  /** null: the answer's body goes straight from the stream to the client. */
+  #responseBody: ResponseBody | null = null;
+  /** The client is slow. */
+  #clientFull = false;
+  /** Who takes the answer's body of the stream wants no more for now. */
+  #streamHeld = false;
   #trailers: FieldBlock | null = null;
 
   #switched: { readonly connection: Connection; readonly early: Buffer } | null = null;
@@ -107,6 +110,8 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#site = site;
     this.#downstream = downstream;
     this.#receivedRows = request.fields.rowCount;
+    this.#hasBody = request.bodyBytes !== 0;
+    this.#isHead = request.method === "HEAD";
   }
 
   get routeName(): string | null {
@@ -179,8 +184,8 @@ export class Life extends Exchange implements UpstreamHandler {
           if (this.upstream === null) throw new ProxyError("proxy_configuration_error", "no upstream was chosen");
           this.#step = LEASE_WAIT;
           this.attempts++;
-          this.#leasing = true;
-          this.upstream.lease(this, this);
+          this.#lessor = this.upstream;
+          this.#lessor.lease(this, this);
           break;
         case CONNECTED:
           this.#step = UPSTREAM_REQUEST;
@@ -249,11 +254,9 @@ export class Life extends Exchange implements UpstreamHandler {
   #waitFor(waiting: Promise<void>): void {
     this.#pending = this.#waited = true;
     // The upstream's body must not run ahead of a hook that still looks at its head.
-    if (this.#stream !== null && this.#step >= UPSTREAM_RESPONSE) {
-      this.#streamPaused = true;
-      this.#stream.pause();
-    }
-    waiting.then(
+    if (this.#step >= UPSTREAM_RESPONSE) this.#stream?.pause();
+    // A plugin in JavaScript may return anything: a promise of another making, or no promise at all.
+    Promise.resolve(waiting).then(
       () => {
         this.#pending = false;
         this.#advance();
@@ -280,8 +283,10 @@ export class Life extends Exchange implements UpstreamHandler {
       const bytes = body === null ? EMPTY : typeof body === "string" ? Buffer.from(body) : asBuffer(body);
       response.bodyBytes = bytes.length;
       this.#localBody = bytes;
-      if (bytes.length === 0 && answer.status !== 204 && answer.status !== 304)
-        response.fields.set("Content-Length", "0");
+      // An answer to HEAD may have said the length that GET would give.
+      const { fields } = response;
+      if (bytes.length === 0 && answer.status !== 204 && answer.status !== 304 && !fields.has("content-length"))
+        fields.append("Content-Length", "0");
     }
     this.response = response;
     if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
@@ -299,9 +304,11 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   fail(error: ProxyError): void {
-    if (this.ended || this.#cut) return;
+    if (this.ended) return;
     this.error ??= error;
-    if (this.#headSent) return this.#cutAnswer(error);
+    // The client must see that the answer is broken.
+    if (this.#tunnel !== null) return this.#tunnel.destroy(error);
+    if (this.#headSent) return this.#finish(error);
     this.#dropUpstream();
     this.response?.fields.release();
     this.response = null;
@@ -309,15 +316,16 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#forwarded = false;
     if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
     // A hook on the error's own answer failed: that answer goes out without hooks.
-    if (this.#failing) this.#answeredBy = -1;
+    const again = this.#failing;
+    if (again) this.#answeredBy = -1;
+    this.#failing = true;
     this.#step = RESPONSE;
     this.#hook = 0;
     const nested = this.#walking;
     this.#walking = true;
-    if (!this.#failing) this.#askForErrorPage(error);
+    if (!again) this.#askForErrorPage(error);
     if (this.response === null) this.respond(failureAnswer(this, error));
     this.#walking = nested;
-    this.#failing = true;
     this.#advance();
   }
 
@@ -332,22 +340,10 @@ export class Life extends Exchange implements UpstreamHandler {
     }
   }
 
-  /** The head was sent: the client must see that the answer is broken. */
-  #cutAnswer(error: ProxyError): void {
-    this.#cut = true;
-    this.#responseSink?.abort(error);
-    this.#requestBody?.abort(error);
-    if (this.#tunnel !== null) this.#tunnel.destroy(error);
-    else this.#downstream.abort(error);
-    this.#finish();
-  }
-
   /** Gives up whatever is under way towards the upstream. */
   #dropUpstream(): void {
-    if (this.#leasing) {
-      this.#leasing = false;
-      this.upstream?.cancel(this);
-    }
+    this.#lessor?.cancel(this);
+    this.#lessor = null;
     const stream = this.#stream;
     this.#stream = null;
     this.#requestBody?.lost();
@@ -361,7 +357,7 @@ export class Life extends Exchange implements UpstreamHandler {
   // ----------------------------------------------------------------------------------------- to the upstream
 
   onStream(stream: UpstreamStream): void {
-    this.#leasing = false;
+    this.#lessor = null;
     this.#stream = stream;
     this.upstreamAddress = stream.address;
     this.#step = CONNECTED;
@@ -370,7 +366,10 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   #prepareUpstreamRequest(): void {
-    for (const { feature } of this.#chain.upstreamConnected ?? []) feature.upstreamConnected!(this);
+    for (const { feature } of this.#chain.upstreamConnected ?? []) {
+      feature.upstreamConnected!(this);
+      if (this.#stream === null) return;
+    }
     if (!this.#prepared) {
       this.#prepared = true;
       const { upgrade, bodyBytes } = this.request;
@@ -381,47 +380,49 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   onLeaseFailed(error: ProxyError): void {
-    this.#leasing = false;
+    this.#lessor = null;
     this.#retryOrFail(error, true);
   }
 
   #sendRequest(): void {
     const stream = this.#stream!;
     const { request } = this;
+    if (request.bodyBytes !== 0) {
+      if (this.#requestBody === null) this.#makeRequestBody();
+      // Its transforms may have failed the exchange, or have gone on writing while there was no stream.
+      if (this.#stream === null) return;
+      if (!this.#requestBody!.repeatable) {
+        return this.fail(new ProxyError("connection_terminated", "the body has become too large to be sent again"));
+      }
+    }
+    if (this.#chain.upstreamRequest !== null) removeFraming(request.fields);
     this.upstreamSentMs = this.#waited ? this.#site.clock.now() : this.startedMs;
     stream.sendHead(this, this.#upgrade, this.#route!.use);
-    if (request.bodyBytes === 0) {
-      stream.end(null);
-      return;
-    }
-    if (this.#requestBody === null) {
-      const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(request.method);
-      this.#requestBody = new RequestBody(this.#downstream, replayable, (error) => this.fail(error));
-      this.#requestBody.transform(this, this.#chain);
-    }
-    this.#requestBody.attach(stream);
+    if (request.bodyBytes === 0) stream.end(null);
+    else this.#requestBody!.attach(stream);
+  }
+
+  #makeRequestBody(): void {
+    const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(this.request.method);
+    const source = this.#hasBody ? this.#downstream : null;
+    this.#requestBody = new RequestBody(source, replayable, (error) => this.fail(error));
+    this.#requestBody.transform(this, this.#chain);
   }
 
   /** The driver has received a part of the request's body. */
   onRequestBody(bytes: Buffer, start: number, end: number): void {
-    if (this.ended) return;
+    // What still comes of a body that has failed the exchange is not to fail it again.
+    if (this.ended || this.#failing) return;
     this.requestBodyBytes += end - start;
-    if (this.#exceedsBodyLimit(this.requestBodyBytes)) return;
-    try {
-      this.#requestBody!.write(bytes, start, end);
-    } catch (thrown) {
-      this.fail(ProxyError.from(thrown));
-    }
+    if (!this.#exceedsBodyLimit(this.requestBodyBytes)) this.#requestBody!.write(bytes, start, end);
   }
 
   /** The driver has received the end of the request. */
   onRequestEnd(trailers: FieldBlock | null): void {
-    if (this.ended) return;
-    try {
-      this.#requestBody!.end(trailers);
-    } catch (thrown) {
-      this.fail(ProxyError.from(thrown));
-    }
+    if (this.ended || this.#failing) return;
+    // Upstreams that take trailers for fields of the head would believe them.
+    if (trailers !== null) removeForwarded(trailers);
+    this.#requestBody!.end(trailers);
   }
 
   onUpstreamDrain(): void {
@@ -441,21 +442,21 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#requestBody?.lost();
     if (this.ended) return;
     if (this.response !== null || !unanswered) return this.fail(error);
-    this.#retryOrFail(error, false);
+    this.#retryOrFail(error, this.#step <= UPSTREAM_REQUEST);
   }
 
   /** Before a byte of an answer arrived: another attempt where the rules allow it (RFC 9110 section 9.2.2). */
   #retryOrFail(error: ProxyError, nothingSent: boolean): void {
     this.#notify(this.#chain.connectError, (feature) => feature.connectError!(this, error));
     if (this.ended || this.response !== null) return;
-    const upstream = this.upstream!;
     const repeatable =
       (nothingSent || isIdempotent(this.request.method)) &&
       (this.#requestBody === null || this.#requestBody.repeatable);
-    if (!repeatable || !error.retryable || this.attempts > this.#route!.use.retriesMax || !upstream.allowRetry()) {
-      return this.fail(error);
-    }
+    const helps = error.retryable && this.attempts <= this.#route!.use.retriesMax;
+    // A hook may have taken the upstream away. The budget is asked last: what it grants is taken.
+    if (!repeatable || !helps || this.upstream === null || !this.upstream.allowRetry()) return this.fail(error);
     this.#step = LEASE;
+    this.#hook = 0;
     this.#advance();
   }
 
@@ -482,14 +483,7 @@ export class Life extends Exchange implements UpstreamHandler {
 
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
     if (this.#step !== BODY) this.#hold().body.push(Buffer.from(bytes.subarray(start, end)));
-    else if (this.#responseSink === null) this.#toClient(bytes, start, end);
-    else {
-      try {
-        this.#responseSink.write(bytes, start, end);
-      } catch (thrown) {
-        this.fail(ProxyError.from(thrown));
-      }
-    }
+    else this.#give(bytes, start, end);
   }
 
   onUpstreamEnd(trailers: FieldBlock | null): void {
@@ -499,15 +493,7 @@ export class Life extends Exchange implements UpstreamHandler {
       const held = this.#hold();
       held.ended = true;
       held.trailers = copyOf(trailers);
-    } else if (this.#responseSink === null) this.#endAnswer(trailers);
-    else {
-      this.#trailers = copyOf(trailers);
-      try {
-        this.#responseSink.end();
-      } catch (thrown) {
-        this.fail(ProxyError.from(thrown));
-      }
-    }
+    } else this.#giveEnd(trailers);
   }
 
   #hold(): Held {
@@ -524,38 +510,59 @@ export class Life extends Exchange implements UpstreamHandler {
 
   #sendHead(): void {
     const response = this.response!;
-    completeResponse(response, this.#site, this.#forwarded);
-    if (this.#switched !== null) return this.#startTunnel(response);
+    if (this.#switched !== null) {
+      if (response.status === 101) return this.#startTunnel(response);
+      // A feature answers something else: what the upstream sends from here on is nobody's.
+      this.#dropUpstream();
+      this.#forwarded = false;
+    }
     const chain = this.#chain;
-    if (response.bodyBytes !== 0 && (chain.responseBody !== null || chain.upstreamResponseBody !== null)) {
-      this.#composeResponse();
+    const forwarded = this.#forwarded;
+    // What features have added: fields of the upstream's answer that belong to its hop are gone already.
+    if (!forwarded || chain.response !== null || chain.upstreamResponse !== null) removeFraming(response.fields);
+    completeResponse(response, this.#site, forwarded);
+    this.#bodyless = this.#isHead || response.status === 204 || response.status === 304;
+    if (this.#bodyless) {
+      if (this.#isHead && !forwarded && response.bodyBytes > 0) {
+        response.fields.set("Content-Length", String(response.bodyBytes));
+      }
+    } else if (response.bodyBytes !== 0 && (chain.responseBody !== null || chain.upstreamResponseBody !== null)) {
+      this.#transformResponse();
     }
     this.#step = BODY;
     this.#headSent = true;
     this.#downstream.sendHead(response);
-    if (this.#forwarded) this.#releaseHeld();
+    if (forwarded) this.#releaseHeld();
     else this.#sendLocalBody();
   }
 
-  #composeResponse(): void {
-    const source: BodySource = {
-      pause: () => (this.#localSource ?? this.#stream)?.pause(),
-      resume: () => (this.#localSource ?? this.#stream)?.resume(),
-    };
-    const client = this.#clientSink();
-    const onThrow = (error: ProxyError) => this.fail(error);
-    const composed = composeResponse(this, this.#chain, this.#forwarded, this.#answeredBy, source, client, onThrow);
-    if (composed === null) return;
-    this.#responseSink = composed.first;
-    this.#responseSource = composed.last;
+  #transformResponse(): void {
+    const body = this.#makeResponseBody();
+    body.transform(this, this.#chain.responseBody, "responseBody", this.#answeredBy);
+    if (this.#forwarded) {
+      body.transform(this, this.#chain.upstreamResponseBody, "upstreamResponseBody", this.#answeredBy);
+      body.takeFrom({ pause: () => this.#holdStream(), resume: () => this.#letStreamGo() });
+    }
+    if (body.isTransformed) this.#responseBody = body;
   }
 
-  #clientSink(): BodySink {
-    return {
+  #makeResponseBody(): ResponseBody {
+    const client: BodySink = {
       write: (bytes, start, end) => this.#toClient(bytes, start, end),
       end: () => this.#endAnswer(this.#trailers),
       abort: (error) => this.fail(error),
     };
+    return new ResponseBody(client, (error) => this.fail(error));
+  }
+
+  #holdStream(): void {
+    this.#streamHeld = true;
+    this.#stream?.pause();
+  }
+
+  #letStreamGo(): void {
+    this.#streamHeld = false;
+    this.#stream?.resume();
   }
 
   /** What arrived while hooks waited, then the rest as it comes. */
@@ -563,50 +570,61 @@ export class Life extends Exchange implements UpstreamHandler {
     const held = this.#held;
     if (held !== null) {
       this.#held = null;
-      for (const bytes of held.body) this.onUpstreamBody(bytes, 0, bytes.length);
-      if (held.ended && !this.ended) this.onUpstreamEnd(held.trailers);
+      for (const bytes of held.body) if (!this.ended) this.#give(bytes, 0, bytes.length);
+      if (held.ended && !this.ended) this.#giveEnd(held.trailers);
       held.trailers?.release();
     }
-    if (this.#streamPaused && !this.#responsePaused) this.#stream?.resume();
-    this.#streamPaused = false;
+    if (!this.#streamHeld) this.#stream?.resume();
   }
 
   #sendLocalBody(): void {
     const body = this.#localBody;
-    const sink = this.#responseSink ?? this.#clientSink();
+    if (this.#bodyless || body === null) return this.#endAnswer(null);
     if (typeof body === "function") {
-      this.#localSource = new GuardedSource(body(sink), (error) => this.fail(error));
-      this.#responseSource ??= this.#localSource;
-      // It may have written more than the client takes before there was something to pause.
-      if (this.#responsePaused) this.#responseSource.pause();
+      this.#responseBody ??= this.#makeResponseBody();
+      this.#responseBody.produce(body);
       return;
     }
-    if (body !== null && body.length > 0) sink.write(body, 0, body.length);
-    if (!this.ended) sink.end();
+    this.#give(body, 0, body.length);
+    if (!this.ended) this.#giveEnd(null);
+  }
+
+  /** A part of the answer's body, on its way to the client. */
+  #give(bytes: Buffer, start: number, end: number): void {
+    if (this.#responseBody === null) this.#toClient(bytes, start, end);
+    else this.#responseBody.sink.write(bytes, start, end);
+  }
+
+  #giveEnd(trailers: FieldBlock | null): void {
+    if (this.#responseBody === null) return this.#endAnswer(trailers);
+    this.#trailers = copyOf(trailers);
+    this.#responseBody.sink.end();
   }
 
   #toClient(bytes: Buffer, start: number, end: number): void {
-    if (this.ended) return;
-    this.responseBodyBytes += end - start;
+    // An empty chunk would be the last one.
+    if (this.ended || this.#bodyless || end <= start) return;
     const downstream = this.#downstream;
     downstream.write(bytes, start, end);
-    if (downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES && !this.#responsePaused) {
-      this.#responsePaused = true;
-      if (this.#responseSource !== null) this.#responseSource.pause();
-      else this.#stream?.pause();
+    this.responseBodyBytes += end - start;
+    if (downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES && !this.#clientFull) {
+      this.#clientFull = true;
+      if (this.#responseBody === null) this.#holdStream();
+      else this.#responseBody.source.pause();
     }
   }
 
   /** The driver: the client has taken what was queued. */
   onClientDrain(): void {
-    if (!this.#responsePaused) return;
-    this.#responsePaused = false;
-    if (this.#responseSource !== null) this.#responseSource.resume();
-    else this.#stream?.resume();
+    if (!this.#clientFull) return;
+    this.#clientFull = false;
+    if (this.#responseBody === null) this.#letStreamGo();
+    else this.#responseBody.source.resume();
   }
 
   #endAnswer(trailers: FieldBlock | null): void {
     if (this.ended) return;
+    this.#responseBody = null;
     if (trailers !== null) {
       this.#notify(this.#chain.trailers, (feature) => feature.trailers!(this, trailers));
       if (this.ended) return;
@@ -642,7 +660,7 @@ export class Life extends Exchange implements UpstreamHandler {
         this.#finish();
       },
     );
-    this.#tunnel.start(client.early, early);
+    this.#tunnel.start(client, early);
   }
 
   // ------------------------------------------------------------------------------------------------- the end
@@ -650,19 +668,26 @@ export class Life extends Exchange implements UpstreamHandler {
   /** The driver: the client is gone, whatever the reason. */
   onClientGone(error: ProxyError): void {
     if (this.ended || this.#tunnel !== null) return;
-    this.#cut = true;
     this.error ??= error;
-    this.#responseSink?.abort(error);
-    this.#requestBody?.abort(error);
     this.#finish();
   }
 
-  #finish(): void {
+  /** `cutBy`: the answer had begun, and must not look complete. */
+  #finish(cutBy: ProxyError | null = null): void {
     if (this.ended) return;
     this.ended = true;
     this.endedMs = this.#site.clock.now();
+    if (cutBy !== null) this.#downstream.abort(cutBy);
     this.#dropUpstream();
-    if (this.#chain.log !== null) this.#notify(this.#chain.log, (feature) => feature.log!(this));
+    this.#requestBody?.abandon(this.error);
+    this.#responseBody?.abandon(this.error!);
+    for (const { feature } of this.#chain.log ?? []) {
+      try {
+        feature.log!(this);
+      } catch (thrown) {
+        this.error ??= ProxyError.from(thrown);
+      }
+    }
     this.#site.observer?.onExchangeEnd(this);
     this.request.fields.release();
     this.response?.fields.release();

@@ -2,8 +2,17 @@
  * From the client's request to the one that the upstream gets, and from the upstream's answer to the client's: fields of
  * the one hop go, those that say who forwarded come. What is the same for every message is encoded once.
  */
-import { FIELD_DATE } from "../core/field-names.ts";
-import { EncodedLines } from "../core/fields.ts";
+import {
+  FIELD_CONNECTION,
+  FIELD_CONTENT_LENGTH,
+  FIELD_DATE,
+  FIELD_HOST,
+  FIELD_KEEP_ALIVE,
+  FIELD_PROXY_CONNECTION,
+  FIELD_TE,
+  FIELD_TRANSFER_ENCODING,
+} from "../core/field-names.ts";
+import { EncodedLines, type FieldBlock } from "../core/fields.ts";
 import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Clock } from "../core/ports.ts";
 import { removeHopByHop } from "../semantics/hop-by-hop.ts";
@@ -43,7 +52,7 @@ export function prepareHost(exchange: Exchange, policy: HostPolicy, stream: Upst
   const { request } = exchange;
   if (policy === "preserve") {
     // An HTTP/1.0 client may have named no host; HTTP/1.1 to the upstream needs one (RFC 9112 section 3.2).
-    if (request.authority === "" && !request.fields.has("host")) request.fields.set("Host", stream.authority);
+    if (request.fields.rowOfId(FIELD_HOST) < 0) request.fields.set("Host", request.authority || stream.authority);
     return;
   }
   request.fields.set("Host", policy === "upstream" ? stream.authority : policy.name);
@@ -52,6 +61,20 @@ export function prepareHost(exchange: Exchange, policy: HostPolicy, stream: Upst
 /** The upstream's answer, before any feature sees it. */
 export function prepareResponse(response: ResponseMessage): void {
   removeHopByHop(response.fields);
+}
+
+/**
+ * Fields of which features have no say: how the message is framed, and what becomes of the connection. A length may stay, as that
+ * of a body that is not sent (HEAD); two of them say nothing.
+ */
+export function removeFraming(fields: FieldBlock): void {
+  fields.deleteId(FIELD_CONNECTION);
+  fields.deleteId(FIELD_KEEP_ALIVE);
+  fields.deleteId(FIELD_PROXY_CONNECTION);
+  fields.deleteId(FIELD_TE);
+  fields.deleteId(FIELD_TRANSFER_ENCODING);
+  const length = fields.rowOfId(FIELD_CONTENT_LENGTH);
+  if (length >= 0 && fields.rowOfId(FIELD_CONTENT_LENGTH, length + 1) >= 0) fields.deleteId(FIELD_CONTENT_LENGTH);
 }
 
 /** What every final answer bears when it leaves. `forwarded`: it came from an upstream. */

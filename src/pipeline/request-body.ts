@@ -2,7 +2,7 @@
  * The body of one request on its way to the upstream: through the transforms of features, into the replay buffer while
  * another attempt is possible, to the stream. Made only for requests that have a body.
  */
-import type { ProxyError } from "../core/errors.ts";
+import { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { BodySink, BodySource } from "./body.ts";
@@ -13,14 +13,14 @@ import { ReplayBuffer } from "./replay.ts";
 import type { UpstreamStream } from "./upstream.ts";
 
 /** Who sends the body: the driver. */
-interface RequestSource {
+export interface RequestSource {
   startRequestBody(): void;
   pauseRequestBody(): void;
   resumeRequestBody(): void;
 }
 
 export class RequestBody implements BodySource {
-  readonly #source: RequestSource;
+  readonly #source: RequestSource | null;
   readonly #onAbort: (error: ProxyError) => void;
   readonly #replay: ReplayBuffer | null;
   /** The first transform; null: bytes go straight to the stream. */
@@ -33,8 +33,11 @@ export class RequestBody implements BodySource {
   /** The stream is full, or there is none at the moment. */
   #blocked = false;
 
-  /** `replayable`: keep what is sent, for another attempt. */
-  constructor(source: RequestSource, replayable: boolean, onAbort: (error: ProxyError) => void) {
+  /**
+   * `source` null: the client sends no body, a feature announced one all the same; it is complete at once. `replayable`: keep
+   * what is sent, for another attempt.
+   */
+  constructor(source: RequestSource | null, replayable: boolean, onAbort: (error: ProxyError) => void) {
     this.#source = source;
     this.#replay = replayable ? new ReplayBuffer() : null;
     this.#onAbort = onAbort;
@@ -78,7 +81,8 @@ export class RequestBody implements BodySource {
     this.#stream = stream;
     if (!this.#started) {
       this.#started = true;
-      this.#source.startRequestBody();
+      if (this.#source === null) this.end(null);
+      else this.#source.startRequestBody();
       return;
     }
     const bytes = this.#replay!.bytes;
@@ -105,11 +109,15 @@ export class RequestBody implements BodySource {
     else this.#first.end();
   }
 
-  abort(error: ProxyError): void {
-    this.#first?.abort(error);
+  /** The exchange is over: a transform that still waits for the rest of the body, or holds some of it, lets go of it. */
+  abandon(error: ProxyError | null): void {
+    if (this.#first === null || this.#complete) return;
+    this.#first.abort(error ?? new ProxyError("http_request_error", "the exchange was over before the request's body"));
   }
 
   #send(bytes: Buffer, start: number, end: number): void {
+    // An empty chunk would be the last one.
+    if (end <= start) return;
     this.#replay?.record(bytes, start, end);
     if (this.#stream === null) return;
     this.#stream.write(bytes, start, end);
@@ -135,11 +143,11 @@ export class RequestBody implements BodySource {
   }
 
   pause(): void {
-    this.#source.pauseRequestBody();
+    this.#source?.pauseRequestBody();
   }
 
   resume(): void {
-    this.#source.resumeRequestBody();
+    this.#source?.resumeRequestBody();
   }
 }
 

@@ -6,6 +6,7 @@ import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, LINGER_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { Connection, ConnectionHandler } from "../core/ports.ts";
+import type { TakenOver } from "./downstream.ts";
 
 export interface TunnelLimits {
   /** Without a byte either way. */
@@ -95,8 +96,8 @@ export class Tunnel {
     return this.#upstream.bytes;
   }
 
-  /** Takes over both connections; `clientEarly` and `upstreamEarly` are what each had sent before. */
-  start(clientEarly: Buffer, upstreamEarly: Buffer): void {
+  /** Takes over both connections; `client` says what that one had done before, `upstreamEarly` is what the upstream had sent. */
+  start({ early: clientEarly, ended }: TakenOver, upstreamEarly: Buffer): void {
     for (const side of [this.#client, this.#upstream]) {
       side.connection.handler = side;
       // One that closed between two owners has told nobody.
@@ -109,6 +110,7 @@ export class Tunnel {
     if (this.#client.closed || this.#upstream.closed) {
       return this.destroy(new ProxyError("connection_terminated", "a side closed at once", { retryable: false }));
     }
+    if (ended) this.#client.onEnd();
     this.#client.connection.resume();
     this.#upstream.connection.resume();
   }

@@ -80,6 +80,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
   #method = "";
   #upgrade: string | null = null;
   #requestChunked = false;
+  /** Bytes of the request's body that were announced and not written yet; 0 when it is chunked. */
+  #requestLeft = 0;
   #requestEnded = false;
   #informational = 0;
   #queuedAtDeadline = 0;
@@ -109,6 +111,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
   /** The pool: the next exchange has it. */
   lend(handler: UpstreamHandler): void {
     this.#handler = handler;
+    this.#requestEnded = this.#answered = this.#paused = false;
+    this.#informational = 0;
     this.#deadline.disarm();
   }
 
@@ -121,6 +125,12 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
 
   /** The pool: closes it, idle or not. */
   close(): void {
+    if (this.#handler !== null) {
+      return this.#fail(
+        new ProxyError("destination_unavailable", `${this.address}: the pool was closed`, { retryable: false }),
+        false,
+      );
+    }
     this.#connection.destroy();
     this.#gone();
   }
@@ -139,8 +149,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
     this.#method = request.method;
     this.#upgrade = upgrade;
     this.#requestChunked = request.bodyBytes === BODY_UNTIL_END;
-    this.#requestEnded = this.#answered = this.#paused = false;
-    this.#informational = 0;
+    this.#requestLeft = this.#requestChunked ? 0 : request.bodyBytes;
     const length = encodeRequestHead(request, upgrade, request.wantsTrailers);
     this.#connection.write(encoded.bytes, 0, length);
   }
@@ -152,22 +161,31 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
       connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, end - start));
       connection.write(bytes, start, end);
       connection.write(CRLF, 0, 2);
-    } else connection.write(bytes, start, end);
-    if (!this.#answered && connection.queuedBytes > QUEUE_HIGH_WATER_BYTES && !this.#deadline.armed) {
-      this.#queuedAtDeadline = connection.queuedBytes;
-      this.#deadline.arm(this.#use!.bodyTimeoutMs);
+    } else {
+      // More than was announced would be read as the next request on this connection, of whoever comes then.
+      this.#requestLeft -= end - start;
+      if (this.#requestLeft < 0) return this.#fail(wrongLength("longer"), false);
+      connection.write(bytes, start, end);
+    }
+    const { queuedBytes } = connection;
+    if (!this.#answered && queuedBytes > QUEUE_HIGH_WATER_BYTES) {
+      this.#queuedAtDeadline = queuedBytes;
+      if (!this.#deadline.armed) this.#deadline.arm(this.#use!.bodyTimeoutMs);
     }
   }
 
   end(trailers: FieldBlock | null): void {
     if (this.#state >= SWITCHED || this.#requestEnded) return;
+    if (this.#requestLeft > 0) return this.#fail(wrongLength("shorter"), false);
     this.#requestEnded = true;
     if (this.#requestChunked) {
       const length = encodeLastChunk(trailers);
       this.#connection.write(encoded.bytes, 0, length);
     }
     // The answer may have begun before the request ended; then its own progress counts.
-    if (!this.#answered) this.#deadline.arm(this.#use!.responseTimeoutMs);
+    if (this.#answered) return;
+    this.#queuedAtDeadline = this.#connection.queuedBytes;
+    this.#deadline.arm(this.#use!.responseTimeoutMs);
   }
 
   get queuedBytes(): number {
@@ -219,7 +237,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
         case BODY_LENGTH: {
           const length = Math.min(this.#left, end - at);
           this.#left -= length;
-          this.#deadline.arm(this.#use!.bodyTimeoutMs);
+          this.#armForBody();
           const ended = this.#left === 0;
           this.#handler!.onUpstreamBody(buffer, at, at + length);
           at += length;
@@ -230,12 +248,14 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
           at = this.#useChunked(buffer, at, end);
           break;
         case BODY_CLOSE:
-          this.#deadline.arm(this.#use!.bodyTimeoutMs);
+          this.#armForBody();
           this.#handler!.onUpstreamBody(buffer, at, end);
           return;
         case IDLE:
-          // Nobody asked: an answer here could only be taken for that to the next request.
-          this.close();
+          // Nobody asked: an answer here could only be taken for that to the next request. Who has the stream already, and has not
+          // sent anything, is as well served by another one.
+          if (this.#handler === null) this.close();
+          else this.#fail(new ProxyError("connection_terminated", `${this.address} spoke before it was asked`), true);
           return;
         default:
           return;
@@ -258,7 +278,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
     const response = new ResponseMessage(head.status);
     response.httpVersion = 10 + head.minor;
     response.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
-    if (head.minor === 1) response.keepStartLine();
+    if (head.plainLine) response.keepStartLine();
     if (head.status === 101) {
       this.#switchProtocols(response, buffer, at + length, end);
       return end;
@@ -282,7 +302,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
       return this.#fail(responseError(failure), false);
     }
     const options = connectionOptions(fields, head.seen, head.minor);
-    this.#persistent = isPersistent(options, head.minor);
+    this.#persistent = isPersistent(options, head.minor) && !announcesBodyOf204(head, fields);
     this.#keepAliveMs = this.#persistent ? keepAliveMs(fields) : null;
     this.#answered = true;
     const { kind, length } = framing;
@@ -305,7 +325,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
       this.#left = 0;
     }
     const bodyless = this.#state === BODY_LENGTH && this.#left === 0;
-    if (!bodyless) this.#deadline.arm(this.#use!.bodyTimeoutMs);
+    if (!bodyless) this.#armForBody();
     this.#handler!.onUpstreamHead(response);
     if (bodyless && this.#state === BODY_LENGTH) this.#endAnswer(null, more);
   }
@@ -318,11 +338,16 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
       return end;
     }
     if (decoder.dataEnd > decoder.dataStart) {
-      this.#deadline.arm(this.#use!.bodyTimeoutMs);
+      this.#armForBody();
       this.#handler!.onUpstreamBody(buffer, decoder.dataStart, decoder.dataEnd);
     }
     if (decoder.done && this.#state === BODY_CHUNKED) this.#endAnswer(decoder.trailers, next < end);
     return next;
+  }
+
+  /** The answer goes on. Who is paused in the middle of what had arrived is not late with the rest. */
+  #armForBody(): void {
+    if (!this.#paused) this.#deadline.arm(this.#use!.bodyTimeoutMs);
   }
 
   /** The answer is complete; `more` bytes came behind it, which nobody asked for. */
@@ -367,7 +392,10 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
   // ----------------------------------------------------------------------------------------------- the end
 
   onDrain(): void {
-    if (!this.#answered && !this.#requestEnded) this.#deadline.disarm();
+    if (!this.#answered && this.#handler !== null) {
+      if (this.#requestEnded) this.#deadline.arm(this.#use!.responseTimeoutMs);
+      else this.#deadline.disarm();
+    }
     this.#handler?.onUpstreamDrain();
   }
 
@@ -396,20 +424,24 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
 
   #onDeadline(): void {
     if (this.#state === IDLE) return this.close();
-    if (!this.#answered && !this.#requestEnded) return this.#onUploadStall();
-    const what = this.#answered ? "its answer did not go on in time" : "it did not answer in time";
-    const type = this.#answered ? "connection_read_timeout" : "http_response_timeout";
-    this.#fail(new ProxyError(type, `${this.address}: ${what}`), false);
-  }
-
-  /** What was queued for the upstream did not leave in time, unless a part of it did. */
-  #onUploadStall(): void {
-    const { queuedBytes } = this.#connection;
-    if (queuedBytes > 0 && queuedBytes < this.#queuedAtDeadline) {
-      this.#queuedAtDeadline = queuedBytes;
-      return this.#deadline.arm(this.#use!.bodyTimeoutMs);
+    if (this.#answered) {
+      return this.#fail(
+        new ProxyError("connection_read_timeout", `${this.address}: its answer did not go on in time`),
+        false,
+      );
     }
-    this.#fail(new ProxyError("connection_write_timeout", `${this.address} does not read the request's body`), false);
+    const { queuedBytes } = this.#connection;
+    const { bodyTimeoutMs, responseTimeoutMs } = this.#use!;
+    if (queuedBytes > 0 && queuedBytes < this.#queuedAtDeadline) {
+      // The request still leaves, as slowly as the upstream reads.
+      this.#queuedAtDeadline = queuedBytes;
+      return this.#deadline.arm(this.#requestEnded ? responseTimeoutMs : bodyTimeoutMs);
+    }
+    const error =
+      queuedBytes > 0
+        ? new ProxyError("connection_write_timeout", `${this.address} does not read the request`)
+        : new ProxyError("http_response_timeout", `${this.address}: it did not answer in time`);
+    this.#fail(error, false);
   }
 
   /** `byPeer`: the connection went away by itself; an answer that had not begun may then be asked for again. */
@@ -434,6 +466,16 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
 
 /** For the moment between two owners: the connection is paused, so only its end can be told, and `closed` keeps that. */
 const UNOWNED: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
+
+/** A 204 has no body (RFC 9110, section 8.6); from a server that announces one, it may follow all the same. */
+function announcesBodyOf204({ status }: ResponseHead, fields: FieldBlock): boolean {
+  if (status !== 204) return false;
+  return fields.has("transfer-encoding") || (fields.get("content-length") ?? "0") !== "0";
+}
+
+function wrongLength(how: string): ProxyError {
+  return new ProxyError("proxy_internal_error", `the request's body is ${how} than the length that was announced`);
+}
 
 /** "Keep-Alive: timeout=N" in milliseconds; null when it is not said. */
 function keepAliveMs(fields: FieldBlock): number | null {

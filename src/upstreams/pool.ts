@@ -82,7 +82,8 @@ export class UpstreamPool implements Upstream {
     this.#around = around;
     this.#servers = options.servers.map((place) => new Server(this, place));
     this.#balancer = createBalancer(options.balance, options.hashBy, around.random);
-    this.#budget = new RetryBudget(around.clock, options.retryBudgetShare, options.retryBudgetMin);
+    const coarse = { now: () => around.deadlines.coarseMs };
+    this.#budget = new RetryBudget(coarse, options.retryBudgetShare, options.retryBudgetMin);
   }
 
   get options(): PoolOptions {
@@ -144,9 +145,14 @@ export class UpstreamPool implements Upstream {
     for (const server of this.#servers) for (const stream of [...server.idle]) stream.close();
   }
 
-  /** Closes every connection at once. */
+  /** Closes every connection at once; whoever has one, or waits for one, is told. */
   destroy(): void {
     this.#closed = true;
+    const waiting = [...this.#queue.keys(), ...this.#dialing.keys()];
+    for (const handler of waiting) {
+      this.cancel(handler);
+      handler.onLeaseFailed(new ProxyError("destination_unavailable", `${this.name} was closed`, { retryable: false }));
+    }
     for (const server of this.#servers) for (const stream of [...server.streams]) stream.close();
   }
 

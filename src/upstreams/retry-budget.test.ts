@@ -34,6 +34,17 @@ describe("the retry budget", () => {
     assert.equal(takeAll(budget), 0, "without requests there is nothing left");
   });
 
+  it("knows the requests of the last seconds also when nobody has asked for a retry for long", () => {
+    const clock = new VirtualClock();
+    const budget = new RetryBudget(clock, 0.2, 3);
+    for (let second = 0; second < 60; second++) {
+      for (let i = 0; i < 10; i++) budget.countRequest();
+      clock.advance(1_000);
+    }
+    const granted = takeAll(budget);
+    assert.ok(granted >= 10 && granted <= 20, `${granted} of 50 to 100 recent requests`);
+  });
+
   it("grants nothing when retries are switched off", () => {
     const budget = new RetryBudget(new VirtualClock(), 0, 0);
     for (let i = 0; i < 1000; i++) budget.countRequest();

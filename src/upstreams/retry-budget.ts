@@ -8,7 +8,7 @@ import type { Clock } from "../core/ports.ts";
 const WINDOW_MS = 5_000;
 
 export class RetryBudget {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, "now">;
   readonly #share: number;
   readonly #min: number;
   #windowStartMs: number;
@@ -17,7 +17,8 @@ export class RetryBudget {
   #retries = 0;
   #retriesBefore = 0;
 
-  constructor(clock: Clock, share: number, min: number) {
+  /** `clock` is read for every request: a coarse one will do. */
+  constructor(clock: Pick<Clock, "now">, share: number, min: number) {
     this.#clock = clock;
     this.#share = share;
     this.#min = min;
@@ -26,6 +27,7 @@ export class RetryBudget {
 
   /** A request was made that is no retry. */
   countRequest(): void {
+    this.#turn();
     this.#requests++;
   }
 

@@ -99,8 +99,37 @@ describe("request bodies", () => {
   });
 });
 
+describe("request trailers", () => {
+  it("pass, without those that an upstream could take for what the proxy says in a head", () => {
+    const stage = createStage();
+    const trailers = [
+      "X-Checksum: 1",
+      ...["Transfer-Encoding: chunked", "Content-Length: 3", "Host: b", "Connection: X-Checksum"],
+      ...["X-Forwarded-For: 203.0.113.1", "X_Forwarded_For: 203.0.113.1", "X-Forwarded-User: root", "X-Real-IP: 1"],
+    ];
+    const body = `1\r\nx\r\n0\r\n${trailers.join("\r\n")}\r\n\r\n`;
+    stage.client().sends(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${body}`);
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    server.receives("1\r\nx\r\n0\r\nX-Checksum: 1\r\n\r\n");
+  });
+});
+
 describe("answers", () => {
   const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+  it("begin with our own version, and a status line that everybody can read", () => {
+    for (const line of ["HTTP/1.5 200 OK", "HTTP/1.1 200", "HTTP/1.0 200 Fine"]) {
+      const stage = createStage();
+      const client = stage.client().sends(GET);
+      stage.origin.accepts().sends(`${line}\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi`);
+      client.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi");
+    }
+    const stage = createStage();
+    const client = stage.client().sends(GET);
+    stage.origin.accepts().sends("HTTP/1.1 200 Fine, thanks\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi");
+    client.receives("HTTP/1.1 200 Fine, thanks\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi");
+  });
 
   it("pass chunked, piece by piece", () => {
     const stage = createStage();

@@ -84,6 +84,21 @@ describe("keep-alive", () => {
     }
   });
 
+  it("does not reuse an upstream that announces a body where there is none", () => {
+    for (const framing of ["Content-Length: 5", "Transfer-Encoding: chunked"]) {
+      const stage = createStage();
+      const client = stage.client().sends(GET);
+      stage.origin.accepts().sends(`HTTP/1.1 204 No Content\r\nDate: x\r\n${framing}\r\n\r\n`);
+      client.receives("HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n");
+      assert.equal(stage.pool.connections, 0);
+    }
+    const stage = createStage();
+    const client = stage.client().sends(GET);
+    stage.origin.accepts().sends("HTTP/1.1 204 No Content\r\nDate: x\r\nContent-Length: 0\r\n\r\n");
+    client.receivesHead();
+    assert.equal(stage.pool.idleConnections, 1, "many servers say that; it says nothing");
+  });
+
   it("drops a pooled connection on which the upstream speaks unasked", () => {
     const stage = createStage();
     const client = stage.client().sends(GET);
@@ -126,6 +141,19 @@ describe("keep-alive", () => {
     server.sends(OK);
     busy.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
     assert.equal(busy.ended, true);
+  });
+
+  it("tells whoever has a connection, or waits for one, that the pool was destroyed", () => {
+    const stage = createStage({ pool: { connectionsMax: 1 } });
+    const busy = stage.client().sends(GET);
+    stage.origin.accepts().receivesHead();
+    const waiting = stage.client().sends(GET);
+    stage.network.run();
+    stage.pool.destroy();
+    busy.receives(/^HTTP\/1\.1 503 .*error=destination_unavailable/s);
+    waiting.receives(/^HTTP\/1\.1 503 .*error=destination_unavailable/s);
+    assert.equal(stage.pool.connections + stage.pool.waiting, 0);
+    stage.origin.acceptsNothing();
   });
 
   it("leaves nothing behind", () => {

@@ -1,6 +1,8 @@
 // A switch of protocols passes only where the route allows it, and bytes pass only behind the 101 (CVE-2026-2833).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { ProxyError } from "../../src/core/errors.ts";
+import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { createStage, type StageOptions } from "../support/stage.ts";
 
 const UPGRADE =
@@ -94,17 +96,63 @@ describe("upgrades", () => {
     assert.equal(stage.deadlines.armedCount, 0);
   });
 
+  it("half-close: an end that the client sent before the 101 arrives", () => {
+    const stage = createStage({ halfClose: true });
+    const client = stage.client().sends(`${UPGRADE}last`).ends();
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    server.sends(SWITCH);
+    client.receivesHead();
+    server.receives("last");
+    assert.equal(server.ended, true);
+    server.sends("answer").ends();
+    client.receives("answer");
+    assert.equal(client.ended, true);
+    stage.network.run();
+    assert.equal(stage.ended[0]?.error, null);
+    assert.equal(stage.deadlines.armedCount, 0);
+  });
+
   it("an abort of either side reaches the other at once", () => {
     const one = tunnel();
     one.client.resets();
     one.stage.network.run();
     assert.equal(one.server.closed, true);
     assert.equal(one.stage.pool.connections, 0);
+    assert.equal(one.stage.ended[0]?.error?.side, "client");
     const other = tunnel();
     other.server.resets();
     other.stage.network.run();
     assert.equal(other.client.closed, true);
     assert.equal(other.stage.driver.size, 0);
+    assert.equal(other.stage.ended[0]?.error?.side, "upstream");
+  });
+
+  it("are ended by a feature that fails the exchange, and counted all the same", () => {
+    let exchange: Exchange | null = null;
+    const { stage, client, server } = tunnel({
+      use: [
+        {
+          name: "watching",
+          upgrade: (current) => {
+            exchange = current;
+          },
+        },
+      ],
+    });
+    client.sends("12345");
+    server.receives("12345");
+    server.sends("123");
+    client.receives("123");
+    exchange!.fail(new ProxyError("http_request_denied", "enough"));
+    stage.network.run();
+    assert.equal(client.ended && server.ended, true);
+    assert.equal(stage.ended.length, 1);
+    assert.equal(stage.ended[0]?.requestBodyBytes, 5);
+    assert.equal(stage.ended[0]?.responseBodyBytes, 3);
+    assert.equal(stage.ended[0]?.error?.message, "enough");
+    assert.equal(stage.pool.connections, 0);
+    assert.equal(stage.deadlines.armedCount, 0);
   });
 
   it("end when they are idle, and when their life is over", () => {

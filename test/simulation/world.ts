@@ -197,9 +197,12 @@ export class World {
     this.#abandoned++;
   }
 
-  /** It was pipelined behind a request whose answer closed the connection, for a reason that is none of its own. */
+  /**
+   * One of the requests before it, of which three may be under way, has an answer that closes the connection: for a reason
+   * that is none of its own.
+   */
   mayStayUnanswered(plan: Plan): boolean {
-    return [0, 1, 2].some((distance) => {
+    return [0, 1, 2, 3].some((distance) => {
       const before = this.#plans[plan.id - distance];
       return before !== undefined && this.mayClose(before);
     });

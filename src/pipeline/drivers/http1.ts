@@ -8,6 +8,7 @@
  *       |                      |                     |
  *       +--error: answer, then LINGER until the peer has read it--> closed
  *                              +--answered before its end: DISCARD --end of body--> HEAD
+ *     instead of HEAD, when the client has not taken enough of its answers: FLUSH --taken--> HEAD
  *     WAIT --101--> TUNNEL: the connection belongs to the tunnel
  */
 import { ByteQueue } from "../../core/byte-queue.ts";
@@ -54,10 +55,11 @@ import type { Site } from "../site.ts";
 const HEAD = 0;
 const BODY = 1;
 const WAIT = 2;
-const DISCARD = 3;
-const LINGER = 4;
-const TUNNEL = 5;
-const CLOSED = 6;
+const FLUSH = 3;
+const DISCARD = 4;
+const LINGER = 5;
+const TUNNEL = 6;
+const CLOSED = 7;
 
 /** Parsed heads are used up before the next one is parsed: one of each serves the whole thread. */
 const head = new RequestHead();
@@ -106,7 +108,9 @@ export class Http1Driver {
 
   /** Closes everything at once. */
   destroy(): void {
-    for (const client of this.#connections) client.connection.destroy();
+    // With an error: a tunnel of which the client had ended its half would otherwise take this for an orderly end.
+    const error = new ProxyError("connection_terminated", "the proxy was closed", { side: "proxy", retryable: false });
+    for (const client of this.#connections) client.connection.destroy(error);
   }
 }
 
@@ -145,6 +149,7 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   #sending = SEND_NO_BODY;
   #sendLeft = 0;
   #answered = false;
+  /** What was queued when it was looked at last, whether the client takes any of it: less of it means that it does. */
   #queuedAtDeadline = 0;
   /** How long what is queued has not moved, while lingering. */
   #stalledMs = 0;
@@ -210,7 +215,7 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   #settle(): void {
     const state = this.#state;
     if (state >= TUNNEL) return;
-    const full = (state === WAIT || state === BODY) && this.#ahead.length > 0;
+    const full = (state === WAIT || state === BODY || state === FLUSH) && this.#ahead.length > 0;
     if (full || (state === BODY && this.#bodyPaused)) this.connection.pause();
     else this.connection.resume();
   }
@@ -231,7 +236,8 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   }
 
   #useHead(buffer: Buffer, at: number, end: number): number {
-    if (this.#ahead.length === 0) this.#site = this.#driver.site;
+    // One head is read by one configuration, in however many pieces it comes.
+    if (this.#searched === 0) this.#site = this.#driver.site;
     const storage = acquireStorage();
     const length = parseRequestHead(buffer, at, end, storage, this.#site.limits, head);
     if (length > 0) {
@@ -357,14 +363,14 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   }
 
   #bodyEnded(trailers: FieldBlock | null): void {
-    this.#deadline.disarm();
     if (this.#state === DISCARD) return this.#nextRequest();
     this.#state = WAIT;
+    this.#watchClient();
     this.#life!.onRequestEnd(trailers);
   }
 
   get #bodyTimeoutMs(): number {
-    return this.#life === null ? LINGER_TIMEOUT_MS : this.#life.bodyTimeoutMs;
+    return this.#life === null ? BODY_PROGRESS_TIMEOUT_MS : this.#life.bodyTimeoutMs;
   }
 
   #discard(at: number, end: number): number {
@@ -374,10 +380,18 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   }
 
   onDrain(): void {
+    if (this.#state === FLUSH) return this.#nextRequest();
     if (this.#life === null) return;
-    if (this.#state === BODY && this.#bodyStarted && !this.#bodyPaused) this.#deadline.arm(this.#bodyTimeoutMs);
-    else this.#deadline.disarm();
+    this.#watchClient();
     this.#life.onClientDrain();
+  }
+
+  /** The deadline is for what the client has to do: to go on with its request, or to take what was sent. */
+  #watchClient(): void {
+    const sends = this.#state === BODY && this.#bodyStarted && !this.#bodyPaused;
+    const takes = this.#answered && this.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES;
+    if (sends || takes) this.#deadline.arm(this.#bodyTimeoutMs);
+    else this.#deadline.disarm();
   }
 
   onEnd(): void {
@@ -424,21 +438,21 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
 
   startRequestBody(): void {
     this.#bodyStarted = true;
-    this.#deadline.arm(this.#bodyTimeoutMs);
+    this.#watchClient();
     this.#useAhead();
   }
 
   pauseRequestBody(): void {
     this.#bodyPaused = true;
     if (this.#state !== BODY) return;
-    this.#deadline.disarm();
+    this.#watchClient();
     this.connection.pause();
   }
 
   resumeRequestBody(): void {
     this.#bodyPaused = false;
     if (this.#state !== BODY) return;
-    this.#deadline.arm(this.#bodyTimeoutMs);
+    this.#watchClient();
     this.#useAhead();
   }
 
@@ -455,6 +469,7 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   sendHead(response: ResponseMessage): void {
     const { status, bodyBytes } = response;
     this.#answered = true;
+    this.#queuedAtDeadline = Number.POSITIVE_INFINITY;
     if (this.#isHead || status === 204 || status === 304 || status === 101) this.#sending = SEND_NO_BODY;
     else if (bodyBytes !== BODY_UNTIL_END) this.#sending = SEND_LENGTH;
     else if (this.#http10) this.#sending = SEND_UNTIL_CLOSE;
@@ -498,9 +513,10 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
       default:
         return;
     }
-    if (connection.queuedBytes > QUEUE_HIGH_WATER_BYTES && !this.#deadline.armed) {
-      this.#queuedAtDeadline = connection.queuedBytes;
-      this.#deadline.arm(this.#bodyTimeoutMs);
+    const { queuedBytes } = connection;
+    if (queuedBytes > QUEUE_HIGH_WATER_BYTES) {
+      this.#queuedAtDeadline = queuedBytes;
+      if (!this.#deadline.armed) this.#deadline.arm(this.#bodyTimeoutMs);
     }
   }
 
@@ -523,7 +539,7 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
     const early = this.#ahead.take();
     this.#state = TUNNEL;
     this.#deadline.dispose();
-    return { connection: this.connection, early };
+    return { connection: this.connection, early, ended: this.#ended };
   }
 
   onExchangeEnd(): void {
@@ -547,6 +563,13 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   #nextRequest(): void {
     this.#state = HEAD;
     if (this.#ended || (this.#driver.draining && this.#ahead.length === 0)) return this.#linger();
+    if (this.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES) {
+      // Or a client that asks on and on, and never reads, would fill our memory with answers.
+      this.#state = FLUSH;
+      this.#queuedAtDeadline = this.connection.queuedBytes;
+      this.#deadline.arm(this.#bodyTimeoutMs);
+      return this.#settle();
+    }
     this.#deadline.arm(this.#site.limits.idleTimeoutMs);
     this.#useAhead();
   }
@@ -585,6 +608,7 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
         return this.#refuse(unread(), timeout("the request head did not arrive in time"));
       case BODY:
       case WAIT:
+      case FLUSH:
         return this.#onStall();
       case DISCARD:
         return this.#linger();
@@ -599,10 +623,9 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
   #onStall(): void {
     const { queuedBytes } = this.connection;
     if (this.#answered && queuedBytes > 0) {
-      if (queuedBytes < this.#queuedAtDeadline) {
-        this.#queuedAtDeadline = queuedBytes;
-        return this.#deadline.arm(this.#bodyTimeoutMs);
-      }
+      const moved = queuedBytes < this.#queuedAtDeadline;
+      this.#queuedAtDeadline = queuedBytes;
+      if (moved) return this.#deadline.arm(this.#bodyTimeoutMs);
       return this.#leave(
         new ProxyError("connection_write_timeout", "the client does not read its answer", {
           side: "client",
@@ -610,7 +633,12 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
         }),
       );
     }
-    if (this.#state === BODY) this.#life?.fail(timeout("the request body did not go on in time"));
+    if (this.#state !== BODY) return;
+    // A client that keeps its body back until it is asked for it is not to blame.
+    const error = this.#expectsContinue
+      ? new ProxyError("http_response_timeout", "the upstream did not ask for the request body in time")
+      : timeout("the request body did not go on in time");
+    this.#life?.fail(error);
   }
 
   drain(): void {

@@ -50,6 +50,18 @@ test("a refusal in place of 100 reaches the client, and no body is asked for", T
   assert.equal(answer.fields.get("connection"), "close");
 });
 
+test("an upstream that never asks for the body is to blame for it", TIMEOUT, async () => {
+  await using origin = await Origin.start(() => {});
+  origin.server.on("checkContinue", () => {});
+  await using stage = new MountStage(origin.port, { limits: { bodyTimeoutMs: 100 } });
+  const server = http.createServer();
+  server.on("checkContinue", (request, response) => stage.driver.handle(request, response));
+  using client = await RawClient.connect(await stage.listen(server));
+  const answer = await client.send(EXPECTING).answer();
+  assert.equal(answer.status, 504);
+  assert.match(answer.fields.get("proxy-status") ?? "", /http_response_timeout/);
+});
+
 test("103 passes with its links, once for each, and not to HTTP/1.0", TIMEOUT, async () => {
   await using origin = await Origin.start((_, response) => {
     response.writeEarlyHints({
@@ -83,4 +95,21 @@ test("other interim responses pass where Node can send them", TIMEOUT, async () 
     assert.equal(first.fields.get("x-interim"), "1");
     assert.equal((await client.answer()).status, 200);
   } else assert.equal(first.status, 200);
+});
+
+test("an interim response that Node refuses is left out, and the answer comes", TIMEOUT, async () => {
+  await using origin = await Origin.start((_, response) => {
+    response.writeEarlyHints({ link: "</a.css>; rel=preload" });
+    response.end("x");
+  });
+  await using stage = new MountStage(origin.port);
+  const server = http.createServer((request, response) => {
+    const refuse = (): never => {
+      throw new TypeError("refused");
+    };
+    Object.assign(response, { writeInformation: refuse, writeEarlyHints: refuse });
+    stage.driver.handle(request, response);
+  });
+  using client = await RawClient.connect(await stage.listen(server));
+  assert.equal((await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer()).status, 200);
 });

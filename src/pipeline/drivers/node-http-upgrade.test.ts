@@ -3,10 +3,12 @@
 
 import assert from "node:assert/strict";
 import http from "node:http";
+import https from "node:https";
 import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
+import { Authority, issueCertificate } from "../../../test/support/certificates.ts";
 import { MountStage } from "../../../test/support/mount-stage.ts";
 import { Origin } from "../../../test/support/origin.ts";
 import { RawClient } from "../../../test/support/raw-client.ts";
@@ -43,10 +45,9 @@ test("bytes pass both ways after 101; those sent ahead of it come first", TIMEOU
 test("the ws package on both sides: messages, then a close with its code", TIMEOUT, async () => {
   await using origin = await Origin.start(() => {});
   const server = new WebSocketServer({ server: origin.server });
-  server.on("connection", (socket: WebSocket) => socket.on("message", (data) => socket.send(data)));
+  server.on("connection", (socket) => socket.on("message", (data) => socket.send(data)));
   await using stage = new MountStage(origin.port);
-  const { WebSocket: Client } = await import("ws");
-  const client = new Client(`ws://127.0.0.1:${await stage.serve()}/up`);
+  const client = new WebSocket(`ws://127.0.0.1:${await stage.serve()}/up`);
   const echo = new Promise<string>((resolve) => client.once("message", (data) => resolve(String(data))));
   client.once("open", () => client.send("x".repeat(200_000)));
   assert.equal((await echo).length, 200_000);
@@ -54,6 +55,27 @@ test("the ws package on both sides: messages, then a close with its code", TIMEO
   client.close(4001);
   assert.equal(await closed, 4001);
   server.close();
+});
+
+test("from a server with TLS: requests and upgrades, told as https", TIMEOUT, async () => {
+  const authority = new Authority();
+  const certificate = issueCertificate({ names: ["127.0.0.1"], issuer: authority });
+  await using origin = await Origin.start((request, response) => response.end(request.headers["x-forwarded-proto"]));
+  const backend = new WebSocketServer({ server: origin.server });
+  backend.on("connection", (socket, request) => socket.send(String(request.headers["x-forwarded-proto"])));
+  await using stage = new MountStage(origin.port);
+  const server = https.createServer(certificate, (request, response) => stage.driver.handle(request, response));
+  server.on("upgrade", (request, socket, head) => stage.driver.handleUpgrade(request, socket, head));
+  const port = await stage.listen(server);
+  using client = await RawClient.connect({ port, tls: { ca: authority.cert } });
+  assert.equal((await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer()).body, "https");
+  const socket = new WebSocket(`wss://127.0.0.1:${port}/up`, { ca: authority.cert });
+  const message = new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject));
+  assert.equal(String(await message), "https");
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.close();
+  await closed;
+  backend.close();
 });
 
 test("an upstream that is not there: 502, and the socket is closed", TIMEOUT, async () => {

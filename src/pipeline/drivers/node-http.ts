@@ -49,9 +49,9 @@ export class NodeHttpDriver {
     if (response.headersSent || response.writableEnded)
       throw new Error("the response was begun before the proxy got it");
     // The compatible interface of node:http2 has nearly all that is used; what differs is asked for where it does.
-    const exchange = new MountedExchange(this.#getSite(), request as IncomingMessage, response as ServerResponse);
+    const [mounted, answer] = [request as IncomingMessage, response as ServerResponse];
+    const exchange = new MountedExchange(this.#getSite(), mounted, answer, (over) => this.#exchanges.delete(over));
     this.#exchanges.add(exchange);
-    response.once("close", () => this.#exchanges.delete(exchange));
     exchange.begin();
   }
 

@@ -9,7 +9,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Deadline } from "../../../core/deadlines.ts";
 import { ProxyError } from "../../../core/errors.ts";
 import { acquireStorage, type FieldBlock, releaseStorage } from "../../../core/fields.ts";
-import { LINGER_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../../../core/limits.ts";
+import { BODY_PROGRESS_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../../../core/limits.ts";
 import { BODY_UNTIL_END, RequestMessage, type ResponseMessage } from "../../../core/message.ts";
 import type { Address, TlsInfo } from "../../../core/ports.ts";
 import { expectContinue } from "../../../protocol/http1/connection.ts";
@@ -55,8 +55,17 @@ export class MountedExchange implements Downstream, BodyReceiver {
   /** Node has said that it is full; "drain" will follow. */
   #full = false;
   #queuedAtDeadline = 0;
+  #bodyTimeoutMs = BODY_PROGRESS_TIMEOUT_MS;
+  readonly #onClosed: (exchange: MountedExchange) => void;
 
-  constructor(site: Site, request: IncomingMessage, response: ServerResponse) {
+  /** `onClosed` is called when the response is closed: nothing comes after. */
+  constructor(
+    site: Site,
+    request: IncomingMessage,
+    response: ServerResponse,
+    onClosed: (exchange: MountedExchange) => void,
+  ) {
+    this.#onClosed = onClosed;
     this.#site = site;
     this.#request = request;
     this.#response = response;
@@ -71,7 +80,7 @@ export class MountedExchange implements Downstream, BodyReceiver {
 
   begin(): void {
     const response = this.#response;
-    response.on("close", () => this.#closed());
+    response.once("close", () => this.#closed());
     response.on("drain", () => this.#drained());
     // Both tell what "close" tells too, but an error that nobody listens to ends the process.
     response.on("error", () => {});
@@ -136,14 +145,15 @@ export class MountedExchange implements Downstream, BodyReceiver {
   }
 
   startRequestBody(): void {
+    this.#bodyTimeoutMs = this.#life!.bodyTimeoutMs;
     this.#deadline.arm(this.#bodyTimeoutMs);
     this.#body?.start();
   }
 
   pauseRequestBody(): void {
     if (this.#body === null || this.#body.ended) return;
-    this.#deadline.disarm();
     this.#body.pause();
+    this.#watchClient();
   }
 
   resumeRequestBody(): void {
@@ -159,7 +169,7 @@ export class MountedExchange implements Downstream, BodyReceiver {
   }
 
   onBodyEnd(trailers: FieldBlock | null): void {
-    this.#deadline.disarm();
+    this.#watchClient();
     this.#life?.onRequestEnd(trailers);
   }
 
@@ -169,6 +179,7 @@ export class MountedExchange implements Downstream, BodyReceiver {
 
   #closed(): void {
     this.#deadline.dispose();
+    this.#onClosed(this);
     const life = this.#life;
     this.#life = null;
     life?.onClientGone(new ProxyError("http_request_error", "the client closed the connection", { status: 499 }));
@@ -177,8 +188,7 @@ export class MountedExchange implements Downstream, BodyReceiver {
   #drained(): void {
     this.#full = false;
     if (this.#life === null) return;
-    if (this.#body?.flowing) this.#deadline.arm(this.#bodyTimeoutMs);
-    else this.#deadline.disarm();
+    this.#watchClient();
     this.#life.onClientDrain();
   }
 
@@ -193,12 +203,16 @@ export class MountedExchange implements Downstream, BodyReceiver {
     const response = this.#response;
     const { status, fields } = informational;
     if (this.#request.httpVersion === "1.0") return;
-    if (status === 100) {
-      if (this.#expectsContinue && !this.#sentContinue) response.writeContinue();
-      this.#expectsContinue = false;
-    } else if (typeof response.writeInformation === "function") response.writeInformation(status, byName(fields));
-    else if (status === 103 && fields.has("link")) {
-      (response as ServerResponse).writeEarlyHints({ ...byName(fields), link: fields.getAll("link") });
+    try {
+      if (status === 100) {
+        if (this.#expectsContinue && !this.#sentContinue) response.writeContinue();
+        this.#expectsContinue = false;
+      } else if (typeof response.writeInformation === "function") response.writeInformation(status, byName(fields));
+      else if (status === 103) {
+        (response as ServerResponse).writeEarlyHints({ ...byName(fields), link: fields.getAll("link") });
+      }
+    } catch {
+      // Node is stricter with some fields than with those of an answer. The client can do without this one.
     }
   }
 
@@ -213,6 +227,8 @@ export class MountedExchange implements Downstream, BodyReceiver {
     const { status, bodyBytes, fields } = answer;
     const response = this.#response;
     this.#answered = true;
+    this.#queuedAtDeadline = Number.POSITIVE_INFINITY;
+    this.#bodyTimeoutMs = this.#life!.bodyTimeoutMs;
     if (this.#request.method === "HEAD" || status === 204 || status === 304) this.#sending = SEND_NOTHING;
     else this.#sending = bodyBytes === BODY_UNTIL_END ? SEND_UNTIL_END : SEND_LENGTH;
     this.#sendLeft = this.#sending === SEND_LENGTH ? bodyBytes : 0;
@@ -243,7 +259,8 @@ export class MountedExchange implements Downstream, BodyReceiver {
     // Node keeps what it cannot send yet, and the bytes are ours during this call only.
     if (this.#response.write(Buffer.from(bytes.subarray(start, end)))) return;
     this.#full = true;
-    if (!this.#deadline.armed) this.#watchProgress();
+    this.#queuedAtDeadline = this.#response.writableLength;
+    if (!this.#deadline.armed) this.#deadline.arm(this.#bodyTimeoutMs);
   }
 
   end(trailers: FieldBlock | null): void {
@@ -285,8 +302,10 @@ export class MountedExchange implements Downstream, BodyReceiver {
 
   // ----------------------------------------------------------------------------------------------- deadlines
 
-  get #bodyTimeoutMs(): number {
-    return this.#life === null ? LINGER_TIMEOUT_MS : this.#life.bodyTimeoutMs;
+  /** The deadline is for what the client has to do: to go on with its request, or to take what was sent. */
+  #watchClient(): void {
+    if (this.#body?.flowing || this.#full) this.#deadline.arm(this.#bodyTimeoutMs);
+    else this.#deadline.disarm();
   }
 
   #watchProgress(): void {
@@ -296,22 +315,30 @@ export class MountedExchange implements Downstream, BodyReceiver {
 
   #onDeadline(): void {
     const { writableLength } = this.#response;
-    const life = this.#life;
     if (this.#answered && writableLength > 0) {
-      if (writableLength < this.#queuedAtDeadline) {
-        this.#watchProgress();
-        return;
-      }
-      const error = new ProxyError("connection_write_timeout", "the client does not read its answer", {
-        side: "client",
-        status: 499,
-      });
-      if (life === null) this.abort(error);
-      else life.fail(error);
-    } else if (life !== null && this.#body?.ended === false) {
-      life.fail(new ProxyError("http_request_error", "the request body did not go on in time", { status: 408 }));
-    }
+      if (writableLength < this.#queuedAtDeadline) this.#watchProgress();
+      else this.#giveUp(writeTimeout());
+    } else if (this.#body?.ended === false) this.#life?.fail(this.#bodyTimeout());
   }
+
+  /** Whether the exchange is still going on or only its answer is under way. */
+  #giveUp(error: ProxyError): void {
+    if (this.#life === null) this.abort(error);
+    else this.#life.fail(error);
+  }
+
+  #bodyTimeout(): ProxyError {
+    // A client that keeps its body back until it is asked for it is not to blame.
+    if (this.#expectsContinue && !this.#sentContinue) {
+      return new ProxyError("http_response_timeout", "the upstream did not ask for the request body in time");
+    }
+    return new ProxyError("http_request_error", "the request body did not go on in time", { status: 408 });
+  }
+}
+
+function writeTimeout(): ProxyError {
+  const blame = { side: "client", status: 499 } as const;
+  return new ProxyError("connection_write_timeout", "the client does not read its answer", blame);
 }
 
 function wrongLength(how: string): ProxyError {

@@ -1,0 +1,101 @@
+/**
+ * The body of an answer that does not go straight from the upstream to the client: features transform it, or it is of our
+ * own making. What comes in passes the hooks on the upstream's body, then those on the client's, the last feature of `use`
+ * first, and leaves to the client. Made only for such answers.
+ */
+import { ProxyError } from "../core/errors.ts";
+import type { BodySink, BodySource } from "./body.ts";
+import type { Hook } from "./chain.ts";
+import type { BodyProducer, Exchange, ProducedBody } from "./exchange.ts";
+import { GuardedSource, GuardedTransform } from "./guard.ts";
+import { SourceLink } from "./request-body.ts";
+
+export class ResponseBody implements BodySource {
+  readonly #onThrow: (error: ProxyError) => void;
+  #sink: BodySink;
+  #source: BodySource = this;
+  /** What the transform that takes the body first pauses; null: there is none. */
+  #link: SourceLink | null = null;
+  /** Who gives the body; null until it is known. */
+  #giver: BodySource | null = null;
+  #produced: ProducedBody | null = null;
+  /** The giver, also one that comes only now. */
+  #paused = false;
+
+  /** `client` takes what leaves; `onThrow` is told what a transform or a producer throws. */
+  constructor(client: BodySink, onThrow: (error: ProxyError) => void) {
+    this.#sink = client;
+    this.#onThrow = onThrow;
+  }
+
+  /** A feature wanted to see the body. */
+  get isTransformed(): boolean {
+    return this.#link !== null;
+  }
+
+  /** Where the body goes in. */
+  get sink(): BodySink {
+    return this.#sink;
+  }
+
+  /** What is paused when the client is slow. */
+  get source(): BodySource {
+    return this.#source;
+  }
+
+  /**
+   * Asks the features for their transforms, from the client inwards: the first feature of `use` is the outermost. Those at
+   * or behind `answeredBy` do not see the answer.
+   */
+  transform(
+    exchange: Exchange,
+    hooks: readonly Hook[] | null,
+    phase: "responseBody" | "upstreamResponseBody",
+    answeredBy: number,
+  ): void {
+    for (const { feature, index } of hooks ?? []) {
+      if (index >= answeredBy) continue;
+      const link = new SourceLink(this);
+      const made = feature[phase]!(exchange, this.#sink, link);
+      if (made === null) continue;
+      const transform = new GuardedTransform(made, this.#onThrow);
+      if (this.#link === null) this.#source = transform;
+      else this.#link.target = transform;
+      this.#link = link;
+      this.#sink = transform;
+    }
+  }
+
+  /** The upstream gives the body. */
+  takeFrom(giver: BodySource): void {
+    this.#giver = giver;
+  }
+
+  /** We give it ourselves. */
+  produce(producer: BodyProducer): void {
+    this.#produced = producer(this.#sink);
+    this.#giver = new GuardedSource(this.#produced, this.#onThrow);
+    // It may have written more than the client takes before there was something to pause.
+    if (this.#paused) this.#giver.pause();
+  }
+
+  /** The exchange is over before the body is: everybody lets go of what they hold for it. */
+  abandon(error: ProxyError): void {
+    try {
+      this.#produced?.abort?.(error);
+    } catch (thrown) {
+      this.#onThrow(ProxyError.from(thrown));
+    }
+    this.#sink.abort(error);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#giver?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#giver?.resume();
+  }
+}

@@ -1,0 +1,206 @@
+// Hooks answer, fail and throw wherever they stand; the exchange ends once, in the way that was said first.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { ProxyError } from "../../src/core/errors.ts";
+import type { Exchange } from "../../src/pipeline/exchange.ts";
+import type { Feature } from "../../src/pipeline/phases.ts";
+import { createStage } from "../support/stage.ts";
+
+const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi";
+const UPLOAD = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234";
+
+describe("upstreamConnected", () => {
+  it("may answer or fail, whatever Host the upstream would have got", () => {
+    for (const host of ["preserve", "upstream", { name: "b" }] as const) {
+      for (const [status, end] of [
+        [418, (exchange: Exchange) => void exchange.respond({ status: 418 })],
+        [403, (exchange: Exchange) => exchange.fail(new ProxyError("http_request_denied", "no"))],
+      ] as const) {
+        const later: string[] = [];
+        const stage = createStage({
+          upstreamUse: { host },
+          use: [
+            { name: "ending", upstreamConnected: end },
+            { name: "later", upstreamConnected: () => void later.push("called") },
+          ],
+        });
+        assert.match(stage.client().sends(GET).receivesHead().startLine, new RegExp(`^HTTP/1\\.1 ${status} `));
+        stage.origin.accepts().receivesNothing();
+        assert.deepEqual(later, [], "there is no connection any more");
+        assert.equal(stage.pool.connections, 0);
+      }
+    }
+  });
+});
+
+describe("requestBody", () => {
+  it("may fail or throw: nothing has gone to the upstream", () => {
+    for (const requestBody of [
+      (exchange: Exchange) => {
+        exchange.fail(new ProxyError("http_request_denied", "no"));
+        return null;
+      },
+      () => {
+        throw new ProxyError("http_request_denied", "no");
+      },
+    ]) {
+      const stage = createStage({ use: [{ name: "failing", requestBody }] });
+      const client = stage.client().sends(UPLOAD);
+      stage.origin.accepts().receivesNothing();
+      client.receives(/^HTTP\/1\.1 403 /);
+      assert.equal(stage.ended[0]?.requestBodyBytes, 0);
+      client.sends(`56789${GET}`);
+      assert.match(stage.origin.accepts().receivesHead().startLine, /^GET /);
+    }
+  });
+});
+
+describe("proxyError", () => {
+  it("may fail again, once: that error's own page goes out", () => {
+    let calls = 0;
+    const stage = createStage({
+      use: [
+        {
+          name: "failing again",
+          request: (exchange) => exchange.fail(new ProxyError("http_request_denied", "first")),
+          proxyError: (exchange) => {
+            calls++;
+            exchange.fail(new ProxyError("http_request_denied", "second", { status: 451 }));
+          },
+        },
+      ],
+    });
+    stage
+      .client()
+      .sends(GET)
+      .receives(/^HTTP\/1\.1 451 /);
+    assert.equal(calls, 1);
+    assert.equal(stage.ended.length, 1);
+    assert.equal(stage.ended[0]?.error?.message, "first");
+  });
+});
+
+describe("log", () => {
+  it("may throw: the others are called, and the fault is told", () => {
+    const calls: string[] = [];
+    const throwing: Feature = {
+      name: "throwing",
+      log: () => {
+        throw new Error("a bug");
+      },
+    };
+    const stage = createStage({ use: [throwing, { name: "logging", log: () => void calls.push("called") }] });
+    const client = stage.client().sends(GET);
+    stage.origin.accepts().sends(OK);
+    client.receives(OK);
+    assert.deepEqual(calls, ["called"]);
+    assert.equal(stage.ended[0]?.error?.message, "a bug");
+  });
+});
+
+describe("a hook that is no async function", () => {
+  it("may return a promise of another making, or something that is none", async () => {
+    // biome-ignore lint/suspicious/noThenProperty: this is what promises of other libraries are.
+    const thenable = { then: (resolve: () => void) => resolve() };
+    for (const returned of [true, {}, thenable]) {
+      const stage = createStage({ use: [{ name: "plain", request: (() => returned) as unknown as () => void }] });
+      const client = stage.client().sends(GET);
+      stage.network.run();
+      await stage.network.settle();
+      stage.origin.accepts().sends(OK);
+      client.receives(OK);
+    }
+  });
+});
+
+describe("an answer out of nowhere, as from a timer", () => {
+  function held(use: readonly Feature[] = []) {
+    let exchange: Exchange | null = null;
+    const stage = createStage({
+      pool: { connectionsMax: 1 },
+      use: [
+        {
+          name: "holding",
+          request: (current) => {
+            exchange = current;
+          },
+        },
+        ...use,
+      ],
+    });
+    return { stage, exchange: () => exchange! };
+  }
+
+  it("in the middle of an upload frees the upstream, and the connection goes on behind the body", () => {
+    const { stage, exchange } = held();
+    const client = stage.client().sends(UPLOAD);
+    const server = stage.origin.accepts();
+    server.receives(/01234$/);
+    assert.equal(exchange().respond({ status: 202, body: "later" }), true);
+    assert.equal(exchange().respond({ status: 203, body: "too late" }), false);
+    client.receives(/^HTTP\/1\.1 202 .*later$/s);
+    assert.ok(server.ended);
+    client.sends(`56789${GET}`);
+    stage.origin.accepts().sends(OK);
+    client.receives(OK);
+  });
+
+  it("while the request waits for a connection, or for one to be made, gives up its place", () => {
+    for (const inQueue of [true, false]) {
+      const { stage, exchange } = held();
+      if (inQueue) {
+        stage.client().sends(GET);
+        stage.origin.accepts();
+      } else stage.network.failDials("origin:80", "connection_timeout");
+      const client = stage.client().sends(GET);
+      stage.network.run();
+      assert.equal(stage.pool.waiting, 1);
+      assert.equal(exchange().respond({ status: 202 }), true);
+      assert.equal(stage.pool.waiting, 0);
+      client.receives(/^HTTP\/1\.1 202 /);
+    }
+  });
+
+  it("while a hook waits comes when that hook is done", async () => {
+    for (const phase of ["request", "selectUpstream", "upstreamRequest"] as const) {
+      const { promise, resolve: release } = Promise.withResolvers<void>();
+      const { stage, exchange } = held([{ name: "waiting", [phase]: () => promise }]);
+      const client = stage.client().sends(GET);
+      stage.network.run();
+      assert.equal(exchange().respond({ status: 202 }), true);
+      client.receivesNothing();
+      release();
+      await stage.network.settle();
+      client.receives(/^HTTP\/1\.1 202 /);
+      assert.equal(stage.ended.length, 1);
+    }
+  });
+
+  it("comes too late when the answer has begun, or the client has left", () => {
+    const { stage, exchange } = held();
+    const client = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.sends("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nh");
+    client.receives(/h$/);
+    assert.equal(exchange().respond({ status: 202 }), false);
+    client.closes();
+    stage.network.run();
+    assert.equal(exchange().respond({ status: 202 }), false);
+    exchange().fail(new ProxyError("http_request_denied", "too late"));
+    assert.equal(stage.ended.length, 1);
+    assert.equal(stage.ended[0]?.error?.status, 499);
+  });
+
+  it("finds the pool that was asked, also when the exchange has been sent elsewhere since", () => {
+    const { stage, exchange } = held();
+    stage.client().sends(GET);
+    stage.origin.accepts();
+    const client = stage.client().sends(GET);
+    stage.network.run();
+    exchange().upstream = null;
+    client.closes();
+    stage.network.run();
+    assert.equal(stage.pool.waiting, 0);
+  });
+});
