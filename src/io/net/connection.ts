@@ -13,8 +13,10 @@ import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
 import { describeAddress } from "./address.ts";
 import { failureOf, type SystemError } from "./failures.ts";
-import { type BatchMember, SLAB_WRITE_BYTES_MAX, type WriteBatch } from "./write-batch.ts";
+import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } from "./write-batch.ts";
 
+/** Whoever writes so much at once is told when it was taken. */
+const TOLD_BYTES_MIN = 16 * 1024;
 /** Below this a loop beats the call that copies a range. */
 const LOOP_BYTES_MAX = 24;
 
@@ -55,7 +57,9 @@ export class NetConnection implements Connection, BatchMember {
   readonly #batch: WriteBatch;
   readonly #side: ErrorSide;
   /** Pending bytes: `slab[start, end)`. */
-  #slab: Buffer;
+  #slab: Slab;
+  /** Slabs of which Node holds some of our bytes. */
+  readonly #kept: Slab[] = [];
   #start = 0;
   #end = 0;
   /** In the batch's list. */
@@ -70,7 +74,9 @@ export class NetConnection implements Connection, BatchMember {
   #error: ProxyError | null = null;
   /** One closure for all writes that need to know when they were taken. */
   readonly #onTaken = (error?: Error | null): void => {
-    if (error === undefined || error === null) this.#drained();
+    if (error !== undefined && error !== null) return;
+    if (this.#socket.writableLength === 0) this.#letGo();
+    this.#drained();
   };
 
   constructor(owner: ConnectionOwner, socket: net.Socket, facts: ConnectionFacts) {
@@ -120,7 +126,7 @@ export class NetConnection implements Connection, BatchMember {
     if (length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(bytes.subarray(start, end)));
     else {
       let offset = this.#reserve(length);
-      const slab = this.#slab;
+      const slab = this.#slab.bytes;
       if (length <= LOOP_BYTES_MAX) for (let index = start; index < end; index++) slab[offset++] = bytes[index]!;
       else slab.set(length === bytes.length ? bytes : bytes.subarray(start, end), offset);
     }
@@ -132,7 +138,7 @@ export class NetConnection implements Connection, BatchMember {
     if (length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(text, "latin1"));
     else {
       const offset = this.#reserve(length);
-      putLatin1(this.#slab, offset, text);
+      putLatin1(this.#slab.bytes, offset, text);
     }
   }
 
@@ -195,11 +201,20 @@ export class NetConnection implements Connection, BatchMember {
     if (end === start) return;
     this.#start = this.#end = 0;
     const socket = this.#socket;
-    const chunk = this.#slab.subarray(start, end);
-    if (this.#aboveHighWater) socket.write(chunk, this.#onTaken);
+    const slab = this.#slab;
+    const chunk = slab.bytes.subarray(start, end);
+    // To be told costs a callback: worth it where much is sent, and the memory is soon wanted again.
+    const isTold = this.#aboveHighWater || end - start >= TOLD_BYTES_MIN;
+    if (isTold) socket.write(chunk, this.#onTaken);
     else socket.write(chunk);
     this.#nodeHolds = socket.writableLength > 0;
-    this.#batch.release(this.#slab, end, this.#nodeHolds);
+    if (!this.#nodeHolds) this.#letGo();
+    else if (!isTold) slab.lost = true;
+    else if (!this.#kept.includes(slab)) {
+      this.#kept.push(slab);
+      slab.kept++;
+    }
+    this.#batch.release(slab, end, this.#nodeHolds);
   }
 
   /** Hands over memory that nobody writes into again, after what is pending. */
@@ -207,6 +222,7 @@ export class NetConnection implements Connection, BatchMember {
     this.#sendPending();
     this.#socket.write(chunk, this.#onTaken);
     this.#nodeHolds = this.#socket.writableLength > 0;
+    if (!this.#nodeHolds) this.#letGo();
     this.#noteHighWater();
   }
 
@@ -219,6 +235,14 @@ export class NetConnection implements Connection, BatchMember {
     const end = this.#end;
     this.#start = this.#end = 0;
     this.#batch.release(this.#slab, end, false);
+  }
+
+  /** Node holds none of our bytes any more. */
+  #letGo(): void {
+    for (let slab = this.#kept.pop(); slab !== undefined; slab = this.#kept.pop()) {
+      slab.kept--;
+      this.#batch.settle(slab);
+    }
   }
 
   /** A write that was made above the high-water mark has been taken; perhaps others wait behind it. */
@@ -258,6 +282,7 @@ export class NetConnection implements Connection, BatchMember {
   #socketClosed(): void {
     this.#closed = true;
     this.#dropPending();
+    this.#letGo();
     this.#owner.countConnection(-1);
     const handler = this.handler;
     this.handler = NOBODY;

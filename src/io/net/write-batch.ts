@@ -5,14 +5,30 @@
  * turn of the loop.
  *
  * The slab is reused at once when the kernel has taken all of it, which is the rule on plain sockets. What Node holds on
- * to lies below `floor` and is never written again; a slab that is used up is left to the garbage collector. It decides
- * where bytes are kept; it never looks at them.
+ * to lies below the slab's `floor` and is not written again until Node has let go of it; a slab that is used up waits aside
+ * for that, and serves again. It decides where bytes are kept; it never looks at them.
  */
 
 /** Holds the largest chunk that is read from a socket (64 KiB) with room for a head, or chunk framing, around it. */
 const SLAB_BYTES = 128 * 1024;
 /** A single write above this gets memory of its own, so that the slab stays small enough for the processor's cache. */
 export const SLAB_WRITE_BYTES_MAX = 64 * 1024;
+
+/** Slabs that wait to be used again: as many as a few fast downloads fill while Node writes. */
+const SPARE_MAX = 8;
+
+/** Memory in which connections write side by side, and who still needs it. */
+export class Slab {
+  readonly bytes: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  /** Members with pending bytes in it. */
+  pending = 0;
+  /** Members of whose bytes Node holds some, and who will say when it has let go. */
+  kept = 0;
+  /** Node may still read what lies below. */
+  floor = 0;
+  /** Node holds bytes in it of which nobody will say when they were taken: only the garbage collector can tell. */
+  lost = false;
+}
 
 /** A connection, as the batch sees it. */
 export interface BatchMember {
@@ -22,14 +38,12 @@ export interface BatchMember {
 
 export class WriteBatch {
   /** Where pending bytes are. A member keeps its own reference: a new slab may come while its bytes are in the old one. */
-  slab: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  slab = new Slab();
   /** The first free byte of the slab. */
   position = 0;
   /** The member whose pending bytes end at `position`: it alone can append to them. */
   tail: BatchMember | null = null;
-  #floor = 0;
-  /** Members with pending bytes in this slab. */
-  #holders = 0;
+  readonly #spare: Slab[] = [];
   #dirty: (BatchMember | null)[] = [];
   #dirtyCount = 0;
   #depth = 0;
@@ -42,10 +56,12 @@ export class WriteBatch {
   /** Makes `member` the tail, with room for `length` bytes at `position`. At most SLAB_WRITE_BYTES_MAX. */
   open(member: BatchMember, length: number): void {
     if (SLAB_BYTES - this.position < length) {
-      this.slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-      this.position = this.#floor = this.#holders = 0;
+      const usedUp = this.slab;
+      this.slab = this.#spare.pop() ?? new Slab();
+      this.position = 0;
+      this.settle(usedUp);
     }
-    this.#holders++;
+    this.slab.pending++;
     this.tail = member;
   }
 
@@ -54,13 +70,22 @@ export class WriteBatch {
     return SLAB_BYTES - this.position >= length;
   }
 
-  /** A member has no pending bytes any more; `kept` says that Node still reads those that ended at `end`. */
-  release(slab: Buffer, end: number, kept: boolean): void {
-    if (slab !== this.slab) return;
-    if (kept && end > this.#floor) this.#floor = end;
-    if (--this.#holders > 0) return;
-    this.position = this.#floor;
-    this.tail = null;
+  /** A member has no pending bytes any more; `held` says that Node still reads those that ended at `end`. */
+  release(slab: Slab, end: number, held: boolean): void {
+    slab.pending--;
+    if (held && end > slab.floor) slab.floor = end;
+    this.settle(slab);
+  }
+
+  /** Finds out what of a slab is free, after somebody has let go of it. */
+  settle(slab: Slab): void {
+    if (slab.pending > 0) return;
+    const isFree = slab.kept === 0 && !slab.lost;
+    if (isFree) slab.floor = 0;
+    if (slab === this.slab) {
+      this.position = slab.floor;
+      this.tail = null;
+    } else if (isFree && this.#spare.length < SPARE_MAX) this.#spare.push(slab);
   }
 
   /** `member` has to be flushed: when the current event's handler returns, or in the next tick. */
