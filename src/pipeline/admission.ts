@@ -50,6 +50,8 @@ function takeForwarded(exchange: Exchange, site: Site): void {
   } else setForwarded(request, { remoteAddress, trusted, scheme: request.scheme, authority: request.authority });
 }
 
+const NO_PATH = /^[a-z]+:\/\/[^/?]*$/i;
+
 /** RFC 9112 section 3.2.2: the target's authority replaces Host. Where the two differ, servers disagree: refused. */
 function takeAbsoluteForm(request: RequestMessage): ProxyError | null {
   const parts = splitAbsoluteForm(request.target);
@@ -60,7 +62,11 @@ function takeAbsoluteForm(request: RequestMessage): ProxyError | null {
   }
   if (request.authority === "") request.fields.set("Host", parts.authority);
   request.authority = parts.authority;
-  request.setTarget(parts.path, parts.query);
+  if (request.method === "OPTIONS" && NO_PATH.test(request.target)) {
+    // RFC 9112 section 3.2.4: it asks about the server as a whole, and the last proxy says so.
+    request.form = "asterisk";
+    request.setTarget("*", null);
+  } else request.setTarget(parts.path, parts.query);
   return null;
 }
 

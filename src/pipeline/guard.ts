@@ -1,10 +1,19 @@
 /**
  * What features and plugins give to carry a body, behind a guard: whatever they throw fails the exchange, no matter who
- * called them. Transforms write to each other from callbacks of their own (compression, timers), where nobody else could
+ * called them, and so does a part of a body that is none. Transforms write to each other from callbacks of their own (compression, timers), where nobody else could
  * catch it and the process would end.
  */
 import { ProxyError } from "../core/errors.ts";
 import type { BodySource, BodyTransform } from "./body.ts";
+
+/**
+ * What is wrong with a part of a body that a feature writes; null: nothing. Where it would reach behind its bytes, memory that
+ * belongs to others could leave in its place.
+ */
+export function faultOfPart(bytes: Uint8Array, start: number, end: number): ProxyError | null {
+  if (start >= 0 && end <= bytes.length) return null;
+  return new ProxyError("proxy_internal_error", `part [${start}, ${end}) of a body reaches behind its bytes`);
+}
 
 type OnThrow = (error: ProxyError) => void;
 

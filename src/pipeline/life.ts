@@ -18,8 +18,16 @@ import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream } from "./downstream.ts";
 import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
 import { failureAnswer } from "./failure.ts";
+import { faultOfPart } from "./guard.ts";
 import type { Feature, Waiting } from "./phases.ts";
-import { completeResponse, prepareHost, prepareRequest, prepareResponse, removeFraming } from "./prepare.ts";
+import {
+  assertBodyBytes,
+  completeResponse,
+  prepareHost,
+  prepareRequest,
+  prepareResponse,
+  removeFraming,
+} from "./prepare.ts";
 import { RequestBody } from "./request-body.ts";
 import { ResponseBody } from "./response-body.ts";
 import type { Route, Site } from "./site.ts";
@@ -387,6 +395,7 @@ export class Life extends Exchange implements UpstreamHandler {
   #sendRequest(): void {
     const stream = this.#stream!;
     const { request } = this;
+    assertBodyBytes(request.bodyBytes);
     if (request.bodyBytes !== 0) {
       if (this.#requestBody === null) this.#makeRequestBody();
       // Its transforms may have failed the exchange, or have gone on writing while there was no stream.
@@ -510,6 +519,7 @@ export class Life extends Exchange implements UpstreamHandler {
 
   #sendHead(): void {
     const response = this.response!;
+    assertBodyBytes(response.bodyBytes);
     if (this.#switched !== null) {
       if (response.status === 101) return this.#startTunnel(response);
       // A feature answers something else: what the upstream sends from here on is nobody's.
@@ -604,6 +614,8 @@ export class Life extends Exchange implements UpstreamHandler {
   #toClient(bytes: Buffer, start: number, end: number): void {
     // An empty chunk would be the last one.
     if (this.ended || this.#bodyless || end <= start) return;
+    const fault = faultOfPart(bytes, start, end);
+    if (fault !== null) return this.fail(fault);
     const downstream = this.#downstream;
     downstream.write(bytes, start, end);
     this.responseBodyBytes += end - start;

@@ -2,6 +2,7 @@
  * From the client's request to the one that the upstream gets, and from the upstream's answer to the client's: fields of
  * the one hop go, those that say who forwarded come. What is the same for every message is encoded once.
  */
+import { ProxyError } from "../core/errors.ts";
 import {
   FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
@@ -13,7 +14,7 @@ import {
   FIELD_TRANSFER_ENCODING,
 } from "../core/field-names.ts";
 import { EncodedLines, type FieldBlock } from "../core/fields.ts";
-import type { RequestMessage, ResponseMessage } from "../core/message.ts";
+import { BODY_UNTIL_END, type RequestMessage, type ResponseMessage } from "../core/message.ts";
 import type { Clock } from "../core/ports.ts";
 import { removeHopByHop } from "../semantics/hop-by-hop.ts";
 import { viaValue } from "../semantics/via.ts";
@@ -61,6 +62,12 @@ export function prepareHost(exchange: Exchange, policy: HostPolicy, stream: Upst
 /** The upstream's answer, before any feature sees it. */
 export function prepareResponse(response: ResponseMessage): void {
   removeHopByHop(response.fields);
+}
+
+/** Throws ProxyError when it is no length of a body, nor BODY_UNTIL_END: features can set any number. */
+export function assertBodyBytes(bodyBytes: number): void {
+  if (bodyBytes === BODY_UNTIL_END || (bodyBytes >= 0 && Number.isSafeInteger(bodyBytes))) return;
+  throw new ProxyError("proxy_internal_error", `${bodyBytes} is no length of a body`);
 }
 
 /**

@@ -8,7 +8,7 @@ import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { BodySink, BodySource } from "./body.ts";
 import type { Chain } from "./chain.ts";
 import type { Exchange } from "./exchange.ts";
-import { GuardedTransform } from "./guard.ts";
+import { faultOfPart, GuardedTransform } from "./guard.ts";
 import { ReplayBuffer } from "./replay.ts";
 import type { UpstreamStream } from "./upstream.ts";
 
@@ -118,6 +118,8 @@ export class RequestBody implements BodySource {
   #send(bytes: Buffer, start: number, end: number): void {
     // An empty chunk would be the last one.
     if (end <= start) return;
+    const fault = faultOfPart(bytes, start, end);
+    if (fault !== null) return this.#onAbort(fault);
     this.#replay?.record(bytes, start, end);
     if (this.#stream === null) return;
     this.#stream.write(bytes, start, end);

@@ -38,6 +38,8 @@ import { parseResponseHead, ResponseHead } from "../protocol/http1/response-head
 export interface StreamOwner {
   /** The exchange is over and the connection may serve another one. `keepAliveMs`: what the upstream said; null: nothing. */
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void;
+  /** The upstream closed the connection where the answer to this handler's request should have come: `onGone` follows. */
+  onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void;
   /** The connection is gone. Called once. */
   onGone(stream: Http1Stream): void;
 }
@@ -450,6 +452,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
     const unanswered = byPeer && !this.#answered && this.#partial.length === 0 && this.#informational === 0;
     this.#handler = null;
     this.#connection.destroy();
+    if (unanswered && handler !== null) this.#owner.onUnanswered(this, handler);
     this.#gone();
     this.#decoder?.reset();
     handler?.onUpstreamError(error, unanswered);

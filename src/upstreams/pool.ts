@@ -72,7 +72,7 @@ export class UpstreamPool implements Upstream {
   /** Requests that wait for a place, in the order in which they came. */
   readonly #queue = new Map<UpstreamHandler, Waiting>();
   /** Servers that failed an exchange which is still going on. */
-  readonly #failed = new WeakMap<Exchange, Set<Server>>();
+  readonly #failed = new WeakMap<UpstreamHandler, Set<Server>>();
   #closed = false;
 
   constructor(options: PoolOptions, around: PoolSurroundings) {
@@ -106,7 +106,7 @@ export class UpstreamPool implements Upstream {
 
   lease(exchange: Exchange, handler: UpstreamHandler): void {
     if (exchange.attempts <= 1) this.#budget.countRequest();
-    const server = this.#choose(exchange);
+    const server = this.#choose(exchange, handler);
     if (server !== null) return this.#grant(server, exchange, handler);
     if (this.#queue.size >= this.#options.queueMax) {
       return handler.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
@@ -157,7 +157,7 @@ export class UpstreamPool implements Upstream {
   }
 
   /** The balancer's choice among the best servers that there are; null when all are at their maximum. */
-  #choose(exchange: Exchange): Server | null {
+  #choose(exchange: Exchange, handler: UpstreamHandler): Server | null {
     const servers = this.#servers;
     const max = this.#options.connectionsMax;
     if (servers.length === 1) {
@@ -166,7 +166,7 @@ export class UpstreamPool implements Upstream {
     }
     const withPlace = servers.filter((server) => server.hasPlace(max));
     if (withPlace.length === 0) return null;
-    const failed = this.#failed.get(exchange);
+    const failed = this.#failed.get(handler);
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
     const now = this.#around.clock.now();
     const well = fresh.filter((server) => server.avoidUntilMs <= now);
@@ -217,14 +217,16 @@ export class UpstreamPool implements Upstream {
     server.dialing--;
     server.avoidUntilMs = this.#around.clock.now() + AVOID_MS;
     this.#dialing.delete(waiting.handler);
-    let failed = this.#failed.get(waiting.exchange);
-    if (failed === undefined) {
-      failed = new Set();
-      this.#failed.set(waiting.exchange, failed);
-    }
-    failed.add(server);
+    this.failedFor(waiting.handler, server);
     waiting.handler.onLeaseFailed(error);
     this.placeFreed();
+  }
+
+  /** Another attempt for this handler is better made elsewhere. */
+  failedFor(handler: UpstreamHandler, server: Server): void {
+    const failed = this.#failed.get(handler);
+    if (failed === undefined) this.#failed.set(handler, new Set([server]));
+    else failed.add(server);
   }
 
   reusable(server: Server, stream: Http1Stream, keepAliveMs: number | null): void {
@@ -241,7 +243,7 @@ export class UpstreamPool implements Upstream {
   /** A connection came back, or a place for one became free: the first in the queue has it. */
   placeFreed(): void {
     for (const [handler, waiting] of this.#queue) {
-      const server = this.#choose(waiting.exchange);
+      const server = this.#choose(waiting.exchange, handler);
       if (server === null) return;
       this.#queue.delete(handler);
       waiting.deadline?.dispose();
@@ -287,6 +289,13 @@ class Server implements Balanced, StreamOwner {
 
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void {
     this.#pool.reusable(this, stream, keepAliveMs);
+  }
+
+  onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void {
+    if (!stream.reused) return this.#pool.failedFor(handler, this);
+    // It had died while it rested, as when a server was started anew. The others have rested longer, and would cost another
+    // attempt each.
+    for (const idle of [...this.idle]) idle.close();
   }
 
   onGone(stream: Http1Stream): void {

@@ -172,6 +172,18 @@ describe("answers", () => {
     assert.equal(stage.origin.acceptedCount, 1);
   });
 
+  it("to HEAD have none either when it is refused", () => {
+    for (const field of ["Content-Length: 1\r\nTransfer-Encoding: chunked", "Expect: magic", "Content-Length: x"]) {
+      const stage = createStage();
+      const client = stage.client().sends(`HEAD / HTTP/1.1\r\nHost: a\r\n${field}\r\n\r\n`);
+      const head = client.receivesHead();
+      assert.match(head.startLine, /^HTTP\/1\.1 4/);
+      assert.match(head.get("content-length")!, /^[1-9]\d+$/);
+      client.seesEnd();
+      assert.equal(stage.ended[0]?.responseBodyBytes, 0);
+    }
+  });
+
   it("that break off are cut for the client too", () => {
     for (const answer of [
       "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 10\r\n\r\n12345",

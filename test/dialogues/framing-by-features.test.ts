@@ -63,6 +63,24 @@ describe("a body that a feature writes", () => {
     client.receives("2\r\nhi\r\n0\r\n\r\n");
   });
 
+  it("never has bytes in it that are not its own", () => {
+    const beyond: PassOn = (next, bytes) => next.write(bytes, 0, bytes.length + 1_000);
+    const before: PassOn = (next, bytes) => next.write(bytes, -1_000, bytes.length);
+    for (const passOn of [beyond, before]) {
+      const upload = createStage({ use: [changingRequests(passOn)] });
+      upload
+        .client()
+        .sends("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n")
+        .receives(/^HTTP\/1\.1 500 /);
+      assert.doesNotMatch(upload.origin.accepts().takes().toString("latin1"), /\r\n\r\n./s);
+      const download = createStage({ use: [changingAnswers(passOn)] });
+      const client = download.client().sends(GET);
+      download.origin.accepts().sends("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2000\r\n\r\nhi");
+      client.seesReset();
+      assert.equal(download.ended[0]?.error?.type, "proxy_internal_error");
+    }
+  });
+
   it("is not sent beyond the length that was announced to the upstream", () => {
     const smuggled = Buffer.from("GET /admin HTTP/1.1\r\nHost: a\r\n\r\n");
     for (const more of [3, smuggled.length]) {
@@ -104,6 +122,40 @@ describe("a body that a feature writes", () => {
       client.seesReset();
       assert.equal(stage.ended[0]?.responseBodyBytes, sent);
       assert.equal(stage.ended[0]?.error?.type, "proxy_internal_error");
+    }
+  });
+
+  it("has a length, or none, but nothing else instead of one", () => {
+    for (const bodyBytes of [Number.NaN, -2, 1.5, Number.POSITIVE_INFINITY, 2 ** 60]) {
+      const set: Feature["request"] = ({ request }) => {
+        request.bodyBytes = bodyBytes;
+      };
+      const upload = createStage({ use: [{ name: "setting", request: set }] });
+      const client = upload.client().sends(POST);
+      client.receives(/^HTTP\/1\.1 500 /);
+      const answered: StageOptions[] = [
+        {
+          handler: (exchange) =>
+            void exchange.respond({ status: 200, body: () => ({ pause() {}, resume() {} }), bodyBytes }),
+        },
+        {
+          use: [
+            {
+              name: "setting",
+              response: (_exchange, response) => {
+                if (response.status === 200) response.bodyBytes = bodyBytes;
+              },
+            },
+          ],
+        },
+      ];
+      for (const options of answered) {
+        const stage = createStage(options);
+        const asking = stage.client().sends(GET);
+        stage.network.run();
+        if (stage.origin.acceptedCount > 0) stage.origin.accepts().sends(OK);
+        asking.receives(/^HTTP\/1\.1 500 /);
+      }
     }
   });
 

@@ -1,10 +1,13 @@
 // Another attempt is made when it is safe and may help, and never otherwise (RFC 9110, section 9.2.2).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { ConnectionHandler } from "../../src/core/ports.ts";
 import { createStage, type Stage } from "../support/stage.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi";
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+const silent: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
 /** A stage with one idle connection to the upstream, whose far end is `server`. */
 function withPooledConnection(stage: Stage) {
@@ -93,6 +96,40 @@ describe("retries", () => {
     server.sends(OK);
     client.receives(OK);
     assert.equal(stage.ended[1]?.attempts, 1);
+  });
+
+  it("a server that closes without an answer is not the next one that is asked", () => {
+    // By its hash the request belongs to one of the two: whichever it is, it fails.
+    const stage = createStage({ servers: ["origin:80", "other:80"], pool: { balance: "hash" } });
+    const origins = [stage.origin, stage.network.origin("other:80")];
+    const client = stage.client().sends(GET);
+    stage.network.run();
+    const [asked, other] = origins[0]!.acceptedCount === 1 ? origins : origins.toReversed();
+    asked!.accepts().closes();
+    const server = other!.accepts();
+    server.receivesHead();
+    server.sends(OK);
+    client.receives(OK);
+    assert.equal(stage.ended[0]?.attempts, 2);
+  });
+
+  it("a pooled connection that was lost long ago is replaced by a new one, not by one that rested even longer", () => {
+    const stage = createStage({ network: { latencyMs: 10 } });
+    const clients = Array.from({ length: 5 }, () => stage.client().sends(GET));
+    stage.network.advance(100);
+    const servers = clients.map(() => stage.origin.accepts().sends(OK));
+    stage.network.advance(100);
+    assert.equal(stage.pool.idleConnections, 5);
+    // The origin has forgotten its connections; the proxy learns of each when it is used, at the earliest.
+    for (const server of servers) server.connection.handler = { ...silent, onBytes: () => void server.resets() };
+    const client = stage.client().sends(GET);
+    stage.network.advance(100);
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    server.sends(OK);
+    stage.network.advance(100);
+    client.receives(OK);
+    assert.equal(stage.ended.at(-1)?.attempts, 2);
   });
 
   it("end at their number, with the last error", () => {

@@ -306,8 +306,8 @@ class ClientHttp1 implements ConnectionHandler, Downstream {
     this.#bodyLeft = 0;
     this.#state = WAIT;
     this.#answered = false;
-    this.#isHead = false;
-    this.#http10 = false;
+    this.#isHead = request.method === "HEAD";
+    this.#http10 = request.httpVersion === 10;
     this.#life = new Life(this.#site, this, request, this.#site.clock.now());
     this.#life.fail(error);
   }
