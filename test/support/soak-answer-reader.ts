@@ -78,7 +78,7 @@ export class AnswerReader {
   #begin(): void {
     const length = this.fields.get("content-length");
     const isChunked = this.fields.get("transfer-encoding") === "chunked";
-    if (isChunked === (length !== undefined)) throw new Error("framed in two ways, or in none");
+    if (!this.#toHead && isChunked === (length !== undefined)) throw new Error("framed in two ways, or in none");
     this.#left = Number(length ?? 0);
     if (this.#toHead || (!isChunked && this.#left === 0)) this.#state = "complete";
     else this.#state = isChunked ? "size" : "length";

@@ -70,10 +70,7 @@ const FAULTS: readonly Fault[] = [
   {
     name: "names a length and sends chunks",
     visible: "an error",
-    act: writes(
-      (wanted) => `${headOf(wanted, "Content-Length: 4", "Transfer-Encoding: chunked")}0\r\n\r\n`,
-      finish,
-    ),
+    act: writes((wanted) => `${headOf(wanted, "Content-Length: 4", "Transfer-Encoding: chunked")}0\r\n\r\n`, finish),
   },
   {
     name: "ends a line of the head with LF alone",

@@ -32,7 +32,7 @@ export type Outcome = "right" | "an error" | "refused" | "cut" | "aborted" | `wr
 function encode(plan: Plan): { head: Buffer; body: Buffer } {
   const { method, prefix, answer, bodyBytes, isChunked } = plan;
   const lines = [`${method} ${prefix}${targetOf(answer)} HTTP/1.1`, "Host: soak.example"];
-  let body = Buffer.alloc(0);
+  let body: Buffer = Buffer.alloc(0);
   if (method === "POST") {
     const content = bodyOfRequest(answer.id, bodyBytes);
     body = isChunked ? inChunks(content) : content;
@@ -83,11 +83,11 @@ export class LoadClient {
     this.#onData = (chunk) => {
       try {
         reader.push(chunk);
+        if (reader.complete) return end(judge(plan, reader));
       } catch (error) {
         return end(`wrong: ${(error as Error).message}, in answer to ${describe(plan)}`);
       }
-      if (reader.complete) end(judge(plan, reader));
-      else if (reader.begun && plan.abort === "in the answer") vanish();
+      if (reader.begun && plan.abort === "in the answer") vanish();
       else if (reader.mayContinue && !isBodySent) sendBody();
     };
 
@@ -98,11 +98,12 @@ export class LoadClient {
       if (!plan.expectsContinue) sendBody();
     }
     socket.uncork();
-    const outcome = await ended;
+    let outcome = await ended;
     this.#onData = () => {};
+    if (reader.complete && reader.fields.get("connection") === "close") await this.#untilClosed();
     // A final answer in place of the 100: the request has no body, and the connection no next request.
-    const isOver = plan.isLast || !isBodySent || reader.fields.get("connection") === "close";
-    if (isOver || outcome === "aborted" || outcome === "cut" || outcome.startsWith("wrong")) await this.close();
+    else if (!reader.complete || !isBodySent || outcome.startsWith("wrong")) await this.close();
+    else if (plan.isLast) outcome = "wrong: the connection is kept although the client has said close";
     return outcome;
   }
 
@@ -110,7 +111,7 @@ export class LoadClient {
     const socket = net.connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
     this.connectionsMade++;
     this.#socket = socket;
-    socket.on("data", (chunk) => this.#onData(chunk));
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("error", () => {});
     socket.on("close", () => {
       this.#socket = null;
@@ -121,13 +122,15 @@ export class LoadClient {
 
   /** Ends the connection, if there is one. */
   close(): Promise<void> {
-    const socket = this.#socket;
-    if (socket === null) return Promise.resolve();
-    const closed = new Promise<void>((resolve) => {
+    this.#socket?.destroy();
+    return this.#untilClosed();
+  }
+
+  #untilClosed(): Promise<void> {
+    if (this.#socket === null) return Promise.resolve();
+    return new Promise((resolve) => {
       this.#onClose = resolve;
     });
-    socket.destroy();
-    return closed;
   }
 }
 
