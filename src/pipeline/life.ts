@@ -4,7 +4,8 @@
  * promise, a closure or a timer.
  *
  * Life decides the order of things and what happens when one fails. It never touches a socket (drivers and upstreams do)
- * and knows no version of HTTP.
+ * and knows no version of HTTP. It is long because it is one state machine: every event can come in every step, and what it
+ * means there is best seen in one place.
  */
 import { ProxyError } from "../core/errors.ts";
 import { FieldBlock } from "../core/fields.ts";
@@ -520,8 +521,7 @@ export class Life extends Exchange implements UpstreamHandler {
   #sendHead(): void {
     const response = this.response!;
     assertBodyBytes(response.bodyBytes);
-    if (this.#switched !== null) {
-      if (response.status === 101) return this.#startTunnel(response);
+    if (this.#switched !== null && response.status !== 101) {
       // A feature answers something else: what the upstream sends from here on is nobody's.
       this.#dropUpstream();
       this.#forwarded = false;
@@ -531,6 +531,7 @@ export class Life extends Exchange implements UpstreamHandler {
     // What features have added: fields of the upstream's answer that belong to its hop are gone already.
     if (!forwarded || chain.response !== null || chain.upstreamResponse !== null) removeFraming(response.fields);
     completeResponse(response, this.#site, forwarded);
+    if (this.#switched !== null) return this.#startTunnel(response);
     this.#bodyless = this.#isHead || response.status === 204 || response.status === 304;
     if (this.#bodyless) {
       if (this.#isHead && !forwarded && response.bodyBytes > 0) {

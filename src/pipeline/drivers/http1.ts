@@ -1,6 +1,7 @@
 /**
  * HTTP/1.1 on a client's connection: bytes to exchanges and back. One request at a time: pipelined ones wait in the order
- * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's.
+ * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's. Long,
+ * because both directions of one connection share its state.
  *
  * Where a connection stands is its `#state`; what the peer sends decides the way on:
  *
