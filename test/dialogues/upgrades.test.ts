@@ -35,6 +35,26 @@ describe("upgrades", () => {
     client.receives("pong");
   });
 
+  it("bear what every forwarded answer bears, and of Connection and Upgrade only our own", () => {
+    const { answer } = tunnel({
+      via: "edge",
+      use: [
+        {
+          name: "framing",
+          response: (_exchange, { fields }) => {
+            for (const [name, value] of [["Connection", "close"] as const, ["Keep-Alive", "timeout=1"] as const]) {
+              fields.append(name, value);
+            }
+          },
+        },
+      ],
+    });
+    assert.equal(answer.get("via"), "1.1 edge");
+    assert.notEqual(answer.get("date"), null);
+    assert.equal(answer.get("connection"), "Upgrade");
+    assert.equal(answer.get("keep-alive"), null);
+  });
+
   it("hold back what the client sends ahead until the 101", () => {
     const stage = createStage();
     const client = stage.client().sends(`${UPGRADE}early`);
