@@ -11,5 +11,5 @@ import { endure } from "../support/soak-endurance.ts";
 const SLOPE_MAX = 32;
 
 test("fifty thousand requests leave nothing behind", { timeout: 120_000 }, (context) =>
-  endure(context, { requests: 50_000, warmUpRequests: 10_000, slopeMax: SLOPE_MAX }),
+  endure(context, { requests: 50_000, warmUpRequests: 20_000, slopeMax: SLOPE_MAX }),
 );

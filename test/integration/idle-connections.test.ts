@@ -7,6 +7,7 @@ import { Origin } from "../support/origin.ts";
 import type { RawClient } from "../support/raw-client.ts";
 import { affordableConnections, openClients } from "../support/soak-clients.ts";
 import { needsProc, ProxyProcess } from "../support/soak-process.ts";
+import { inTime } from "../support/soak-wait.ts";
 
 const KiB = 1024;
 const WANTED = 5_000;
@@ -50,7 +51,7 @@ async function useAll(clients: readonly RawClient[]): Promise<Kept[]> {
     });
     await Promise.all(uses);
   }
-  return Promise.all(closed);
+  return inTime(Promise.all(closed), "idle connections are still open");
 }
 
 test("idle connections are held, can be used, and are closed at their limit", {

@@ -74,7 +74,9 @@ test("heads that come byte by byte stop nobody and end at their deadline", {
   // A byte of each for every request of another client, which paces them.
   const normal = stack.use(await RawClient.connect(proxy.port));
   const latencies: number[] = [];
+  const giveUpMs = performance.now() + HEAD_TIMEOUT_MS + LATE_MS_MAX;
   while (refused < count) {
+    assert.ok(performance.now() < giveUpMs, `${count - refused} heads are still waited for`);
     for (const client of slow) if (!client.client.ended) client.sendByte();
     const startedMs = performance.now();
     const answer = await normal.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer();

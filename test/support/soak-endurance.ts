@@ -13,6 +13,7 @@ import type { UpstreamPool } from "../../src/upstreams/pool.ts";
 import { ProxyUnderTest } from "./proxy-under-test.ts";
 import { replayHint, seed } from "./seed.ts";
 import type { LoadOptions, LoadOrder, LoadReport, LoadTally } from "./soak-load.ts";
+import { untilTrue } from "./soak-wait.ts";
 
 export interface EnduranceOptions {
   readonly requests: number;
@@ -204,7 +205,9 @@ function checkAnswers({ outcomes, wrong, origin }: LoadTally, requests: number):
 async function checkNothingLeft(proxy: ProxyUnderTest, timersBefore: number): Promise<void> {
   const pools = ["flaky", "refusing"].map((name) => proxy.server.upstream(name) as UpstreamPool);
   const total = (count: (pool: UpstreamPool) => number) => pools.reduce((sum, pool) => sum + count(pool), 0);
-  await proxy.untilConnections(total(({ connections }) => connections));
+  const { transport } = proxy.server;
+  const open = () => `${transport.openConnections} connections, ${timersOf()} timers`;
+  await untilTrue(() => transport.openConnections === total(({ connections }) => connections), open);
   const idle = total(({ idleConnections }) => idleConnections);
   assert.equal(
     total(({ connections }) => connections),
@@ -220,7 +223,7 @@ async function checkNothingLeft(proxy: ProxyUnderTest, timersBefore: number): Pr
   assert.equal(pooledStorages(), STORAGES, "the memory of fields was not given back");
 
   await proxy.server.close(0);
-  await proxy.untilConnections(0);
+  await untilTrue(() => transport.openConnections === 0, open);
   assert.equal(
     total(({ connections }) => connections),
     0,
@@ -228,6 +231,6 @@ async function checkNothingLeft(proxy: ProxyUnderTest, timersBefore: number): Pr
   assert.equal(deadlines.armedCount, 0);
   assert.equal(deadlines.size, 0, "a deadline is kept in memory");
   // The wheel's own timer ends with its next tick.
-  while (timersOf() > timersBefore) await nextTurn();
+  await untilTrue(() => timersOf() <= timersBefore, open);
   assert.equal(socketsOf(), 0, process.getActiveResourcesInfo().join(", "));
 }

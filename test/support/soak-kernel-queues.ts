@@ -2,8 +2,7 @@
 // from what was written and what was read, it leaves what the proxy between them holds itself.
 
 import { readFileSync } from "node:fs";
-import { setTimeout as after } from "node:timers/promises";
-import { LOOK_MS } from "./soak-process.ts";
+import { untilTrue } from "./soak-wait.ts";
 
 /** Nothing has moved when so many looks in a row have found the same. A delayed acknowledgement takes 40 ms at most. */
 const EQUAL_LOOKS = 12;
@@ -25,12 +24,14 @@ export function kernelQueuedBytes(ports: readonly number[]): number {
 const LISTENING = "0A";
 
 /** Waits until nothing moves any more between the two ends, whose counts `moved` adds up. */
-export async function untilStill(ports: readonly number[], moved: () => number): Promise<void> {
+export function untilStill(ports: readonly number[], moved: () => number): Promise<void> {
   let before = "";
-  for (let equal = 0; equal < EQUAL_LOOKS; ) {
+  let equal = 0;
+  const isStill = () => {
     const now = `${moved()} ${kernelQueuedBytes(ports)}`;
     equal = now === before ? equal + 1 : 0;
     before = now;
-    await after(LOOK_MS);
-  }
+    return equal === EQUAL_LOOKS;
+  };
+  return untilTrue(isStill, () => "bytes still move");
 }

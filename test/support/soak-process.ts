@@ -5,16 +5,13 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { setTimeout as after } from "node:timers/promises";
 import { Program } from "./program.ts";
+import { untilTrue } from "./soak-wait.ts";
 
 /** For the `skip` option of node:test. */
 export const needsProc = process.platform !== "linux" && "skipped: needs Linux, whose /proc tells of a process";
 
 type ConfigValue = Readonly<Record<string, unknown>>;
-
-/** Between two looks at what only the system knows: it tells of no change by itself. */
-export const LOOK_MS = 5;
 
 export class ProxyProcess {
   readonly program: Program;
@@ -22,12 +19,15 @@ export class ProxyProcess {
   readonly #folder: string;
   /** The one that listens, and those that its output goes to. */
   readonly #socketsAtStart: number;
+  /** A test that is ended from outside takes it along. */
+  readonly #onExit = (): void => void this.program.child.kill("SIGKILL");
 
   private constructor(program: Program, port: number, folder: string) {
     this.program = program;
     this.port = port;
     this.#folder = folder;
     this.#socketsAtStart = this.#sockets;
+    process.on("exit", this.#onExit);
   }
 
   /** Runs the command with one server, `web`; `server` is what the file says of it besides where it listens. */
@@ -72,8 +72,11 @@ export class ProxyProcess {
     return this.#sockets - this.#socketsAtStart;
   }
 
-  async untilConnections(count: number): Promise<void> {
-    while (this.connections !== count) await after(LOOK_MS);
+  untilConnections(count: number): Promise<void> {
+    return untilTrue(
+      () => this.connections === count,
+      () => `the proxy holds ${this.connections} connections, not ${count}`,
+    );
   }
 
   get #sockets(): number {
@@ -88,6 +91,7 @@ export class ProxyProcess {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    process.off("exit", this.#onExit);
     await this.program[Symbol.asyncDispose]();
     rmSync(this.#folder, { recursive: true });
   }
