@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import { endure } from "../support/soak-endurance.ts";
 
-/** One kilobyte kept for each connection that is cut (one request in fifty) would be twenty bytes a request. */
+/** Bytes a request: less than the smallest object that could be kept for each exchange that fails, which is one in forty. */
 const SLOPE_MAX = 2;
 
 test("a million requests leave nothing behind", (context) =>
