@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { seed } from "../../test/support/seed.ts";
+import { viewOf } from "./copy-bytes.ts";
 import { FIELD_BIT, FIELD_COOKIE, FIELD_HOST, fieldIdAt } from "./field-names.ts";
 import {
   acquireStorage,
@@ -21,7 +22,7 @@ type Line = readonly [name: string, value: string];
 /** What is left of the lines when encoded, behind a prefix that must not be touched. */
 function encoded(block: FieldBlock, withStartLine = false): string {
   const target = Buffer.alloc(block.end + 8, "~");
-  const end = block.encode(target, 4, withStartLine);
+  const end = block.encode(target, viewOf(target), 4, withStartLine);
   assert.equal(target.toString("latin1", 0, 4), "~~~~");
   assert.equal(target.toString("latin1", end), "~".repeat(target.length - end));
   return target.toString("latin1", 4, end);

@@ -8,6 +8,7 @@
  * Bytes and table come from a pool and go back when the exchange ends; a block that was released reads as empty, so that
  * a plugin that kept a reference sees nothing of another request.
  */
+import { copyBytes, viewOf } from "./copy-bytes.ts";
 import { FIELD_OTHER, fieldIdAt, fieldIdOf, LOWER } from "./field-names.ts";
 import { latin1At, putLatin1 } from "./latin1.ts";
 
@@ -31,7 +32,7 @@ const POOL_MAX = 256;
 /** The memory of one section: a table for the parser to fill, and room for the bytes. */
 export class FieldStorage {
   bytes: Buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
-  /** The same memory as `bytes`, for the parser to read four at a time. */
+  /** The same memory as `bytes`, to read and write four at a time. */
   view: DataView = new DataView(this.bytes.buffer);
   table: Int32Array = new Int32Array(ROWS_INITIAL * ROW);
 
@@ -113,6 +114,11 @@ export class FieldBlock {
   /** The bytes that rows point into. Valid until the next change or release. */
   get bytes(): Buffer {
     return this.#storage === null ? EMPTY : this.#storage.bytes;
+  }
+
+  /** A view of `bytes`. Valid as long as they are. */
+  get view(): DataView {
+    return this.#storage === null ? EMPTY_VIEW : this.#storage.view;
   }
 
   /** ROW ints a row; see the ROW_ constants. Valid until the next change or release. */
@@ -293,7 +299,7 @@ export class FieldBlock {
     }
     const shift = this.#end;
     storage.growBytes(shift + lines.bytes.length, shift);
-    lines.bytes.copy(storage.bytes, shift);
+    copyBytes(storage.bytes, storage.view, shift, lines.bytes, lines.view, 0, lines.bytes.length);
     const rows = lines.rows;
     let at = this.#count * ROW;
     while (at + rows.length > storage.table.length) storage.growTable();
@@ -311,22 +317,23 @@ export class FieldBlock {
   }
 
   /**
-   * Copies the lines that were not removed to `target` and returns the offset behind them. The caller has made room for
-   * `end` bytes. `withStartLine` copies what stands before the first field too.
+   * Copies the lines that were not removed to `target`, of which `view` is a view, and returns the offset behind them. The
+   * caller has made room for `end` bytes. `withStartLine` copies what stands before the first field too.
    */
-  encode(target: Buffer, offset: number, withStartLine = false): number {
-    const { bytes, table } = this;
+  encode(target: Buffer, view: DataView, offset: number, withStartLine = false): number {
+    const storage = this.#storage;
+    if (storage === null) return offset;
+    const { bytes, table, view: own } = storage;
     let run = withStartLine ? 0 : -1;
     for (let row = 0, at = 0; row < this.#count; row++, at += ROW) {
       if (table[at] === REMOVED) {
         if (run >= 0) {
-          offset += bytes.copy(target, offset, run, table[at + ROW_NAME]);
+          offset = copyBytes(target, view, offset, bytes, own, run, table[at + ROW_NAME]!);
           run = -1;
         }
       } else if (run < 0) run = table[at + ROW_NAME]!;
     }
-    if (run >= 0) offset += bytes.copy(target, offset, run, this.#end);
-    return offset;
+    return run < 0 ? offset : copyBytes(target, view, offset, bytes, own, run, this.#end);
   }
 
   /** A new block with the given lines. Throws TypeError like `append`. */
@@ -340,6 +347,7 @@ export class FieldBlock {
 /** Field lines that are appended often, encoded once. */
 export class EncodedLines {
   readonly bytes: Buffer;
+  readonly view: DataView;
   readonly rows: Int32Array;
   readonly seen: number;
 
@@ -347,6 +355,7 @@ export class EncodedLines {
   constructor(fields: Iterable<readonly [name: string, value: string]>) {
     const block = FieldBlock.from(fields);
     this.bytes = Buffer.from(block.bytes.subarray(0, block.end));
+    this.view = viewOf(this.bytes);
     this.rows = block.table.slice(0, block.rowCount * ROW);
     let seen = 0;
     for (let at = 0; at < this.rows.length; at += ROW) if (this.rows[at]! < 32) seen |= 1 << this.rows[at]!;
@@ -356,6 +365,7 @@ export class EncodedLines {
 }
 
 const EMPTY = Buffer.alloc(0);
+const EMPTY_VIEW = viewOf(EMPTY);
 const EMPTY_TABLE = new Int32Array(0);
 
 export function isToken(text: string): boolean {

@@ -1,6 +1,7 @@
 // Requests and responses in parts: the target as it came and as it was rewritten, the authority, the status.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { viewOf } from "./copy-bytes.ts";
 import { acquireStorage, FieldBlock } from "./fields.ts";
 import { REASON_PHRASES, RequestMessage, ResponseMessage } from "./message.ts";
 
@@ -20,7 +21,7 @@ function requestOf(target: string, host: string | null = "a.example"): RequestMe
 
 function encodedTarget(request: RequestMessage): string {
   const bytes = Buffer.alloc(request.targetBytesMax + 2, "~");
-  const end = request.encodeTarget(bytes, 1);
+  const end = request.encodeTarget(bytes, viewOf(bytes), 1);
   assert.equal(bytes.toString("latin1", end), "~".repeat(bytes.length - end));
   return bytes.toString("latin1", 1, end);
 }
@@ -37,6 +38,27 @@ describe("the method of a request", () => {
       }, TypeError);
     }
     assert.equal(request.method, "M-SEARCH");
+  });
+});
+
+describe("the line of a request", () => {
+  it("is kept as it came until the method or the target becomes another one", () => {
+    const changes: ((request: RequestMessage) => void)[] = [
+      (request) => {
+        request.method = "POST";
+      },
+      (request) => request.setTarget("/b", null),
+      (request) => request.setTargetRange(4, 5, 6),
+    ];
+    for (const change of changes) {
+      const request = requestOf("/a");
+      assert.equal(request.startLineKept, false);
+      request.keepStartLine();
+      request.method = "GET";
+      assert.equal(request.startLineKept, true);
+      change(request);
+      assert.equal(request.startLineKept, false);
+    }
   });
 });
 

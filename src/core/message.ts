@@ -2,6 +2,7 @@
  * A request and a response as the pipeline and its features see them, whatever protocol brought them: a start line in
  * parts, and a field section. Strings are made on demand and kept; what nobody asks for is never made.
  */
+import { copyBytes } from "./copy-bytes.ts";
 import { FIELD_HOST } from "./field-names.ts";
 import { FieldBlock, isToken } from "./fields.ts";
 import { latin1At, putLatin1 } from "./latin1.ts";
@@ -14,6 +15,7 @@ export const BODY_UNTIL_END = -1;
 
 export class RequestMessage {
   #method = "GET";
+  #startLine = false;
   form: TargetForm = "origin";
   /** 10, 11 or 20: major times ten plus minor. */
   httpVersion = 11;
@@ -46,7 +48,18 @@ export class RequestMessage {
   /** Throws TypeError when it is no token: it could say more in a request line than a method. */
   set method(method: string) {
     if (method !== "GET" && !isToken(method)) throw new TypeError(`invalid method ${JSON.stringify(method)}`);
+    if (method !== this.#method) this.#startLine = false;
     this.#method = method;
+  }
+
+  /** For drivers, when all else of the request is set: "METHOD target HTTP/1.1" came with the fields, in the bytes before them. */
+  keepStartLine(): void {
+    this.#startLine = true;
+  }
+
+  /** The request line may be passed on as it came. */
+  get startLineKept(): boolean {
+    return this.#startLine;
   }
 
   /** For drivers: where the path and the query stand in `fields.bytes`. `pathEnd` is the offset of "?", or `targetEnd`. */
@@ -54,6 +67,7 @@ export class RequestMessage {
     this.#targetStart = targetStart;
     this.#pathEnd = pathEnd;
     this.#targetEnd = targetEnd;
+    this.#startLine = false;
     this.#rewritten = null;
     this.#path = null;
   }
@@ -96,6 +110,7 @@ export class RequestMessage {
     if (!TARGET.test(target) || path.includes("?"))
       throw new TypeError(`invalid request target ${JSON.stringify(target)}`);
     if (this.#targetEnd === 0) this.#received ??= target;
+    this.#startLine = false;
     this.#rewritten = target;
     this.#path = path;
   }
@@ -126,9 +141,10 @@ export class RequestMessage {
   }
 
   /** Writes the target and returns the offset behind it. */
-  encodeTarget(into: Buffer, offset: number): number {
+  encodeTarget(into: Buffer, view: DataView, offset: number): number {
     if (this.#rewritten !== null) return putLatin1(into, offset, this.#rewritten);
-    return offset + this.fields.bytes.copy(into, offset, this.#targetStart, this.#targetEnd);
+    const { fields } = this;
+    return copyBytes(into, view, offset, fields.bytes, fields.view, this.#targetStart, this.#targetEnd);
   }
 }
 

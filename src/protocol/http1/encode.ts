@@ -3,6 +3,7 @@
  * (the start line where it changed, framing, connection options) is written anew. Owns one scratch buffer a thread: the
  * result of an `encode` call is valid until the next one.
  */
+import { viewOf } from "../../core/copy-bytes.ts";
 import { FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
 import { putLatin1 } from "../../core/latin1.ts";
@@ -15,13 +16,23 @@ const FRAMING_BYTES_MAX = 512;
 
 /** The encoded bytes: `encoded.bytes[0, length)`, where the encoder returned `length`. */
 export const encoded: { bytes: Buffer } = { bytes: Buffer.allocUnsafeSlow(SCRATCH_BYTES) };
+/** Of `encoded.bytes`. */
+let view = viewOf(encoded.bytes);
 
 function room(bytes: number): Buffer {
-  if (encoded.bytes.length < bytes) encoded.bytes = Buffer.allocUnsafeSlow(bytes * 2);
+  if (encoded.bytes.length < bytes) {
+    encoded.bytes = Buffer.allocUnsafeSlow(bytes * 2);
+    view = viewOf(encoded.bytes);
+  }
   return encoded.bytes;
 }
 
-const CRLF = 0x0d0a;
+/** Ends a head and returns the offset behind it. */
+function putCrlf(into: Buffer, at: number): number {
+  into[at] = 0x0d;
+  into[at + 1] = 0x0a;
+  return at + 2;
+}
 
 /**
  * The head of a request to an HTTP/1.1 server. Host must already be among the fields, hop-by-hop fields must be gone.
@@ -32,15 +43,19 @@ export function encodeRequestHead(request: RequestMessage, upgrade: string | nul
   frameByFields(fields, request.bodyBytes, false);
   const extra = upgrade === null ? 0 : upgrade.length;
   const into = room(fields.end + request.method.length + request.targetBytesMax + extra + FRAMING_BYTES_MAX);
-  let at = putLatin1(into, 0, request.method);
-  into[at++] = 0x20;
-  at = request.encodeTarget(into, at);
-  at = putLatin1(into, at, " HTTP/1.1\r\n");
-  at = fields.encode(into, at);
+  let at: number;
+  if (request.startLineKept) at = fields.encode(into, view, 0, true);
+  else {
+    at = putLatin1(into, 0, request.method);
+    into[at++] = 0x20;
+    at = request.encodeTarget(into, view, at);
+    at = putLatin1(into, at, " HTTP/1.1\r\n");
+    at = fields.encode(into, view, at);
+  }
   if (request.bodyBytes === BODY_UNTIL_END) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
   if (upgrade !== null) at = putLatin1(into, at, `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
   else if (wantsTrailers) at = putLatin1(into, at, "TE: trailers\r\nConnection: TE\r\n");
-  return into.writeUInt16BE(CRLF, at);
+  return putCrlf(into, at);
 }
 
 /** How the body of a response is framed for the client. */
@@ -67,22 +82,22 @@ export function encodeResponseHead(response: ResponseMessage, framing: number, c
   }
   const into = room(fields.end + connection.length + FRAMING_BYTES_MAX);
   let at: number;
-  if (response.startLineKept) at = fields.encode(into, 0, true);
+  if (response.startLineKept) at = fields.encode(into, view, 0, true);
   else {
     at = putLatin1(into, 0, statusLine(response.status));
-    at = fields.encode(into, at);
+    at = fields.encode(into, view, at);
   }
   if (framing === SEND_CHUNKED) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
   if (connection !== SAY_NOTHING) at = putLatin1(into, at, connection);
-  return into.writeUInt16BE(CRLF, at);
+  return putCrlf(into, at);
 }
 
 /** The trailer section behind the last chunk, and that chunk: "0 CRLF trailers CRLF". */
 export function encodeLastChunk(trailers: FieldBlock | null): number {
   const into = room((trailers === null ? 0 : trailers.end) + FRAMING_BYTES_MAX);
   let at = putLatin1(into, 0, "0\r\n");
-  if (trailers !== null) at = trailers.encode(into, at);
-  return into.writeUInt16BE(CRLF, at);
+  if (trailers !== null) at = trailers.encode(into, view, at);
+  return putCrlf(into, at);
 }
 
 function statusLine(status: number): string {

@@ -3,6 +3,7 @@
  * are parsed in. A head is copied there first, with a 0 behind it that no character class contains: the parser's loops
  * end at it by themselves, and never see a byte that is not part of the message.
  */
+import { copyBytes, viewOf } from "../../core/copy-bytes.ts";
 import type { FieldStorage } from "../../core/fields.ts";
 import { CR, LF } from "./characters.ts";
 
@@ -23,11 +24,23 @@ export const SENTINEL_BYTES = 4;
  */
 export const HEAD_BYTES_USUAL = 4096 - SENTINEL_BYTES;
 
+/** The buffer that heads came in last, and its view: transports receive into one and the same, again and again. */
+let source: Buffer = Buffer.alloc(0);
+let sourceView: DataView = viewOf(source);
+
+function viewOfSource(buffer: Buffer): DataView {
+  if (buffer !== source) {
+    source = buffer;
+    sourceView = viewOf(buffer);
+  }
+  return sourceView;
+}
+
 /** Copies up to `bytesMax` bytes of `buffer[start, end)` to the storage, a 0 behind them, and returns how many. */
 export function copyHead(buffer: Buffer, start: number, end: number, storage: FieldStorage, bytesMax: number): number {
   const length = Math.min(end - start, bytesMax);
   storage.growBytes(length + SENTINEL_BYTES, 0);
-  buffer.copy(storage.bytes, 0, start, start + length);
+  copyBytes(storage.bytes, storage.view, 0, buffer, viewOfSource(buffer), start, start + length);
   storage.bytes[length] = 0;
   return length;
 }

@@ -156,6 +156,19 @@ describe("a parsed request", () => {
     assert.deepEqual([head.authorityStart, head.authorityEnd], [0, 0]);
   });
 
+  it("says whether its line can be passed on as it came", () => {
+    const cases: [line: string, plainLine: boolean][] = [
+      ["GET /a?b HTTP/1.1", true],
+      ["POST / HTTP/1.1", true],
+      ["GET / HTTP/1.0", false],
+      ["GET / HTTP/1.7", false],
+      ["GET http://a.example/ HTTP/1.1", false],
+      ["OPTIONS * HTTP/1.1", false],
+      ["CONNECT a.example:443 HTTP/1.1", false],
+    ];
+    for (const [line, plainLine] of cases) assert.equal(parsed(`${line}\r\n${HOST}`).plainLine, plainLine, line);
+  });
+
   it("has the authority of its target where there is one", () => {
     const cases: [line: string, form: string, authority: string, path: string][] = [
       ["GET http://a.example/p/q?r HTTP/1.1", "absolute", "a.example", "/p/q"],

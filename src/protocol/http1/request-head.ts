@@ -65,6 +65,8 @@ export class RequestHead extends FieldSection {
   authorityEnd = 0;
   /** Origin form, and normalisation (RFC 3986, section 6.2.2) would leave the path as it is. */
   plainPath = false;
+  /** The line is "METHOD /path HTTP/1.1": it can be passed on as it came. */
+  plainLine = false;
   /** Of HTTP/1.x; a higher one than 1 counts as 1 (RFC 9110, section 2.5). */
   minor: 0 | 1 = 1;
 }
@@ -140,6 +142,7 @@ function parseHere(storage: FieldStorage, length: number, limits: HeadLimits, he
   head.authorityStart = head.authorityEnd = 0;
   head.plainPath = plainPath;
   head.minor = minor === 0 ? 0 : 1;
+  head.plainLine = minor === 1;
   if (bytes[target] !== SLASH || method === "CONNECT") {
     const refused = readOtherForm(bytes, head);
     if (refused !== 0) return refused;
@@ -230,7 +233,7 @@ function isDigit(byte: number): boolean {
 /** The forms that begin without "/", and CONNECT (RFC 9112, section 3.2). Returns 0 or an ERR_ code. */
 function readOtherForm(bytes: Buffer, head: RequestHead): number {
   const { targetStart, targetEnd, method } = head;
-  head.plainPath = false;
+  head.plainPath = head.plainLine = false;
   if (method === "CONNECT") {
     if (bytes[targetStart] === SLASH) return ERR_TARGET_FORM;
     head.form = "authority";

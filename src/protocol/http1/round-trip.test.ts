@@ -115,6 +115,8 @@ describe(`a request (${replayHint})`, () => {
       request.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
       request.setTargetRange(head.targetStart, head.pathEnd, head.targetEnd);
       assert.equal(text(encodeRequestHead(request, null, false)), wire);
+      if (head.plainLine) request.keepStartLine();
+      assert.equal(text(encodeRequestHead(request, null, false)), wire);
       assert.equal(request.query === null ? request.path : `${request.path}?${request.query}`, aTarget);
       request.fields.release();
     });
