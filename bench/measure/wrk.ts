@@ -1,0 +1,56 @@
+/** Load by wrk: as many requests as the target answers, on a number of connections, for a time. */
+import type { Children } from "../processes/children.ts";
+
+export interface WrkOptions {
+  readonly port: number;
+  readonly path?: string;
+  readonly connections: number;
+  /** Whole seconds: wrk knows no others. */
+  readonly seconds: number;
+  readonly headers?: readonly string[];
+  /** A Lua script that makes the requests. */
+  readonly script?: string;
+  readonly cpus: string;
+}
+
+export interface WrkResult {
+  readonly requests: number;
+  readonly requestsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** What a run may take beyond its time, until it counts as hanging. */
+const GRACE_MS = 20_000;
+
+/** Rejects when an answer was not 2xx or 3xx, a connection failed, or nothing was answered: such a run measures something else. */
+export async function wrk(children: Children, options: WrkOptions): Promise<WrkResult> {
+  const { port, path = "/", connections, seconds, headers = [], script, cpus } = options;
+  const command = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "--latency"];
+  for (const header of headers) command.push("-H", header);
+  if (script !== undefined) command.push("-s", script);
+  const output = await children.run([...command, `http://127.0.0.1:${port}${path}`], {
+    cpus,
+    msMax: seconds * 1000 + GRACE_MS,
+  });
+  return parseWrk(output);
+}
+
+export function parseWrk(output: string): WrkResult {
+  const fault = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(output)?.[0];
+  if (fault !== undefined) throw new Error(`wrk says: ${fault}`);
+  const requests = Number(/(\d+) requests in/.exec(output)?.[1] ?? 0);
+  if (requests === 0) throw new Error("no request was answered");
+  return {
+    requests,
+    requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]),
+    p50Ms: milliseconds(/^ +50%\s+(\S+)/m.exec(output)?.[1] ?? ""),
+    p99Ms: milliseconds(/^ +99%\s+(\S+)/m.exec(output)?.[1] ?? ""),
+  };
+}
+
+function milliseconds(text: string): number {
+  const [, value = "", unit = ""] = /^([\d.]+)(us|ms|s|m)$/.exec(text) ?? [];
+  if (unit === "us") return Number(value) / 1000;
+  return Number(value) * ({ ms: 1, s: 1000, m: 60_000 }[unit] ?? Number.NaN);
+}

@@ -1,0 +1,105 @@
+/** One body of 1 GiB, each way. What counts is CPU time per GiB. */
+import { closeSync, ftruncateSync, openSync, statSync } from "node:fs";
+import path from "node:path";
+import { FILE_BYTES } from "../origin/nginx-origin.ts";
+import { freePort } from "../processes/ports.ts";
+import { LOAD_CPU, missingCommand, type Running, type Stage } from "../stage.ts";
+import type { Claim, Column, Row, Scenario } from "./scenario.ts";
+
+/** A transfer that takes longer than this hangs. */
+const TRANSFER_MS_MAX = 120_000;
+const GIB = 1024 ** 3;
+
+const columns: readonly Column[] = [
+  { title: "CPU/GiB ms, median", metric: "cpuMsPerGiB", statistic: "median", digits: 0 },
+  { title: "min", metric: "cpuMsPerGiB", statistic: "min", digits: 0 },
+  { title: "ratio of medians", metric: "cpuMsPerGiB", statistic: "median", digits: 2, ratio: true },
+  { title: "of minima", metric: "cpuMsPerGiB", statistic: "min", digits: 2, ratio: true },
+  { title: "seconds", metric: "seconds", statistic: "median", digits: 2 },
+  { title: "MiB", metric: "residentBytes", statistic: "max", digits: 0, per: 1024 ** 2 },
+];
+
+/** curl's own count of the bytes that crossed is what the CPU time is divided by. */
+function curlRow(stage: Stage, target: Running, args: readonly string[], counter: string): Row {
+  return {
+    name: target.name,
+    version: target.version,
+    async sample() {
+      const url = `http://127.0.0.1:${target.port}`;
+      const command = ["curl", "--silent", "--show-error", "--fail", "--write-out", `%{${counter}} %{time_total}`];
+      const before = target.cpuSeconds();
+      const output = await stage.children.run([...command, ...args.map((argument) => argument.replace("URL", url))], {
+        cpus: LOAD_CPU,
+        msMax: TRANSFER_MS_MAX,
+      });
+      const used = target.cpuSeconds() - before;
+      const [bytes = 0, seconds = 0] = output.split(" ").slice(-2).map(Number);
+      if (bytes !== GIB) throw new Error(`${bytes} bytes crossed, not ${GIB}`);
+      return { cpuMsPerGiB: used * 1000, seconds, residentBytes: target.residentBytes() };
+    },
+  };
+}
+
+/** nginx twice: as it comes, and with buffers as people set them who move large bodies. */
+async function startAll(stage: Stage, originPort: number): Promise<Running[]> {
+  const started: Running[] = [];
+  for (const target of stage.able("reverse")) {
+    for (const largeBuffers of target.name === "nginx" ? [false, true] : [false]) {
+      const name = largeBuffers ? `${target.name}, large buffers` : target.name;
+      const running = await stage.start(target, { originPort, largeBuffers, name });
+      if (running !== null) started.push(running);
+    }
+  }
+  return started;
+}
+
+function notMoreThanNginx(text: string): readonly Claim[] {
+  const claim = { row: "headgate", metric: "cpuMsPerGiB", statistic: "median", atMost: 1 } as const;
+  return [
+    { text, against: "nginx", ...claim },
+    { text: `${text} with large buffers`, against: "nginx, large buffers", ...claim },
+  ];
+}
+
+export const download: Scenario = {
+  name: "download",
+  title: "one answer of 1 GiB",
+  about: "curl takes it on one connection and throws it away. The origin serves a file from memory.",
+  columns,
+  baseline: "nginx",
+  rounds: 3,
+  claims: notMoreThanNginx("1 GiB down costs at most what it costs nginx"),
+  chart: { metric: "cpuMsPerGiB", title: "download of 1 GiB", unit: "ms of CPU per GiB" },
+  missing: () => missingCommand("taskset", "nginx", "curl"),
+  async prepare(stage) {
+    const originPort = await stage.origin({ files: ["1g"] });
+    const targets = await startAll(stage, originPort);
+    return targets.map((target) => curlRow(stage, target, ["--output", "/dev/null", "URL/1g"], "size_download"));
+  },
+};
+
+export const upload: Scenario = {
+  name: "upload",
+  title: "one request with a body of 1 GiB",
+  about:
+    "curl sends it on one connection, with its length. A small origin of ours reads it to its end and answers then.",
+  columns,
+  baseline: "nginx",
+  rounds: 3,
+  claims: notMoreThanNginx("1 GiB up costs at most what it costs nginx"),
+  missing: () => missingCommand("taskset", "curl"),
+  async prepare(stage) {
+    const originPort = await freePort();
+    await stage.program("origin/body-sink.ts", [originPort]);
+    const file = path.join(stage.folder, "body");
+    // A hole will do: the target gets the bytes from a socket, into which curl has copied them.
+    const descriptor = openSync(file, "w");
+    ftruncateSync(descriptor, FILE_BYTES["1g"]);
+    closeSync(descriptor);
+    if (statSync(file).size !== GIB) throw new Error("the file to send is not 1 GiB long");
+    const targets = await startAll(stage, originPort);
+    // Without "Expect: 100-continue", which some targets answer themselves and others pass on.
+    const args = ["--header", "Expect:", "--upload-file", file, "--output", "/dev/null", "URL/upload"];
+    return targets.map((target) => curlRow(stage, target, args, "size_upload"));
+  },
+};

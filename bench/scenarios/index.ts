@@ -1,0 +1,40 @@
+/** All scenarios, in the order in which they run when none is named. */
+import { accessLog } from "./access-log.ts";
+import { answer1m, answer10k } from "./answers.ts";
+import { browserHead } from "./browser-head.ts";
+import { download, upload } from "./bulk.ts";
+import { connections } from "./connections.ts";
+import { defaultLoad } from "./default-load.ts";
+import { externalAuth } from "./external-auth.ts";
+import { active, routes } from "./growth.ts";
+import { idle } from "./idle.ts";
+import { direct, latency } from "./latency.ts";
+import { redisReads } from "./redis-reads.ts";
+import { relay } from "./relay.ts";
+import type { Scenario } from "./scenario.ts";
+import { small } from "./small.ts";
+import { connect, websocket } from "./tunnels.ts";
+import { workers } from "./workers.ts";
+
+export const SCENARIOS: readonly Scenario[] = [
+  small,
+  browserHead,
+  answer10k,
+  answer1m,
+  download,
+  upload,
+  connections,
+  idle,
+  websocket,
+  connect,
+  routes,
+  active,
+  workers,
+  latency,
+  accessLog,
+  relay,
+  direct,
+  externalAuth,
+  redisReads,
+  defaultLoad,
+];

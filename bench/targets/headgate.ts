@@ -1,0 +1,59 @@
+/** Headgate from this tree's source, on either transport. */
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import type { Assignment, Target } from "./target.ts";
+
+const root = path.dirname(path.dirname(import.meta.dirname));
+const program = ["--conditions=headgate-source", "--disable-sigusr1", path.join(root, "src/cli/main.ts")];
+
+type Transport = "native" | "net";
+
+/** The configuration as data. With a plugin it is a file of bench/plugins, which reads the same from the environment. */
+export function headgateConfig(assignment: Assignment, transport: Transport): object {
+  const { port, originPort, workers, accessLog, routes } = assignment;
+  const origin = `http://127.0.0.1:${originPort}`;
+  const target =
+    routes === null
+      ? { proxy: origin }
+      : {
+          routes: routes.hosts.flatMap((host) =>
+            routes.paths.map((prefix) => ({ match: { host, path: `${prefix}/*` }, proxy: "origin" })),
+          ),
+        };
+  return {
+    transport,
+    workers,
+    admin: "off",
+    log: { level: "error", access: accessLog === null ? "off" : { format: "combined", output: accessLog } },
+    limits: { idle: "1h" },
+    upstreams: { origin: { servers: [origin] } },
+    servers: { web: { listen: [`127.0.0.1:${port}`], ...target } },
+  };
+}
+
+function headgate(name: string, transport: Transport): Target {
+  return {
+    name,
+    abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "externalAuth", "redisReads"],
+    lacks: { connect: "Headgate has no forward proxy yet" },
+    missing: () => null,
+    version: () => (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { version: string }).version,
+    launch(assignment) {
+      const { folder, authPort, redisPort } = assignment;
+      const config = headgateConfig(assignment, transport);
+      const plugin = authPort !== null ? "external-auth.ts" : redisPort !== null ? "redis-reads.ts" : null;
+      if (plugin !== null) {
+        return {
+          command: [process.execPath, ...program, "run", "--config", path.join(root, "bench/plugins", plugin)],
+          env: { BENCH_CONFIG: JSON.stringify(config), AUTH_PORT: String(authPort), REDIS_PORT: String(redisPort) },
+        };
+      }
+      const file = path.join(folder, "headgate.json");
+      writeFileSync(file, JSON.stringify(config));
+      return { command: [process.execPath, ...program, "run", "--config", file] };
+    },
+  };
+}
+
+export const headgateNative = headgate("headgate", "native");
+export const headgateNet = headgate("headgate-net", "net");

@@ -1,0 +1,24 @@
+/** All targets, in the order of the tables. nginx is the first: it is what the others are compared with. */
+import { caddy } from "./caddy.ts";
+import { floor } from "./floor.ts";
+import { haproxy } from "./haproxy.ts";
+import { headgateNative, headgateNet } from "./headgate.ts";
+import { nginx } from "./nginx.ts";
+import { fastifyHttpProxy, fastProxy, httpProxy } from "./npm-peers.ts";
+import { squid } from "./squid.ts";
+import type { Target } from "./target.ts";
+import { varnish } from "./varnish.ts";
+
+export const TARGETS: readonly Target[] = [
+  nginx,
+  floor,
+  headgateNative,
+  headgateNet,
+  haproxy,
+  varnish,
+  squid,
+  caddy,
+  fastProxy,
+  fastifyHttpProxy,
+  httpProxy,
+];

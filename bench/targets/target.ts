@@ -1,0 +1,73 @@
+/**
+ * What the bench knows of a proxy: what it can do, how it is configured and started, how it is installed. All are set up
+ * on equal terms: connections kept alive on both sides, forwarding fields (X-Forwarded-For, -Proto, -Host) added, no access
+ * log unless the scenario asks for one, no cache, bodies streamed, as many workers as the scenario says.
+ */
+
+/** What a scenario may ask of a target. */
+export type Ability =
+  /** Passes requests to one origin; streams bodies of any length both ways. */
+  | "reverse"
+  | "workers"
+  /** Takes "Connection: close" from a client and keeps its own connection to the origin. */
+  | "closing"
+  | "websocket"
+  /** Is a forward proxy: answers CONNECT with a tunnel. */
+  | "connect"
+  | "routes"
+  | "accessLog"
+  /** Asks an endpoint about every request before it passes. */
+  | "externalAuth"
+  /** Runs code of ours for every request, which reads Redis. */
+  | "redisReads";
+
+/** Every combination of host and path is a route of its own. */
+export interface RouteTable {
+  readonly hosts: readonly string[];
+  /** "/p0": the route takes the path and all below. */
+  readonly paths: readonly string[];
+}
+
+/** What a scenario wants a target to do. */
+export interface Assignment {
+  /** A folder of its own, where its files may stand. */
+  readonly folder: string;
+  readonly port: number;
+  readonly originPort: number;
+  /** In front of the origin, or a forward proxy that reaches all of the loopback by CONNECT. */
+  readonly role: "reverse" | "forward";
+  readonly workers: number;
+  /** Clients that may be connected at once; upstream connections come on top. */
+  readonly clientsMax: number;
+  readonly routes: RouteTable | null;
+  /** The file for one line a request. */
+  readonly accessLog: string | null;
+  /** Write the access log in blocks, for a target that can choose. */
+  readonly accessLogBuffered: boolean;
+  /** Move bodies in large pieces, for a target that can choose. */
+  readonly largeBuffers: boolean;
+  /** The port where GET /auth says whether a request may pass, and who it is from in X-User. */
+  readonly authPort: number | null;
+  readonly redisPort: number | null;
+}
+
+export interface Launch {
+  /** Stays in the foreground and listens on the assignment's port. */
+  readonly command: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** A file that its standard output goes to. */
+  readonly stdoutFile?: string;
+}
+
+export interface Target {
+  /** As `--only` names it, and the tables. */
+  readonly name: string;
+  readonly abilities: readonly Ability[];
+  /** Why it lacks an ability, where that needs saying. */
+  readonly lacks?: Readonly<Partial<Record<Ability, string>>>;
+  /** Null when it is installed, otherwise how to install it. */
+  missing(): string | null;
+  version(): string;
+  /** Writes its configuration and says how to start it. */
+  launch(assignment: Assignment): Launch;
+}
