@@ -1,7 +1,8 @@
-// Makes a fresh clone able to run: the npm packages of the lock file, the Node that runs TypeScript unbuilt, and, with
-// `--system`, the Debian packages that some tests need. It is plain JavaScript for Node 18 and later, because it is what
-// runs before anything is installed. It prints one line for each thing that it does, and nothing when all is in place.
-// It never changes the lock file, and never fails for a missing Debian package: the tests that need one say so.
+// Makes a fresh clone able to run: the npm packages of the lock file, the Node that runs TypeScript unbuilt, the transport
+// addon for that Node, and, with `--system`, the Debian packages that some tests need. It is plain JavaScript for Node 18
+// and later, because it is what runs before anything is installed. It prints one line for each thing that it does, and
+// nothing when all is in place. It never changes the lock file, and never fails for a missing Debian package (the tests
+// that need one say so) or an addon that cannot be built (the portable transport does the same work).
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -92,6 +93,12 @@ function checkRuntime() {
     fail(`node_modules/.bin/node does not run here: ${version.error?.message ?? version.stderr}`);
 }
 
+/** By the Node that will load it; it says for itself what it did, or why there is none. */
+function buildAddon() {
+  const script = path.join(root, "native", "build.mjs");
+  spawnSync(runtime, [script], { stdio: "inherit", shell: process.platform === "win32" });
+}
+
 function isExecutable(file) {
   try {
     accessSync(file, constants.X_OK);
@@ -137,4 +144,5 @@ function installSystemPackages() {
 
 installPackages();
 checkRuntime();
+buildAddon();
 if (process.argv.includes("--system")) installSystemPackages();

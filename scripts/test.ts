@@ -1,10 +1,11 @@
 // Runs the checks and the tests, and ends with one line: "N passed, N failed" (", N skipped" when there are any).
-// Without arguments: the type check, the linter, then every *.test.ts of src and test, the architecture first.
+// Without arguments: the type check, the linter, then every *.test.ts of src, test and native, the architecture first.
 // With paths (`npm test -- src/protocol`): only the test files at or below them, for a short loop while working.
+// What uses a transport runs once on each, where the addon is built; HEADGATE_TRANSPORT=net or =native runs all on that one.
 // It knows nothing of single tests; what a test needs of the machine it asks of test/support/requirements.ts.
 
 import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { run } from "node:test";
@@ -15,10 +16,32 @@ const root = path.dirname(import.meta.dirname);
 /** The whole run has to stay useful on a two-core machine; a run beyond this hangs or has grown too heavy. */
 const runMsMax = 10 * 60_000;
 
+/**
+ * What runs over sockets, as beginnings of paths: the proxy, its commands and its examples. What is left has no sockets, or
+ * those of one transport.
+ */
+const onEveryTransport: readonly string[] = [
+  "src/pipeline/drivers/node-http",
+  "src/server/",
+  "test/cli/",
+  "test/examples/",
+  "test/integration/",
+  "test/security/",
+  "test/threads/",
+  "test/transport/",
+];
+
 interface Tally {
   passed: number;
   failed: number;
   skipped: number;
+}
+
+/** Files that run together, with the same transport. */
+interface Pass {
+  /** null: the one that a user would get. */
+  transport: string | null;
+  files: string[];
 }
 
 /** A tool over the whole tree; it counts as one test. */
@@ -38,25 +61,45 @@ function findTestFiles(paths: readonly string[]): string[] {
     wanted.length === 0 ||
     wanted.some((prefix) => prefix === "" || file === prefix || file.startsWith(prefix + path.sep));
   const order = (file: string) => (file.startsWith(path.join("test", "architecture")) ? 0 : 1);
-  return globSync("{src,test}/**/*.test.ts", { cwd: root })
+  return globSync("{src,test,native/test}/**/*.test.ts", { cwd: root })
     .filter((file) => !file.startsWith(path.join("test", "soak")) && isWanted(file))
     .sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1));
 }
 
-function runTestFiles(files: string[]): Promise<Tally> {
+/** Which files run on which transport. */
+function planPasses(files: readonly string[]): Pass[] {
+  const chosen = process.env.HEADGATE_TRANSPORT;
+  if (chosen) return [{ transport: chosen, files: [...files] }];
+  const usesTransport = (file: string) => onEveryTransport.some((prefix) => file.startsWith(path.normalize(prefix)));
+  const onEach = files.filter(usesTransport);
+  const once = files.filter((file) => !usesTransport(file));
+  const addon = process.env.HEADGATE_ADDON ?? path.join(root, "native", "build", "headgate.node");
+  const transports = existsSync(addon) ? ["net", "native"] : ["net"];
+  const passes: Pass[] = [{ transport: null, files: once }];
+  for (const transport of transports) passes.push({ transport, files: onEach });
+  return passes.filter((pass) => pass.files.length > 0);
+}
+
+/** Failures of all passes, each with its transport and its file. */
+const failures: string[] = [];
+
+function runPass({ transport, files }: Pass, signal: AbortSignal): Promise<Tally> {
   const started = run({
     files: files.map((file) => path.join(root, file)),
     cwd: root,
     concurrency: os.availableParallelism(),
-    signal: AbortSignal.timeout(runMsMax),
+    signal,
     execArgv: ["--expose-gc", "--import", path.join(root, "test", "support", "watchdog.ts")],
+    env: transport === null ? process.env : { ...process.env, HEADGATE_TRANSPORT: transport },
   });
   const { promise, resolve, reject } = Promise.withResolvers<Tally>();
   let brokenSuites = 0;
-  started.on("test:fail", ({ details }) => {
-    // Node does not count a suite whose own body throws, so none of its tests ran and none failed.
+  started.on("test:fail", ({ name, file, details }) => {
     const { failureType } = details.error as Error & { failureType?: string };
-    if (details.type === "suite" && failureType !== "subtestsFailed") brokenSuites += 1;
+    if (failureType === "subtestsFailed") return;
+    failures.push(`${transport ?? "once"}: ${path.relative(root, file ?? name)}: ${name}`);
+    // Node does not count a suite whose own body throws, so none of its tests ran and none failed.
+    if (details.type === "suite") brokenSuites += 1;
   });
   // A summary comes for each file, and one without a file name for all of them.
   started.on("test:summary", ({ file, counts, success }) => {
@@ -75,22 +118,30 @@ function runTestFiles(files: string[]): Promise<Tally> {
 
 const paths = process.argv.slice(2);
 const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-const files = findTestFiles(paths);
 if (paths.length === 0) {
   const colors = process.stdout.isTTY ? "force" : "off";
-  for (const passed of [check("types", "tsc", ["-p", "."]), check("lint", "biome", ["ci", `--colors=${colors}`])]) {
+  const checks = [check("types", "tsc", ["-p", "."]), check("lint", "biome", ["ci", `--colors=${colors}`])];
+  // A compiler without an addon would leave half of the tests out, which must not pass for a success where nobody looks.
+  if (process.env.CI) checks.push(check("native transport", "node", ["native/build.mjs", "--required"]));
+  for (const passed of checks) {
     if (passed) tally.passed += 1;
     else tally.failed += 1;
   }
 }
-if (files.length > 0) {
-  const result = await runTestFiles(files);
-  tally.passed += result.passed;
-  tally.failed += result.failed;
-  tally.skipped += result.skipped;
-} else {
+const passes = planPasses(findTestFiles(paths));
+if (passes.length === 0) {
   console.error(`no test file at or below: ${paths.join(" ")}`);
   tally.failed += 1;
 }
+const signal = AbortSignal.timeout(runMsMax);
+for (const pass of passes) {
+  const where = pass.transport === null ? "once" : `on the transport ${pass.transport}`;
+  console.log(`\n${pass.files.length} test files, ${where}:\n`);
+  const { passed, failed, skipped } = await runPass(pass, signal);
+  tally.passed += passed;
+  tally.failed += failed;
+  tally.skipped += skipped;
+}
+for (const failure of failures) console.log(`✖ ${failure}`);
 console.log(`${tally.passed} passed, ${tally.failed} failed${tally.skipped > 0 ? `, ${tally.skipped} skipped` : ""}`);
 process.exitCode = tally.failed > 0 ? 1 : 0;

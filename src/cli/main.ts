@@ -2,16 +2,15 @@
 /**
  * The command. It reads the command line, hands each command to its file, and says in plain lines why something cannot be
  * done: status 1 when the configuration or the machine is to blame, 2 when the command line is. No stack is shown, unless
- * HEADGATE_DEBUG=1 asks for it.
+ * HEADGATE_DEBUG=1 asks for it. What a command alone needs is imported by it: a proxy has no use for what `explain` does.
  */
 import { Command, CommanderError } from "commander";
 import { configJsonSchema } from "../config/json-schema.ts";
-import { check } from "./check.ts";
+import { addAdminCommands } from "./admin-commands.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
-import { type ExplainOptions, explain } from "./explain.ts";
+import type { ExplainOptions } from "./explain.ts";
 import { configOfFlags, type ProxyFlags } from "./proxy-flags.ts";
-import { serve } from "./service.ts";
 import { version } from "./version.ts";
 
 const EXAMPLES = `
@@ -41,6 +40,7 @@ function makeProgram(): Command {
     )
     .action(async (options: { config?: string; watch: boolean }) => {
       const loaded = await loadConfigFile(chooseConfigFile(options.config));
+      const { serve } = await import("./service.ts");
       await serve({ ...loaded, watch: options.watch });
     });
 
@@ -54,13 +54,20 @@ function makeProgram(): Command {
     .option("--server-name <name>", "the name to ask the https server for, and to verify")
     .option("--insecure", "accept any certificate of the https server: for tests only")
     .option("--host-header <host>", "the Host that the server sees: preserve (the client's), upstream, or a name")
-    .action(async (flags: ProxyFlags) => serve({ ...configOfFlags(flags), file: null, watch: false }));
+    .option("--workers <n>", "how many threads serve; otherwise one for each core")
+    .action(async (flags: ProxyFlags) => {
+      const { serve } = await import("./service.ts");
+      await serve({ ...configOfFlags(flags), file: null, watch: false });
+    });
 
   program
     .command("check")
     .description("say whether a configuration file is right, and where it is not")
     .argument("[file]", "the file; otherwise the one in the current folder")
-    .action(check);
+    .action(async (file: string | undefined) => {
+      const { check } = await import("./check.ts");
+      await check(file);
+    });
 
   program
     .command("schema")
@@ -77,8 +84,11 @@ function makeProgram(): Command {
     .option("--client <ip>", "the client's address", "127.0.0.1")
     .option("--server <name>", "the server, when the URL leaves that open")
     .action(async (method: string, url: string, options: ExplainOptions) => {
+      const { explain } = await import("./explain.ts");
       console.log((await explain(method, url, options)).join("\n"));
     });
+
+  addAdminCommands(program);
 
   return program;
 }

@@ -17,10 +17,12 @@ export interface ProxyFlags {
   readonly serverName?: string;
   readonly insecure?: boolean;
   readonly hostHeader?: string;
+  readonly workers?: string;
 }
 
 /** The flag of each field, by the end of the field's path. */
 const FLAGS: readonly (readonly [field: string, flag: string])[] = [
+  ["workers", "--workers"],
   ["listen", "--listen"],
   ["proxy.to", "--to"],
   ["match.path", "--path"],
@@ -41,7 +43,7 @@ export function configOfFlags(flags: ProxyFlags): Pick<LoadedFile, "config" | "w
   return { config: result.config, warnings: result.warnings.map(line) };
 }
 
-function parse({ listen, to, path, websocket, serverName, insecure, hostHeader }: ProxyFlags): ParseResult {
+function parse({ listen, to, path, websocket, serverName, insecure, hostHeader, workers }: ProxyFlags): ParseResult {
   const match = { ...(path !== undefined && { path }), ...(websocket === true && { websocket }) };
   const tls = { ...(serverName !== undefined && { serverName }), ...(insecure === true && { verify: false }) };
   const route = {
@@ -52,7 +54,10 @@ function parse({ listen, to, path, websocket, serverName, insecure, hostHeader }
       ...(hostHeader !== undefined && { host: hostHeader }),
     },
   };
-  const config = { servers: { proxy: { listen, routes: [route] } } };
+  const config = {
+    ...(workers !== undefined && { workers: /^\d+$/.test(workers) ? Number(workers) : workers }),
+    servers: { proxy: { listen, routes: [route] } },
+  };
   return parseConfigObject(config, { file: "", files: filesBeside("headgate") });
 }
 

@@ -19,12 +19,12 @@ test("says what listens where, server by server, and what it runs on", () => {
       listening("other", { family: 4, address: "0.0.0.0", port: 82 }),
       listening("local", { family: 0, address: "/run/web.sock", port: 0 }),
     ],
-    "net",
+    { transport: "net", workers: 1 },
   );
   assert.equal(
     line,
     `headgate ${version}: web on http://127.0.0.1:8080, https://localhost:8443 (all addresses); ` +
       "other on http://[::1]:81, http://localhost:82 (all IPv4 addresses); local on unix:/run/web.sock " +
-      `(transport net, Node ${process.versions.node})`,
+      `(transport net, 1 worker, Node ${process.versions.node})`,
   );
 });

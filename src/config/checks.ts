@@ -45,6 +45,9 @@ class Checker implements Checks {
     if (access.fields !== undefined && (access.format ?? "json") !== "json") {
       this.#fail(["log", "access", "fields"], `only has a meaning with "format: json"`, "key");
     }
+    const { admin } = this.#root;
+    if (isMapping(admin)) this.#checkListen(admin.listen, ["admin", "listen"]);
+    else this.#checkListen(admin, ["admin"]);
     for (const [name, upstream] of Object.entries(this.#upstreams)) {
       const path = ["upstreams", name];
       this.#checkHash(mapping(upstream), {}, path);

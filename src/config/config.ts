@@ -15,7 +15,10 @@ import type { AccessField, AccessTemplate } from "./access-fields.ts";
 import type { HandleFunction, PluginObject } from "./code.ts";
 
 export interface Config {
-  readonly transport: "auto" | "net";
+  /** Threads that serve; auto: as many as there are cores for this process. */
+  readonly workers: number | "auto";
+  readonly transport: "auto" | "native" | "net";
+  readonly admin: AdminConfig;
   readonly log: LogConfig;
   /** Canonical networks. */
   readonly trustedProxies: readonly string[];
@@ -25,6 +28,12 @@ export interface Config {
   readonly upstreams: readonly UpstreamConfig[];
   readonly servers: readonly ServerConfig[];
 }
+
+/** Where operators speak to the running proxy: nowhere, where the machine keeps such sockets, or here. */
+export type AdminConfig =
+  | { readonly kind: "off" }
+  | { readonly kind: "auto" }
+  | { readonly kind: "listen" /** A unix socket, or a port of loopback. */; readonly address: ListenAddress };
 
 /** Our name in Via: made by the host, none at all, or this one. */
 export type ViaConfig =

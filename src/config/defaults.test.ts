@@ -13,7 +13,9 @@ const LIMITS_OF_A_ROUTE = {
 };
 
 const EXPECTED: Config = {
+  workers: "auto",
   transport: "auto",
+  admin: { kind: "auto" },
   log: {
     level: "info",
     access: {

@@ -28,10 +28,12 @@ describe("the difference between two configurations", () => {
       listeners: { added: [], removed: [], kept: [":80", ":443", ":81"], tlsChanged: [], moved: [] },
       servers: { added: [], removed: [], changed: [], unchanged: ["web", "other"] },
       upstreams: { added: [], removed: [], changed: [], unchanged: ["app", "http://b:1"] },
+      admin: false,
       log: false,
       trustedProxies: false,
       via: false,
       transport: false,
+      workers: false,
       code: false,
       same: true,
     });

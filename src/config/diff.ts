@@ -29,11 +29,15 @@ export interface ConfigDiff {
   readonly servers: NamesDiff;
   /** By name. Changed: the pool has to be made anew; connections of the old one end when they are idle. */
   readonly upstreams: NamesDiff;
+  /** The address of the admin interface. */
+  readonly admin: boolean;
   readonly log: boolean;
   readonly trustedProxies: boolean;
   readonly via: boolean;
   /** Only a restart can change it. */
   readonly transport: boolean;
+  /** Only a restart can change it. */
+  readonly workers: boolean;
   /** Plugins or functions came, went or are others than before. */
   readonly code: boolean;
   /** Not the least difference. */
@@ -46,10 +50,12 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
     listeners: diffListeners(listenersOf(before), listenersOf(after)),
     servers: diffNames(before.servers, after.servers),
     upstreams: diffNames(before.upstreams, after.upstreams),
+    admin: differs("admin"),
     log: differs("log"),
     trustedProxies: differs("trustedProxies"),
     via: differs("via"),
     transport: differs("transport"),
+    workers: differs("workers"),
     code: codeOf(before) !== codeOf(after),
     same: canonicalJson(before) === canonicalJson(after),
   };

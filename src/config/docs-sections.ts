@@ -260,6 +260,18 @@ servers:
 `,
   },
   {
+    title: "admin",
+    place: "top level",
+    paths: ["admin"],
+    text: "`admin: ADDRESS` is short for `admin: { listen: ADDRESS }`. [Operations](operations.md) says where the socket of `auto` is, and what can be asked there.",
+    example: `admin: unix:/run/headgate/admin.sock
+servers:
+  web:
+    listen: ":8080"
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
     title: "log",
     place: "top level",
     paths: ["log"],
@@ -311,5 +323,6 @@ export const DOCS_INTRODUCTION = `Headgate reads one file: the one that \`--conf
 - **Secrets** (the values of header fields) may be \`{ file: path }\`: the content of the file, without its last line break.
 - **Paths** of files begin at the folder of the configuration file unless they are absolute.
 - **In TypeScript**, \`export default defineConfig({ ... })\` has the same fields, with plugins and functions besides. On a reload
-  the file itself is read again; modules that it imports are not.
+  the file itself is read again, not the modules that it imports. When its text has changed, new workers take over, which import
+  both anew.
 `;

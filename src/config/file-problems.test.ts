@@ -42,7 +42,7 @@ const MISPLACED: readonly Case[] = [
   ],
   ["another case", top("drain_timeout: 3s"), '1:1: drain_timeout: unknown field; did you mean "drainTimeout"?'],
   ["nothing near", top("colour: red"), "1:1: colour: unknown field"],
-  ["a field of a later version", top("workers: 2"), "1:1: workers: not available in this version"],
+  ["a field of a later version", top("stores: {}"), "1:1: stores: not available in this version"],
   ["a later block of a server", server("forward: {}"), "5:5: servers.web.forward: not available in this version"],
   [
     "a later feature",
@@ -135,7 +135,13 @@ const VALUES: readonly Case[] = [
     top("log: { access: false }"),
     '1:16: log.access: expected off or a mapping, got false; did you mean "off"?',
   ],
-  ["a transport of a later version", top("transport: native"), '1:12: transport: expected auto or net, got "native"'],
+  [
+    "a transport that there is not",
+    top("transport: fast"),
+    '1:12: transport: expected auto, native or net, got "fast"',
+  ],
+  ["no workers", top("workers: 0"), "1:10: workers: expected a number of at least 1, got 0"],
+  ["workers in words", top("workers: two"), '1:10: workers: expected auto or a number, got "two"'],
   ["a word for a block", top("limits: none"), '1:9: limits: expected a mapping, got "none"'],
   ["a word for a list", top("trustedProxies: 10.0.0.0/8"), '1:17: trustedProxies: expected a list, got "10.0.0.0/8"'],
   ["a word for a switch", server("halfClose: yes"), '5:16: servers.web.halfClose: expected true or false, got "yes"'],

@@ -152,7 +152,7 @@ describe("the JSON Schema", () => {
       ["servers: { web: { listen: ':80', halfClose: 3 } }", "$.servers.web.halfClose"],
       ["{ drainTimeout: 30, servers: {} }", "$.drainTimeout"],
       ["{ drainTimeout: soon, servers: {} }", "$.drainTimeout"],
-      ["{ transport: native, servers: {} }", "$.transport"],
+      ["{ transport: fast, servers: {} }", "$.transport"],
       ["{ limits: { fields: 1 }, servers: {} }", "$.limits.fields"],
       ["servers: { web: { listen: ':80', use: [{ compress: true, stripPrefix: /a }] } }", "$.servers.web.use[0]"],
       ["servers: { web: { listen: ':80', handle: x } }", "$.servers.web.handle"],

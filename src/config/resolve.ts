@@ -26,7 +26,9 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
   };
   const servers = Object.entries(blocks.servers).map(([name, server]) => resolveServer(name, server, outer));
   return {
+    workers: blocks.workers,
     transport: blocks.transport,
+    admin: blocks.admin,
     log: blocks.log,
     trustedProxies: blocks.trustedProxies,
     via: blocks.via,

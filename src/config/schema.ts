@@ -11,6 +11,7 @@ import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
+import { admin } from "./admin-schema.ts";
 import type { ViaConfig } from "./config.ts";
 import { limits } from "./limits-schema.ts";
 import { log } from "./log-schema.ts";
@@ -25,6 +26,9 @@ const name = textKind<string>({
   pattern: NAME.source,
   parse: (text) => (NAME.test(text) ? text : null),
 });
+
+/** More cores than one process gets; a mistyped number shall not start thousands of threads. */
+const WORKERS_MAX = 256;
 
 const via = textKind<ViaConfig>({
   id: "via",
@@ -80,12 +84,21 @@ const server = z.strictObject({
 });
 
 export const configSchema = z.strictObject({
-  transport: z
-    .enum(["auto", "net"])
+  workers: z
+    .union([z.enum(["auto"]), z.int().min(1).max(WORKERS_MAX)])
     .default("auto")
     .describe(
-      "What moves the bytes: `auto` takes the fastest that works on this machine, `net` is Node's own sockets.",
+      "How many threads serve; each has its own sockets and connections. `auto`: one for each core that this process may use. Changes with a restart only.",
     ),
+  transport: z
+    .enum(["auto", "native", "net"])
+    .default("auto")
+    .describe(
+      "What moves the bytes: `native` is the fastest and needs its addon, `net` is Node's own sockets, `auto` is `native` where that works. Changes with a restart only.",
+    ),
+  admin: admin
+    .prefault("auto")
+    .describe("Where `headgate status`, `reload`, `drain` and `stop` reach the running proxy. `off`: nowhere."),
   log: log.prefault({}).describe("What is logged, and where."),
   upstreams: z
     .record(name(), upstreamOptions)

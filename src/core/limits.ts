@@ -39,6 +39,10 @@ export const REPLAY_BODY_BYTES_MAX = 64 * KiB;
 /** Bytes queued for one side before the other side is paused. Node's streams: 64 KiB; two of its read sizes here. */
 export const QUEUE_HIGH_WATER_BYTES = 128 * KiB;
 
+/** A body of which more than this is still to come may pass in the kernel, without being seen. Below it, what it takes to begin
+ * and to end a splice outweighs the copies that it saves. One read of a transport, and what a pipe holds on Linux. */
+export const SPLICE_BYTES_MIN = 64 * KiB;
+
 /** Upstream defaults. Connect: HAProxy's common 5 s, shorter since another address or server is tried. */
 export const CONNECT_TIMEOUT_MS = 3_000;
 /** From the request's end to the first byte of the answer. nginx 60 s; the design's 30 s. */

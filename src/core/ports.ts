@@ -53,6 +53,36 @@ export interface Connection {
    * got for a complete message. onClose is called once, in a later turn or at the end of this one. */
   destroy(error?: ProxyError, reset?: boolean): void;
   readonly closed: boolean;
+  /**
+   * Sends `length` bytes of an open file, from `offset` on, in order with what is written, and counted in `queuedBytes`.
+   * `onSent` is called once, in a later turn, when the descriptor is not needed any more, also when the connection closed
+   * before all was sent. A file that cannot be read, or is shorter, closes the connection with an error and a reset.
+   */
+  sendFile(descriptor: number, offset: number, length: number, onSent: () => void): void;
+  /**
+   * From now on what arrives here goes to `to` without being seen: no onBytes until `bytes` of them have passed
+   * (Infinity: until the peer's end). null: this pair cannot, and the caller copies.
+   *
+   * The transport holds back whichever side is faster; pause() and resume() act as on onBytes. What was written to `to` before
+   * goes first; until the splice is over nobody else writes to it. onEnd and onClose come as always, onEnd when everything
+   * before it has been handed on: the splice is over then. To end it early is to destroy either connection: what is in between
+   * is lost, and where only `to` is closed, onBytes is called again with what comes behind the `receivedBytes` that were taken;
+   * the transport may hold that back until resume().
+   */
+  spliceTo(to: Connection, bytes: number, handler: SpliceHandler): Splice | null;
+}
+
+/** Bytes on their way from one connection to another, in the kernel. The counts stay when it is over. */
+export interface Splice {
+  /** What was taken from the one connection so far. */
+  readonly receivedBytes: number;
+  /** What the other one has been given so far; the difference waits for it. */
+  readonly sentBytes: number;
+}
+
+export interface SpliceHandler {
+  /** All the bytes that were asked for have been handed on; from now on onBytes is called again. Never after the peer's end. */
+  onSpliced(): void;
 }
 
 export interface ConnectionHandler {

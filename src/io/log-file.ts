@@ -8,7 +8,7 @@
  */
 import fs from "node:fs";
 import type { Clock, TimerHandle } from "../core/ports.ts";
-import type { SystemError } from "./net/failures.ts";
+import type { SystemError } from "./failures.ts";
 
 export type LogTarget = "stdout" | "stderr" | { readonly path: string };
 
@@ -93,14 +93,14 @@ export class LogWriter {
     this.#ownsFd = true;
   }
 
-  /** Adds a line; its end is added when it is missing. Never waits, never throws. */
-  write(line: string): void {
+  /** Adds a line, or `lines` of them in one text; the end of the last is added when it is missing. Never waits, never throws. */
+  write(text: string, lines = 1): void {
     if (this.#isClosed) return;
-    if (this.#text.length + line.length >= this.#bufferCharsMax) {
-      this.#lostLines++;
+    if (this.#text.length + text.length >= this.#bufferCharsMax) {
+      this.#lostLines += lines;
       return;
     }
-    this.#append(line);
+    this.#append(text, lines);
     if (this.#isWriting) return;
     if (this.#text.length >= BATCH_CHARS && !this.#isRetrying) this.#writeBatch();
     else if (this.#timer === null) this.#wait(BATCH_MS);
@@ -161,9 +161,9 @@ export class LogWriter {
     }
   }
 
-  #append(line: string): void {
-    this.#text += line.endsWith("\n") ? line : `${line}\n`;
-    this.#lines++;
+  #append(text: string, lines: number): void {
+    this.#text += text.endsWith("\n") ? text : `${text}\n`;
+    this.#lines += lines;
   }
 
   #wait(ms: number): void {
@@ -201,7 +201,7 @@ export class LogWriter {
     this.#isTroubled = false;
     this.#takeNextFd();
     if (this.#lostLines > 0) {
-      this.#append(this.#options.lossLine(this.#lostLines));
+      this.#append(this.#options.lossLine(this.#lostLines), 1);
       this.#lostLines = 0;
     }
     if (this.#text.length >= BATCH_CHARS || (this.#isClosed && this.#text !== "")) this.#writeBatch();

@@ -7,10 +7,10 @@ import type { FieldBlock } from "../core/fields.ts";
 import type { ResponseMessage } from "../core/message.ts";
 import type { Connection } from "../core/ports.ts";
 import type { ClientConnection } from "./exchange.ts";
+import type { SpliceTaker } from "./splice.ts";
 
-export interface Downstream extends ClientConnection {
-  /** Bytes that the client has not taken yet. */
-  readonly queuedBytes: number;
+/** `queuedBytes` are those that the client has not taken yet; `spliceFrom` takes a part of the answer's body. */
+export interface Downstream extends ClientConnection, SpliceTaker {
   /** From now on the request's body is given to the exchange as it arrives. Called once at most. */
   startRequestBody(): void;
   /** Stops and restarts the flow of the request's body. */

@@ -8,10 +8,10 @@
  * means there is best seen in one place.
  */
 import { ProxyError } from "../core/errors.ts";
-import { FieldBlock } from "../core/fields.ts";
+import type { FieldBlock } from "../core/fields.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
-import type { Connection } from "../core/ports.ts";
+import type { Connection, SpliceHandler } from "../core/ports.ts";
 import { removeForwarded } from "../semantics/forwarded.ts";
 import { admit, isLastRecipient } from "./admission.ts";
 import type { BodySink } from "./body.ts";
@@ -20,6 +20,8 @@ import type { Downstream } from "./downstream.ts";
 import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
 import { failureAnswer } from "./failure.ts";
 import { faultOfPart } from "./guard.ts";
+import { copyOf, HeldAnswer } from "./held-answer.ts";
+import { isIdempotent } from "./idempotent.ts";
 import type { Feature, Waiting } from "./phases.ts";
 import {
   assertBodyBytes,
@@ -32,6 +34,7 @@ import {
 import { RequestBody } from "./request-body.ts";
 import { ResponseBody } from "./response-body.ts";
 import type { Route, Site } from "./site.ts";
+import { AnswerSplice, type BodySplice, RequestSplice } from "./splice.ts";
 import { Tunnel } from "./tunnel.ts";
 import type { Upstream, UpstreamHandler, UpstreamStream } from "./upstream.ts";
 
@@ -55,13 +58,6 @@ const TUNNEL = 15;
 
 type WaitingPhase = "request" | "selectUpstream" | "upstreamRequest" | "upstreamResponse" | "response";
 type WaitingHook = (exchange: Exchange, response: ResponseMessage | null) => Waiting;
-
-/** What arrived from the upstream while a hook on its answer was waiting. */
-interface Held {
-  body: Buffer[];
-  ended: boolean;
-  trailers: FieldBlock | null;
-}
 
 export class Life extends Exchange implements UpstreamHandler {
   readonly #site: Site;
@@ -102,7 +98,7 @@ export class Life extends Exchange implements UpstreamHandler {
   /** No body follows the head, whatever there would be of one (RFC 9110 section 6.4.1). */
   #bodyless = false;
   #localBody: Buffer | BodyProducer | null = null;
-  #held: Held | null = null;
+  #held: HeldAnswer | null = null;
   /** null: the answer's body goes straight from the stream to the client. */
   #responseBody: ResponseBody | null = null;
   /** The client is slow. */
@@ -110,6 +106,9 @@ export class Life extends Exchange implements UpstreamHandler {
   /** Who takes the answer's body of the stream wants no more for now. */
   #streamHeld = false;
   #trailers: FieldBlock | null = null;
+  /** Of the bodies, what passes unseen. */
+  #requestSplice: BodySplice | null = null;
+  #answerSplice: BodySplice | null = null;
 
   #switched: { readonly connection: Connection; readonly early: Buffer } | null = null;
   #tunnel: Tunnel | null = null;
@@ -354,13 +353,19 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#lessor?.cancel(this);
     this.#lessor = null;
     const stream = this.#stream;
-    this.#stream = null;
-    this.#requestBody?.lost();
+    this.#streamGone();
     stream?.abort();
     this.#switched?.connection.destroy(undefined, true);
     this.#switched = null;
-    this.#held?.trailers?.release();
+    this.#held?.release();
     this.#held = null;
+  }
+
+  #streamGone(): void {
+    this.#stream = null;
+    this.#requestBody?.lost();
+    this.#requestSplice?.end();
+    this.#answerSplice?.end();
   }
 
   // ----------------------------------------------------------------------------------------- to the upstream
@@ -435,6 +440,21 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#requestBody!.end(trailers);
   }
 
+  /**
+   * The driver: all that has arrived of the request's body was given, and `bytes` more that it need not see are to come at
+   * `from`. null: it goes on giving them.
+   */
+  onRequestBodyAhead(from: Connection, bytes: number, giver: SpliceHandler): BodySplice | null {
+    const stream = this.#stream;
+    if (this.ended || stream === null || !this.#requestBody!.passesUnseen) return null;
+    const { bodyBytesMax } = this.#route!.limits;
+    if (bodyBytesMax !== null && this.requestBodyBytes + bytes >= bodyBytesMax) return null;
+    const splice = stream.spliceFrom(from, bytes, giver);
+    if (splice === null) return null;
+    this.#requestSplice = new RequestSplice(this, this.#route!, this.#site.deadlines, splice, stream);
+    return this.#requestSplice;
+  }
+
   onUpstreamDrain(): void {
     this.#requestBody?.unblock();
   }
@@ -448,8 +468,7 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   onUpstreamError(error: ProxyError, unanswered: boolean): void {
-    this.#stream = null;
-    this.#requestBody?.lost();
+    this.#streamGone();
     if (this.ended) return;
     if (this.response !== null || !unanswered) return this.fail(error);
     this.#retryOrFail(error, this.#step <= UPSTREAM_REQUEST);
@@ -492,22 +511,31 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   onUpstreamBody(bytes: Buffer, start: number, end: number): void {
-    if (this.#step !== BODY) this.#hold().body.push(Buffer.from(bytes.subarray(start, end)));
+    if (this.#step !== BODY) this.#hold().write(bytes, start, end);
     else this.#give(bytes, start, end);
   }
 
-  onUpstreamEnd(trailers: FieldBlock | null): void {
-    this.#stream = null;
-    this.#requestBody?.lost();
-    if (this.#step !== BODY) {
-      const held = this.#hold();
-      held.ended = true;
-      held.trailers = copyOf(trailers);
-    } else this.#giveEnd(trailers);
+  onUpstreamBodyAhead(from: Connection, bytes: number, giver: SpliceHandler): BodySplice | null {
+    if (this.ended || this.#step !== BODY || this.#bodyless || this.#responseBody !== null) return null;
+    const splice = this.#downstream.spliceFrom(from, bytes, giver);
+    if (splice === null) return null;
+    this.#answerSplice = new AnswerSplice(this, this.#route!, this.#site.deadlines, splice, this.#downstream);
+    return this.#answerSplice;
   }
 
-  #hold(): Held {
-    this.#held ??= { body: [], ended: false, trailers: null };
+  /** The driver: its client takes the answer without it, and is watched meanwhile. */
+  get answerIsSpliced(): boolean {
+    return this.#answerSplice !== null && !this.#answerSplice.over;
+  }
+
+  onUpstreamEnd(trailers: FieldBlock | null): void {
+    this.#streamGone();
+    if (this.#step !== BODY) this.#hold().end(trailers);
+    else this.#giveEnd(trailers);
+  }
+
+  #hold(): HeldAnswer {
+    this.#held ??= new HeldAnswer();
     return this.#held;
   }
 
@@ -583,7 +611,7 @@ export class Life extends Exchange implements UpstreamHandler {
       this.#held = null;
       for (const bytes of held.body) if (!this.ended) this.#give(bytes, 0, bytes.length);
       if (held.ended && !this.ended) this.#giveEnd(held.trailers);
-      held.trailers?.release();
+      held.release();
     }
     if (!this.#streamHeld) this.#stream?.resume();
   }
@@ -713,23 +741,4 @@ const EMPTY = Buffer.alloc(0);
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** Trailers are valid during a call only: what waits for a transform is copied. */
-function copyOf(trailers: FieldBlock | null): FieldBlock | null {
-  return trailers === null ? null : FieldBlock.from(trailers.entries());
-}
-
-/** RFC 9110 section 9.2.2 */
-function isIdempotent(method: string): boolean {
-  switch (method) {
-    case "GET":
-    case "HEAD":
-    case "OPTIONS":
-    case "PUT":
-    case "DELETE":
-      return true;
-    default:
-      return false;
-  }
 }

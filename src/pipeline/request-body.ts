@@ -1,6 +1,7 @@
 /**
  * The body of one request on its way to the upstream: through the transforms of features, into the replay buffer while
- * another attempt is possible, to the stream. Made only for requests that have a body.
+ * another attempt is possible, to the stream. Made only for requests that have a body. What nobody looks at and no attempt can
+ * need may pass it by, unseen.
  */
 import { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
@@ -72,8 +73,9 @@ export class RequestBody implements BodySource {
     return !this.#started || (this.#replay !== null && !this.#replay.overflowed);
   }
 
-  get started(): boolean {
-    return this.#started;
+  /** Nobody looks at what comes, and nobody needs it again: it may pass unseen to the stream, which can take it now. */
+  get passesUnseen(): boolean {
+    return this.#first === null && !this.repeatable && !this.#blocked;
   }
 
   /** A stream is there and its head was sent: the first one, or another after `lost`. */

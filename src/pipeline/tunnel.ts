@@ -1,12 +1,14 @@
 /**
  * Bytes both ways between two connections, after 101 (or CONNECT): half-closes pass, either side that is slow pauses the
- * other, an abort of one side reaches the other at once. Nothing is looked at.
+ * other, an abort of one side reaches the other at once. Nothing is looked at: where the two connections can be spliced, bytes
+ * pass without being seen, and are copied where not; both ways hold to the same rules.
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, LINGER_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
-import type { Connection, ConnectionHandler } from "../core/ports.ts";
+import type { Connection, ConnectionHandler, Splice, SpliceHandler } from "../core/ports.ts";
 import type { TakenOver } from "./downstream.ts";
+import { StallWatch } from "./stall.ts";
 
 export interface TunnelLimits {
   /** Without a byte either way. */
@@ -15,11 +17,13 @@ export interface TunnelLimits {
 }
 
 /** One side of the tunnel: takes what its own connection receives to the peer's. */
-class Side implements ConnectionHandler {
+class Side implements ConnectionHandler, SpliceHandler {
   readonly connection: Connection;
   readonly #tunnel: Tunnel;
   peer: Side | null = null;
-  bytes = 0;
+  /** Bytes that were copied; those that passed unseen are the splice's to count. */
+  #copied = 0;
+  #splice: Splice | null = null;
   ended = false;
   closed = false;
 
@@ -30,14 +34,35 @@ class Side implements ConnectionHandler {
 
   onBytes(buffer: Buffer, start: number, end: number): void {
     const to = this.peer!.connection;
-    this.bytes += end - start;
-    this.#tunnel.touch();
+    this.#copied += end - start;
     to.write(buffer, start, end);
     if (to.queuedBytes > QUEUE_HIGH_WATER_BYTES) this.connection.pause();
   }
 
+  /** Lets what comes from here on pass unseen, where it can. */
+  splice(): void {
+    this.#splice = this.connection.spliceTo(this.peer!.connection, Number.POSITIVE_INFINITY, this);
+  }
+
+  /** A splice without a number of bytes ends with the connection's own end. */
+  onSpliced(): void {}
+
+  /** Bytes that came from this side. */
+  get bytes(): number {
+    return this.#copied + (this.#splice === null ? 0 : this.#splice.receivedBytes);
+  }
+
+  /** Bytes that came from this side and are on their way in the kernel. */
+  get #betweenBytes(): number {
+    return this.#splice === null ? 0 : this.#splice.receivedBytes - this.#splice.sentBytes;
+  }
+
+  /** Bytes that this side has still to take. */
+  get pendingBytes(): number {
+    return this.connection.queuedBytes + this.peer!.#betweenBytes;
+  }
+
   onDrain(): void {
-    this.#tunnel.touch();
     this.peer!.connection.resume();
   }
 
@@ -54,16 +79,14 @@ class Side implements ConnectionHandler {
 export class Tunnel {
   readonly #client: Side;
   readonly #upstream: Side;
-  readonly #idle: Deadline;
+  readonly #stall: StallWatch;
   readonly #lifetime: Deadline | null;
   readonly #limits: TunnelLimits;
   readonly #onEnd: (tunnel: Tunnel, error: ProxyError | null) => void;
   #error: ProxyError | null = null;
   #over = false;
-  /** The side that is still to take what the other one, which has closed, had sent; how much, and how long it has not moved. */
+  /** The side that is still to take what the other one, which has closed, had sent. */
   #draining: Side | null = null;
-  #queuedAtDeadline = 0;
-  #stalledMs = 0;
 
   /** `onEnd` is called once, when both sides are closed; with an error when it was not orderly. */
   constructor(
@@ -79,7 +102,7 @@ export class Tunnel {
     this.#upstream.peer = this.#client;
     this.#limits = limits;
     this.#onEnd = onEnd;
-    this.#idle = new Deadline(deadlines, () => this.#onIdle());
+    this.#stall = new StallWatch(deadlines, () => this.#look());
     this.#lifetime =
       limits.lifetimeMs === null
         ? null
@@ -103,7 +126,7 @@ export class Tunnel {
       // One that closed between two owners has told nobody.
       side.closed = side.connection.closed;
     }
-    this.touch();
+    this.#stall.begin(this.#limits.idleMs);
     if (this.#limits.lifetimeMs !== null) this.#lifetime!.arm(this.#limits.lifetimeMs);
     if (clientEarly.length > 0) this.#client.onBytes(clientEarly, 0, clientEarly.length);
     if (upstreamEarly.length > 0) this.#upstream.onBytes(upstreamEarly, 0, upstreamEarly.length);
@@ -111,12 +134,10 @@ export class Tunnel {
       return this.destroy(new ProxyError("connection_terminated", "a side closed at once", { retryable: false }));
     }
     if (ended) this.#client.onEnd();
+    else this.#client.splice();
+    this.#upstream.splice();
     this.#client.connection.resume();
     this.#upstream.connection.resume();
-  }
-
-  touch(): void {
-    this.#idle.arm(this.#limits.idleMs);
   }
 
   onSideClosed(side: Side, error: ProxyError | null): void {
@@ -129,34 +150,32 @@ export class Tunnel {
         // It ended well: what is queued for the other side still leaves, but nobody answers it any more.
         peer.connection.end();
         this.#draining = peer;
-        this.#queuedAtDeadline = peer.connection.queuedBytes;
-        this.#idle.arm(LINGER_TIMEOUT_MS);
+        this.#stall.begin(LINGER_TIMEOUT_MS);
       }
     }
     this.#finishWhenClosed();
   }
 
-  #onIdle(): void {
-    const draining = this.#draining?.connection;
-    if (draining !== undefined) {
-      // What is left leaves as slowly as the side reads, while it moves at all.
-      const { queuedBytes } = draining;
-      const moved = queuedBytes < this.#queuedAtDeadline;
-      this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
-      if (moved || (queuedBytes > 0 && this.#stalledMs < BODY_PROGRESS_TIMEOUT_MS)) {
-        this.#queuedAtDeadline = queuedBytes;
-        this.#idle.arm(LINGER_TIMEOUT_MS);
-        return;
-      }
-    }
-    this.destroy(timedOut("no byte passed the tunnel"));
+  #look(): void {
+    const client = this.#client;
+    const upstream = this.#upstream;
+    // What came counts twice, or it could make up for what was taken.
+    const came = 2 * (client.bytes + upstream.bytes);
+    const stalledMs = this.#stall.stalledMs(came - client.pendingBytes - upstream.pendingBytes);
+    if (stalledMs >= this.#stallMsMax) this.destroy(timedOut("no byte passed the tunnel"));
+  }
+
+  /** What is left when a side has closed leaves as slowly as the other one reads, while it moves at all. */
+  get #stallMsMax(): number {
+    if (this.#draining === null) return this.#limits.idleMs;
+    return this.#draining.pendingBytes > 0 ? BODY_PROGRESS_TIMEOUT_MS : LINGER_TIMEOUT_MS;
   }
 
   /** Closes both sides at once. A side that loses what was queued for it sees a reset, not an end. */
   destroy(error: ProxyError): void {
     this.#error ??= error;
-    for (const { closed, connection } of [this.#client, this.#upstream]) {
-      if (!closed) connection.destroy(undefined, connection.queuedBytes > 0);
+    for (const { closed, connection, pendingBytes } of [this.#client, this.#upstream]) {
+      if (!closed) connection.destroy(undefined, pendingBytes > 0);
     }
     this.#finishWhenClosed();
   }
@@ -164,7 +183,7 @@ export class Tunnel {
   #finishWhenClosed(): void {
     if (this.#over || !this.#client.closed || !this.#upstream.closed) return;
     this.#over = true;
-    this.#idle.dispose();
+    this.#stall.dispose();
     this.#lifetime?.dispose();
     this.#onEnd(this, this.#error);
   }

@@ -5,8 +5,9 @@
 import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import type { ResponseMessage } from "../core/message.ts";
-import type { Connection } from "../core/ports.ts";
+import type { Connection, SpliceHandler } from "../core/ports.ts";
 import type { Exchange } from "./exchange.ts";
+import type { BodySplice, SpliceTaker } from "./splice.ts";
 
 /** How the Host of the upstream request is chosen: the client's, the server's own address, or a fixed name. */
 export type HostPolicy = "preserve" | "upstream" | { readonly name: string };
@@ -35,8 +36,12 @@ export interface Upstream {
   allowRetry(): boolean;
 }
 
-/** One request and its answer on a connection to an upstream. Calls after the stream's end do nothing. */
-export interface UpstreamStream {
+/**
+ * One request and its answer on a connection to an upstream. Calls after the stream's end do nothing. Above
+ * QUEUE_HIGH_WATER_BYTES of `queuedBytes` the client is paused until onUpstreamDrain; `spliceFrom` takes a part of the request's
+ * body.
+ */
+export interface UpstreamStream extends SpliceTaker {
   /** "address:port", or the path of a unix socket. */
   readonly address: string;
   /** host[:port] as the configuration spells the server: the Host under the policy "upstream". */
@@ -52,8 +57,6 @@ export interface UpstreamStream {
   write(bytes: Buffer, start: number, end: number): void;
   /** The request is complete. */
   end(trailers: FieldBlock | null): void;
-  /** Bytes queued: above QUEUE_HIGH_WATER_BYTES the client is paused until onUpstreamDrain. */
-  readonly queuedBytes: number;
   /** Stops and restarts the flow of the answer. */
   pause(): void;
   resume(): void;
@@ -72,6 +75,11 @@ export interface UpstreamHandler {
   /** The final head. The message belongs to the handler, which must release its fields. Hop-by-hop fields are still there. */
   onUpstreamHead(response: ResponseMessage): void;
   onUpstreamBody(bytes: Buffer, start: number, end: number): void;
+  /**
+   * All that has arrived of the body was given, and `bytes` more that the stream need not see are to come at `from` (Infinity:
+   * until its end). null: it goes on giving them.
+   */
+  onUpstreamBodyAhead(from: Connection, bytes: number, giver: SpliceHandler): BodySplice | null;
   /** The answer is complete; the connection is already back in the pool, or closed. Trailers are valid during the call only. */
   onUpstreamEnd(trailers: FieldBlock | null): void;
   /**

@@ -9,14 +9,24 @@ import { isoTime } from "./access-record.ts";
 import type { AppLog } from "./app-log.ts";
 import { SetupError } from "./setup-error.ts";
 
+/** Takes lines to where they go. */
+export type AccessWriter = Pick<LogWriter, "write" | "reopen" | "close" | "flushSync">;
+
 export interface AccessOutput {
   /** Equal texts: the same output in the same form. */
   readonly identity: string;
-  readonly writer: LogWriter;
+  readonly writer: AccessWriter;
 }
 
-/** `current` when it is what the configuration asks for; otherwise a new one. Throws a SetupError. */
-export function openAccessOutput(
+/** Gives `current` when it is what the configuration asks for; otherwise a new one. Throws a SetupError. */
+export type OpenAccessOutput = (config: AccessLogConfig, current: AccessOutput | null) => AccessOutput;
+
+/** On the process's own files and streams. */
+export function accessOutputs(clock: Clock, log: AppLog): OpenAccessOutput {
+  return (config, current) => openAccessOutput(config, current, clock, log);
+}
+
+function openAccessOutput(
   config: AccessLogConfig,
   current: AccessOutput | null,
   clock: Clock,

@@ -11,15 +11,17 @@ export interface AppLogOptions {
   readonly level: LogLevel;
   /** Plain lines in place of JSON. */
   readonly isForPeople: boolean;
+  /** The number of the worker that speaks, where there are several. */
+  readonly worker?: number;
   /** Takes a line, its line break included. */
   readonly write: (line: string) => void;
 }
 
-export function createAppLog({ level, isForPeople, write }: AppLogOptions): AppLog {
+export function createAppLog({ level, isForPeople, worker, write }: AppLogOptions): AppLog {
   return pino(
     {
       level,
-      base: null,
+      base: worker === undefined ? null : { worker },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },

@@ -12,7 +12,7 @@ import { compileRouter, type RouteEntry } from "../pipeline/routing/router.ts";
 import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts";
 import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
-import { resolveUpstreamUse } from "../upstreams/options.ts";
+import { resolveUpstreamUse } from "../upstreams/use.ts";
 import { createFeature } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
 import { madeViaName } from "./via-name.ts";

@@ -116,6 +116,10 @@ describe("createProxy", () => {
     assert.throws(() => createProxy(null as never), ConfigError);
     // @ts-expect-error: the compiler knows the names too
     assert.throws(() => createProxy({ lisen: ":1", proxy: "http://127.0.0.1:3000" }), ConfigError);
+    assert.throws(
+      () => createProxy({ workers: 2, proxy: "http://127.0.0.1:3000" }),
+      /workers: .*the program's own thread/,
+    );
   });
 
   test("rejects a reload that is wrong, and goes on as before", async () => {

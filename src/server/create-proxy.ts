@@ -47,7 +47,7 @@ export class EmbeddedProxy {
     this.#folder = folder;
     this.#config = config;
     this.#output = openStandardErrorLog(config.log.level);
-    this.#proxy = new ProxyServer(this.#output.log);
+    this.#proxy = new ProxyServer(this.#output.log, { transport: config.transport });
     const adopt = (socket: Duplex) => this.#proxy.transport.adopt(socket as net.Socket);
     this.#mounted = new NodeHttpDriver(() => this.#proxy.site!, adopt);
     this.#ready = this.#proxy.load(config).then(() => {

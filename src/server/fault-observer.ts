@@ -1,27 +1,33 @@
 /**
- * Tells the application log of exchanges that failed by a bug, ours or a plugin's, with its stack: the access log has the
- * exchange, and nobody looks for stacks there. Everything else that can go wrong with an exchange is the access log's alone.
+ * Counts exchanges, and tells the application log of those that failed by a bug, ours or a plugin's, with its stack: the
+ * access log has the exchange, and nobody looks for stacks there. Everything else that can go wrong with an exchange is the
+ * access log's alone.
  */
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { ExchangeObserver } from "../pipeline/site.ts";
 import type { AppLog } from "./app-log.ts";
 import type { RepeatedFaults } from "./repeated-faults.ts";
+import type { Counters } from "./threads/counters.ts";
 
 export class FaultObserver implements ExchangeObserver {
   readonly #log: AppLog;
   readonly #faults: RepeatedFaults;
+  readonly #counters: Counters;
   readonly #next: ExchangeObserver | null;
 
   /** `next` is told of every exchange. */
-  constructor(log: AppLog, faults: RepeatedFaults, next: ExchangeObserver | null) {
+  constructor(log: AppLog, faults: RepeatedFaults, counters: Counters, next: ExchangeObserver | null) {
     this.#log = log;
     this.#faults = faults;
+    this.#counters = counters;
     this.#next = next;
   }
 
   onExchangeEnd(exchange: Exchange): void {
     const { error } = exchange;
+    this.#counters.countRequest();
     if (error !== null && error.type === "proxy_internal_error") {
+      this.#counters.countFault();
       const route = exchange.routeName ?? "no route";
       const err = error.cause instanceof Error ? error.cause : error;
       this.#faults.report(`exchanges of ${route}`, (details) => {

@@ -1,11 +1,15 @@
 /** Why an address cannot be listened on, in one line that says what to do about it. */
-import { formatListenAddress, type ListenAddress } from "../core/option-addresses.ts";
+import type { ListenConfig } from "../config/config.ts";
 
 /** Ports that the system keeps for the privileged, unless it was told otherwise (Linux: ip_unprivileged_port_start). */
 const PRIVILEGED_PORT_MAX = 1023;
 
-export function listenFailure(address: ListenAddress, error: Error & { readonly code?: string }): string {
-  const where = `cannot listen on ${formatListenAddress(address)}`;
+/** `text` is that of the address. */
+export function listenFailure(
+  { text, address }: Pick<ListenConfig, "text" | "address">,
+  error: Error & { readonly code?: string },
+): string {
+  const where = `cannot listen on ${text}`;
   if (error.code === "EADDRINUSE") {
     return `${where}: the ${address.kind === "unix" ? "socket" : "port"} is already in use`;
   }

@@ -1,20 +1,23 @@
 /**
  * The listening sockets of a proxy and the client connections behind them, through reloads: an address that stays keeps
  * its socket and its connections and gets the new site; a new one is opened before an old one is closed. Either all of a
- * reload happens or nothing does: every step that is taken knows how to take itself back.
+ * reload happens or nothing does: every step that is taken knows how to take itself back, until it is told to stay.
  *
  * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS): then the old
  * socket is closed first, and opened again should the new one fail.
  */
 import type { ListenConfig } from "../config/config.ts";
+import type { ListenAddress } from "../core/option-addresses.ts";
 import type { Address, Connection } from "../core/ports.ts";
-import type { ListenTls, NetListener, NetTransport } from "../io/net/transport.ts";
+import type { ListenTls } from "../io/net/listen-tls.ts";
+import type { Transport, TransportListener } from "../io/transport.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
 import type { Site } from "../pipeline/site.ts";
 import type { AppLog } from "./app-log.ts";
 import { listenFailure } from "./listener-errors.ts";
 import type { RepeatedFaults } from "./repeated-faults.ts";
 import { SetupError, type SetupProblem } from "./setup-error.ts";
+import type { Counters } from "./threads/counters.ts";
 
 export interface WantedListener {
   /** What tells it from the others, before and after a reload. */
@@ -24,36 +27,65 @@ export interface WantedListener {
   readonly place: SetupProblem["path"];
   readonly tls: ListenTls | null;
   readonly site: Site;
+  /** null: it is bound here, as the address says. */
+  readonly socket: HandedSocket | null;
+}
+
+/** A socket that the main thread has bound for this one, or the port that it has found for all of them. */
+export interface HandedSocket {
+  /** The one that was chosen where the address left it open. */
+  readonly port: number;
+  /** null: this thread binds it by itself, beside the other threads. */
+  readonly descriptor: number | null;
+  readonly reusePort: boolean;
+}
+
+/** Listeners that are ready to be taken into use. One of the two is called, once. */
+export interface PreparedListeners {
+  /** Cannot fail. */
+  commit(): void;
+  /** Everything is as before. */
+  rollback(): Promise<void>;
 }
 
 export interface ListenerSurroundings {
-  readonly transport: NetTransport;
+  readonly transport: Transport;
+  readonly counters: Counters;
   readonly log: AppLog;
   readonly faults: RepeatedFaults;
 }
 
 /** The client connections of one listener; says when the last one has gone. */
 class ClientConnections extends Http1Driver {
+  readonly #counters: Counters;
   onEmpty: (() => void) | null = null;
+
+  constructor(site: Site, counters: Counters) {
+    super(site);
+    this.#counters = counters;
+  }
 
   override accept(connection: Connection): void {
     // A handshake that ended after we had stopped accepting: nobody has sent a request on it yet.
-    if (this.draining) connection.destroy();
-    else super.accept(connection);
+    if (this.draining) return connection.destroy();
+    super.accept(connection);
+    this.#counters.countConnection(1);
   }
 
   override forget(client: Parameters<Http1Driver["forget"]>[0]): void {
+    const before = this.size;
     super.forget(client);
+    if (this.size < before) this.#counters.countConnection(-1);
     if (this.size === 0) this.onEmpty?.();
   }
 }
 
 export class OpenListener {
   wanted: WantedListener;
-  socket: NetListener;
+  socket: TransportListener;
   readonly clients: ClientConnections;
 
-  constructor(wanted: WantedListener, socket: NetListener, clients: ClientConnections) {
+  constructor(wanted: WantedListener, socket: TransportListener, clients: ClientConnections) {
     this.wanted = wanted;
     this.socket = socket;
     this.clients = clients;
@@ -88,18 +120,25 @@ export class Listeners {
   }
 
   /**
-   * Opens, changes and closes what it takes to listen on these and no others; connections of closed ones end within
-   * `drainMs`. Rejects with a SetupError, and then everything is as before.
+   * Opens what it takes to listen on these; with `commit` no others are left, and connections of those end within `drainMs`.
+   * Rejects with a SetupError, and then everything is as before.
    */
-  async apply(wanted: readonly WantedListener[], drainMs: number): Promise<void> {
+  async prepare(wanted: readonly WantedListener[], drainMs: number): Promise<PreparedListeners> {
     const next = new Map<string, OpenListener>();
     const undo: Undo[] = [];
+    const rollback = async (): Promise<void> => {
+      for (const step of undo.reverse()) await step();
+    };
     try {
       await this.#take(wanted, next, undo);
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      await rollback();
       throw error;
     }
+    return { commit: () => this.#commit(wanted, next, drainMs), rollback };
+  }
+
+  #commit(wanted: readonly WantedListener[], next: Map<string, OpenListener>, drainMs: number): void {
     const before = this.#open;
     this.#open = next;
     for (const item of wanted) {
@@ -134,7 +173,7 @@ export class Listeners {
   }
 
   async #openNew(wanted: WantedListener, undo: Undo[]): Promise<OpenListener> {
-    const clients = new ClientConnections(wanted.site);
+    const clients = new ClientConnections(wanted.site, this.#around.counters);
     const socket = await this.#bind(wanted, clients);
     const open = new OpenListener(wanted, socket, clients);
     undo.push(async () => {
@@ -152,16 +191,16 @@ export class Listeners {
     }
   }
 
-  async #bind({ listen, tls, place }: WantedListener, clients: ClientConnections): Promise<NetListener> {
+  async #bind({ listen, tls, place, socket }: WantedListener, clients: ClientConnections): Promise<TransportListener> {
     const { address } = listen;
-    const where = address.kind === "unix" ? { host: null, port: 0, path: address.path } : { ...address, path: null };
+    const where = placeOf(address, socket);
     const { transport, faults, log } = this.#around;
     const onTlsError = (err: Error): void =>
       faults.report(`handshakes on ${listen.text}`, (details) => log.info(details, err.message));
     try {
       return await transport.listen({ ...where, tls, onTlsError }, (connection) => clients.accept(connection));
     } catch (error) {
-      throw new SetupError([{ path: place, message: listenFailure(address, error as Error) }], error);
+      throw new SetupError([{ path: place, message: listenFailure(listen, error as Error) }], error);
     }
   }
 
@@ -177,12 +216,17 @@ export class Listeners {
     };
   }
 
+  /** Closes the sockets; connections go on. */
+  async stopAccepting(): Promise<void> {
+    for (const { socket } of this.#open.values()) await socket.close();
+  }
+
   /**
    * Stops accepting and waits until all connections have ended, `ms` at most; then they are closed. Resolves with the number
    * of connections that had to be.
    */
   async drain(ms: number): Promise<number> {
-    for (const { socket } of this.#open.values()) await socket.close();
+    await this.stopAccepting();
     const drivers = this.#drivers();
     const empty = drivers.map((clients) => whenEmpty(clients));
     for (const clients of drivers) clients.drain();
@@ -206,6 +250,14 @@ export class Listeners {
   #drivers(): readonly ClientConnections[] {
     return [...[...this.#open.values()].map(({ clients }) => clients), ...this.#leaving];
   }
+}
+
+function placeOf(address: ListenAddress, socket: HandedSocket | null) {
+  const handed = socket === null || socket.descriptor === null ? {} : { descriptor: socket.descriptor };
+  if (address.kind === "unix") return { host: null, port: 0, path: address.path, ...handed };
+  const { host } = address;
+  if (socket === null) return { host, port: address.port, path: null };
+  return { host, port: socket.port, path: null, reusePort: socket.reusePort, ...handed };
 }
 
 function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): void {

@@ -46,6 +46,7 @@ const NOWHERE = "127.0.0.1:0";
 
 /** Paths of files begin at `folder`. Throws a ConfigError. */
 export function parseProgramConfig(given: HeadgateConfig | SingleServerConfig, folder: string): Config {
+  refuseWorkers(given);
   const isSingle = typeof given === "object" && given !== null && given.servers === undefined;
   const value = isSingle ? withServers(given as SingleServerConfig) : given;
   const files = filesBeside(path.join(folder, "configuration"));
@@ -54,6 +55,15 @@ export function parseProgramConfig(given: HeadgateConfig | SingleServerConfig, f
   const { config } = result;
   if (!isSingle || "listen" in given) return config;
   return { ...config, servers: config.servers.map((server) => ({ ...server, listen: [] })) };
+}
+
+/** Threads are made by `headgate run`, which owns its process; here the program does. */
+function refuseWorkers(given: unknown): void {
+  if (typeof given !== "object" || given === null || !("workers" in given) || given.workers === undefined) return;
+  const message =
+    "a proxy in a program serves in the program's own thread: leave this out, or let headgate run serve a headgate.ts";
+  const nowhere = { file: "configuration", line: null, column: null, suggestion: null };
+  throw new ConfigError([{ ...nowhere, path: "workers", message }]);
 }
 
 function withServers(given: SingleServerConfig): Readonly<Record<string, unknown>> {

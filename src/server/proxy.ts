@@ -7,20 +7,23 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Config, ServerConfig } from "../config/config.ts";
-import { diffConfig, listenerKey } from "../config/diff.ts";
+import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
-import { NetTransport } from "../io/net/transport.ts";
+import { openTransport, type WantedTransport } from "../io/open-transport.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
+import type { Transport } from "../io/transport.ts";
 import type { ExchangeObserver, Site } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
+import type { PoolSurroundings } from "../upstreams/pool.ts";
 import { AccessLog } from "./access-log.ts";
-import { type AccessOutput, openAccessOutput } from "./access-output.ts";
+import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "./access-output.ts";
 import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { FaultObserver } from "./fault-observer.ts";
-import { Listeners, type WantedListener } from "./listeners.ts";
+import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
+import { Counters } from "./threads/counters.ts";
 import { TlsFiles } from "./tls-files.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
 
@@ -40,28 +43,69 @@ interface Current {
   readonly watch: FileWatch;
 }
 
+/** What a proxy that shares its work with others has from outside. Everything left out, it has for itself alone. */
+export interface ProxyOptions {
+  readonly transport?: WantedTransport;
+  /** What tells it from others that are configured alike. */
+  readonly instance?: string;
+  readonly openAccessOutput?: OpenAccessOutput;
+  readonly places?: NonNullable<PoolSurroundings["places"]>;
+  readonly counters?: Counters;
+  /** Another thread tells what all of them find out. */
+  readonly isQuiet?: boolean;
+}
+
+/** A configuration that is ready to be taken into use. One of the two is called, once. */
+export interface Prepared {
+  /** Takes effect at once and cannot fail; resolves when nothing of what it replaces is left to be written. */
+  commit(): Promise<void>;
+  /** Everything is as before. */
+  rollback(): Promise<void>;
+}
+
+/** By the keys of all listeners: where this thread gets them from; null: another thread serves them. */
+export type HandedSockets = ReadonlyMap<string, HandedSocket | null>;
+
 export class ProxyServer {
-  readonly transport: NetTransport;
+  readonly transport: Transport;
   readonly #log: AppLog;
+  readonly #isQuiet: boolean;
+  readonly #openAccessOutput: OpenAccessOutput;
+  readonly #counters: Counters;
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
   readonly #listeners: Listeners;
   readonly #accessLog = new AccessLog({ clock, random });
-  readonly #instance = randomUUID();
+  readonly #instance: string;
   readonly #warnings = new Set<string>();
   #output: AccessOutput | null = null;
   #current: Current | null = null;
+  #sockets: HandedSockets | null = null;
   #isListening = false;
   #isClosed = false;
   #closing: Promise<number> | null = null;
   /** The last of what was asked for: loads, reloads and the end happen one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(log: AppLog) {
+  /** Throws an Error for the operator when the transport is not there. */
+  constructor(log: AppLog, options: ProxyOptions = {}) {
     this.#log = log;
-    this.transport = new NetTransport(clock, { onFault: (fault) => this.#tellFault(fault) });
-    this.#pools = new UpstreamPools({ dialer: this.transport.dialer, clock, deadlines, random });
-    this.#listeners = new Listeners({ transport: this.transport, log, faults: this.#faults });
+    this.#isQuiet = options.isQuiet ?? false;
+    this.#instance = options.instance ?? randomUUID();
+    this.#openAccessOutput = options.openAccessOutput ?? accessOutputs(clock, log);
+    const counters = options.counters ?? Counters.ofOneThread();
+    this.#counters = counters;
+    const onFault = (fault: Error): void => this.#tellFault(fault);
+    this.transport = openTransport(options.transport ?? "auto", clock, { onFault });
+    this.#pools = new UpstreamPools({
+      dialer: this.transport.dialer,
+      clock,
+      deadlines,
+      random,
+      countConnection: (change) => counters.countUpstreamConnection(change),
+      ...(options.places !== undefined && { places: options.places }),
+    });
+    this.#listeners = new Listeners({ transport: this.transport, counters, log, faults: this.#faults });
   }
 
   /**
@@ -70,15 +114,32 @@ export class ProxyServer {
    * when any part of it cannot be had. Opens no socket before `listen`.
    */
   load(config: Config): Promise<void> {
-    return this.#next(() => this.#apply(config, this.#isListening));
+    return this.#next(() => this.#apply(config, this.#isListening, this.#sockets));
   }
 
-  /** Begins to listen, on all addresses or on none. Rejects with a SetupError. */
-  listen(): Promise<void> {
+  /**
+   * The same in two steps: resolves when everything is there that can be refused, with what takes it into use or takes it back.
+   * Whatever else is asked for waits until that is decided.
+   */
+  prepare(config: Config, sockets: HandedSockets | null): Promise<Prepared> {
+    const { promise: decided, resolve: decide } = Promise.withResolvers<void>();
+    const prepared = this.#next(() => this.#prepare(config, this.#isListening, sockets));
+    this.#last = prepared.then(
+      () => decided,
+      () => {},
+    );
+    return prepared.then(({ commit, rollback }) => ({
+      commit: () => commit().finally(decide),
+      rollback: () => rollback().finally(decide),
+    }));
+  }
+
+  /** Begins to listen, on all addresses or on none; on these sockets, or on its own. Rejects with a SetupError. */
+  listen(sockets: HandedSockets | null = null): Promise<void> {
     return this.#next(async () => {
       if (this.#current === null) throw new Error("there is no configuration yet");
       if (this.#isListening) return;
-      await this.#apply(this.#current.config, true);
+      await this.#apply(this.#current.config, true, sockets);
       this.#isListening = true;
     });
   }
@@ -102,6 +163,11 @@ export class ProxyServer {
   /** Opens the file of the access log anew, after it was renamed. */
   async reopenLogs(): Promise<void> {
     await this.#output?.writer.reopen();
+  }
+
+  /** Closes its listening sockets; connections go on. For the time before `close`. */
+  stopAccepting(): Promise<void> {
+    return this.#next(() => this.#listeners.stopAccepting());
   }
 
   /**
@@ -139,15 +205,24 @@ export class ProxyServer {
     return done;
   }
 
-  async #apply(config: Config, isListening: boolean): Promise<void> {
+  async #apply(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<void> {
+    const { commit } = await this.#prepare(config, isListening, sockets);
+    await commit();
+  }
+
+  async #prepare(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<Prepared> {
     // Watched before they are read: a change in between is then seen.
     const watch = watchFiles(TlsFiles.pathsOf(config), clock, () => this.#filesChanged());
     let output = this.#output;
+    const forget = async (): Promise<void> => {
+      watch.close();
+      if (output !== this.#output) await output?.writer.close();
+    };
     try {
       const files = await TlsFiles.load(config, clock);
       const plan = this.#pools.plan(config.upstreams, files);
       const { access } = config.log;
-      output = access === null ? null : openAccessOutput(access, this.#output, clock, this.#log);
+      output = access === null ? null : this.#openAccessOutput(access, this.#output);
       const servers = composeServers(config, {
         clock,
         deadlines,
@@ -155,19 +230,28 @@ export class ProxyServer {
         observer: (server) => this.#observer(config, server),
         instance: this.#instance,
       });
-      if (isListening) await this.#listeners.apply(wantedListeners(servers, files), config.drainTimeoutMs);
-      // From here on nothing can fail.
-      this.#pools.keep(plan);
-      this.#current?.watch.close();
-      this.#current = { config, servers, watch };
-      for (const warning of files.warnings) this.#warnOnce(warning);
+      const wanted = wantedListeners(servers, files, sockets);
+      const listeners = isListening ? await this.#listeners.prepare(wanted, config.drainTimeoutMs) : null;
+      const commit = (): Promise<void> => {
+        listeners?.commit();
+        this.#pools.keep(plan);
+        this.#sockets = sockets;
+        this.#current?.watch.close();
+        this.#current = { config, servers, watch };
+        for (const warning of files.warnings) this.#warnOnce(warning);
+        this.#log.level = config.log.level;
+        return this.#switchOutput(output);
+      };
+      const rollback = async (): Promise<void> => {
+        await listeners?.rollback();
+        this.#pools.forget(plan);
+        await forget();
+      };
+      return { commit, rollback };
     } catch (error) {
-      watch.close();
-      if (output !== this.#output) await output?.writer.close();
+      await forget();
       throw error;
     }
-    this.#log.level = config.log.level;
-    await this.#switchOutput(output);
   }
 
   async #switchOutput(output: AccessOutput | null): Promise<void> {
@@ -180,7 +264,7 @@ export class ProxyServer {
   #observer(config: Config, server: ServerConfig): ExchangeObserver {
     const { access } = config.log;
     const accessLog = access === null ? null : this.#accessLog.observer(access, server);
-    return new FaultObserver(this.#log, this.#faults, accessLog);
+    return new FaultObserver(this.#log, this.#faults, this.#counters, accessLog);
   }
 
   /** A certificate, key or authority is another than before: the same configuration, its files read again. */
@@ -188,7 +272,9 @@ export class ProxyServer {
     const current = this.#current;
     if (current === null || this.#isClosed) return;
     this.load(current.config).then(
-      () => this.#log.info("certificates were read again"),
+      () => {
+        if (!this.#isQuiet) this.#log.info("certificates were read again");
+      },
       (err: Error) =>
         this.#log.error(`certificates have changed and cannot be used; the old ones stay: ${err.message}`),
     );
@@ -196,7 +282,7 @@ export class ProxyServer {
 
   /** A certificate that is about to expire is read again with every reload. */
   #warnOnce(warning: string): void {
-    if (this.#warnings.has(warning)) return;
+    if (this.#isQuiet || this.#warnings.has(warning)) return;
     this.#warnings.add(warning);
     this.#log.warn(warning);
   }
@@ -206,32 +292,30 @@ export class ProxyServer {
   }
 }
 
-/** Every address of every server, by the key under which a configuration's difference knows it. */
-function wantedListeners(servers: readonly ComposedServer[], files: TlsFiles): readonly WantedListener[] {
-  return servers.flatMap(({ config, site }) =>
-    config.listen.map((listen, index) => ({
-      key: listenerKey(listen, config, index),
-      listen,
-      place: ["servers", config.name, "listen", index],
-      tls: listen.tls === null ? null : files.forListener(listen.tls),
-      site,
-    })),
+/** A program was read twice and said two things. */
+function otherListener(text: string): string {
+  return (
+    `${text}: the main thread has read no such address; a module that the configuration imports has changed, ` +
+    "which takes effect with a restart"
   );
 }
 
-/** What a reload changed, in one line. */
-export function describeChange(before: Config, after: Config): string {
-  const diff = diffConfig(before, after);
-  if (diff.same) return "nothing has changed";
-  const parts: string[] = [];
-  const tell = (what: string, names: readonly string[]): void => {
-    if (names.length > 0) parts.push(`${what} ${names.join(", ")}`);
-  };
-  tell("opened", diff.listeners.added);
-  tell("closed", diff.listeners.removed);
-  tell("servers added:", diff.servers.added);
-  tell("removed:", diff.servers.removed);
-  tell("servers changed:", diff.servers.changed);
-  tell("upstreams made anew:", diff.upstreams.changed);
-  return parts.length === 0 ? "settings changed" : parts.join("; ");
+/** Every address of every server that is served here, by the key under which a configuration's difference knows it. */
+function wantedListeners(
+  servers: readonly ComposedServer[],
+  files: TlsFiles,
+  sockets: HandedSockets | null,
+): readonly WantedListener[] {
+  const wanted: WantedListener[] = [];
+  for (const { config, site } of servers) {
+    for (const [index, listen] of config.listen.entries()) {
+      const key = listenerKey(listen, config, index);
+      const socket = sockets?.get(key);
+      if (socket === null) continue;
+      if (sockets !== null && socket === undefined) throw new Error(otherListener(listen.text));
+      const tls = listen.tls === null ? null : files.forListener(listen.tls);
+      wanted.push({ key, listen, place: ["servers", config.name, "listen", index], tls, site, socket: socket ?? null });
+    }
+  }
+  return wanted;
 }

@@ -11,6 +11,10 @@ import { clock } from "./surroundings.ts";
 
 export interface StandardErrorLog {
   readonly log: AppLog;
+  /** Lines are written for a person at a terminal. */
+  readonly isForPeople: boolean;
+  /** Adds a line that somebody else has made, in the same form. */
+  readonly write: (line: string) => void;
   /** Writes what is left. */
   close(): Promise<void>;
   /** The same for a process that ends right now. */
@@ -31,5 +35,5 @@ export function openStandardErrorLog(level: LogLevel): StandardErrorLog {
     writer.write(line);
   };
   const log = createAppLog({ level, isForPeople, write });
-  return { log, close: async () => writer?.close(), flushSync: () => writer?.flushSync() };
+  return { log, isForPeople, write, close: async () => writer?.close(), flushSync: () => writer?.flushSync() };
 }

@@ -114,23 +114,29 @@ describe("an address that cannot be listened on", () => {
 
   test("below 1024 without the privilege: says what to do", () => {
     assert.equal(
-      listenFailure({ kind: "tcp", host: null, port: 80 }, failed("EACCES")),
+      listenFailure({ text: ":80", address: { kind: "tcp", host: null, port: 80 } }, failed("EACCES")),
       "cannot listen on :80: permission denied; take a port above 1023, run as root, " +
         "or give the service the capability CAP_NET_BIND_SERVICE",
     );
   });
 
   test("in use: a port, a socket", () => {
-    const port = listenFailure({ kind: "tcp", host: "::1", port: 8080 }, failed("EADDRINUSE"));
+    const port = listenFailure(
+      { text: "[::1]:8080", address: { kind: "tcp", host: "::1", port: 8080 } },
+      failed("EADDRINUSE"),
+    );
     assert.equal(port, "cannot listen on [::1]:8080: the port is already in use");
-    const socket = listenFailure({ kind: "unix", path: "/run/x.sock" }, failed("EADDRINUSE"));
+    const socket = listenFailure(
+      { text: "unix:/run/x.sock", address: { kind: "unix", path: "/run/x.sock" } },
+      failed("EADDRINUSE"),
+    );
     assert.equal(socket, "cannot listen on unix:/run/x.sock: the socket is already in use");
   });
 
   test("for any other reason: the transport's words", () => {
-    const address = { kind: "tcp", host: "192.0.2.1", port: 80 } as const;
+    const listen = { text: "192.0.2.1:80", address: { kind: "tcp", host: "192.0.2.1", port: 80 } } as const;
     const whole = "cannot listen on 192.0.2.1:80: this machine has no such address (EADDRNOTAVAIL)";
-    assert.equal(listenFailure(address, failed("EADDRNOTAVAIL", whole)), whole);
-    assert.equal(listenFailure(address, failed("EX", "odd")), "cannot listen on 192.0.2.1:80: odd");
+    assert.equal(listenFailure(listen, failed("EADDRNOTAVAIL", whole)), whole);
+    assert.equal(listenFailure(listen, failed("EX", "odd")), "cannot listen on 192.0.2.1:80: odd");
   });
 });

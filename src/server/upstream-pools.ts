@@ -48,6 +48,11 @@ export class UpstreamPools {
     this.#current = plan;
   }
 
+  /** A plan that is not to be. */
+  forget(plan: PoolPlan): void {
+    for (const [name, { pool }] of plan) if (this.#current.get(name)?.pool !== pool) pool.close();
+  }
+
   /** null: no upstream has this name. */
   find(name: string): UpstreamPool | null {
     return this.#current.get(name)?.pool ?? null;

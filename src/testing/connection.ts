@@ -11,8 +11,10 @@
 import { ByteQueue } from "../core/byte-queue.ts";
 import { type ErrorSide, ProxyError } from "../core/errors.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
-import type { Address, Connection, ConnectionHandler, TlsInfo } from "../core/ports.ts";
+import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, TlsInfo } from "../core/ports.ts";
+import { type DeliverySlab, READ_BYTES_MAX } from "./delivery-slab.ts";
 import type { SeededRandom } from "./seeded-random.ts";
+import { SimulatedSplice } from "./splice.ts";
 
 /** How received bytes are cut into calls: all that is there, one byte each, or pieces of random lengths. */
 export type Fragmentation = "whole" | "bytes" | "random";
@@ -31,6 +33,9 @@ export interface Wire {
   /** Bytes that both kernels hold for one direction. */
   readonly kernelBufferBytes: number;
   readonly slab: DeliverySlab;
+  /** Whether the next pair that could be spliced is. */
+  grantsSplice(): boolean;
+  countSpliced(bytes: number): void;
   schedule(actor: Actor): void;
   closed(connection: SimulatedConnection): void;
   /** Calls `arrive` when what leaves now in this direction of this connection reaches the other end. */
@@ -41,37 +46,6 @@ export interface Wire {
 export interface TransitLane {
   /** When the last thing that left arrives. */
   lastArrivalMs: number;
-}
-
-const READ_BYTES_MAX = 64 * 1024;
-const MARGIN_BYTES = 64;
-/** Bytes that stand around a delivery, in turn: an index that is off by one reads a digit, a letter or a line break. */
-const JUNK = [0x23, 0x0a, 0x30, 0x0d, 0x41, 0x20] as const;
-/** What a delivery turns into when its call has returned. */
-const POISON = 0xee;
-
-/** The buffer that all deliveries come in: reused at once, so that whoever keeps a reference reads something else. */
-export class DeliverySlab {
-  readonly #buffer = Buffer.alloc(READ_BYTES_MAX + 2 * MARGIN_BYTES, POISON);
-  #deliveries = 0;
-
-  /** Takes up to `bytesMax` bytes from the queue, shows them to the handler and destroys them. */
-  deliver(from: ByteQueue, bytesMax: number, handler: ConnectionHandler): void {
-    const buffer = this.#buffer;
-    const delivery = this.#deliveries++;
-    const start = 1 + (delivery % MARGIN_BYTES);
-    const length = Math.min(bytesMax, from.length, READ_BYTES_MAX);
-    from.bytes.copy(buffer, start, from.start, from.start + length);
-    from.consume(length);
-    const junk = JUNK[delivery % JUNK.length]!;
-    buffer.fill(junk, 0, start);
-    buffer.fill(junk, start + length, start + length + MARGIN_BYTES);
-    try {
-      handler.onBytes(buffer, start, start + length);
-    } finally {
-      buffer.fill(POISON, 0, start + length + MARGIN_BYTES);
-    }
-  }
 }
 
 /** How a reset that has arrived shows itself; see `#resetShows`. */
@@ -127,6 +101,10 @@ export class SimulatedConnection implements Connection, Actor {
   #reset: ArrivedReset | null = null;
   #paused = false;
 
+  /** Where what comes goes to unseen, and what comes unseen from elsewhere to leave here. */
+  #outgoing: SimulatedSplice | null = null;
+  #incoming: SimulatedSplice | null = null;
+
   #closed = false;
   #closeIsDue = false;
   #closeError: ProxyError | null = null;
@@ -158,6 +136,7 @@ export class SimulatedConnection implements Connection, Actor {
 
   write(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     if (this.closed || this.#ending || end <= start) return;
+    this.#refuseWhileSplicedTo();
     this.#queue.append(bytes, start, end);
     if (this.#queue.length > QUEUE_HIGH_WATER_BYTES) this.#wasAboveHighWater = true;
     this.#wire.schedule(this);
@@ -179,6 +158,7 @@ export class SimulatedConnection implements Connection, Actor {
 
   end(): void {
     if (this.closed || this.#ending) return;
+    this.#refuseWhileSplicedTo();
     this.#ending = true;
     this.#wire.schedule(this);
   }
@@ -190,6 +170,25 @@ export class SimulatedConnection implements Connection, Actor {
     if (sendsReset) this.#sendReset();
     else if (!this.#finSent) this.#sendFin();
     this.#close(error ?? null);
+  }
+
+  /** A simulated network has no files. */
+  sendFile(): never {
+    throw new Error("there are no files on the simulated network: nothing can be sent from one");
+  }
+
+  spliceTo(to: Connection, bytes: number, handler: SpliceHandler): Splice | null {
+    if (!(to instanceof SimulatedConnection) || this.closed || to.closed || to.#ending) return null;
+    if (this.tls !== null || to.tls !== null || !this.#wire.grantsSplice()) return null;
+    if (this.#outgoing !== null || to.#incoming !== null) throw new Error("one of the two is being spliced already");
+    const splice = new SimulatedSplice(this, to, bytes, handler);
+    this.#outgoing = to.#incoming = splice;
+    this.#wire.schedule(this);
+    return splice;
+  }
+
+  #refuseWhileSplicedTo(): void {
+    if (this.#incoming !== null) throw new Error("nobody else writes to a connection while it is spliced to");
   }
 
   /** Cuts the connection, for both ends, once this many more bytes have left this end. */
@@ -225,10 +224,14 @@ export class SimulatedConnection implements Connection, Actor {
   /** In the order in which they are taken where no chance decides. */
   #possibleActions(): (() => void)[] {
     const actions: (() => void)[] = [];
-    const queued = this.#queue.length > 0;
+    const queued = this.#leaving.length > 0;
     if (queued && this.#reset === null && (this.#peer.closed || this.#room > 0)) actions.push(this.#flush);
     if (this.#ending && !queued && !this.#finSent) actions.push(this.#sendFin);
-    if (!this.#paused && this.#readableBytes > 0) actions.push(this.#deliver);
+    if (!this.#paused && this.#readableBytes > 0) {
+      if (this.#outgoing === null) actions.push(this.#deliver);
+      else if (this.#outgoing.room > 0) actions.push(this.#handOn);
+    }
+    if (this.#outgoing?.isComplete) actions.push(this.#endSplice);
     if (this.#finIsReadable && !this.#finGiven) actions.push(this.#deliverFin);
     if (this.#resetShows) actions.push(this.#noticeReset);
     return actions;
@@ -238,28 +241,41 @@ export class SimulatedConnection implements Connection, Actor {
     return this.#wire.kernelBufferBytes - this.#peer.#kernel.length;
   }
 
+  /** What leaves next: what was written goes before what is spliced. */
+  get #leaving(): ByteQueue {
+    return this.#queue.length > 0 || this.#incoming === null ? this.#queue : this.#incoming.pipe;
+  }
+
   get #finIsReadable(): boolean {
+    const splice = this.#outgoing;
+    if (splice !== null && (splice.pipe.length > 0 || splice.isComplete)) return false;
     return this.#finArrived && !this.#paused && this.#kernel.length === 0;
   }
 
   get #resetShows(): boolean {
     if (this.#reset === null) return false;
     // A write finds out what a paused reader has not: the connection is gone.
-    if (this.#queue.length > 0) return true;
+    if (this.#leaving.length > 0) return true;
     if (this.#paused) return this.#reset.wakesPaused;
     return this.#reset.dropsUnread || this.#kernel.length === 0;
   }
 
   #flush(): void {
+    const leaving = this.#leaving;
     if (this.#peer.closed) {
-      this.#queue.clear();
+      leaving.clear();
       this.#wire.transit(this.#peer.#lane, () => this.#resetArrives());
     } else {
-      let length = Math.min(this.#queue.length, this.#room, this.#breakAfterBytes);
+      let length = Math.min(leaving.length, this.#room, this.#breakAfterBytes);
       if (this.#wire.random !== null) length = this.#wire.random.between(1, length);
-      this.#peer.#kernel.append(this.#queue.bytes, this.#queue.start, this.#queue.start + length);
-      this.#queue.consume(length);
+      this.#peer.#kernel.append(leaving.bytes, leaving.start, leaving.start + length);
+      leaving.consume(length);
       this.sentBytes += length;
+      if (leaving !== this.#queue) {
+        this.#incoming!.sentBytes += length;
+        this.#wire.countSpliced(length);
+        this.#wire.schedule(this.#incoming!.from);
+      }
       this.#wire.transit(this.#lane, () => this.#peer.#bytesArrive(length));
       this.#breakAfterBytes -= length;
       if (this.#breakAfterBytes <= 0) this.#break();
@@ -317,6 +333,35 @@ export class SimulatedConnection implements Connection, Actor {
     this.#wire.slab.deliver(this.#kernel, length, this.handler);
   }
 
+  /** Takes bytes on their way to another connection, which are not shown. */
+  #handOn(): void {
+    const splice = this.#outgoing!;
+    const length = this.#pieceOf(Math.min(this.#readableBytes, splice.room));
+    this.#readableBytes -= length;
+    this.receivedBytes += length;
+    splice.take(this.#kernel, length);
+    this.#wire.schedule(this.#peer);
+    this.#wire.schedule(splice.to);
+  }
+
+  #endSplice(): void {
+    const splice = this.#outgoing!;
+    SimulatedConnection.#unsplice(splice);
+    splice.handler.onSpliced();
+  }
+
+  /** What is still in between is lost; what comes from now on is shown again, or held back where it was meant for who is gone. */
+  static #unsplice(splice: SimulatedSplice | null): void {
+    if (splice === null) return;
+    const { from, to } = splice;
+    if (to.closed && from.#wire.random?.chance(0.5)) from.#paused = true;
+    splice.pipe.clear();
+    from.#outgoing = null;
+    to.#incoming = null;
+    from.#wire.schedule(from);
+    to.#wire.schedule(to);
+  }
+
   #pieceOf(available: number): number {
     const fragmentation = this.fragmentation ?? this.#wire.fragmentation;
     if (fragmentation === "whole") return available;
@@ -328,6 +373,7 @@ export class SimulatedConnection implements Connection, Actor {
 
   #deliverFin(): void {
     this.#finGiven = true;
+    SimulatedConnection.#unsplice(this.#outgoing);
     this.handler.onEnd();
     this.#closeWhenBothEnded();
   }
@@ -344,6 +390,8 @@ export class SimulatedConnection implements Connection, Actor {
     this.#closed = true;
     this.#closeError = error;
     this.#closeIsDue = true;
+    SimulatedConnection.#unsplice(this.#outgoing);
+    SimulatedConnection.#unsplice(this.#incoming);
     this.#queue.clear();
     this.#kernel.clear();
     this.#readableBytes = 0;

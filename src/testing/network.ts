@@ -22,7 +22,8 @@ import type {
 } from "../core/ports.ts";
 import { NameTable, type Place, placeAt, placeOf } from "./addresses.ts";
 import type { TransitLane, Wire } from "./connection.ts";
-import { type Actor, DeliverySlab, type Fragmentation, SimulatedConnection } from "./connection.ts";
+import { type Actor, type Fragmentation, SimulatedConnection } from "./connection.ts";
+import { DeliverySlab } from "./delivery-slab.ts";
 import { Peer, ScriptedOrigin } from "./dialogue.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { VirtualClock } from "./virtual-clock.ts";
@@ -38,6 +39,8 @@ export interface NetworkOptions {
   readonly latencyMs?: number;
   /** What the kernels hold for one direction before the sender has to wait. Default 64 KiB. */
   readonly kernelBufferBytes?: number;
+  /** Whether connections can be spliced to each other; "random" needs `random`: some pairs can. Default false: bytes are copied. */
+  readonly splices?: boolean | "random";
 }
 
 export interface ConnectOptions {
@@ -66,6 +69,9 @@ export class SimulatedNetwork implements Dialer {
   fragmentation: Fragmentation;
   latencyMs: number;
   kernelBufferBytes: number;
+  splices: boolean | "random";
+  /** Bytes that passed from one connection to another without being seen: for tests that count. */
+  splicedBytes = 0;
 
   readonly #names = new NameTable();
   readonly #listeners = new Map<string, SimulatedListener>();
@@ -85,6 +91,8 @@ export class SimulatedNetwork implements Dialer {
     this.fragmentation = options.fragmentation ?? "whole";
     this.latencyMs = options.latencyMs ?? 0;
     this.kernelBufferBytes = options.kernelBufferBytes ?? KERNEL_BUFFER_BYTES;
+    this.splices = options.splices ?? false;
+    if (this.splices === "random" && this.random === null) throw new TypeError("random splices need `random`");
     if (this.fragmentation === "random" && this.random === null) throw new TypeError("random fragments need `random`");
     const network = this;
     this.#wire = {
@@ -95,6 +103,10 @@ export class SimulatedNetwork implements Dialer {
       },
       get kernelBufferBytes() {
         return network.kernelBufferBytes;
+      },
+      grantsSplice: () => (this.splices === "random" ? this.random!.chance(0.5) : this.splices),
+      countSpliced: (bytes) => {
+        this.splicedBytes += bytes;
       },
       schedule: (actor) => this.#schedule(actor),
       closed: (connection) => this.#connections.delete(connection),

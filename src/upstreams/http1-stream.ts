@@ -15,10 +15,12 @@ import {
   INFORMATIONAL_MAX,
   QUEUE_HIGH_WATER_BYTES,
   REQUEST_LINE_BYTES_MAX,
+  SPLICE_BYTES_MIN,
 } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
-import type { Connection, ConnectionHandler } from "../core/ports.ts";
+import type { Connection, ConnectionHandler, Splice, SpliceHandler } from "../core/ports.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
+import type { BodySplice } from "../pipeline/splice.ts";
 import type { UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
 import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
 import { connectionOptions, isPersistent } from "../protocol/http1/connection.ts";
@@ -63,7 +65,7 @@ const framing = new BodyFraming();
 const chunkHead = Buffer.allocUnsafeSlow(32);
 const CRLF = Buffer.from("\r\n");
 
-export class Http1Stream implements UpstreamStream, ConnectionHandler {
+export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHandler {
   readonly address: string;
   readonly authority: string;
   reused = false;
@@ -88,7 +90,10 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
   #informational = 0;
   #queuedAtDeadline = 0;
 
+  /** Bytes of the answer's body that are to come; Infinity: until the connection's end, 0: its chunks tell. */
   #left = 0;
+  /** Of them, what passes to the client unseen. */
+  #splice: BodySplice | null = null;
   #decoder: ChunkedDecoder | null = null;
   #persistent = true;
   #keepAliveMs: number | null = null;
@@ -194,6 +199,15 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
     return this.#connection.queuedBytes;
   }
 
+  spliceFrom(from: Connection, bytes: number, giver: SpliceHandler): Splice | null {
+    if (this.#state >= SWITCHED || this.#requestEnded || bytes >= this.#requestLeft) return null;
+    return from.spliceTo(this.#connection, bytes, giver);
+  }
+
+  onBodySpliced(bytes: number): void {
+    this.#requestLeft -= bytes;
+  }
+
   pause(): void {
     if (this.#state >= SWITCHED || this.#paused) return;
     this.#paused = true;
@@ -219,6 +233,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
   // -------------------------------------------------------------------------------------------- the answer
 
   onBytes(buffer: Buffer, start: number, end: number): void {
+    if (this.#splice !== null) this.#unsplice();
     if (this.#state === SENDING && this.#partial.length > 0) {
       const partial = this.#partial;
       partial.append(buffer, start, end);
@@ -228,6 +243,26 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
       const bytes = partial.take();
       this.#receive(bytes, 0, bytes.length);
     } else this.#receive(buffer, start, end);
+    if (this.#left > SPLICE_BYTES_MIN) this.#offerBody();
+  }
+
+  /** The rest of a long body need not be seen, but for the last byte: it ends the answer. */
+  #offerBody(): void {
+    const handler = this.#handler;
+    const isRaw = this.#state === BODY_LENGTH || this.#state === BODY_CLOSE;
+    if (!isRaw || handler === null || this.#paused || this.#splice !== null) return;
+    this.#splice = handler.onUpstreamBodyAhead(this.#connection, this.#left - 1, this);
+    if (this.#splice !== null) this.#deadline.disarm();
+  }
+
+  onSpliced(): void {
+    this.#unsplice();
+    this.#armForBody();
+  }
+
+  #unsplice(): void {
+    this.#left -= this.#splice!.end();
+    this.#splice = null;
   }
 
   #receive(buffer: Buffer, at: number, end: number): void {
@@ -314,11 +349,13 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
       response.bodyBytes = length;
     } else if (kind === FRAMING_CHUNKED) {
       this.#state = BODY_CHUNKED;
+      this.#left = 0;
       this.#decoder ??= new ChunkedDecoder();
       this.#decoder.reset();
       response.bodyBytes = BODY_UNTIL_END;
     } else if (kind === FRAMING_CLOSE) {
       this.#state = BODY_CLOSE;
+      this.#left = Number.POSITIVE_INFINITY;
       this.#persistent = false;
       response.bodyBytes = BODY_UNTIL_END;
     } else {
@@ -356,6 +393,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler {
   #endAnswer(trailers: FieldBlock | null, more: boolean): void {
     const handler = this.#handler!;
     this.#handler = null;
+    this.#left = 0;
     this.#deadline.disarm();
     if (this.#persistent && this.#requestEnded && !more && !this.#connection.closed) {
       this.#state = IDLE;

@@ -21,12 +21,9 @@ import {
 import { authority, hostName, serverUrl } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { defaultsTo, duration, formatDuration, tlsVersion } from "../core/option-types.ts";
+import { ANSWER_PROGRESS_TIMEOUT_MS, firstOf } from "./use.ts";
 
-/**
- * No byte of an answer's body for so long: the upstream is dead. nginx's 60 s cuts quiet event streams, which is what its
- * users complain about; Caddy and Traefik wait for ever. Event streams send a comment every 15 s to 2 min by custom.
- */
-export const ANSWER_PROGRESS_TIMEOUT_MS = 300_000;
+export { ANSWER_PROGRESS_TIMEOUT_MS, resolveUpstreamUse, type UpstreamUse } from "./use.ts";
 
 const BALANCES = ["round-robin", "least-connections", "p2c", "random", "hash"] as const;
 export type Balance = (typeof BALANCES)[number];
@@ -218,29 +215,6 @@ export interface UpstreamConfig {
   readonly retryBudgetMin: number;
 }
 
-/** How the requests of one route use a pool. */
-export interface UpstreamUse {
-  readonly host: z.output<typeof host>;
-  readonly responseTimeoutMs: number;
-  /** No byte of the answer's body in this time. */
-  readonly bodyTimeoutMs: number;
-  /** Attempts after the first. */
-  readonly retriesMax: number;
-}
-
-/** The first layer that says something, else the default. */
-function first<T>(
-  layers: readonly UpstreamOverrides[],
-  get: (layer: UpstreamOverrides) => T | undefined,
-  otherwise: T,
-): T {
-  for (const layer of layers) {
-    const value = get(layer);
-    if (value !== undefined) return value;
-  }
-  return otherwise;
-}
-
 const TLS_DEFAULT: UpstreamTls = tls.parse({});
 
 /** Layers come strongest first: the route's timeouts, what stands beside `to`, the named upstream. */
@@ -252,26 +226,16 @@ export function resolveUpstream(
   return {
     name,
     servers,
-    balance: first(layers, (layer) => layer.balance, "round-robin"),
-    hashBy: first<HashKey>(layers, (layer) => layer.hash?.by, { kind: "client" }),
-    tls: first(layers, (layer) => layer.tls, TLS_DEFAULT),
-    connectTimeoutMs: first(layers, (layer) => layer.timeouts?.connect, CONNECT_TIMEOUT_MS),
-    idleMs: first(layers, (layer) => layer.timeouts?.idle, POOL_IDLE_MS),
-    lifetimeMs: first(layers, (layer) => layer.timeouts?.lifetime, POOL_LIFETIME_MS),
-    connectionsMax: first<number | null>(layers, (layer) => layer.maxConnections, null),
-    queueMax: first(layers, (layer) => layer.queue?.max, QUEUE_LENGTH_MAX),
-    queueTimeoutMs: first(layers, (layer) => layer.queue?.timeout, QUEUE_TIMEOUT_MS),
-    retryBudgetShare: first(layers, (layer) => layer.retries?.budget, RETRY_BUDGET_SHARE),
-    retryBudgetMin: first(layers, (layer) => layer.retries?.budgetMin, RETRY_BUDGET_MIN),
-  };
-}
-
-/** The other half, of the same layers. */
-export function resolveUpstreamUse(layers: readonly UpstreamOverrides[]): UpstreamUse {
-  return {
-    host: first<UpstreamUse["host"]>(layers, (layer) => layer.host, "preserve"),
-    responseTimeoutMs: first(layers, (layer) => layer.timeouts?.response, RESPONSE_TIMEOUT_MS),
-    bodyTimeoutMs: first(layers, (layer) => layer.timeouts?.body, ANSWER_PROGRESS_TIMEOUT_MS),
-    retriesMax: first(layers, (layer) => layer.retries?.max, RETRIES_MAX),
+    balance: firstOf(layers, (layer) => layer.balance, "round-robin"),
+    hashBy: firstOf<HashKey>(layers, (layer) => layer.hash?.by, { kind: "client" }),
+    tls: firstOf(layers, (layer) => layer.tls, TLS_DEFAULT),
+    connectTimeoutMs: firstOf(layers, (layer) => layer.timeouts?.connect, CONNECT_TIMEOUT_MS),
+    idleMs: firstOf(layers, (layer) => layer.timeouts?.idle, POOL_IDLE_MS),
+    lifetimeMs: firstOf(layers, (layer) => layer.timeouts?.lifetime, POOL_LIFETIME_MS),
+    connectionsMax: firstOf<number | null>(layers, (layer) => layer.maxConnections, null),
+    queueMax: firstOf(layers, (layer) => layer.queue?.max, QUEUE_LENGTH_MAX),
+    queueTimeoutMs: firstOf(layers, (layer) => layer.queue?.timeout, QUEUE_TIMEOUT_MS),
+    retryBudgetShare: firstOf(layers, (layer) => layer.retries?.budget, RETRY_BUDGET_SHARE),
+    retryBudgetMin: firstOf(layers, (layer) => layer.retries?.budgetMin, RETRY_BUDGET_MIN),
   };
 }

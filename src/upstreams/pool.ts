@@ -15,6 +15,7 @@ import type { Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
 import { type Balanced, type Balancer, createBalancer } from "./balance.ts";
 import { Http1Stream, type StreamOwner } from "./http1-stream.ts";
 import type { Balance, HashKey } from "./options.ts";
+import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
 
 /** A server that could not be reached is avoided for this long. nginx's fail_timeout is 10 s; a restart takes less. */
@@ -47,6 +48,10 @@ export interface PoolSurroundings {
   readonly clock: Clock;
   readonly deadlines: DeadlineWheel;
   readonly random: Random;
+  /** The places of an upstream with a maximum, when they are shared with other threads. */
+  readonly places?: (options: PoolOptions) => Places;
+  /** Connections that exist, by plus or minus one: for the status. */
+  readonly countConnection?: (change: 1 | -1) => void;
 }
 
 /** A request that waits: for a connection to be made, or for a place. */
@@ -57,9 +62,11 @@ interface Waiting {
   readonly server: Server | null;
   pending: PendingDial | null;
   deadline: Deadline | null;
+  /** In the queue: whose turn it is among all threads. */
+  ticket: number;
 }
 
-export class UpstreamPool implements Upstream {
+export class UpstreamPool implements Upstream, PlacesUser {
   readonly name: string;
   readonly description: string;
   readonly #options: PoolOptions;
@@ -67,6 +74,8 @@ export class UpstreamPool implements Upstream {
   readonly #servers: Server[];
   readonly #balancer: Balancer;
   readonly #budget: RetryBudget;
+  /** null: connections have no maximum. */
+  readonly #places: Places | null;
   /** Requests whose connection is being made. */
   readonly #dialing = new Map<UpstreamHandler, Waiting>();
   /** Requests that wait for a place, in the order in which they came. */
@@ -80,7 +89,12 @@ export class UpstreamPool implements Upstream {
     this.description = options.servers.map((server) => server.url).join(", ");
     this.#options = options;
     this.#around = around;
-    this.#servers = options.servers.map((place) => new Server(this, place));
+    const { connectionsMax } = options;
+    const max = connectionsMax ?? Number.POSITIVE_INFINITY;
+    this.#places =
+      connectionsMax === null ? null : (around.places?.(options) ?? Places.ofOneThread(options.servers.length));
+    this.#places?.addUser(this);
+    this.#servers = options.servers.map((place, index) => new Server(this, place, index, this.#places, max));
     this.#balancer = createBalancer(options.balance, options.hashBy, around.random);
     const coarse = { now: () => around.deadlines.coarseMs };
     this.#budget = new RetryBudget(coarse, options.retryBudgetShare, options.retryBudgetMin);
@@ -106,20 +120,25 @@ export class UpstreamPool implements Upstream {
 
   lease(exchange: Exchange, handler: UpstreamHandler): void {
     if (exchange.attempts <= 1) this.#budget.countRequest();
-    const server = this.#choose(exchange, handler);
-    if (server !== null) return this.#grant(server, exchange, handler);
+    const places = this.#places;
+    const reserved = places?.othersComeFirst === true ? null : this.#reserve(exchange, handler);
+    if (reserved !== null) return this.#grant(reserved, exchange, handler);
     if (this.#queue.size >= this.#options.queueMax) {
       return handler.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
     }
-    const waiting: Waiting = { exchange, handler, server: null, pending: null, deadline: null };
+    const waiting: Waiting = { exchange, handler, server: null, pending: null, deadline: null, ticket: 0 };
     waiting.deadline = new Deadline(this.#around.deadlines, () => {
-      this.#queue.delete(handler);
+      this.#leaveQueue(handler, waiting);
       handler.onLeaseFailed(
         new ProxyError("connection_limit_reached", `${this.name}: no connection became free in time`),
       );
     });
     waiting.deadline.arm(this.#options.queueTimeoutMs);
     this.#queue.set(handler, waiting);
+    if (places === null) return;
+    places.addUser(this);
+    waiting.ticket = places.wait();
+    this.placeFreed();
   }
 
   cancel(handler: UpstreamHandler): void {
@@ -127,12 +146,19 @@ export class UpstreamPool implements Upstream {
     if (dialing !== undefined) {
       this.#dialing.delete(handler);
       dialing.pending?.cancel();
-      dialing.server!.dialing--;
+      dialing.server!.dialEnded();
       this.placeFreed();
       return;
     }
-    this.#queue.get(handler)?.deadline?.dispose();
+    const waiting = this.#queue.get(handler);
+    if (waiting !== undefined) this.#leaveQueue(handler, waiting);
+  }
+
+  #leaveQueue(handler: UpstreamHandler, waiting: Waiting): void {
+    waiting.deadline?.dispose();
     this.#queue.delete(handler);
+    this.#places?.waitOver(waiting.ticket);
+    this.#forgetPlaces();
   }
 
   allowRetry(): boolean {
@@ -143,11 +169,13 @@ export class UpstreamPool implements Upstream {
   close(): void {
     this.#closed = true;
     for (const server of this.#servers) for (const stream of [...server.idle]) stream.close();
+    this.#forgetPlaces();
   }
 
   /** Closes every connection at once; whoever has one, or waits for one, is told. */
   destroy(): void {
     this.#closed = true;
+    this.#forgetPlaces();
     const waiting = [...this.#queue.keys(), ...this.#dialing.keys()];
     for (const handler of waiting) {
       this.cancel(handler);
@@ -156,15 +184,19 @@ export class UpstreamPool implements Upstream {
     for (const server of this.#servers) for (const stream of [...server.streams]) stream.close();
   }
 
+  /** Nobody waits here any more, and nothing will come to rest. */
+  #forgetPlaces(): void {
+    if (this.#closed && this.#queue.size === 0) this.#places?.removeUser(this);
+  }
+
   /** The balancer's choice among the best servers that there are; null when all are at their maximum. */
   #choose(exchange: Exchange, handler: UpstreamHandler): Server | null {
     const servers = this.#servers;
-    const max = this.#options.connectionsMax;
     if (servers.length === 1) {
       const only = servers[0]!;
-      return only.hasPlace(max) ? only : null;
+      return only.hasPlace() ? only : null;
     }
-    const withPlace = servers.filter((server) => server.hasPlace(max));
+    const withPlace = servers.filter((server) => server.hasPlace());
     if (withPlace.length === 0) return null;
     const failed = this.#failed.get(handler);
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
@@ -173,17 +205,35 @@ export class UpstreamPool implements Upstream {
     return this.#balancer(well.length > 0 ? well : fresh.length > 0 ? fresh : withPlace, exchange);
   }
 
-  #grant(server: Server, exchange: Exchange, handler: UpstreamHandler): void {
+  /** A connection that rests, or a server with a place taken for a new one; null: there is neither. */
+  #reserve(exchange: Exchange, handler: UpstreamHandler): Http1Stream | Server | null {
+    for (;;) {
+      const server = this.#choose(exchange, handler);
+      if (server === null) return null;
+      const stream = this.#takeIdle(server);
+      if (stream !== null) return stream;
+      if (server.takePlace()) return server;
+      // Another thread was quicker, and the server is no choice any more.
+    }
+  }
+
+  #grant(reserved: Http1Stream | Server, exchange: Exchange, handler: UpstreamHandler): void {
+    if (reserved instanceof Server) return this.#dial(reserved, exchange, handler);
+    reserved.lend(handler);
+    handler.onStream(reserved);
+  }
+
+  #takeIdle(server: Server): Http1Stream | null {
     const now = this.#around.deadlines.coarseMs;
-    for (let stream = server.idle.pop(); stream !== undefined; stream = server.idle.pop()) {
-      if (stream.usable && stream.expiresMs > now) {
-        stream.lend(handler);
-        handler.onStream(stream);
-        return;
-      }
+    for (let stream = server.popIdle(); stream !== undefined; stream = server.popIdle()) {
+      if (stream.usable && stream.expiresMs > now) return stream;
       stream.close();
     }
-    const waiting: Waiting = { exchange, handler, server, pending: null, deadline: null };
+    return null;
+  }
+
+  #dial(server: Server, exchange: Exchange, handler: UpstreamHandler): void {
+    const waiting: Waiting = { exchange, handler, server, pending: null, deadline: null, ticket: 0 };
     this.#dialing.set(handler, waiting);
     server.dialing++;
     waiting.pending = this.#around.dialer.dial(
@@ -208,13 +258,20 @@ export class UpstreamPool implements Upstream {
       expiresMs: clock.now() + this.#options.lifetimeMs,
     });
     server.streams.add(stream);
+    this.#around.countConnection?.(1);
     this.#dialing.delete(waiting.handler);
     stream.lend(waiting.handler);
     waiting.handler.onStream(stream);
   }
 
+  /** One connection less. */
+  gone(): void {
+    this.#around.countConnection?.(-1);
+    this.placeFreed();
+  }
+
   dialFailed(server: Server, waiting: Waiting, error: ProxyError): void {
-    server.dialing--;
+    server.dialEnded();
     server.avoidUntilMs = this.#around.clock.now() + AVOID_MS;
     this.#dialing.delete(waiting.handler);
     this.failedFor(waiting.handler, server);
@@ -236,19 +293,27 @@ export class UpstreamPool implements Upstream {
     if (this.#closed || restMs <= 0 || expired || server.idle.length >= POOL_IDLE_CONNECTIONS_MAX)
       return stream.close();
     stream.rest(restMs);
-    server.idle.push(stream);
+    server.pushIdle(stream);
+    // Only now: a thread that begins to wait at this moment sees the connection at rest, or we see the thread.
+    if (this.#places?.othersComeFirst === true) return stream.close();
     this.placeFreed();
   }
 
   /** A connection came back, or a place for one became free: the first in the queue has it. */
   placeFreed(): void {
     for (const [handler, waiting] of this.#queue) {
-      const server = this.#choose(waiting.exchange, handler);
-      if (server === null) return;
-      this.#queue.delete(handler);
-      waiting.deadline?.dispose();
-      this.#grant(server, waiting.exchange, handler);
+      if (this.#places?.othersComeFirst === true) return;
+      const reserved = this.#reserve(waiting.exchange, handler);
+      if (reserved === null) return;
+      this.#leaveQueue(handler, waiting);
+      this.#grant(reserved, waiting.exchange, handler);
     }
+  }
+
+  /** Elsewhere. A request that waits there longer than ours comes before a connection that only rests: that one is given up. */
+  placesChanged(): void {
+    if (this.#places?.othersComeFirst === true) this.#servers.find(({ idle }) => idle.length > 0)?.idle[0]?.close();
+    this.placeFreed();
   }
 }
 
@@ -257,6 +322,10 @@ class Server implements Balanced, StreamOwner {
   readonly place: PoolServer;
   readonly address: string;
   readonly #pool: UpstreamPool;
+  /** Among the servers of the upstream. */
+  readonly #index: number;
+  readonly #places: Places | null;
+  readonly #max: number;
   /** Least recently used first. */
   readonly idle: Http1Stream[] = [];
   readonly streams = new Set<Http1Stream>();
@@ -264,9 +333,12 @@ class Server implements Balanced, StreamOwner {
   avoidUntilMs = 0;
   turn = 0;
 
-  constructor(pool: UpstreamPool, place: PoolServer) {
+  constructor(pool: UpstreamPool, place: PoolServer, index: number, places: Places | null, max: number) {
     this.#pool = pool;
     this.place = place;
+    this.#index = index;
+    this.#places = places;
+    this.#max = max;
     const host = place.host.includes(":") ? `[${place.host}]` : place.host;
     this.address = place.port === 0 ? place.host : `${host}:${place.port}`;
   }
@@ -283,8 +355,31 @@ class Server implements Balanced, StreamOwner {
     return this.streams.size - this.idle.length + this.dialing;
   }
 
-  hasPlace(max: number | null): boolean {
-    return max === null || this.idle.length > 0 || this.streams.size + this.dialing < max;
+  /** A connection rests, or there may be one more. */
+  hasPlace(): boolean {
+    return this.#places === null || this.idle.length > 0 || this.#places.isFree(this.#index, this.#max);
+  }
+
+  /** For a new connection; false: there is none left. */
+  takePlace(): boolean {
+    return this.#places === null || this.#places.take(this.#index, this.#max);
+  }
+
+  pushIdle(stream: Http1Stream): void {
+    this.idle.push(stream);
+    this.#places?.countResting(this.#index, 1);
+  }
+
+  popIdle(): Http1Stream | undefined {
+    const stream = this.idle.pop();
+    if (stream !== undefined) this.#places?.countResting(this.#index, -1);
+    return stream;
+  }
+
+  /** Without a connection. */
+  dialEnded(): void {
+    this.dialing--;
+    this.#places?.giveBack(this.#index);
   }
 
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void {
@@ -301,8 +396,12 @@ class Server implements Balanced, StreamOwner {
   onGone(stream: Http1Stream): void {
     if (!this.streams.delete(stream)) return;
     const at = this.idle.indexOf(stream);
-    if (at >= 0) this.idle.splice(at, 1);
-    this.#pool.placeFreed();
+    if (at >= 0) {
+      this.idle.splice(at, 1);
+      this.#places?.countResting(this.#index, -1);
+    }
+    this.#places?.giveBack(this.#index);
+    this.#pool.gone();
   }
 }
 

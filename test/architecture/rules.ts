@@ -61,7 +61,7 @@ export const publicApi = "index";
 export const entryPoints: readonly string[] = ["index", "cli/main", "testing/index"];
 
 /** Entries that no import names: worker threads, and what a script of scripts/ runs. */
-export const furtherEntryPoints: readonly string[] = ["config/docs"];
+export const furtherEntryPoints: readonly string[] = ["config/docs", "server/threads/worker"];
 
 /** Where modules of Node, its globals, and `import()` of a computed path may appear. */
 export const nodeModules: readonly string[] = [

@@ -23,6 +23,11 @@ const ENVIRONMENT = {
   NODE_COMPILE_CACHE: compiled,
 };
 
+/** The folder is the user's runtime folder too, so that no test meets the admin socket of another one. */
+function environmentIn(folder: string): NodeJS.ProcessEnv {
+  return { ...ENVIRONMENT, XDG_RUNTIME_DIR: folder };
+}
+
 /** Far longer than anything here takes. */
 const SILENCE_MS_MAX = 30_000;
 
@@ -45,7 +50,7 @@ export function headgateWith(
 ): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], {
     cwd: folder,
-    env: { ...ENVIRONMENT, ...environment },
+    env: { ...environmentIn(folder), ...environment },
     encoding: "utf8",
     timeout: 30_000,
   });
@@ -70,6 +75,7 @@ export class Folder {
 
 interface Entry {
   readonly level: string;
+  readonly time: string;
   readonly msg: string;
 }
 
@@ -84,10 +90,10 @@ export class Running {
   #isOver = false;
   #changed = Promise.withResolvers<void>();
 
-  constructor(folder: string, ...args: readonly string[]) {
+  private constructor(environment: Readonly<Record<string, string>>, folder: string, args: readonly string[]) {
     this.process = spawn(process.execPath, [COMMAND, ...args], {
       cwd: folder,
-      env: ENVIRONMENT,
+      env: { ...environmentIn(folder), ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.process.stdout?.setEncoding("utf8").on("data", (text: string) => {
@@ -106,8 +112,17 @@ export class Running {
   }
 
   /** Starts, and waits for the line that says what listens where. */
-  static async start(folder: string, ...args: readonly string[]): Promise<Running> {
-    const running = new Running(folder, ...args);
+  static start(folder: string, ...args: readonly string[]): Promise<Running> {
+    return Running.startWith({}, folder, ...args);
+  }
+
+  /** The same with further variables of the environment. */
+  static async startWith(
+    environment: Readonly<Record<string, string>>,
+    folder: string,
+    ...args: readonly string[]
+  ): Promise<Running> {
+    const running = new Running(environment, folder, args);
     await running.untilLogged(/^headgate \d/);
     return running;
   }

@@ -35,10 +35,10 @@ describe("headgate proxy", () => {
     const port = await freePort();
     const flags = ["--listen", `:${port}`, "--to", origin.url, "--path", "/up", "--websocket"];
     await using running = await Running.start(folder.path, "proxy", ...flags);
-    const said = running.entries[0]?.msg ?? "";
+    const said = running.entries.find(({ msg }) => msg.startsWith("headgate "))?.msg ?? "";
     assert.match(
       said,
-      /^headgate \d+\.\d+\.\d+: proxy on http:\/\/localhost:\d+ \(all addresses\) \(transport net, Node \d+\.\d+\.\d+\)$/,
+      /^headgate \d+\.\d+\.\d+: proxy on http:\/\/localhost:\d+ \(all addresses\) \(transport (net|native), \d+ workers?, Node \d+\.\d+\.\d+\)$/,
     );
 
     const socket = new WebSocket(`ws://127.0.0.1:${port}/up`);

@@ -1,11 +1,13 @@
 // Bodies of every framing pass both ways, unbuffered, and an incomplete one never looks complete.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createStage } from "../support/stage.ts";
+import { describeBothWays } from "../support/both-ways.ts";
+import { createStage, stagesThat } from "../support/stage.ts";
 
 const FORWARDED = "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n";
 
-describe("request bodies", () => {
+describeBothWays("request bodies", (splices) => {
+  const createStage = stagesThat(splices);
   it("pass by length as they arrive", () => {
     const stage = createStage();
     const client = stage.client().sends("POST /u HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
@@ -115,7 +117,8 @@ describe("request trailers", () => {
   });
 });
 
-describe("answers", () => {
+describeBothWays("answers", (splices) => {
+  const createStage = stagesThat(splices);
   const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
   it("begin with our own version, and a status line that everybody can read", () => {

@@ -1,9 +1,10 @@
 // A deadline ends who stands still, on either side, and nobody who moves or has to wait for others.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { it } from "node:test";
 import { type BodySink, type BodySource, PassThrough } from "../../src/pipeline/body.ts";
 import type { Peer } from "../../src/testing/index.ts";
-import { createStage, type Stage } from "../support/stage.ts";
+import { describeBothWays } from "../support/both-ways.ts";
+import { type Stage, stagesThat } from "../support/stage.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi";
@@ -30,7 +31,8 @@ function decoded(answer: Buffer): number {
   return text.slice(text.indexOf("\r\n\r\n")).split("x").length - 1;
 }
 
-describe("a client that reads slowly", () => {
+describeBothWays("a client that reads slowly", (splices) => {
+  const createStage = stagesThat(splices);
   it("is not late while it takes anything, also when more was queued after its deadline had begun", () => {
     const stage = createStage({ limits: { bodyTimeoutMs: 10_000 }, network: { kernelBufferBytes: 60_000 } });
     const client = stage.client().stopsReading().sends(GET);
@@ -86,7 +88,8 @@ describe("a client that reads slowly", () => {
     }
     const make = (next: BodySink, source: BodySource) => new Hoarding(next, source);
     const stage = createStage({
-      network: { kernelBufferBytes: 16 * 1024 },
+      // The second answer must find the first one queued, which is so where it was copied.
+      network: { kernelBufferBytes: 16 * 1024, splices: false },
       use: [
         {
           name: "holding",
@@ -111,7 +114,8 @@ describe("a client that reads slowly", () => {
   });
 });
 
-describe("a client that stands still", () => {
+describeBothWays("a client that stands still", (splices) => {
+  const createStage = stagesThat(splices);
   it("is cut when it does not read the answer, also when its own body has ended since", () => {
     const stage = createStage({ limits: { bodyTimeoutMs: 10_000 }, network: { kernelBufferBytes: 16 * 1024 } });
     const client = stage.client().stopsReading().sends(UPLOAD);
@@ -141,7 +145,8 @@ describe("a client that stands still", () => {
   });
 });
 
-describe("an upstream that reads slowly", () => {
+describeBothWays("an upstream that reads slowly", (splices) => {
+  const createStage = stagesThat(splices);
   it("is not late with its answer while the request still leaves", () => {
     const stage = createStage({ upstreamUse: { responseTimeoutMs: 5_000 }, network: { kernelBufferBytes: 4096 } });
     const client = stage.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");

@@ -10,7 +10,15 @@ import { formatProblem } from "../../src/config/problems.ts";
 import { codeBlocks, linkTargets } from "./markdown.ts";
 import { manifest, repositoryRoot } from "./npm.ts";
 
-const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const documents = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  "docs/native-transport.md",
+  "docs/operations.md",
+  "native/README.md",
+];
 
 function read(file: string): string {
   return readFileSync(path.join(repositoryRoot, file), "utf8");

@@ -11,6 +11,7 @@ import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { findCommand } from "../support/requirements.ts";
 import { codeBlocks } from "./markdown.ts";
 import { isAtLeast, manifest, npm, provideNode, repositoryRoot, userEnvironment } from "./npm.ts";
 
@@ -20,6 +21,8 @@ interface PackedFile {
 }
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-package-"));
+const hasCompiler = ["c++", "g++", "clang++"].some((name) => findCommand(name) !== null);
+const cannotCompile = !(process.platform === "linux" && hasCompiler) && "skipped: needs Linux and a C++ compiler";
 const home = path.join(folder, "user");
 const running: ChildProcess[] = [];
 let packed: PackedFile[] = [];
@@ -34,7 +37,8 @@ before(() => {
   npm(home, "install", "--ignore-scripts", path.join(folder, filename));
   mkdirSync(path.join(folder, "node"));
   const user = userEnvironment();
-  environment = { ...user, PATH: [provideNode(path.join(folder, "node")), user.PATH].join(path.delimiter) };
+  const PATH = [provideNode(path.join(folder, "node")), user.PATH].join(path.delimiter);
+  environment = { ...user, PATH, HEADGATE_TRANSPORT: undefined, HEADGATE_ADDON: undefined };
 });
 
 after(() => {
@@ -54,7 +58,7 @@ describe("the installed package", () => {
     assert.ok(isAtLeast(version, manifest.engines.node.replace(">=", "")), version);
   });
 
-  test("holds the program, its documents and its licence, and no source, test or script", () => {
+  test("holds the program, its documents, its licence and what the addon is made of, and no test or script", () => {
     const files = packed.map((file) => file.path);
     for (const file of ["LICENSE", "README.md", "CHANGELOG.md", "docs/schema.json", "docs/configuration.md"]) {
       assert.ok(files.includes(file), file);
@@ -62,7 +66,9 @@ describe("the installed package", () => {
     for (const module of ["index", "testing/index"]) {
       for (const ending of ["js", "d.ts"]) assert.ok(files.includes(`dist/${module}.${ending}`), `${module}.${ending}`);
     }
-    const strangers = files.filter((file) => !/^(dist|docs)\/|^[A-Z]+(\.md)?$|^package\.json$/.test(file));
+    for (const file of ["native/build.mjs", "native/src/addon.cc"]) assert.ok(files.includes(file), file);
+    const known = /^(dist|docs)\/|^native\/(src\/\w+\.(cc|h)|build\.mjs)$|^[A-Z]+(\.md)?$|^package\.json$/;
+    const strangers = files.filter((file) => !known.test(file));
     assert.deepEqual(strangers, []);
     const unbuilt = files.filter((file) => /\.test\.|(?<!\.d)\.ts$/.test(file));
     assert.deepEqual(unbuilt, []);
@@ -86,25 +92,18 @@ describe("the installed package", () => {
   });
 
   test("headgate proxy passes a request, and leaves on SIGTERM", async () => {
-    const origin = http.createServer((request, response) => response.end(`${request.method} ${request.url}`));
-    origin.listen(0, "127.0.0.1");
-    await once(origin, "listening");
-    const originPort = (origin.address() as AddressInfo).port;
+    await passRequest("net");
+  });
 
-    const command = path.join(home, "node_modules", ".bin", "headgate");
-    const args = ["proxy", "--listen", "127.0.0.1:0", "--to", `http://127.0.0.1:${originPort}`];
-    const proxy = spawn(command, args, { cwd: home, env: environment, stdio: ["ignore", "pipe", "pipe"] });
-    running.push(proxy);
-    const port = await listeningPort(proxy, originPort);
-
-    const answer = await fetch(`http://127.0.0.1:${port}/packed?x=1`, { headers: { connection: "close" } });
-    assert.equal(await answer.text(), "GET /packed?x=1");
-    assert.match(answer.headers.get("via") ?? "", /^1\.1 /);
-
-    proxy.kill("SIGTERM");
-    assert.deepEqual(await once(proxy, "exit"), [0, null]);
-    origin.closeAllConnections();
-    origin.close();
+  test("its install script compiles the addon, and then the native transport runs", {
+    skip: cannotCompile,
+  }, async () => {
+    const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--foreground-scripts"];
+    const options = { cwd: home, env: environment, encoding: "utf8" } as const;
+    const { status, stdout, stderr } = spawnSync("npm", ["rebuild", "headgate", ...quiet], options);
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /^native transport: built \(.*\)$/m);
+    await passRequest("native");
   });
 
   test("its modules are imported by programs", () => {
@@ -142,14 +141,39 @@ describe("the installed package", () => {
   });
 });
 
-/** The port in what the proxy says when it listens: the one that is not the origin's. */
-async function listeningPort(proxy: ChildProcess, originPort: number): Promise<number> {
+/** A request through `headgate proxy`, which says that it runs on this transport. */
+async function passRequest(transport: string): Promise<void> {
+  const origin = http.createServer((request, response) => response.end(`${request.method} ${request.url}`));
+  origin.listen(0, "127.0.0.1");
+  await once(origin, "listening");
+  const originPort = (origin.address() as AddressInfo).port;
+
+  const command = path.join(home, "node_modules", ".bin", "headgate");
+  const args = ["proxy", "--listen", "127.0.0.1:0", "--to", `http://127.0.0.1:${originPort}`];
+  const proxy = spawn(command, args, { cwd: home, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  running.push(proxy);
+  const { port, said } = await listening(proxy, originPort);
+  assert.match(said, new RegExp(`\\btransport ${transport}\\b`));
+
+  const answer = await fetch(`http://127.0.0.1:${port}/packed?x=1`, { headers: { connection: "close" } });
+  assert.equal(await answer.text(), "GET /packed?x=1");
+  assert.match(answer.headers.get("via") ?? "", /^1\.1 /);
+
+  proxy.kill("SIGTERM");
+  assert.deepEqual(await once(proxy, "exit"), [0, null]);
+  origin.closeAllConnections();
+  origin.close();
+}
+
+/** What the proxy says when it listens, and the port in it: the one that is not the origin's. */
+async function listening(proxy: ChildProcess, originPort: number): Promise<{ port: number; said: string }> {
   let said = "";
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const { promise, resolve, reject } = Promise.withResolvers<{ port: number; said: string }>();
   const read = (chunk: Buffer) => {
     said += chunk;
     for (const [, digits] of said.matchAll(/127\.0\.0\.1:(\d+)\b/g)) {
-      if (Number(digits) !== originPort && digits !== "0") resolve(Number(digits));
+      if (Number(digits) !== originPort && digits !== "0" && said.endsWith("\n"))
+        resolve({ port: Number(digits), said });
     }
   };
   proxy.stdout?.on("data", read);

@@ -3,7 +3,16 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -40,10 +49,10 @@ class Clone {
     this.write("package-lock.json", { packages: { "": {}, ...entries } });
   }
 
-  /** What npm leaves behind: its record, and the command `node`. */
-  install(entries: Record<string, Entry>): void {
+  /** What npm leaves behind: its record, and the command `node`, which may run a program of its own. */
+  install(entries: Record<string, Entry>, program = ""): void {
     this.write("node_modules/.package-lock.json", { packages: entries });
-    this.#script(path.join(this.folder, "node_modules", ".bin", "node"), "");
+    this.#script(path.join(this.folder, "node_modules", ".bin", "node"), program);
   }
 
   /** An npm that notes how it was called and then runs the given program. */
@@ -99,6 +108,19 @@ test("what was installed otherwise than by set-up is accepted, whatever another 
   clone.install({ "node_modules/node": runtime });
   const { status, output, calls } = clone.setUp();
   assert.deepEqual([status, output, calls], [0, [], []]);
+});
+
+test("the addon is built by the Node that will load it, and what that one says is shown", (context) => {
+  const clone = new Clone(context);
+  clone.lock({ "node_modules/node": runtime });
+  clone.install({ "node_modules/node": runtime }, "console.error(...process.argv.slice(2)); process.exit(1);");
+  assert.equal(clone.setUp().status, 1, "a Node that does not run");
+  clone.install(
+    { "node_modules/node": runtime },
+    'const [a] = process.argv.slice(2); if (a !== "--version") console.error(a);',
+  );
+  const { status, output } = clone.setUp();
+  assert.deepEqual([status, output], [0, [path.join(realpathSync(clone.folder), "native", "build.mjs")]]);
 });
 
 test("packages that differ from the lock file are installed again", (context) => {

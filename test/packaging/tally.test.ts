@@ -6,25 +6,33 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { type TestContext, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import { repositoryRoot, userEnvironment } from "./npm.ts";
 
-/** Runs `npm test -- src` over the given test files; the lines of stdout and the exit code. */
-function runTests(context: TestContext, files: Record<string, string>): { status: number | null; lines: string[] } {
+/** Runs `npm test -- src test` over the given test files, by their paths; the lines of stdout and the exit code. */
+function runTests(
+  context: TestContext,
+  files: Record<string, string>,
+  environment: NodeJS.ProcessEnv = {},
+): { status: number | null; lines: string[] } {
   const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-tally-"));
   context.after(() => rmSync(folder, { recursive: true }));
+  const write = (file: string, text: string) => {
+    mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
+    writeFileSync(path.join(folder, file), text);
+  };
   for (const file of ["scripts/test.ts", "test/support/watchdog.ts"]) {
     cpSync(path.join(repositoryRoot, file), path.join(folder, file));
   }
-  mkdirSync(path.join(folder, "src"));
-  writeFileSync(path.join(folder, "package.json"), JSON.stringify({ type: "module" }));
+  write("package.json", JSON.stringify({ type: "module" }));
   for (const [name, text] of Object.entries(files)) {
-    writeFileSync(path.join(folder, "src", name), `import { describe, test } from "node:test";\n${text}\n`);
+    write(name, name.endsWith(".ts") ? `import { describe, test } from "node:test";\n${text}\n` : text);
   }
-  const args = [path.join(folder, "scripts/test.ts"), "src"];
+  const args = [path.join(folder, "scripts/test.ts"), "src", "test"];
+  const ours = { TEST_FILE_MS_MAX: "2000", HEADGATE_TRANSPORT: undefined, HEADGATE_ADDON: undefined };
   const { status, stdout } = spawnSync(process.execPath, args, {
     cwd: folder,
-    env: { ...userEnvironment(), TEST_FILE_MS_MAX: "2000" },
+    env: { ...userEnvironment(), ...ours, ...environment },
     encoding: "utf8",
   });
   return { status, lines: stdout.trimEnd().split("\n") };
@@ -32,16 +40,17 @@ function runTests(context: TestContext, files: Record<string, string>): { status
 
 test("passed, failed and skipped tests are counted over all files", (context) => {
   const { status, lines } = runTests(context, {
-    "a.test.ts": 'test("a", () => {}); test("b", { skip: "why" }, () => {}); describe("c", () => test("d", () => {}));',
-    "b.test.ts": 'test("e", () => { throw new Error("x"); });',
-    "not-a-test.ts": 'test("f", () => {});',
+    "src/a.test.ts":
+      'test("a", () => {}); test("b", { skip: "why" }, () => {}); describe("c", () => test("d", () => {}));',
+    "src/b.test.ts": 'test("e", () => { throw new Error("x"); });',
+    "src/not-a-test.ts": 'test("f", () => {});',
   });
   assert.equal(lines.at(-1), "2 passed, 1 failed, 1 skipped");
   assert.equal(status, 1);
 });
 
 test("when all pass there is nothing else in the line", (context) => {
-  const { status, lines } = runTests(context, { "a.test.ts": 'test("a", () => {});' });
+  const { status, lines } = runTests(context, { "src/a.test.ts": 'test("a", () => {});' });
   assert.equal(lines.at(-1), "1 passed, 0 failed");
   assert.equal(status, 0);
 });
@@ -60,7 +69,7 @@ const broken: Record<string, string> = {
 };
 for (const [name, text] of Object.entries(broken)) {
   test(`${name} is a failure`, (context) => {
-    const { status, lines } = runTests(context, { "a.test.ts": text });
+    const { status, lines } = runTests(context, { "src/a.test.ts": text });
     assert.match(lines.at(-1) ?? "", /^\d+ passed, [1-9]\d* failed$/);
     assert.equal(status, 1);
   });
@@ -70,4 +79,39 @@ test("a path without tests is a failure", (context) => {
   const { status, lines } = runTests(context, {});
   assert.equal(lines.at(-1), "0 passed, 1 failed");
   assert.equal(status, 1);
+});
+
+describe("what uses a transport", () => {
+  const onlyOn = (transport: string) =>
+    `test("t", () => { if (process.env.HEADGATE_TRANSPORT !== "${transport}") throw new Error("x"); });`;
+  const addon = { "native/build/headgate.node": "" };
+
+  test("runs once on each, and a failure says on which; the rest runs once", (context) => {
+    const { status, lines } = runTests(context, {
+      ...addon,
+      "src/a.test.ts": 'test("a", () => { if (process.env.HEADGATE_TRANSPORT !== undefined) throw new Error("x"); });',
+      "test/integration/b.test.ts": 'test("b", () => {});',
+      "test/transport/c.test.ts": onlyOn("net"),
+      "src/server/d.test.ts": onlyOn("native"),
+    });
+    assert.deepEqual(lines.slice(-3), [
+      "✖ net: src/server/d.test.ts: t",
+      "✖ native: test/transport/c.test.ts: t",
+      "5 passed, 2 failed",
+    ]);
+    assert.equal(status, 1);
+  });
+
+  test("runs on net alone where the addon is not built", (context) => {
+    const { status, lines } = runTests(context, { "test/transport/a.test.ts": onlyOn("net") });
+    assert.deepEqual([lines.at(-1), status], ["1 passed, 0 failed", 0]);
+  });
+
+  for (const transport of ["net", "native"]) {
+    test(`runs on ${transport} alone when HEADGATE_TRANSPORT says so`, (context) => {
+      const files = { ...addon, "src/a.test.ts": onlyOn(transport), "test/transport/b.test.ts": onlyOn(transport) };
+      const { status, lines } = runTests(context, files, { HEADGATE_TRANSPORT: transport });
+      assert.deepEqual([lines.at(-1), status], ["2 passed, 0 failed", 0]);
+    });
+  }
 });

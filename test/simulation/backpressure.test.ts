@@ -1,11 +1,12 @@
 // Who gives a body stops when the one who takes it is slow: whatever gives it, and through whatever it passes.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { it } from "node:test";
 import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
 import type { BodySink } from "../../src/pipeline/body.ts";
 import { PassThrough } from "../../src/pipeline/body.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
-import { createTestProxy } from "../../src/testing/index.ts";
+import { createTestProxy, SimulatedNetwork, type TestProxyOptions } from "../../src/testing/index.ts";
+import { describeBothWays } from "../support/both-ways.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const PIECE = Buffer.alloc(16_384, "b");
@@ -40,14 +41,18 @@ function producing(pieces: number, given: { pieces: number }) {
   };
 }
 
+function proxyThat(splices: boolean, options: TestProxyOptions = {}) {
+  return createTestProxy({ network: new SimulatedNetwork({ splices }), ...options });
+}
+
 for (const [name, use] of [
   ["straight", []],
   ["through transforms", [TRANSFORMING, TRANSFORMING]],
 ] as const) {
-  describe(`backpressure, ${name}`, () => {
+  describeBothWays(`backpressure, ${name}`, (splices) => {
     it("stops a body of our own while the client does not read", async () => {
       const given = { pieces: 0 };
-      const proxy = createTestProxy({
+      const proxy = proxyThat(splices, {
         use: [
           ...use,
           {
@@ -70,7 +75,7 @@ for (const [name, use] of [
     });
 
     it("stops the origin while the client does not read", () => {
-      const proxy = createTestProxy({ use });
+      const proxy = proxyThat(splices, { use });
       const client = proxy.connect().stopsReading().sends(GET);
       const server = proxy.origin.accepts();
       server.receivesHead();
@@ -84,7 +89,7 @@ for (const [name, use] of [
     });
 
     it("stops the client while the origin does not read", () => {
-      const proxy = createTestProxy({ use });
+      const proxy = proxyThat(splices, { use });
       const client = proxy.connect().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
       const server = proxy.origin.accepts();
       server.stopsReading();
@@ -101,9 +106,9 @@ for (const [name, use] of [
   });
 }
 
-describe("backpressure", () => {
+describeBothWays("backpressure", (splices) => {
   it("stops a client that sends requests ahead of their answers", () => {
-    const proxy = createTestProxy();
+    const proxy = proxyThat(splices);
     const client = proxy.connect();
     client.sends(GET.repeat(10_000));
     proxy.origin.accepts().receivesHead();
@@ -113,7 +118,7 @@ describe("backpressure", () => {
   });
 
   it("stops either side of a tunnel while the other does not read, and goes on when it does", () => {
-    const proxy = createTestProxy();
+    const proxy = proxyThat(splices);
     const client = proxy
       .connect()
       .sends("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");

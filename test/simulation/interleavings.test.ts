@@ -1,6 +1,7 @@
 // Seeded random runs of the whole pipeline: whatever the network does, each answer belongs to its request, nothing that was
 // cut looks complete, and nothing is left at the end. HEADGATE_SEED=n plays the run that failed again.
 
+import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { seed } from "../support/seed.ts";
 import type { Weather } from "./plan.ts";
@@ -10,13 +11,14 @@ const RUNS = 60;
 const CALM: Weather = { clientFaults: false, originFaults: false, featureFaults: false };
 
 async function playRuns(weather: Weather): Promise<Outcome> {
-  const sum = { successes: 0, failures: 0, abandoned: 0 };
+  const sum = { successes: 0, failures: 0, abandoned: 0, splicedBytes: 0 };
   for (let run = 0; run < RUNS; run++) {
     try {
       const outcome = await new World(seed + run, weather).play();
       sum.successes += outcome.successes;
       sum.failures += outcome.failures;
       sum.abandoned += outcome.abandoned;
+      sum.splicedBytes += outcome.splicedBytes;
     } catch (error) {
       throw new Error(`HEADGATE_SEED=${seed + run} plays this run again: ${messageOf(error)}`, { cause: error });
     }
@@ -37,8 +39,11 @@ describe("random interleavings", () => {
     ["with all of it", { clientFaults: true, originFaults: true, featureFaults: true }],
   ] as const) {
     it(name, async (context) => {
-      const { successes, failures, abandoned } = await playRuns(weather);
-      context.diagnostic(`${successes} answered, ${failures} failed, ${abandoned} abandoned`);
+      const { successes, failures, abandoned, splicedBytes } = await playRuns(weather);
+      context.diagnostic(
+        `${successes} answered, ${failures} failed, ${abandoned} abandoned, ${splicedBytes} bytes unseen`,
+      );
+      assert.ok(splicedBytes > 0, "nothing was spliced");
     });
   }
 });

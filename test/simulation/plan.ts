@@ -121,10 +121,10 @@ export function randomPlan(random: SeededRandom, id: number, weather: Weather): 
 
 const NO_BODY: BodyPlan = { framing: "none", bytes: 0, trailers: false };
 
-/** Mostly small, sometimes larger than any buffer on the way. */
+/** Mostly small, sometimes larger than any buffer on the way, and so long that it may pass unseen. */
 function randomSize(random: SeededRandom): number {
   if (random.chance(0.7)) return random.below(300);
-  return random.chance(0.9) ? random.below(20_000) : random.between(150_000, 500_000);
+  return random.chance(0.85) ? random.below(20_000) : random.between(150_000, 500_000);
 }
 
 function randomRequestBody(random: SeededRandom, method: string, http10: boolean): BodyPlan {

@@ -5,13 +5,18 @@ import { ProxyError } from "../../src/core/errors.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, LINGER_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
 import { createTestProxy, SimulatedNetwork } from "../../src/testing/index.ts";
+import { describeBothWays } from "../support/both-ways.ts";
 
 const UPGRADE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const AGREED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const BYTES = 100_000;
+const IDLE_MS = 2 * BODY_PROGRESS_TIMEOUT_MS;
 
-function tunnel(kernelBufferBytes = 64_000) {
-  const proxy = createTestProxy({ network: new SimulatedNetwork({ kernelBufferBytes }) });
+function tunnel(splices: boolean, kernelBufferBytes = 64_000) {
+  const proxy = createTestProxy({
+    network: new SimulatedNetwork({ kernelBufferBytes, splices }),
+    limits: { tunnelIdleMs: IDLE_MS },
+  });
   const client = proxy.connect().sends(UPGRADE);
   const server = proxy.origin.accepts();
   assert.equal(server.receivesHead().get("upgrade"), "websocket");
@@ -20,9 +25,9 @@ function tunnel(kernelBufferBytes = 64_000) {
   return { proxy, client, server };
 }
 
-describe("a tunnel", () => {
+describeBothWays("a tunnel", (splices) => {
   it("goes on one way when the other has ended", () => {
-    const { proxy, client, server } = tunnel();
+    const { proxy, client, server } = tunnel(splices);
     client.sends("last words").ends();
     server.receives("last words");
     server.seesEnd();
@@ -37,12 +42,13 @@ describe("a tunnel", () => {
   });
 
   it("delivers everything to a side that reads slowly, after the other has closed in order", () => {
-    const { proxy, client, server } = tunnel(1_000);
+    const { proxy, client, server } = tunnel(splices, 1_000);
     server.stopsReading().ends();
     client.seesEnd();
     client.sends("b".repeat(BYTES)).ends();
     proxy.network.run();
-    assert.ok(client.closed, "the client's part is done");
+    // Spliced, most of it is still the client's to send, and its end is not seen before its bytes have passed.
+    assert.equal(client.closed, !splices, "the client's part is done");
     for (let i = 0; i < 100; i++) {
       proxy.network.advance(LINGER_TIMEOUT_MS - 1_000);
       server.readsOn();
@@ -56,23 +62,71 @@ describe("a tunnel", () => {
   });
 
   it("ends by a reset for a side that never reads what is left for it", () => {
-    const { proxy, client, server } = tunnel(1_000);
+    const { proxy, client, server } = tunnel(splices, 1_000);
     server.stopsReading().ends();
     client.seesEnd();
     client.sends("b".repeat(BYTES)).ends();
-    proxy.network.advance(2 * BODY_PROGRESS_TIMEOUT_MS);
+    proxy.network.advance(3 * BODY_PROGRESS_TIMEOUT_MS);
     server.readsOn();
     assert.ok(server.takes().length < BYTES);
     server.seesReset();
     assert.deepEqual(proxy.finish(), []);
   });
 
+  it("is not idle while a side takes any of what waits for it", () => {
+    const { proxy, client, server } = tunnel(splices, 1_000);
+    server.stopsReading();
+    client.sends("b".repeat(BYTES));
+    proxy.network.run();
+    for (let i = 0; i < 10; i++) {
+      proxy.network.advance(IDLE_MS - 1_000);
+      server.readsOn();
+      proxy.network.step();
+      server.stopsReading();
+      proxy.network.run();
+    }
+    assert.equal(proxy.ended.length, 0);
+    server.readsOn();
+    assert.equal(server.takes().length, BYTES);
+    assert.deepEqual(proxy.finish(), []);
+  });
+
+  it("that is idle ends, and by a reset for a side that loses what was on its way to it", () => {
+    for (const reads of [true, false]) {
+      const { proxy, client, server } = tunnel(splices, 1_000);
+      if (!reads) server.stopsReading();
+      client.sends("b".repeat(BYTES));
+      proxy.network.run();
+      proxy.network.advance(IDLE_MS - 100);
+      assert.equal(proxy.ended.length, 0);
+      proxy.network.advance(1_000 + IDLE_MS / 4);
+      assert.equal(proxy.ended[0]?.error?.type, "connection_timeout");
+      server.readsOn();
+      server.takes();
+      if (reads) server.seesEnd();
+      else server.seesReset();
+      assert.ok(client.ended || client.closed);
+      assert.deepEqual(proxy.finish(), []);
+    }
+  });
+
+  it("counts what passed, of which nothing is seen when it is spliced", () => {
+    const { proxy, client, server } = tunnel(splices);
+    client.sends("a".repeat(BYTES)).ends();
+    assert.equal(server.takes().length, BYTES);
+    server.sends("b".repeat(2 * BYTES)).ends();
+    assert.equal(client.takes().length, 2 * BYTES);
+    const { requestBodyBytes, responseBodyBytes, error } = proxy.ended[0]!;
+    assert.deepEqual([requestBodyBytes, responseBodyBytes, error], [BYTES, 2 * BYTES, null]);
+    assert.equal(proxy.network.splicedBytes, splices ? 3 * BYTES : 0);
+  });
+
   it("passes a reset on at once, either way", () => {
-    const first = tunnel();
+    const first = tunnel(splices);
     first.client.resets();
     first.server.seesReset();
     assert.deepEqual(first.proxy.finish(), []);
-    const second = tunnel();
+    const second = tunnel(splices);
     second.server.resets();
     second.client.seesReset();
     assert.deepEqual(second.proxy.finish(), []);

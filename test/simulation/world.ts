@@ -33,6 +33,8 @@ export interface Outcome {
   readonly successes: number;
   readonly failures: number;
   readonly abandoned: number;
+  /** Bytes that passed unseen. */
+  readonly splicedBytes: number;
 }
 
 export class World {
@@ -73,6 +75,7 @@ export class World {
       fragmentation: random.pick(["whole", "random", "random"]),
       latencyMs: random.pick([0, 0, 1, 20]),
       kernelBufferBytes: random.pick([1_000, 16_000, 64_000]),
+      splices: random.pick([false, true, true, "random"] as const),
     });
     this.#deadlines = new DeadlineWheel(this.network.clock);
     this.#servers = Array.from({ length: random.between(1, 3) }, (_, index) => `origin-${index}:80`);
@@ -167,6 +170,7 @@ export class World {
   #onExchangeEnd(exchange: Exchange): void {
     this.#logged++;
     assert.ok(exchange.ended && exchange.endedMs >= exchange.startedMs);
+    if (!this.weather.featureFaults) assert.notEqual(exchange.error?.type, "proxy_internal_error", "nobody has thrown");
   }
 
   // --------------------------------------------------------------------------------------- for the two models
@@ -297,7 +301,8 @@ export class World {
     assert.equal(this.#logged, this.#begun, "exchanges that were logged");
     const planned = this.#plans.length;
     assert.equal(this.#successes + this.#failures + this.#abandoned, planned, "exchanges that came to an end");
-    return { successes: this.#successes, failures: this.#failures, abandoned: this.#abandoned };
+    const { splicedBytes } = this.network;
+    return { successes: this.#successes, failures: this.#failures, abandoned: this.#abandoned, splicedBytes };
   }
 
   #drain(): void {

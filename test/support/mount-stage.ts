@@ -8,8 +8,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { DeadlineWheel } from "../../src/core/deadlines.ts";
 import type { ProxyError } from "../../src/core/errors.ts";
 import { SystemClock } from "../../src/io/clock.ts";
-import { NetTransport } from "../../src/io/net/transport.ts";
+import { openTransport } from "../../src/io/open-transport.ts";
 import { systemRandom } from "../../src/io/random.ts";
+import type { Transport } from "../../src/io/transport.ts";
 import { compileChain } from "../../src/pipeline/chain.ts";
 import { NodeHttpDriver } from "../../src/pipeline/drivers/node-http.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
@@ -44,7 +45,7 @@ export class MountStage {
   readonly pool: UpstreamPool;
   readonly ended: Ended[] = [];
   readonly faults: Error[] = [];
-  readonly #transport: NetTransport;
+  readonly #transport: Transport;
   readonly #deadlines: DeadlineWheel;
   readonly #closers: (() => unknown)[] = [];
   #changed = Promise.withResolvers<void>();
@@ -53,7 +54,7 @@ export class MountStage {
     const clock = new SystemClock();
     const deadlines = new DeadlineWheel(clock);
     this.#deadlines = deadlines;
-    this.#transport = new NetTransport(clock, { onFault: (fault) => this.faults.push(fault) });
+    this.#transport = openTransport("auto", clock, { onFault: (fault) => this.faults.push(fault) });
     const authority = `127.0.0.1:${upstreamPort}`;
     const place = {
       scheme: "http",

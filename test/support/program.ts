@@ -1,6 +1,8 @@
 // A program in a process of its own: started, read line by line, ended. What it wrote is in the message of what fails.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 
 export const repositoryRoot = path.dirname(path.dirname(import.meta.dirname));
@@ -22,7 +24,10 @@ export class Program {
   #changed = Promise.withResolvers<void>();
 
   private constructor(command: string, args: readonly string[], { env = {}, cwd = repositoryRoot }: ProgramOptions) {
-    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    // A runtime folder of its own, so that no program meets the admin socket of another one.
+    const runtime = mkdtempSync(path.join(os.tmpdir(), "headgate-run-"));
+    const environment = { ...process.env, XDG_RUNTIME_DIR: runtime, ...env };
+    this.child = spawn(command, args, { cwd, env: environment, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
         this.output += text;
@@ -30,6 +35,7 @@ export class Program {
       });
     }
     this.child.once("close", () => {
+      rmSync(runtime, { recursive: true, force: true });
       this.#exited = true;
       this.#wake();
     });

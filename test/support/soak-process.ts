@@ -100,7 +100,8 @@ export class ProxyProcess {
 const configFile = (folder: string) => path.join(folder, "headgate.json");
 
 function writeConfig(folder: string, server: ConfigValue): void {
-  const config = { log: { access: "off" }, servers: { web: { listen: "127.0.0.1:0", ...server } } };
+  // One worker: what is measured of memory is that of one, which has warmed up, and not of another that has not.
+  const config = { workers: 1, log: { access: "off" }, servers: { web: { listen: "127.0.0.1:0", ...server } } };
   writeFileSync(configFile(folder), JSON.stringify(config));
 }
 

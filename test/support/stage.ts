@@ -86,6 +86,11 @@ const POOL = {
   retryBudgetMin: 10,
 } as const;
 
+/** Stages whose networks splice, or do not. */
+export function stagesThat(splices: boolean): (options?: StageOptions) => Stage {
+  return (options = {}) => createStage({ ...options, network: { splices, ...options.network } });
+}
+
 export function createStage(options: StageOptions = {}): Stage {
   const network = new SimulatedNetwork(options.network);
   const { clock } = network;

@@ -10,9 +10,10 @@ import type net from "node:net";
 import { type ErrorSide, ProxyError } from "../../core/errors.ts";
 import { putLatin1 } from "../../core/latin1.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
-import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
-import { describeAddress } from "./address.ts";
-import { failureOf, type SystemError } from "./failures.ts";
+import type { Address, Connection, ConnectionHandler, Splice, TlsInfo } from "../../core/ports.ts";
+import { describeAddress } from "../addresses.ts";
+import { failureOf, type SystemError } from "../failures.ts";
+import { type FileOutlet, FileQueue } from "./file-queue.ts";
 import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } from "./write-batch.ts";
 
 /** Whoever writes so much at once is told when it was taken. */
@@ -47,7 +48,7 @@ const NOBODY: ConnectionHandler = {
   onClose() {},
 };
 
-export class NetConnection implements Connection, BatchMember {
+export class NetConnection implements Connection, BatchMember, FileOutlet {
   handler: ConnectionHandler = NOBODY;
   readonly remote: Address;
   readonly local: Address;
@@ -72,6 +73,8 @@ export class NetConnection implements Connection, BatchMember {
   #paused = false;
   #closed = false;
   #error: ProxyError | null = null;
+  /** What waits behind a file; null while none is being sent. */
+  #files: FileQueue | null = null;
   /** One closure for all writes that need to know when they were taken. */
   readonly #onTaken = (error?: Error | null): void => {
     if (error !== undefined && error !== null) return;
@@ -117,13 +120,14 @@ export class NetConnection implements Connection, BatchMember {
   }
 
   get queuedBytes(): number {
-    return this.#end - this.#start + (this.#nodeHolds ? this.#socket.writableLength : 0);
+    if (this.#closed) return 0;
+    return this.#end - this.#start + (this.#nodeHolds ? this.#socket.writableLength : 0) + (this.#files?.bytes ?? 0);
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const length = end - start;
     if (length <= 0 || this.#ended || this.#closed) return;
-    if (length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(bytes.subarray(start, end)));
+    if (this.#files !== null || length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(bytes.subarray(start, end)));
     else {
       let offset = this.#reserve(length);
       const slab = this.#slab.bytes;
@@ -135,7 +139,7 @@ export class NetConnection implements Connection, BatchMember {
   writeLatin1(text: string): void {
     const length = text.length;
     if (length === 0 || this.#ended || this.#closed) return;
-    if (length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(text, "latin1"));
+    if (this.#files !== null || length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(text, "latin1"));
     else {
       const offset = this.#reserve(length);
       putLatin1(this.#slab.bytes, offset, text);
@@ -158,7 +162,7 @@ export class NetConnection implements Connection, BatchMember {
     if (this.#ended || this.#closed) return;
     this.#sendPending();
     this.#ended = true;
-    this.#socket.end();
+    if (this.#files === null) this.#socket.end();
   }
 
   destroy(error?: ProxyError, reset = false): void {
@@ -166,9 +170,56 @@ export class NetConnection implements Connection, BatchMember {
     this.#closed = true;
     if (error !== undefined) this.#error = error;
     this.#dropPending();
+    this.#files?.stop();
     // TLS needs no reset: an end without close_notify is a broken message to its peer. Unix sockets have none.
     if (reset && this.tls === null && this.remote.family !== 0) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
+  }
+
+  sendFile(descriptor: number, offset: number, length: number, onSent: () => void): void {
+    if (this.#ended || this.#closed) {
+      process.nextTick(() => this.fileDone(onSent));
+      return;
+    }
+    this.#sendPending();
+    this.#files ??= new FileQueue(this);
+    this.#files.addFile(descriptor, offset, length, onSent);
+    this.#noteHighWater();
+  }
+
+  /** Node has no way to move bytes within the kernel. */
+  spliceTo(): Splice | null {
+    return null;
+  }
+
+  putPiece(bytes: Buffer, onTaken: () => void): void {
+    this.#socket.write(bytes, (error) => {
+      this.#onTaken(error);
+      if (error === undefined || error === null) onTaken();
+    });
+    this.#nodeHolds = this.#socket.writableLength > 0;
+  }
+
+  queueEmptied(): void {
+    this.#files = null;
+    if (this.#ended) this.#socket.end();
+  }
+
+  fileFailed(error: Error | null): void {
+    const words =
+      error === null ? "a file that is sent is shorter than it was" : `a file cannot be read: ${error.message}`;
+    const message = `${this.#describe()}: ${words}`;
+    this.destroy(new ProxyError("proxy_internal_error", message, { cause: error }), true);
+  }
+
+  fileDone(onSent: () => void): void {
+    this.#batch.enter();
+    try {
+      onSent();
+    } catch (thrown) {
+      this.#fault(thrown);
+    }
+    this.#batch.leave();
   }
 
   flush(): void {
@@ -219,6 +270,11 @@ export class NetConnection implements Connection, BatchMember {
 
   /** Hands over memory that nobody writes into again, after what is pending. */
   #sendLarge(chunk: Buffer): void {
+    if (this.#files !== null) {
+      this.#files.addBytes(chunk);
+      this.#noteHighWater();
+      return;
+    }
     this.#sendPending();
     this.#socket.write(chunk, this.#onTaken);
     this.#nodeHolds = this.#socket.writableLength > 0;
@@ -272,16 +328,21 @@ export class NetConnection implements Connection, BatchMember {
   /** onClose follows and tells the error. An error of TLS leaves the socket open unless it is destroyed here. */
   #failed(error: SystemError): void {
     if (this.#closed || this.#error !== null) return;
-    const whose = this.#side === "client" ? "client" : "upstream";
-    this.#error = failureOf(error, `connection of ${whose} ${describeAddress(this.remote)}`, this.#side);
+    this.#error = failureOf(error, this.#describe(), this.#side);
     this.#ended = true;
     this.#dropPending();
+    this.#files?.stop();
     this.#socket.destroy();
+  }
+
+  #describe(): string {
+    return `connection of ${this.#side === "client" ? "client" : "upstream"} ${describeAddress(this.remote)}`;
   }
 
   #socketClosed(): void {
     this.#closed = true;
     this.#dropPending();
+    this.#files?.stop();
     this.#letGo();
     this.#owner.countConnection(-1);
     const handler = this.handler;

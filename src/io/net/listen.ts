@@ -1,51 +1,24 @@
 /**
- * Listening sockets: TCP on one address or on both families, unix sockets, plain or with TLS. It decides what may be
- * bound and turns every failure into a sentence; what a connection says is never looked at here.
- *
- * A unix socket outlives a process that was killed: its file is replaced when nobody answers on it any more, and only if
- * it is a socket.
+ * Listening sockets of node:net and node:tls: TCP on one address or on both families, unix sockets, and descriptors that
+ * somebody else has bound. It decides how sockets are accepted; what a connection says is never looked at here.
  */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import net from "node:net";
 import tls from "node:tls";
-import type { ProxyError } from "../../core/errors.ts";
-import type { Address, Listener } from "../../core/ports.ts";
-import { addressOf, describeAddress, describeHostPort, UNNAMED } from "./address.ts";
-import { failureOf, ListenError, type SystemError } from "./failures.ts";
+import type { Address } from "../../core/ports.ts";
+import { addressOf, describeAddress, UNNAMED } from "../addresses.ts";
+import { BACKLOG, bindListener, describePlace } from "../binding.ts";
+import { failureOf, ListenError, type SystemError } from "../failures.ts";
+import type { ListenOptions, TransportListener } from "../transport.ts";
 import { CertificateChoice, type ListenTls } from "./listen-tls.ts";
-
-/** Linux cuts it to net.core.somaxconn, 4096 by default. nginx and Node ask for 511, which a burst of clients fills. */
-const BACKLOG = 4096;
 
 /** Data that waits in Node for a paused connection, beyond the one read (64 KiB) that crosses the mark. */
 const READ_HIGH_WATER_BYTES = 16 * 1024;
-
-export interface ListenOptions {
-  /** A name or an address without brackets; null: every address of both families. */
-  readonly host: string | null;
-  /** 0: the system chooses. */
-  readonly port: number;
-  /** The path of a unix socket; then host and port say nothing. */
-  readonly path: string | null;
-  /** Permissions of the unix socket's file, such as 0o660; default: by the process's umask. */
-  readonly mode?: number;
-  readonly tls: ListenTls | null;
-  readonly backlog?: number;
-  /** Several threads or processes may listen on the same address, and the kernel spreads the connections. */
-  readonly reusePort?: boolean;
-  /** A client's handshake failed: for the log. Called as often as clients fail: the caller limits the rate. */
-  readonly onTlsError?: (error: ProxyError, remote: Address) => void;
-}
-
-export interface NetListener extends Listener {
-  /** Certificates for connections to come; those that exist go on. Throws when they cannot be used: the old ones stay. */
-  updateTls(tls: ListenTls): void;
-}
 
 /** What a listener needs of its transport. */
 export interface Acceptor {
   readonly keepAliveMs: number | null;
   readonly handshakeTimeoutMs: number;
+  readonly duplicate: ((descriptor: number) => number) | null;
   /** A socket that is ready to serve. `local` is null when it depends on the socket. */
   accept(socket: net.Socket, local: Address | null): void;
   /** Handshakes under way, by plus or minus one. */
@@ -54,28 +27,16 @@ export interface Acceptor {
   reportFault(thrown: unknown): void;
 }
 
-/** sockaddr_un.sun_path on Linux, without its closing NUL. Some versions of Node cut longer paths without a word. */
-const SOCKET_PATH_BYTES_MAX = 107;
-
 /** Rejects with a ListenError. */
-export async function openListener(options: ListenOptions, acceptor: Acceptor): Promise<NetListener> {
-  const where = options.path === null ? describeHostPort(options.host ?? "", options.port) : `unix:${options.path}`;
-  if (options.path !== null && Buffer.byteLength(options.path) > SOCKET_PATH_BYTES_MAX) {
-    const words = `the path of a unix socket may have at most ${SOCKET_PATH_BYTES_MAX} bytes`;
-    throw new ListenError(where, "ENAMETOOLONG", words);
-  }
+export async function openListener(options: ListenOptions, acceptor: Acceptor): Promise<TransportListener> {
+  const where = describePlace(options);
   const choice = options.tls === null ? null : makeChoice(options.tls, where);
   const listener = new ServerListener(options, acceptor, where, choice);
   try {
-    await listener.bind();
+    await bindListener(options, () => listener.bind());
   } catch (error) {
-    const inUse = (error as SystemError).code === "EADDRINUSE";
-    if (options.path === null || !inUse || !(await removeStaleSocket(options.path))) {
-      throw ListenError.from(error as SystemError, where);
-    }
-    await listener.bind().catch((second: SystemError) => {
-      throw ListenError.from(second, where);
-    });
+    await listener.close();
+    throw error;
   }
   return listener;
 }
@@ -93,29 +54,7 @@ function makeChoice(options: ListenTls, where: string): CertificateChoice {
   }
 }
 
-/** Removes the file of a socket on which nobody listens; false when somebody does or it is no socket. */
-async function removeStaleSocket(path: string): Promise<boolean> {
-  try {
-    if (!lstatSync(path).isSocket()) return false;
-  } catch {
-    return true;
-  }
-  const probe = net.connect({ path });
-  const isStale = await new Promise<boolean>((resolve) => {
-    probe.once("connect", () => resolve(false));
-    probe.once("error", (error: SystemError) => resolve(error.code === "ECONNREFUSED" || error.code === "ENOENT"));
-  });
-  probe.destroy();
-  if (!isStale) return false;
-  try {
-    unlinkSync(path);
-  } catch {
-    // Gone, or not ours to remove: binding again tells which.
-  }
-  return true;
-}
-
-class ServerListener implements NetListener {
+class ServerListener implements TransportListener {
   address: Address = UNNAMED;
   readonly #options: ListenOptions;
   readonly #acceptor: Acceptor;
@@ -188,26 +127,20 @@ class ServerListener implements NetListener {
     return server;
   }
 
+  /** Rejects with a SystemError; then it may be called again. */
   async bind(): Promise<void> {
-    const { host, port, path, mode } = this.#options;
     const server = this.#server;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.once("error", reject);
-    server.listen(
-      {
-        ...(path !== null ? { path } : { port, reusePort: this.#options.reusePort === true }),
-        // Without a host Node binds `::` for both families, or 0.0.0.0 where there is no IPv6.
-        ...(host !== null && path === null ? { host } : {}),
-        backlog: this.#options.backlog ?? BACKLOG,
-        exclusive: true,
-      },
-      resolve,
-    );
-    await promise;
-    server.off("error", reject);
+    server.listen(this.#listenOptions(), resolve);
+    try {
+      await promise;
+    } finally {
+      server.off("error", reject);
+    }
     this.#bound = true;
+    const { path } = this.#options;
     if (path !== null) {
-      if (mode !== undefined) chmodSync(path, mode);
       this.address = this.#local = { family: 0, address: path, port: 0 };
       return;
     }
@@ -215,6 +148,18 @@ class ServerListener implements NetListener {
     this.address = { family: bound.family === "IPv6" ? 6 : 4, address: bound.address, port: bound.port };
     const isWildcard = bound.address === "::" || bound.address === "0.0.0.0";
     this.#local = isWildcard ? null : addressOf(bound.address, bound.port);
+  }
+
+  #listenOptions(): net.ListenOptions & { readonly fd?: number } {
+    const { host, port, path, descriptor, reusePort, backlog = BACKLOG } = this.#options;
+    const common = { backlog, exclusive: true };
+    if (descriptor !== undefined) {
+      // Node closes what it listens on. Without a way to duplicate it, the caller's own descriptor is used up.
+      return { ...common, fd: this.#acceptor.duplicate?.(descriptor) ?? descriptor };
+    }
+    if (path !== null) return { ...common, path };
+    // Without a host Node binds `::` for both families, or 0.0.0.0 where there is no IPv6.
+    return { ...common, port, reusePort: reusePort === true, ...(host === null ? {} : { host }) };
   }
 
   updateTls(options: ListenTls): void {

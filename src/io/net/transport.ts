@@ -2,78 +2,70 @@
  * The transport on node:net and node:tls, which runs wherever Node runs. It makes connections of sockets, whichever way
  * they come, and counts them; what its connections share lives here. One per thread.
  */
-import net from "node:net";
+import type net from "node:net";
 import tls from "node:tls";
 import { ProxyError } from "../../core/errors.ts";
 import { TLS_HANDSHAKE_TIMEOUT_MS } from "../../core/limits.ts";
 import type { Address, Clock, Connection, Dialer } from "../../core/ports.ts";
-import { addressOf } from "./address.ts";
+import { addressOf } from "../addresses.ts";
+import type { DialOwner } from "../dialing/connecting.ts";
+import { RacingDialer } from "../dialing/dial.ts";
+import { NameCache } from "../dialing/name-cache.ts";
+import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
+import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
-import { type ConnectSocket, type DialerOwner, NetDialer } from "./dial.ts";
 import { tlsInfoOf } from "./dial-tls.ts";
-import { type Lookup, NameCache, systemLookup } from "./dns.ts";
-import { type ListenOptions, type NetListener, openListener } from "./listen.ts";
+import { openListener } from "./listen.ts";
 import { WriteBatch } from "./write-batch.ts";
 
-export type { ListenTls } from "./listen-tls.ts";
-export type { ListenOptions, NetListener };
-
-export interface NetTransportOptions {
-  /** TCP keep-alive probes after this much silence; default: none, since idle limits find dead peers. */
-  readonly keepAliveMs?: number;
-  /** A client's TLS handshake, from accept to the end. */
-  readonly handshakeTimeoutMs?: number;
-  /** A handler threw, or the system refused to accept: something is lost, the process goes on. Default: a warning. */
-  readonly onFault?: (fault: Error) => void;
-  /** Stand-ins of tests. */
-  readonly lookup?: Lookup;
-  readonly connectSocket?: ConnectSocket;
+export interface NetTransportOptions extends TransportOptions {
+  /** Names that another transport of this thread has resolved already; then `lookup` says nothing. */
+  readonly names?: NameCache;
+  /** A second descriptor of the same socket: Node closes what it listens on, which the caller keeps. */
+  readonly duplicate?: (descriptor: number) => number;
 }
 
-export class NetTransport {
+export class NetTransport implements Transport {
   readonly name = "net";
   readonly dialer: Dialer;
   readonly #shared: SharedState;
   readonly #handshakeTimeoutMs: number;
+  readonly #duplicate: ((descriptor: number) => number) | null;
 
   constructor(clock: Clock, options: NetTransportOptions = {}) {
     const onFault = options.onFault ?? ((fault: Error) => process.emitWarning(fault));
     this.#shared = new SharedState(clock, options.keepAliveMs ?? null, onFault);
     this.#handshakeTimeoutMs = options.handshakeTimeoutMs ?? TLS_HANDSHAKE_TIMEOUT_MS;
-    const names = new NameCache(clock, options.lookup ?? systemLookup);
-    this.dialer = new NetDialer(this.#shared, names, options.connectSocket ?? net.connect);
+    this.#duplicate = options.duplicate ?? null;
+    const names = options.names ?? new NameCache(clock, options.lookup);
+    this.dialer = new RacingDialer(this.#shared, names, new NetConnecting(this.#shared));
   }
 
-  /**
-   * Begins to listen; with TLS, `onConnection` is called after the handshake. It sets `connection.handler` before it
-   * returns. Rejects with a ListenError, which has a `code` (EADDRINUSE, EACCES, ...) and a message for the operator.
-   */
-  listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<NetListener> {
+  listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<TransportListener> {
     const shared = this.#shared;
     return openListener(options, {
       keepAliveMs: shared.keepAliveMs,
       handshakeTimeoutMs: this.#handshakeTimeoutMs,
+      duplicate: this.#duplicate,
       accept: (socket, local) => shared.serve(socket, local, onConnection),
       countHandshake: (change) => shared.countAttempt(change),
       reportFault: (thrown) => shared.reportFault(thrown),
     });
   }
 
-  /** A connection of a socket that somebody else accepted: node:http gives one away on an upgrade. Set its handler at once. */
   adopt(socket: net.Socket): Connection {
     socket.setNoDelay(true);
     socket.setTimeout(0);
     return this.#shared.connectionOf(socket, null);
   }
 
-  /** Connections and attempts of either side that hold a socket. */
   get openConnections(): number {
     return this.#shared.connections + this.#shared.attempts;
   }
 }
 
 /** What the connections, listeners and attempts of a transport share. */
-class SharedState implements DialerOwner {
+class SharedState implements DialOwner, ConnectingOwner {
   readonly batch = new WriteBatch();
   readonly clock: Clock;
   readonly keepAliveMs: number | null;

@@ -4,7 +4,7 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import type { SystemError } from "../net/failures.ts";
+import type { SystemError } from "../failures.ts";
 
 /** A certificate chain with its key, as PEM texts. */
 export interface LoadedCertificate {

@@ -199,6 +199,13 @@ export class MountedExchange implements Downstream, BodyReceiver {
     return this.#full ? Math.max(this.#response.writableLength, QUEUE_HIGH_WATER_BYTES + 1) : 0;
   }
 
+  /** Node frames the answer: nothing passes it by. */
+  spliceFrom(): null {
+    return null;
+  }
+
+  onBodySpliced(): void {}
+
   sendInformational(informational: ResponseMessage): void {
     const response = this.#response;
     const { status, fields } = informational;

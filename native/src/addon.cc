@@ -1,0 +1,429 @@
+// The Node-API surface: what JavaScript calls, with every argument checked, and the one call back into it. One instance per
+// thread (instance data, no globals). Arguments of a wrong type are a TypeError or RangeError; what the system refuses is a
+// negative errno.
+#include <fcntl.h>
+#include <node_api.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+
+#include "loop.h"
+
+namespace {
+
+using headgate::BindOptions;
+using headgate::Loop;
+
+constexpr size_t kPathMax = 256;
+// What TCP_KEEPIDLE takes.
+constexpr int32_t kKeepAliveSecondsMax = 32767;
+constexpr double kSafeIntegerMax = 9007199254740991.0;
+
+// A loop and what JavaScript holds of its memory: freed when the last of them lets go.
+struct Shared {
+  Loop loop;
+  int32_t holders = 1;
+  explicit Shared(Loop::Deliver deliver, void* context) : loop(deliver, context) {}
+  void release() {
+    if (--holders == 0) delete this;
+  }
+};
+
+struct Instance {
+  napi_env env = nullptr;
+  napi_async_cleanup_hook_handle cleanup = nullptr;
+  napi_ref on_events = nullptr;
+  Shared* shared = nullptr;
+  uv_poll_t poll;
+  bool polling = false;
+  bool referenced = false;
+};
+
+Instance* instance_of(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  return static_cast<Instance*>(data);
+}
+
+// ------------------------------------------------------------------------------------------------------------- arguments
+
+bool throw_type(napi_env env, const char* message) {
+  napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", message);
+  return false;
+}
+
+bool throw_range(napi_env env, const char* message) {
+  napi_throw_range_error(env, "ERR_OUT_OF_RANGE", message);
+  return false;
+}
+
+template <size_t N>
+bool arguments_of(napi_env env, napi_callback_info info, napi_value (&values)[N]) {
+  size_t count = N;
+  if (napi_get_cb_info(env, info, &count, values, nullptr, nullptr) != napi_ok) return false;
+  return count >= N || throw_type(env, "too few arguments");
+}
+
+// An integer in [min, max].
+bool read_integer(napi_env env, napi_value value, double min, double max, int64_t* result) {
+  double number;
+  if (napi_get_value_double(env, value, &number) != napi_ok) return throw_type(env, "a number was expected");
+  if (!(number >= min && number <= max) || number != std::floor(number))
+    return throw_range(env, "a number is out of range");
+  *result = static_cast<int64_t>(number);
+  return true;
+}
+
+bool read_int32(napi_env env, napi_value value, int32_t min, int32_t max, int32_t* result) {
+  int64_t wide;
+  if (!read_integer(env, value, min, max, &wide)) return false;
+  *result = static_cast<int32_t>(wide);
+  return true;
+}
+
+bool read_boolean(napi_env env, napi_value value, bool* result) {
+  return napi_get_value_bool(env, value, result) == napi_ok || throw_type(env, "a boolean was expected");
+}
+
+bool read_text(napi_env env, napi_value value, char* text, size_t bytes, size_t* length) {
+  size_t needed = 0;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &needed) != napi_ok)
+    return throw_type(env, "a string was expected");
+  if (needed >= bytes) return throw_range(env, "a string is too long");
+  napi_get_value_string_utf8(env, value, text, bytes, length);
+  return memchr(text, 0, *length) == nullptr || throw_range(env, "a string contains NUL");
+}
+
+napi_value integer(napi_env env, int32_t value) {
+  napi_value result = nullptr;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+Instance* open_instance(napi_env env) {
+  Instance* instance = instance_of(env);
+  if (instance != nullptr && instance->shared != nullptr) return instance;
+  napi_throw_error(env, "ERR_NOT_OPEN", "the transport is not open");
+  return nullptr;
+}
+
+// -------------------------------------------------------------------------------------------------------------- the loop
+
+// The process stays alive while there is a socket.
+void update_reference(Instance* instance) {
+  if (!instance->polling) return;
+  const bool wanted = instance->shared->loop.size() > 0;
+  if (wanted == instance->referenced) return;
+  instance->referenced = wanted;
+  auto* handle = reinterpret_cast<uv_handle_t*>(&instance->poll);
+  if (wanted) uv_ref(handle);
+  else uv_unref(handle);
+}
+
+void on_ready(uv_poll_t* poll, int, int) {
+  auto* instance = static_cast<Instance*>(poll->data);
+  instance->shared->loop.turn();
+  if (instance->shared != nullptr) update_reference(instance);
+}
+
+// The call into JavaScript. Microtasks and next ticks run before it returns.
+void deliver(void* context, int32_t events) {
+  auto* instance = static_cast<Instance*>(context);
+  napi_env env = instance->env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value callback;
+  napi_value receiver;
+  napi_value argument;
+  napi_value result;
+  napi_get_reference_value(env, instance->on_events, &callback);
+  napi_get_global(env, &receiver);
+  napi_create_int32(env, events, &argument);
+  if (napi_make_callback(env, nullptr, receiver, callback, 1, &argument, &result) == napi_pending_exception) {
+    napi_value exception;
+    if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+void stop(Instance* instance) {
+  Shared* shared = instance->shared;
+  if (shared == nullptr) return;
+  if (instance->polling) uv_poll_stop(&instance->poll);
+  shared->loop.close_all();
+}
+
+// The thread ends: sockets are closed, JavaScript is not called any more.
+void clean_up(napi_async_cleanup_hook_handle handle, void* data) {
+  auto* instance = static_cast<Instance*>(data);
+  stop(instance);
+  if (!instance->polling) {
+    napi_remove_async_cleanup_hook(handle);
+    return;
+  }
+  uv_close(reinterpret_cast<uv_handle_t*>(&instance->poll), [](uv_handle_t* poll) {
+    auto* closed = static_cast<Instance*>(poll->data);
+    closed->polling = false;
+    napi_remove_async_cleanup_hook(closed->cleanup);
+  });
+}
+
+void free_instance(napi_env, void* data, void*) {
+  auto* instance = static_cast<Instance*>(data);
+  if (instance->shared != nullptr) instance->shared->release();
+  delete instance;
+}
+
+bool expose(napi_env env, napi_value memory, Shared* shared, const char* name, void* data, size_t bytes) {
+  napi_value buffer;
+  const auto release = [](napi_env, void*, void* hint) { static_cast<Shared*>(hint)->release(); };
+  if (napi_create_external_arraybuffer(env, data, bytes, release, shared, &buffer) != napi_ok) return false;
+  shared->holders++;
+  return napi_set_named_property(env, memory, name, buffer) == napi_ok;
+}
+
+// open(onEvents: (count) => void): the memory that both sides use, as ArrayBuffers.
+napi_value open(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  if (!arguments_of(env, info, values)) return nullptr;
+  Instance* instance = instance_of(env);
+  napi_valuetype type;
+  napi_typeof(env, values[0], &type);
+  if (type != napi_function) return throw_type(env, "a function was expected"), nullptr;
+  if (instance->shared != nullptr) return napi_throw_error(env, "ERR_OPEN", "the transport is open already"), nullptr;
+  auto* shared = new Shared(deliver, instance);
+  int error = shared->loop.open();
+  uv_loop_t* uv = nullptr;
+  if (error == 0 && napi_get_uv_event_loop(env, &uv) != napi_ok) error = -EINVAL;
+  if (error == 0) error = uv_poll_init(uv, &instance->poll, shared->loop.epoll());
+  if (error != 0) {
+    shared->release();
+    return napi_throw_error(env, "ERR_SYSTEM", strerror(-error)), nullptr;
+  }
+  instance->polling = true;
+  instance->referenced = false;
+  instance->poll.data = instance;
+  instance->shared = shared;
+  napi_create_reference(env, values[0], 1, &instance->on_events);
+  uv_poll_start(&instance->poll, UV_READABLE, on_ready);
+  uv_unref(reinterpret_cast<uv_handle_t*>(&instance->poll));
+  napi_value memory;
+  napi_create_object(env, &memory);
+  Loop& loop = shared->loop;
+  const size_t table = size_t{headgate::kSlotsMax} * sizeof(double);
+  const size_t ints = sizeof(int32_t);
+  if (!expose(env, memory, shared, "receive", loop.receive(), headgate::kReceiveBytes) ||
+      !expose(env, memory, shared, "send", loop.send(), headgate::kSendBytes) ||
+      !expose(env, memory, shared, "events", loop.events(), ints * headgate::kEventsMax * headgate::kEventInts) ||
+      !expose(env, memory, shared, "commands", loop.commands(), ints * headgate::kCommandsMax * headgate::kCommandInts) ||
+      !expose(env, memory, shared, "queued", loop.queued(), table) ||
+      !expose(env, memory, shared, "received", loop.received(), table) ||
+      !expose(env, memory, shared, "sent", loop.sent(), table)) {
+    return napi_throw_error(env, "ERR_MEMORY", "this runtime does not allow memory to be shared"), nullptr;
+  }
+  return memory;
+}
+
+// submit(count, collect)
+napi_value submit(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t count;
+  bool collect;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, headgate::kCommandsMax, &count) ||
+      !read_boolean(env, values[1], &collect))
+    return nullptr;
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  int32_t events = instance->shared->loop.submit(count, collect);
+  update_reference(instance);
+  return integer(env, events);
+}
+
+// listen(descriptor, owned, keepAliveSeconds)
+napi_value listen(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  int32_t descriptor;
+  bool owned;
+  int32_t keep_alive;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, INT32_MAX, &descriptor) ||
+      !read_boolean(env, values[1], &owned) || !read_int32(env, values[2], 0, kKeepAliveSecondsMax, &keep_alive))
+    return nullptr;
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  int32_t slot = instance->shared->loop.listen(descriptor, owned, keep_alive);
+  update_reference(instance);
+  return integer(env, slot);
+}
+
+template <int32_t (Loop::*Act)(int32_t)>
+napi_value on_slot(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t slot;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, headgate::kSlotsMax - 1, &slot)) return nullptr;
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  int32_t result = (instance->shared->loop.*Act)(slot);
+  update_reference(instance);
+  return integer(env, result);
+}
+
+// connect(address, port, keepAliveSeconds); port 0: the address is the path of a unix socket.
+napi_value connect(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  char address[kPathMax];
+  size_t length;
+  int32_t port;
+  int32_t keep_alive;
+  if (!arguments_of(env, info, values) || !read_text(env, values[0], address, sizeof address, &length) ||
+      !read_int32(env, values[1], 0, 65535, &port) ||
+      !read_int32(env, values[2], 0, kKeepAliveSecondsMax, &keep_alive))
+    return nullptr;
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  int fd = port == 0 ? headgate::connect_unix(address, length)
+                     : headgate::connect_tcp(address, static_cast<uint16_t>(port));
+  int32_t slot = fd < 0 ? fd : instance->shared->loop.connect(fd, keep_alive);
+  update_reference(instance);
+  return integer(env, slot);
+}
+
+// sendFile(slot, descriptor, id, offset, length)
+napi_value send_file(napi_env env, napi_callback_info info) {
+  napi_value values[5];
+  int32_t slot;
+  int32_t descriptor;
+  int32_t id;
+  int64_t offset;
+  int64_t length;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, headgate::kSlotsMax - 1, &slot) ||
+      !read_int32(env, values[1], 0, INT32_MAX, &descriptor) || !read_int32(env, values[2], 0, INT32_MAX, &id) ||
+      !read_integer(env, values[3], 0, kSafeIntegerMax, &offset) ||
+      !read_integer(env, values[4], 1, kSafeIntegerMax, &length))
+    return nullptr;
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  return integer(env, instance->shared->loop.send_file(slot, descriptor, id, offset, length));
+}
+
+// splice(from, to, bytes); Infinity: until the end.
+napi_value splice(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  int32_t from;
+  int32_t to;
+  double bytes;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, headgate::kSlotsMax - 1, &from) ||
+      !read_int32(env, values[1], 0, headgate::kSlotsMax - 1, &to))
+    return nullptr;
+  if (napi_get_value_double(env, values[2], &bytes) != napi_ok) return throw_type(env, "a number was expected"), nullptr;
+  if (!(bytes >= 1)) return throw_range(env, "a number is out of range"), nullptr;
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  const int64_t limit = bytes > kSafeIntegerMax ? INT64_MAX : static_cast<int64_t>(bytes);
+  return integer(env, instance->shared->loop.splice(from, to, limit));
+}
+
+// inspect(): {sockets, pipes}, for tests that count what is left.
+napi_value inspect(napi_env env, napi_callback_info) {
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  napi_value result;
+  napi_create_object(env, &result);
+  napi_set_named_property(env, result, "sockets", integer(env, instance->shared->loop.size()));
+  napi_set_named_property(env, result, "pipes", integer(env, instance->shared->loop.pipes()));
+  return result;
+}
+
+// ------------------------------------------------------------------------- listening sockets, which need no open transport
+
+// bind(address, port, reusePort, dualStack, backlog): a listening descriptor, or a negative errno. Port -1: the address is the
+// path of a unix socket.
+napi_value bind(napi_env env, napi_callback_info info) {
+  napi_value values[5];
+  char address[kPathMax];
+  size_t length;
+  int32_t port;
+  BindOptions options;
+  if (!arguments_of(env, info, values) || !read_text(env, values[0], address, sizeof address, &length) ||
+      !read_int32(env, values[1], -1, 65535, &port) || !read_boolean(env, values[2], &options.reuse_port) ||
+      !read_boolean(env, values[3], &options.dual_stack) || !read_int32(env, values[4], 1, INT32_MAX, &options.backlog))
+    return nullptr;
+  return integer(env, port < 0 ? headgate::listen_unix(address, length, options)
+                               : headgate::listen_tcp(address, static_cast<uint16_t>(port), options));
+}
+
+// nameOf(descriptor): "IP PORT" of our own end; null when it is no socket.
+napi_value name_of(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t descriptor;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, INT32_MAX, &descriptor)) return nullptr;
+  sockaddr_storage address;
+  memset(&address, 0, sizeof address);
+  socklen_t length = sizeof address;
+  napi_value result = nullptr;
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    napi_get_null(env, &result);
+    return result;
+  }
+  char text[128];
+  size_t used = headgate::format_address(address, text, sizeof text);
+  napi_create_string_latin1(env, text, used, &result);
+  return result;
+}
+
+// duplicate(descriptor): a second one of the same socket, or a negative errno.
+napi_value duplicate(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t descriptor;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, INT32_MAX, &descriptor)) return nullptr;
+  int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  return integer(env, copy < 0 ? -errno : copy);
+}
+
+// closeDescriptor(descriptor): of a listening socket that `bind` made; 0 or a negative errno.
+napi_value close_descriptor(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t descriptor;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, INT32_MAX, &descriptor)) return nullptr;
+  // Anything else is not ours to close.
+  if (!headgate::is_listening(descriptor)) return integer(env, -EINVAL);
+  return integer(env, ::close(descriptor) == 0 ? 0 : -errno);
+}
+
+bool define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
+  napi_value function;
+  return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function) == napi_ok &&
+         napi_set_named_property(env, exports, name, function) == napi_ok;
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  // The layout of uv_poll_t, which is ours to allocate, holds within a major version.
+  if (uv_version() >> 16 != UV_VERSION_MAJOR)
+    return napi_throw_error(env, "ERR_UV_VERSION", "it was built for another major version of libuv"), nullptr;
+  auto* instance = new Instance;
+  instance->env = env;
+  if (napi_set_instance_data(env, instance, free_instance, nullptr) != napi_ok) {
+    delete instance;
+    return nullptr;
+  }
+  napi_add_async_cleanup_hook(env, clean_up, instance, &instance->cleanup);
+  napi_set_named_property(env, exports, "wireVersion", integer(env, headgate::kWireVersion));
+  define(env, exports, "open", open);
+  define(env, exports, "submit", submit);
+  define(env, exports, "listen", listen);
+  define(env, exports, "closeListener", on_slot<&Loop::close_listener>);
+  define(env, exports, "resumeListener", on_slot<&Loop::resume_listener>);
+  define(env, exports, "connect", connect);
+  define(env, exports, "sendFile", send_file);
+  define(env, exports, "splice", splice);
+  define(env, exports, "inspect", inspect);
+  define(env, exports, "bind", bind);
+  define(env, exports, "nameOf", name_of);
+  define(env, exports, "duplicate", duplicate);
+  define(env, exports, "closeDescriptor", close_descriptor);
+  return exports;
+}

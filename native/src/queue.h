@@ -1,0 +1,35 @@
+// What the kernel has not taken yet: bytes that were copied, and ranges of files, in order.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace headgate {
+
+struct Segment {
+  Segment* next;
+  // Of a file: its descriptor, which is the caller's, and the number under which the caller is told that it is not needed any
+  // more. Otherwise -1.
+  int file;
+  int32_t file_id;
+  int64_t start;  // Offset in `data` or in the file.
+  int64_t end;
+  char data[1];
+};
+
+class OutputQueue {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  Segment* head() const { return head_; }
+  // Copies. False when there is no memory.
+  bool append(const char* bytes, size_t length);
+  bool append_file(int file, int32_t id, int64_t offset, int64_t length);
+  // Takes the head away, which has been sent.
+  void pop();
+
+ private:
+  void link(Segment* segment);
+  Segment* head_ = nullptr;
+  Segment* tail_ = nullptr;
+};
+
+}  // namespace headgate

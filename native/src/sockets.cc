@@ -1,0 +1,157 @@
+#include "sockets.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace headgate {
+
+namespace {
+
+// Probes after the first silence, and how many: what libuv uses as well.
+constexpr int kKeepAliveIntervalSeconds = 1;
+constexpr int kKeepAliveProbes = 10;
+
+int fail_with(int fd, int error) {
+  close(fd);
+  return -error;
+}
+
+bool unix_address(const char* path, size_t length, sockaddr_un* address, socklen_t* address_length) {
+  memset(address, 0, sizeof *address);
+  address->sun_family = AF_UNIX;
+  if (length == 0 || length >= sizeof address->sun_path || memchr(path, 0, length) != nullptr) return false;
+  memcpy(address->sun_path, path, length);
+  *address_length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length + 1);
+  return true;
+}
+
+int begin_connect(int fd, const sockaddr* address, socklen_t length) {
+  if (connect(fd, address, length) != 0 && errno != EINPROGRESS) return fail_with(fd, errno);
+  return fd;
+}
+
+}  // namespace
+
+bool parse_address(const char* text, uint16_t port, sockaddr_storage* address, socklen_t* length) {
+  memset(address, 0, sizeof *address);
+  auto* v4 = reinterpret_cast<sockaddr_in*>(address);
+  if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    *length = sizeof *v4;
+    return true;
+  }
+  char host[INET6_ADDRSTRLEN];
+  const char* zone = strchr(text, '%');
+  size_t host_length = zone == nullptr ? strlen(text) : static_cast<size_t>(zone - text);
+  if (host_length >= sizeof host) return false;
+  memcpy(host, text, host_length);
+  host[host_length] = 0;
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(address);
+  if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1) return false;
+  v6->sin6_family = AF_INET6;
+  v6->sin6_port = htons(port);
+  if (zone != nullptr) {
+    v6->sin6_scope_id = if_nametoindex(zone + 1);
+    if (v6->sin6_scope_id == 0) v6->sin6_scope_id = static_cast<uint32_t>(strtoul(zone + 1, nullptr, 10));
+  }
+  *length = sizeof *v6;
+  return true;
+}
+
+size_t format_address(const sockaddr_storage& address, char* text, size_t bytes) {
+  char host[INET6_ADDRSTRLEN] = "";
+  unsigned port = 0;
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
+    port = ntohs(v4.sin_port);
+  } else if (address.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], host, sizeof host);
+    else inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
+    port = ntohs(v6.sin6_port);
+  }
+  int written = snprintf(text, bytes, "%s %u", host, port);
+  return written < 0 ? 0 : static_cast<size_t>(written) < bytes ? static_cast<size_t>(written) : bytes - 1;
+}
+
+bool is_listening(int fd) {
+  int listening = 0;
+  socklen_t length = sizeof listening;
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening == 1;
+}
+
+int listen_tcp(const char* host, uint16_t port, const BindOptions& options) {
+  sockaddr_storage address;
+  socklen_t length;
+  if (!parse_address(host, port, &address, &length)) return -EINVAL;
+  int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  int one = 1;
+  int v6_only = options.dual_stack ? 0 : 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0) return fail_with(fd, errno);
+  if (address.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) != 0)
+    return fail_with(fd, errno);
+  if (options.reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
+    return fail_with(fd, errno);
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), length) != 0) return fail_with(fd, errno);
+  if (listen(fd, options.backlog) != 0) return fail_with(fd, errno);
+  return fd;
+}
+
+int listen_unix(const char* path, size_t length, const BindOptions& options) {
+  sockaddr_un address;
+  socklen_t address_length;
+  if (!unix_address(path, length, &address, &address_length)) return -ENAMETOOLONG;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), address_length) != 0) return fail_with(fd, errno);
+  if (listen(fd, options.backlog) != 0) return fail_with(fd, errno);
+  return fd;
+}
+
+int connect_tcp(const char* host, uint16_t port) {
+  sockaddr_storage address;
+  socklen_t length;
+  if (!parse_address(host, port, &address, &length)) return -EINVAL;
+  int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  set_no_delay(fd);
+  return begin_connect(fd, reinterpret_cast<sockaddr*>(&address), length);
+}
+
+int connect_unix(const char* path, size_t length) {
+  sockaddr_un address;
+  socklen_t address_length;
+  if (!unix_address(path, length, &address, &address_length)) return -ENAMETOOLONG;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  return begin_connect(fd, reinterpret_cast<sockaddr*>(&address), address_length);
+}
+
+void set_no_delay(int fd) {
+  int one = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+void set_keep_alive(int fd, int idle_seconds) {
+  int one = 1;
+  int interval = kKeepAliveIntervalSeconds;
+  int probes = kKeepAliveProbes;
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+}  // namespace headgate

@@ -1,0 +1,31 @@
+// Sockets before they are connections: addresses, listening, connecting. Every function gives a descriptor, or a negative errno.
+#pragma once
+#include <sys/socket.h>
+#include <cstddef>
+#include <cstdint>
+
+namespace headgate {
+
+struct BindOptions {
+  int backlog = 0;
+  bool reuse_port = false;
+  // An IPv6 socket also takes IPv4.
+  bool dual_stack = false;
+};
+
+// An IPv4 or IPv6 address as text, without brackets; "fe80::1%eth0" has its zone.
+bool parse_address(const char* text, uint16_t port, sockaddr_storage* address, socklen_t* length);
+// "IP PORT" into `text`; IPv4 written as IPv6 is given as IPv4, zones are left out. Of a unix socket: " 0". The length.
+size_t format_address(const sockaddr_storage& address, char* text, size_t bytes);
+
+bool is_listening(int fd);
+int listen_tcp(const char* host, uint16_t port, const BindOptions& options);
+int listen_unix(const char* path, size_t length, const BindOptions& options);
+// The connection is being made, or has been: the descriptor becomes writable either way.
+int connect_tcp(const char* host, uint16_t port);
+int connect_unix(const char* path, size_t length);
+// Small segments leave at once; accepted sockets inherit both options from the listening one.
+void set_no_delay(int fd);
+void set_keep_alive(int fd, int idle_seconds);
+
+}  // namespace headgate

@@ -1,0 +1,116 @@
+// Descriptors: what happens when there are none left, and what the addon does with those that came from elsewhere.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import net from "node:net";
+import path from "node:path";
+import { performance } from "node:perf_hooks";
+import { after, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { ACCEPTED, PAUSE } from "../../src/io/native/wire.ts";
+import { needs } from "../../test/support/requirements.ts";
+import { checked, Driver, withoutAddon } from "./driver.ts";
+
+/** Node itself opens some thirty; the program wants about as many. */
+const DESCRIPTORS_MAX = 100;
+
+test("when there are no more descriptors, accepting is suspended and splices copy", { skip: withoutAddon }, () => {
+  const program = path.join(import.meta.dirname, "programs", "few-descriptors.ts");
+  const { status, signal, stdout, stderr } = spawnSync(
+    "/bin/sh",
+    ["-c", `ulimit -n ${DESCRIPTORS_MAX}; exec "$0" "$@"`, process.execPath, program],
+    { env: { ...process.env, NODE_TEST_CONTEXT: undefined }, encoding: "utf8", timeout: 20_000 },
+  );
+  assert.deepEqual([status, signal, stdout], [0, null, "done\n"], stderr);
+});
+
+describe("listening sockets", { skip: withoutAddon }, () => {
+  const driver = withoutAddon ? null! : new Driver();
+  after(() => driver.destroyAll());
+
+  /** The share of the time that the event loop is busy when nothing happens: near 1 when a socket is reported in every turn. */
+  async function busyShare(): Promise<number> {
+    const before = performance.eventLoopUtilization();
+    await pause(100);
+    return performance.eventLoopUtilization(before).utilization;
+  }
+
+  async function connectTo(port: number): Promise<net.Socket> {
+    const client = net.connect(port, "127.0.0.1");
+    await once(client, "connect");
+    return client;
+  }
+
+  test("one that blocks blocks nobody", { skip: needs("perl") }, async () => {
+    const descriptor = checked(driver.addon.bind("127.0.0.1", 0, false, false, 16));
+    const port = Number(driver.addon.nameOf(descriptor)?.split(" ")[1]);
+    // As one that another program has made; a child process shares the socket's flags with us.
+    const program = 'use Fcntl; open(my $s, "+<&=", 3) or die $!; fcntl($s, F_SETFL, 0) or die $!';
+    const { status } = spawnSync("perl", ["-e", program], { stdio: ["ignore", "ignore", "inherit", descriptor] });
+    assert.equal(status, 0);
+    const slot = checked(driver.addon.listen(descriptor, true, 0));
+    const from = driver.events.length;
+    const client = await connectTo(port);
+    const accepted = await driver.next(ACCEPTED, undefined, from);
+    client.destroy();
+    assert.equal(driver.addon.closeListener(slot), 0);
+    driver.destroy(accepted.slot);
+  });
+
+  test("one whose second descriptor lives on is reported no more once it is closed", async () => {
+    const listener = driver.listen();
+    const second = checked(driver.addon.duplicate(listener.descriptor));
+    assert.equal(driver.addon.closeListener(listener.slot), 0);
+    // Nobody accepts it, so the socket stays ready.
+    const client = await connectTo(listener.port);
+    assert.ok((await busyShare()) < 0.5);
+    const again = checked(driver.addon.listen(second, true, 0));
+    const from = driver.events.length;
+    const waiting = await connectTo(listener.port);
+    await driver.until(() => driver.events.slice(from).filter(({ kind }) => kind === ACCEPTED).length === 2);
+    client.destroy();
+    waiting.destroy();
+    driver.addon.closeListener(again);
+    for (const { kind, slot } of driver.events.slice(from)) if (kind === ACCEPTED) driver.destroy(slot);
+  });
+
+  test("a descriptor that is listened on already stays with its slot", async () => {
+    const listener = driver.listen();
+    assert.ok(driver.addon.listen(listener.descriptor, true, 0) < 0);
+    const from = driver.events.length;
+    const client = await connectTo(listener.port);
+    await driver.next(ACCEPTED, undefined, from);
+    client.destroy();
+    driver.addon.closeListener(listener.slot);
+  });
+
+  test("what is no listening socket is neither listened on nor closed", async () => {
+    const { port, slot } = driver.listen();
+    const client = await connectTo(port);
+    const { fd } = (client as unknown as { _handle: { fd: number } })._handle;
+    for (const descriptor of [0, fd, 2 ** 31 - 1]) {
+      assert.ok(driver.addon.listen(descriptor, true, 0) < 0);
+      assert.ok(driver.addon.closeDescriptor(descriptor) < 0);
+    }
+    assert.ok(!client.destroyed);
+    client.destroy();
+    driver.addon.closeListener(slot);
+  });
+
+  test("a connection that broke while it is paused costs nothing until somebody reads it", async () => {
+    const { port, slot } = driver.listen();
+    const from = driver.events.length;
+    const client = await connectTo(port);
+    const accepted = await driver.next(ACCEPTED, undefined, from);
+    driver.command(PAUSE, accepted.slot);
+    driver.submit();
+    client.write("unread");
+    client.resetAndDestroy();
+    assert.ok((await busyShare()) < 0.5);
+    const told = driver.events.slice(from).filter((event) => event.slot === accepted.slot);
+    assert.deepEqual(told, [accepted]);
+    driver.addon.closeListener(slot);
+    driver.destroy(accepted.slot);
+  });
+});

@@ -1,0 +1,82 @@
+/** What `headgate status` shows to a person: the proxy in a few lines, its listeners, and a table of its workers. */
+import type { ReloadStatus, Status, WorkerStatus } from "../server/control.ts";
+
+/** Lines without controls, whatever the proxy says: they go to a terminal. */
+export function statusReport(status: Status, address: string): readonly string[] {
+  const { version, node, pid, state, uptimeSeconds, config, transport, listeners, workers, lastReload } = status;
+  const rows = [
+    ["state", `${state}, up for ${formatUptime(uptimeSeconds)}`],
+    ["process", `${pid}, admin on ${address}`],
+    ["config", config ?? "from the command line"],
+    ["transport", `${transport}, Node ${node}`],
+    ...listeners.map(({ server, url }, index) => [index === 0 ? "listening" : "", `${server} on ${url}`]),
+    ["last reload", lastReload === null ? "none" : describeReload(lastReload)],
+  ];
+  const problems = lastReload?.outcome.kind === "failed" ? lastReload.outcome.problems : [];
+  const lines = [
+    `headgate ${version}`,
+    ...table(rows, []),
+    ...problems.map((problem) => `  ${problem}`),
+    "",
+    ...table([WORKER_COLUMNS.map(({ title }) => title), ...workers.map(workerRow)], WORKER_COLUMNS.map(isNumber)),
+    ...workers.flatMap(({ id, lastFault }) => (lastFault === null ? [] : [`last fault of worker ${id}: ${lastFault}`])),
+  ];
+  return lines.map(withoutControls);
+}
+
+interface Column {
+  readonly title: string;
+  readonly value: (worker: WorkerStatus) => string | number;
+}
+
+const WORKER_COLUMNS: readonly Column[] = [
+  { title: "worker", value: ({ id }) => id },
+  { title: "state", value: ({ state }) => state },
+  { title: "connections", value: ({ connections }) => connections },
+  { title: "upstream", value: ({ upstreamConnections }) => upstreamConnections },
+  { title: "requests", value: ({ requests }) => requests },
+  { title: "faults", value: ({ faults }) => faults },
+  { title: "restarts", value: ({ restarts }) => restarts },
+];
+
+const isNumber = ({ title }: Column): boolean => title !== "state";
+
+function workerRow(worker: WorkerStatus): readonly string[] {
+  return WORKER_COLUMNS.map(({ value }) => String(value(worker)));
+}
+
+function describeReload({ at, outcome }: ReloadStatus): string {
+  return `${at}: ${outcome.kind === "loaded" ? outcome.change : "failed, the old configuration goes on serving"}`;
+}
+
+/** Columns two spaces apart; those of numbers are aligned to the right. */
+function table(rows: readonly (readonly string[])[], isRight: readonly boolean[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (isRight[column] === true ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** "3 d 4 h", "4 h 5 min", "5 min 6 s", "6 s". */
+export function formatUptime(seconds: number): string {
+  const units: readonly (readonly [name: string, seconds: number])[] = [
+    ["d", 86_400],
+    ["h", 3_600],
+    ["min", 60],
+    ["s", 1],
+  ];
+  const first = units.findIndex(([, size]) => seconds >= size);
+  if (first < 0) return "0 s";
+  const parts = units.slice(first, first + 2).map(([name, size], index) => {
+    const whole = index === 0 ? seconds : seconds % units[first]![1];
+    return `${Math.floor(whole / size)} ${name}`;
+  });
+  return parts.join(" ");
+}
+
+export function withoutControls(text: string): string {
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, "\ufffd");
+}

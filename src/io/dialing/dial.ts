@@ -1,0 +1,259 @@
+/**
+ * Connecting to an upstream: name, address racing (RFC 8305), and what follows the connect, all within one deadline and
+ * cancellable at every stage. It decides which address wins and what the failure of all of them is called; whether to try
+ * again, and which server, is decided by the caller. It never touches a socket: a transport does, by `Connecting`.
+ */
+import net from "node:net";
+import { ProxyError } from "../../core/errors.ts";
+import { CONNECTION_ATTEMPT_DELAY_MS } from "../../core/limits.ts";
+import type {
+  Address,
+  Connection,
+  Dialer,
+  DialHandler,
+  DialTarget,
+  PendingDial,
+  TimerHandle,
+} from "../../core/ports.ts";
+import { describeHostPort } from "../addresses.ts";
+import { failureOf, type SystemError, systemErrorOf } from "../failures.ts";
+import type { AttemptHandler, CompletionHandler, Connecting, DialOwner } from "./connecting.ts";
+import type { NameCache, ResolvedAddress, ResolveHandler } from "./name-cache.ts";
+
+export class RacingDialer<Socket> implements Dialer {
+  readonly owner: DialOwner;
+  readonly names: NameCache;
+  readonly connecting: Connecting<Socket>;
+
+  constructor(owner: DialOwner, names: NameCache, connecting: Connecting<Socket>) {
+    this.owner = owner;
+    this.names = names;
+    this.connecting = connecting;
+  }
+
+  dial(target: DialTarget, handler: DialHandler): PendingDial {
+    const dial = new Dial(this, target, handler);
+    dial.start();
+    return dial;
+  }
+}
+
+/** How messages name a target: "db.internal:5432", "[::1]:80", "unix:/run/app.sock". */
+export function describeTarget(target: DialTarget): string {
+  return target.port === 0 ? `unix:${target.host}` : describeHostPort(target.host, target.port);
+}
+
+/** One socket that is on its way to one address. */
+class Attempt<Socket> implements AttemptHandler<Socket> {
+  readonly remote: Address;
+  readonly #dial: Dial<Socket>;
+  /** Null until the transport has returned. */
+  pending: PendingDial | null = null;
+
+  constructor(dial: Dial<Socket>, remote: Address) {
+    this.#dial = dial;
+    this.remote = remote;
+  }
+
+  onConnected(socket: Socket, local: Address): void {
+    this.#dial.attemptConnected(this, socket, local);
+  }
+
+  onRefused(error: SystemError): void {
+    this.#dial.attemptFailed(this, error);
+  }
+}
+
+class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
+  readonly #dialer: RacingDialer<Socket>;
+  readonly #owner: DialOwner;
+  readonly #target: DialTarget;
+  readonly #handler: DialHandler;
+  #stage: "resolving" | "connecting" | "completing" | "done" = "resolving";
+  #deadline: TimerHandle | null = null;
+  #resolving: TimerHandle | null = null;
+  #nextAttempt: TimerHandle | null = null;
+  #addresses: readonly ResolvedAddress[] = [];
+  /** Addresses that were tried. */
+  #tried = 0;
+  readonly #attempts = new Set<Attempt<Socket>>();
+  readonly #failures: ProxyError[] = [];
+  #completing: PendingDial | null = null;
+
+  constructor(dialer: RacingDialer<Socket>, target: DialTarget, handler: DialHandler) {
+    this.#dialer = dialer;
+    this.#owner = dialer.owner;
+    this.#target = target;
+    this.#handler = handler;
+  }
+
+  start(): void {
+    const { host, port, timeoutMs } = this.#target;
+    const objection = this.#dialer.connecting.objectionTo(this.#target);
+    if (objection !== null) {
+      this.#failLater(objection);
+      return;
+    }
+    this.#deadline = this.#owner.clock.after(timeoutMs, () => this.#timedOut());
+    const family = net.isIP(host);
+    if (port === 0) this.#connectTo({ family: 0, address: host, port: 0 });
+    else if (family !== 0) this.#connectTo({ family: family as 4 | 6, address: host, port });
+    else this.#resolving = this.#dialer.names.resolve(host, this);
+  }
+
+  cancel(): void {
+    if (this.#stage === "done") return;
+    const isCompleting = this.#stage === "completing";
+    this.#stage = "done";
+    this.#deadline?.cancel();
+    this.#resolving?.cancel();
+    this.#dropAttempts();
+    if (isCompleting) {
+      this.#completing?.cancel();
+      this.#owner.countAttempt(-1);
+    }
+  }
+
+  onResolved(addresses: readonly ResolvedAddress[]): void {
+    if (this.#stage === "done") return;
+    this.#addresses = interleave(addresses);
+    this.#tryNext();
+  }
+
+  onUnresolved(error: ProxyError): void {
+    this.#failLater(new ProxyError(error.type, `${this.#cannot()}: ${error.message}`, { cause: error }));
+  }
+
+  /** RFC 8305, section 5: one address after the other, each with a head start, at once when the one before has failed. */
+  #tryNext(): void {
+    const { address, family } = this.#addresses[this.#tried++]!;
+    this.#nextAttempt?.cancel();
+    this.#nextAttempt = null;
+    this.#connectTo({ family, address, port: this.#target.port });
+    if (this.#tried < this.#addresses.length) {
+      this.#nextAttempt = this.#owner.clock.after(CONNECTION_ATTEMPT_DELAY_MS, () => this.#tryNext());
+    }
+  }
+
+  #connectTo(remote: Address): void {
+    this.#stage = "connecting";
+    const attempt = new Attempt(this, remote);
+    this.#owner.countAttempt(1);
+    this.#attempts.add(attempt);
+    attempt.pending = this.#dialer.connecting.attempt(remote, this.#target, attempt);
+  }
+
+  attemptFailed(attempt: Attempt<Socket>, error: SystemError): void {
+    if (!this.#attempts.delete(attempt)) return;
+    this.#owner.countAttempt(-1);
+    const { remote } = attempt;
+    const isLiteral = remote.family === 0 || remote.address === this.#target.host;
+    const what = this.#cannot();
+    this.#failures.push(failureOf(error, isLiteral ? what : `${what} at ${remote.address}`, "upstream"));
+    if (this.#tried < this.#addresses.length) this.#tryNext();
+    else if (this.#attempts.size === 0) this.#fail(failureOfAll(this.#failures));
+  }
+
+  attemptConnected(attempt: Attempt<Socket>, socket: Socket, local: Address): void {
+    const { remote } = attempt;
+    const { connecting } = this.#dialer;
+    if (local.port === remote.port && local.address === remote.address && remote.family !== 0) {
+      // Nobody listens there, but the system chose the very same port for our end: TCP lets a socket connect to itself.
+      connecting.discard(socket);
+      this.attemptFailed(attempt, systemErrorOf("ECONNREFUSED"));
+      return;
+    }
+    this.#attempts.delete(attempt);
+    this.#dropAttempts();
+    this.#stage = "completing";
+    this.#completing = connecting.complete(socket, { remote, local }, this.#target, this);
+  }
+
+  onComplete(connection: Connection): void {
+    if (this.#stage !== "completing") return;
+    this.#stage = "done";
+    this.#deadline?.cancel();
+    this.#owner.countAttempt(-1);
+    const { batch } = this.#owner;
+    batch.enter();
+    try {
+      this.#handler.onConnected(connection);
+    } catch (thrown) {
+      this.#owner.reportFault(thrown);
+      connection.destroy(ProxyError.from(thrown));
+    }
+    batch.leave();
+  }
+
+  onIncomplete(error: ProxyError): void {
+    this.#fail(error);
+  }
+
+  #dropAttempts(): void {
+    this.#nextAttempt?.cancel();
+    this.#nextAttempt = null;
+    for (const { pending } of this.#attempts) {
+      this.#owner.countAttempt(-1);
+      pending?.cancel();
+    }
+    this.#attempts.clear();
+  }
+
+  /** For failures that may be known before `dial` has returned. */
+  #failLater(error: ProxyError): void {
+    process.nextTick(() => this.#fail(error));
+  }
+
+  #fail(error: ProxyError): void {
+    if (this.#stage === "done") return;
+    this.cancel();
+    const { batch } = this.#owner;
+    batch.enter();
+    try {
+      this.#handler.onFailed(error);
+    } catch (thrown) {
+      this.#owner.reportFault(thrown);
+    }
+    batch.leave();
+  }
+
+  #timedOut(): void {
+    const { timeoutMs } = this.#target;
+    const inTime = `within ${timeoutMs} ms`;
+    if (this.#stage === "resolving") {
+      this.#fail(new ProxyError("dns_timeout", `${this.#cannot()}: the name was not resolved ${inTime}`));
+    } else if (this.#stage === "completing") {
+      const message = `TLS handshake with ${describeTarget(this.#target)}: not finished ${inTime}`;
+      this.#fail(new ProxyError("connection_timeout", message));
+    } else {
+      const earlier = this.#failures.map((failure) => failure.message).join("; ");
+      const message = `${this.#cannot()}: no answer ${inTime}${earlier === "" ? "" : ` (${earlier})`}`;
+      this.#fail(new ProxyError("connection_timeout", message));
+    }
+  }
+
+  #cannot(): string {
+    return `cannot connect to ${describeTarget(this.#target)}`;
+  }
+}
+
+/** RFC 8305, section 4: the families in turn, beginning with the one that the system prefers, each in the system's order. */
+export function interleave(addresses: readonly ResolvedAddress[]): readonly ResolvedAddress[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]!.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]!.family);
+  const mixed: ResolvedAddress[] = [];
+  for (let index = 0; index < first.length || index < second.length; index++) {
+    if (index < first.length) mixed.push(first[index]!);
+    if (index < second.length) mixed.push(second[index]!);
+  }
+  return mixed;
+}
+
+/** A missing route says the least (a name has IPv6 addresses, this machine has no IPv6): any other failure goes first. */
+function failureOfAll(failures: readonly ProxyError[]): ProxyError {
+  const [only] = failures;
+  if (failures.length === 1 && only !== undefined) return only;
+  const telling = failures.find(({ type }) => type !== "destination_ip_unroutable") ?? only!;
+  const message = failures.map((failure) => failure.message).join("; ");
+  return new ProxyError(telling.type, message, { cause: new AggregateError(failures, message) });
+}

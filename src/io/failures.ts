@@ -1,0 +1,105 @@
+/**
+ * What the operating system, the resolver and OpenSSL say when something fails, as the error types of the proxy
+ * (RFC 9209, section 2.3) and as sentences that an operator can act on. It decides the type and the words; whether to try
+ * again is decided elsewhere.
+ */
+import { type ErrorSide, type ErrorType, ProxyError } from "../core/errors.ts";
+
+/** Node's errors carry a code; those of OpenSSL also a reason. */
+export type SystemError = Error & { readonly code?: string; readonly reason?: string };
+
+/** The error of a failed system call whose number's name, such as "ECONNREFUSED", is all that is known. */
+export function systemErrorOf(code: string): SystemError {
+  return Object.assign(new Error(code), { code });
+}
+
+interface FailureFacts {
+  readonly type: ErrorType;
+  readonly words: string;
+}
+
+const SYSTEM_FAILURES: Readonly<Record<string, FailureFacts>> = {
+  ECONNREFUSED: { type: "connection_refused", words: "connection refused, nothing accepts connections there" },
+  ECONNRESET: { type: "connection_terminated", words: "the peer reset the connection" },
+  ECONNABORTED: { type: "connection_terminated", words: "the connection was aborted" },
+  EPIPE: { type: "connection_terminated", words: "the peer had closed the connection" },
+  ENOTCONN: { type: "connection_terminated", words: "the peer had closed the connection" },
+  ETIMEDOUT: { type: "connection_timeout", words: "the peer did not answer in time" },
+  EHOSTUNREACH: { type: "destination_ip_unroutable", words: "no route to the host" },
+  EHOSTDOWN: { type: "destination_ip_unroutable", words: "the host is down" },
+  ENETUNREACH: { type: "destination_ip_unroutable", words: "the network is unreachable" },
+  ENETDOWN: { type: "destination_ip_unroutable", words: "the network is down" },
+  EADDRNOTAVAIL: { type: "proxy_internal_error", words: "no local address or port is left for a connection" },
+  EMFILE: { type: "proxy_internal_error", words: "the process has reached its limit of open files (ulimit -n)" },
+  ENFILE: { type: "proxy_internal_error", words: "the system has reached its limit of open files" },
+  EACCES: { type: "destination_unavailable", words: "permission denied" },
+  EPERM: { type: "destination_ip_prohibited", words: "forbidden by a rule of the system's firewall" },
+  ENOENT: { type: "destination_unavailable", words: "there is no such socket" },
+  ENOTSOCK: { type: "destination_unavailable", words: "the file is not a socket" },
+  ENOTFOUND: { type: "dns_error", words: "the name is not known" },
+  ENODATA: { type: "dns_error", words: "the name has no address" },
+  EAI_AGAIN: { type: "dns_error", words: "the resolver gave no answer" },
+};
+
+/** Verdicts on a certificate, as OpenSSL's X.509 code and Node name them. */
+const CERTIFICATE_CODE =
+  /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_)/;
+const UNKNOWN_AUTHORITY_CODE = /^(UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
+
+/** The type of a failure by its code; null when the code is not known here. */
+function factsOf(error: SystemError): FailureFacts | null {
+  const code = error.code ?? "";
+  const known = SYSTEM_FAILURES[code];
+  if (known !== undefined) return known;
+  if (CERTIFICATE_CODE.test(code)) {
+    const hint = UNKNOWN_AUTHORITY_CODE.test(code) ? "; its authority is not one of those that are trusted" : "";
+    return { type: "tls_certificate_error", words: `the certificate was refused: ${error.message}${hint}` };
+  }
+  if (code.startsWith("ERR_SSL_") && code.includes("ALERT")) {
+    return { type: "tls_alert_received", words: `the peer refused the TLS handshake: ${error.reason ?? code}` };
+  }
+  if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO") {
+    return { type: "tls_protocol_error", words: `TLS failed: ${error.reason ?? error.message}` };
+  }
+  return null;
+}
+
+/**
+ * The error of a connection, of an attempt to connect, or of a TLS handshake. `what` is the sentence's beginning, such
+ * as "cannot connect to 127.0.0.1:80". An unknown failure of the system is a terminated connection.
+ */
+export function failureOf(error: SystemError, what: string, side: ErrorSide): ProxyError {
+  const facts = factsOf(error);
+  const type = facts?.type ?? "connection_terminated";
+  const code = error.code === undefined ? "" : ` (${error.code})`;
+  const options = type === "proxy_internal_error" ? { cause: error } : { side, cause: error };
+  return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, options);
+}
+
+const LISTEN_FAILURES: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the address is already in use by another program",
+  EADDRNOTAVAIL: "this machine has no such address",
+  EACCES: "permission denied; ports below 1024 and foreign folders need more privileges",
+  EPERM: "permission denied",
+  ENOENT: "there is no such folder",
+  ENOTDIR: "a part of the path is not a folder",
+  EAFNOSUPPORT: "this machine does not speak that address family",
+  ENOTFOUND: "the name is not known",
+  EMFILE: "the process has reached its limit of open files (ulimit -n)",
+};
+
+/** An error of listening. `code` is the system's, so that a caller can tell a port in use from other failures. */
+export class ListenError extends Error {
+  readonly code: string;
+
+  constructor(where: string, code: string, words: string, cause?: unknown) {
+    super(`cannot listen on ${where}: ${words} (${code})`, cause === undefined ? undefined : { cause });
+    this.name = "ListenError";
+    this.code = code;
+  }
+
+  static from(error: SystemError, where: string): ListenError {
+    const code = error.code ?? "UNKNOWN";
+    return new ListenError(where, code, LISTEN_FAILURES[code] ?? error.message, error);
+  }
+}

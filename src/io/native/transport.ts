@@ -1,0 +1,106 @@
+/**
+ * The transport on the addon: Linux, plain TCP and unix sockets. What speaks TLS, and sockets that node:http gives away, go to
+ * io/net, which runs beside it in the same thread.
+ */
+import type net from "node:net";
+import { getSystemErrorName } from "node:util";
+import { ProxyError } from "../../core/errors.ts";
+import type { Clock, Connection, Dialer, DialHandler, DialTarget, PendingDial } from "../../core/ports.ts";
+import type { DialOwner } from "../dialing/connecting.ts";
+import { RacingDialer } from "../dialing/dial.ts";
+import { NameCache } from "../dialing/name-cache.ts";
+import { systemErrorOf } from "../failures.ts";
+import { NetTransport } from "../net/transport.ts";
+import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
+import type { Addon } from "./addon.ts";
+import { type ConnectingOwner, NativeConnecting } from "./connecting.ts";
+import { EventLoop } from "./event-loop.ts";
+import { type ListenerOwner, openListener } from "./listen.ts";
+
+/** All transports of a thread share its loop: the addon can be opened once. */
+let loopOfThread: EventLoop | null = null;
+
+export class NativeTransport implements Transport {
+  readonly name = "native";
+  readonly dialer: Dialer;
+  readonly #shared: SharedState;
+  readonly #net: NetTransport;
+
+  constructor(clock: Clock, addon: Addon, options: TransportOptions = {}) {
+    const onFault = options.onFault ?? ((fault: Error) => process.emitWarning(fault));
+    loopOfThread ??= new EventLoop(addon);
+    this.#shared = new SharedState(loopOfThread, clock, options.keepAliveMs ?? null, onFault);
+    const names = new NameCache(clock, options.lookup);
+    this.#net = new NetTransport(clock, { ...options, names, duplicate: (one) => duplicate(addon, one) });
+    const plain = new RacingDialer(this.#shared, names, new NativeConnecting(this.#shared));
+    this.dialer = new DialerByTls(plain, this.#net.dialer);
+  }
+
+  listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<TransportListener> {
+    if (options.tls !== null) return this.#net.listen(options, onConnection);
+    return openListener(this.#shared, options, onConnection);
+  }
+
+  adopt(socket: net.Socket): Connection {
+    return this.#net.adopt(socket);
+  }
+
+  get openConnections(): number {
+    return this.#shared.connections + this.#shared.attempts + this.#net.openConnections;
+  }
+}
+
+class DialerByTls implements Dialer {
+  readonly #plain: Dialer;
+  readonly #secure: Dialer;
+
+  constructor(plain: Dialer, secure: Dialer) {
+    this.#plain = plain;
+    this.#secure = secure;
+  }
+
+  dial(target: DialTarget, handler: DialHandler): PendingDial {
+    return (target.tls === null ? this.#plain : this.#secure).dial(target, handler);
+  }
+}
+
+/** What the connections, listeners and attempts of a transport share. */
+class SharedState implements DialOwner, ListenerOwner, ConnectingOwner {
+  readonly loop: EventLoop;
+  readonly batch: EventLoop;
+  readonly clock: Clock;
+  readonly keepAliveSeconds: number;
+  connections = 0;
+  attempts = 0;
+  readonly #onFault: (fault: Error) => void;
+
+  constructor(loop: EventLoop, clock: Clock, keepAliveMs: number | null, onFault: (fault: Error) => void) {
+    this.loop = this.batch = loop;
+    this.clock = clock;
+    this.keepAliveSeconds = keepAliveMs === null ? 0 : Math.max(1, Math.round(keepAliveMs / 1000));
+    this.#onFault = onFault;
+  }
+
+  countConnection(change: 1 | -1): void {
+    this.connections += change;
+  }
+
+  countAttempt(change: 1 | -1): void {
+    this.attempts += change;
+  }
+
+  /** Never throws: it is called where a throw would lose the rest of a batch. */
+  reportFault(thrown: unknown): void {
+    try {
+      this.#onFault(thrown instanceof Error ? thrown : ProxyError.from(thrown));
+    } catch (second) {
+      process.emitWarning(ProxyError.from(second));
+    }
+  }
+}
+
+function duplicate(addon: Addon, descriptor: number): number {
+  const copy = addon.duplicate(descriptor);
+  if (copy < 0) throw systemErrorOf(getSystemErrorName(copy));
+  return copy;
+}

@@ -1,0 +1,63 @@
+/**
+ * What every transport offers to the composition root: io/net on Node's own sockets, io/native on the addon. Both may run
+ * side by side in one thread.
+ */
+import type net from "node:net";
+import type { ProxyError } from "../core/errors.ts";
+import type { Address, Connection, Dialer, Listener } from "../core/ports.ts";
+import type { Lookup } from "./dialing/name-cache.ts";
+import type { ListenTls } from "./net/listen-tls.ts";
+
+export type { ListenTls };
+
+export interface TransportOptions {
+  /** TCP keep-alive probes after this much silence; default: none, since idle limits find dead peers. */
+  readonly keepAliveMs?: number;
+  /** A client's TLS handshake, from accept to the end. */
+  readonly handshakeTimeoutMs?: number;
+  /** A handler threw, or the system refused to accept: something is lost, the process goes on. Default: a warning. */
+  readonly onFault?: (fault: Error) => void;
+  /** Asks for the addresses of a name. Default: the system's resolver. */
+  readonly lookup?: Lookup;
+}
+
+export interface ListenOptions {
+  /** A name or an address without brackets; null: every address of both families. */
+  readonly host: string | null;
+  /** 0: the system chooses. */
+  readonly port: number;
+  /** The path of a unix socket; then host and port say nothing. */
+  readonly path: string | null;
+  /** Permissions of the unix socket's file, such as 0o660; default: by the process's umask. */
+  readonly mode?: number;
+  readonly tls: ListenTls | null;
+  readonly backlog?: number;
+  /** Several threads or processes may listen on the same address, and the kernel spreads the connections. */
+  readonly reusePort?: boolean;
+  /**
+   * A listening socket that somebody else has bound, as `host`, `port` or `path` say, and who keeps it open: closing the
+   * listener stops accepting and leaves the descriptor alone. io/net without the addon cannot duplicate it, and closes it.
+   */
+  readonly descriptor?: number;
+  /** A client's handshake failed: for the log. Called as often as clients fail: the caller limits the rate. */
+  readonly onTlsError?: (error: ProxyError, remote: Address) => void;
+}
+
+export interface TransportListener extends Listener {
+  /** Certificates for connections to come; those that exist go on. Throws when they cannot be used: the old ones stay. */
+  updateTls(tls: ListenTls): void;
+}
+
+export interface Transport {
+  readonly name: "native" | "net";
+  readonly dialer: Dialer;
+  /**
+   * Begins to listen; with TLS, `onConnection` is called after the handshake. It sets `connection.handler` before it
+   * returns. Rejects with a ListenError, which has a `code` (EADDRINUSE, EACCES, ...) and a message for the operator.
+   */
+  listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<TransportListener>;
+  /** A connection of a socket that somebody else accepted: node:http gives one away on an upgrade. Set its handler at once. */
+  adopt(socket: net.Socket): Connection;
+  /** Connections and attempts of either side that hold a socket. */
+  readonly openConnections: number;
+}

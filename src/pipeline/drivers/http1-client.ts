@@ -1,0 +1,664 @@
+/**
+ * HTTP/1.1 on a client's connection: bytes to exchanges and back. One request at a time: pipelined ones wait in the order
+ * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's. Long,
+ * because both directions of one connection share its state.
+ *
+ * Where a connection stands is its `#state`; what the peer sends decides the way on:
+ *
+ *     HEAD --complete head--> BODY --end of body--> WAIT --answer sent--> HEAD
+ *       |                      |                     |
+ *       +--error: answer, then LINGER until the peer has read it--> closed
+ *                              +--answered before its end: DISCARD --end of body--> HEAD
+ *     instead of HEAD, when the client has not taken enough of its answers: FLUSH --taken--> HEAD
+ *     WAIT --101--> TUNNEL: the connection belongs to the tunnel
+ */
+import { ByteQueue } from "../../core/byte-queue.ts";
+import { Deadline } from "../../core/deadlines.ts";
+import { ProxyError } from "../../core/errors.ts";
+import { acquireStorage, type FieldBlock, releaseStorage } from "../../core/fields.ts";
+import {
+  BODY_PROGRESS_TIMEOUT_MS,
+  LINGER_BYTES_MAX,
+  LINGER_TIMEOUT_MS,
+  QUEUE_HIGH_WATER_BYTES,
+  REPLAY_BODY_BYTES_MAX,
+  SPLICE_BYTES_MIN,
+} from "../../core/limits.ts";
+import { BODY_UNTIL_END, RequestMessage, type ResponseMessage } from "../../core/message.ts";
+import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, TlsInfo } from "../../core/ports.ts";
+import { ChunkedDecoder, encodeChunkHead } from "../../protocol/http1/chunked.ts";
+import {
+  CONNECTION_UPGRADE,
+  connectionOptions,
+  expectContinue,
+  isPersistent,
+} from "../../protocol/http1/connection.ts";
+import {
+  encoded,
+  encodeLastChunk,
+  encodeResponseHead,
+  SAY_CLOSE,
+  SAY_KEEP_ALIVE,
+  SAY_NOTHING,
+  SEND_CHUNKED,
+  SEND_LENGTH,
+  SEND_NO_BODY,
+  SEND_UNTIL_CLOSE,
+} from "../../protocol/http1/encode.ts";
+import { requestError } from "../../protocol/http1/errors.ts";
+import { BodyFraming, FRAMING_CHUNKED, FRAMING_LENGTH, requestFraming } from "../../protocol/http1/framing.ts";
+import { headMayBeComplete, parseRequestHead, RequestHead } from "../../protocol/http1/request-head.ts";
+import { acceptsTrailers } from "../../semantics/hop-by-hop.ts";
+import type { Downstream, TakenOver } from "../downstream.ts";
+import { ForwardedLines } from "../forwarded-lines.ts";
+import { Life } from "../life.ts";
+import type { Site } from "../site.ts";
+import type { BodySplice } from "../splice.ts";
+
+const HEAD = 0;
+const BODY = 1;
+const WAIT = 2;
+const FLUSH = 3;
+const DISCARD = 4;
+const LINGER = 5;
+const TUNNEL = 6;
+const CLOSED = 7;
+
+/** Parsed heads are used up before the next one is parsed: one of each serves the whole thread. */
+const head = new RequestHead();
+const framing = new BodyFraming();
+/** "Transfer-Encoding: chunked" frames: the size line of a chunk, made here and written at once. */
+const chunkHead = Buffer.allocUnsafeSlow(32);
+const CRLF = Buffer.from("\r\n");
+
+/** The connections that this one belongs to. */
+export interface ClientOwner {
+  /** For requests to come. */
+  readonly site: Site;
+  /** No request is taken any more behind those that have come. */
+  readonly draining: boolean;
+  forget(client: ClientHttp1): void;
+}
+
+export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler {
+  readonly connection: Connection;
+  readonly forwardedLines: ForwardedLines;
+  readonly #driver: ClientOwner;
+  /** The configuration that the request under way began with. */
+  #site: Site;
+  readonly #deadline: Deadline;
+  #state = HEAD;
+  #life: Life | null = null;
+
+  /** Received and not yet used: an incomplete head, or what came ahead of its time. */
+  readonly #ahead = new ByteQueue();
+  /** How far `#ahead` was searched for the end of a head. */
+  #searched = 0;
+  #reading = false;
+  /** The exchange wants no more of the body for now. */
+  #bodyPaused = false;
+  #bodyStarted = false;
+  #ended = false;
+
+  // The request under way.
+  #chunked: ChunkedDecoder | null = null;
+  #isChunked = false;
+  #bodyLeft = 0;
+  /** Of what is left of the body, what passes unseen. */
+  #splice: BodySplice | null = null;
+  #http10 = false;
+  #isHead = false;
+  #persistent = true;
+  #expectsContinue = false;
+  #wantsTrailers = false;
+  #discarded = 0;
+
+  // The answer under way.
+  #sending = SEND_NO_BODY;
+  #sendLeft = 0;
+  #answered = false;
+  /** What was queued when it was looked at last, whether the client takes any of it: less of it means that it does. */
+  #queuedAtDeadline = 0;
+  /** How long what is queued has not moved, while lingering. */
+  #stalledMs = 0;
+
+  constructor(driver: ClientOwner, connection: Connection) {
+    this.#driver = driver;
+    this.#site = driver.site;
+    this.connection = connection;
+    this.forwardedLines = new ForwardedLines(connection.remote.address);
+    this.#deadline = new Deadline(this.#site.deadlines, () => this.#onDeadline());
+    this.#deadline.arm(this.#site.limits.headTimeoutMs);
+    connection.handler = this;
+  }
+
+  get local(): Address {
+    return this.connection.local;
+  }
+
+  get remote(): Address {
+    return this.connection.remote;
+  }
+
+  get tls(): TlsInfo | null {
+    return this.connection.tls;
+  }
+
+  get queuedBytes(): number {
+    return this.connection.queuedBytes;
+  }
+
+  // ----------------------------------------------------------------------------------------- from the client
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    if (this.#splice !== null) this.#unsplice();
+    if (this.#ahead.length > 0) {
+      this.#ahead.append(buffer, start, end);
+      this.#useAhead();
+      return;
+    }
+    const used = this.#use(buffer, start, end);
+    if (used < end && this.#state < TUNNEL) this.#ahead.append(buffer, used, end);
+    this.#settle();
+  }
+
+  /** Goes on with what was kept, as far as the state allows. */
+  #useAhead(): void {
+    const ahead = this.#ahead;
+    if (this.#reading) return;
+    // An incomplete head is not parsed again for every byte that comes.
+    const from = ahead.start + this.#searched;
+    if (this.#state === HEAD && this.#searched > 0 && ahead.length <= this.#site.limits.headBytesMax) {
+      this.#searched = ahead.length;
+      if (!headMayBeComplete(ahead.bytes, from, ahead.end)) return;
+    }
+    if (ahead.length > 0) {
+      const { start } = ahead;
+      const used = this.#use(ahead.bytes, start, ahead.end);
+      if (ahead.length > 0) ahead.consume(used - start);
+    }
+    this.#settle();
+  }
+
+  /** Lets bytes come, or holds them back: what cannot be used now must not pile up here. */
+  #settle(): void {
+    const state = this.#state;
+    if (state >= TUNNEL) return;
+    const full = (state === WAIT || state === BODY || state === FLUSH) && this.#ahead.length > 0;
+    if (full || (state === BODY && this.#bodyPaused)) this.connection.pause();
+    else {
+      this.connection.resume();
+      if (this.#bodyLeft > SPLICE_BYTES_MIN) this.#offerBody();
+    }
+  }
+
+  /** The rest of a long body need not be seen, but for the last byte: it ends the request. */
+  #offerBody(): void {
+    if (this.#state !== BODY || !this.#bodyStarted || this.#expectsContinue || this.#splice !== null) return;
+    this.#splice = this.#life!.onRequestBodyAhead(this.connection, this.#bodyLeft - 1, this);
+    if (this.#splice !== null) this.#watchClient();
+  }
+
+  onSpliced(): void {
+    this.#unsplice();
+    if (this.#state === BODY) this.#watchClient();
+  }
+
+  #unsplice(): void {
+    this.#bodyLeft -= this.#splice!.end();
+    this.#splice = null;
+  }
+
+  /** Uses `buffer[at, end)` as far as the state allows; returns the offset behind what was used. */
+  #use(buffer: Buffer, at: number, end: number): number {
+    this.#reading = true;
+    while (at < end) {
+      const before = at;
+      if (this.#state === HEAD) at = this.#useHead(buffer, at, end);
+      else if (this.#state === BODY || this.#state === DISCARD) at = this.#useBody(buffer, at, end);
+      else if (this.#state === LINGER) at = this.#discard(at, end);
+      else break;
+      if (at === before) break;
+    }
+    this.#reading = false;
+    return at;
+  }
+
+  #useHead(buffer: Buffer, at: number, end: number): number {
+    // One head is read by one configuration, in however many pieces it comes.
+    if (this.#searched === 0) this.#site = this.#driver.site;
+    const storage = acquireStorage();
+    const length = parseRequestHead(buffer, at, end, storage, this.#site.limits, head);
+    if (length > 0) {
+      const request = new RequestMessage();
+      request.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
+      this.#begin(request);
+      return at + length;
+    }
+    releaseStorage(storage);
+    if (length < 0) {
+      this.#refuse(unread(), requestError(length));
+      return end;
+    }
+    // The first bytes of a head after an idle time: from now on the head's own deadline counts.
+    if (this.#searched === 0) this.#deadline.arm(this.#site.limits.headTimeoutMs);
+    this.#searched = end - at;
+    return at;
+  }
+
+  #begin(request: RequestMessage): void {
+    request.method = head.method;
+    request.form = head.form;
+    request.httpVersion = 10 + head.minor;
+    request.scheme = this.connection.tls === null ? "http" : "https";
+    request.plainPath = head.plainPath;
+    request.setTargetRange(head.targetStart, head.pathEnd, head.targetEnd);
+    if (head.plainLine) request.keepStartLine();
+    this.#searched = 0;
+    this.#deadline.disarm();
+    this.#http10 = head.minor === 0;
+    this.#isHead = head.method === "HEAD";
+    const { fields } = request;
+    const options = connectionOptions(fields, head.seen, head.minor);
+    this.#persistent = isPersistent(options, head.minor);
+
+    const failure = requestFraming(head, fields, framing);
+    if (failure < 0) return this.#refuse(request, requestError(failure));
+    const expectation = expectContinue(fields, head.seen, head.minor);
+    if (expectation < 0) return this.#refuse(request, requestError(expectation));
+    this.#expectsContinue = expectation === 1;
+
+    this.#isChunked = framing.kind === FRAMING_CHUNKED;
+    this.#bodyLeft = framing.kind === FRAMING_LENGTH ? framing.length : 0;
+    request.bodyBytes = this.#isChunked ? BODY_UNTIL_END : this.#bodyLeft;
+    if ((options & CONNECTION_UPGRADE) !== 0) {
+      request.upgrade = fields.get("upgrade")?.toLowerCase() ?? null;
+    }
+    this.#wantsTrailers = request.wantsTrailers = head.minor === 1 && acceptsTrailers(fields);
+    if (this.#isChunked) {
+      this.#chunked ??= new ChunkedDecoder();
+      this.#chunked.reset();
+    }
+    this.#state = request.bodyBytes === 0 ? WAIT : BODY;
+    this.#bodyStarted = this.#bodyPaused = this.#answered = false;
+    this.#life = new Life(this.#site, this, request, this.#site.clock.now());
+    this.#life.begin();
+  }
+
+  refuse(error: ProxyError): void {
+    this.#refuse(unread(), error);
+  }
+
+  /** Answers what could not be read as a request; nothing behind it can be trusted. */
+  #refuse(request: RequestMessage, error: ProxyError): void {
+    this.#persistent = false;
+    this.#isChunked = false;
+    this.#bodyLeft = 0;
+    this.#state = WAIT;
+    this.#answered = false;
+    this.#isHead = request.method === "HEAD";
+    this.#http10 = request.httpVersion === 10;
+    this.#life = new Life(this.#site, this, request, this.#site.clock.now());
+    this.#life.fail(error);
+  }
+
+  #useBody(buffer: Buffer, at: number, end: number): number {
+    const discarding = this.#state === DISCARD;
+    if (!discarding) {
+      if (!this.#bodyStarted || this.#bodyPaused) return at;
+      this.#expectsContinue = false;
+      this.#deadline.arm(this.#bodyTimeoutMs);
+    }
+    const next = this.#isChunked
+      ? this.#useChunked(buffer, at, end, discarding)
+      : this.#useLength(buffer, at, end, discarding);
+    if (discarding && this.#state === DISCARD) {
+      this.#discarded += next - at;
+      if (this.#discarded > LINGER_BYTES_MAX) this.#linger();
+    }
+    return next;
+  }
+
+  #useLength(buffer: Buffer, at: number, end: number, discarding: boolean): number {
+    const length = Math.min(end - at, this.#bodyLeft);
+    this.#bodyLeft -= length;
+    if (!discarding) this.#life!.onRequestBody(buffer, at, at + length);
+    if (this.#bodyLeft === 0 && (this.#state === BODY || this.#state === DISCARD)) this.#bodyEnded(null);
+    return at + length;
+  }
+
+  #useChunked(buffer: Buffer, at: number, end: number, discarding: boolean): number {
+    const decoder = this.#chunked!;
+    const next = decoder.next(buffer, at, end);
+    if (next < 0) {
+      const error = requestError(next);
+      this.#persistent = false;
+      if (discarding) this.#linger();
+      else {
+        // The life must not wait for a body that cannot end any more.
+        this.#state = WAIT;
+        this.#life!.fail(error);
+      }
+      return end;
+    }
+    if (!discarding && decoder.dataEnd > decoder.dataStart) {
+      this.#life!.onRequestBody(buffer, decoder.dataStart, decoder.dataEnd);
+    }
+    if (decoder.done && (this.#state === BODY || this.#state === DISCARD)) {
+      this.#bodyEnded(decoder.trailers);
+      // Gives the memory of the trailers back, also that of none.
+      decoder.reset();
+    }
+    return next;
+  }
+
+  #bodyEnded(trailers: FieldBlock | null): void {
+    if (this.#state === DISCARD) return this.#nextRequest();
+    this.#state = WAIT;
+    this.#watchClient();
+    this.#life!.onRequestEnd(trailers);
+  }
+
+  get #bodyTimeoutMs(): number {
+    return this.#life === null ? BODY_PROGRESS_TIMEOUT_MS : this.#life.bodyTimeoutMs;
+  }
+
+  #discard(at: number, end: number): number {
+    this.#discarded += end - at;
+    if (this.#discarded > LINGER_BYTES_MAX) this.connection.destroy(undefined, this.queuedBytes > 0);
+    return end;
+  }
+
+  onDrain(): void {
+    if (this.#state === FLUSH) return this.#nextRequest();
+    if (this.#life === null) return;
+    this.#watchClient();
+    this.#life.onClientDrain();
+  }
+
+  /** The deadline is for what the client has to do: to go on with its request, or to take what was sent. */
+  #watchClient(): void {
+    const sends = this.#state === BODY && this.#bodyStarted && !this.#bodyPaused && this.#splice === null;
+    const takes = this.#answered && this.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES;
+    if (sends || takes) this.#deadline.arm(this.#bodyTimeoutMs);
+    else this.#deadline.disarm();
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    if (this.#state === TUNNEL) return;
+    if (this.#life === null) {
+      // Idle, or in the middle of a head: nobody is waiting.
+      this.connection.end();
+      return;
+    }
+    if (this.#state === WAIT && this.#site.halfClose) return;
+    this.#leave(new ProxyError("http_request_error", "the client closed the connection", { status: 499 }));
+  }
+
+  onClose(error: ProxyError | null): void {
+    this.#driver.forget(this);
+    this.#deadline.dispose();
+    this.#chunked?.reset();
+    if (this.#state === TUNNEL || this.#state === CLOSED) return;
+    this.#state = CLOSED;
+    this.#ahead.clear();
+    const life = this.#life;
+    this.#life = null;
+    life?.onClientGone(
+      new ProxyError("http_request_error", error?.message ?? "the client closed the connection", {
+        status: 499,
+        cause: error ?? undefined,
+      }),
+    );
+  }
+
+  /** The client is of no use any more: the exchange ends, the connection with it. */
+  #leave(error: ProxyError): void {
+    const life = this.#life;
+    this.#life = null;
+    this.#state = CLOSED;
+    this.#deadline.dispose();
+    // An answer that had begun is cut: it must not look complete where its end is that of the connection.
+    this.connection.destroy(undefined, this.#answered);
+    life?.onClientGone(error);
+  }
+
+  // ------------------------------------------------------------------------------------- the exchange's calls
+
+  startRequestBody(): void {
+    this.#bodyStarted = true;
+    this.#watchClient();
+    this.#useAhead();
+  }
+
+  pauseRequestBody(): void {
+    this.#bodyPaused = true;
+    if (this.#state !== BODY) return;
+    this.#watchClient();
+    this.connection.pause();
+  }
+
+  resumeRequestBody(): void {
+    this.#bodyPaused = false;
+    if (this.#state !== BODY) return;
+    this.#watchClient();
+    this.#useAhead();
+  }
+
+  sendInformational(response: ResponseMessage): void {
+    if (this.#http10) return;
+    if (response.status === 100) {
+      if (!this.#expectsContinue) return;
+      this.#expectsContinue = false;
+    }
+    const length = encodeResponseHead(response, SEND_NO_BODY, SAY_NOTHING);
+    this.connection.write(encoded.bytes, 0, length);
+  }
+
+  sendHead(response: ResponseMessage): void {
+    const { status, bodyBytes } = response;
+    this.#answered = true;
+    this.#queuedAtDeadline = Number.POSITIVE_INFINITY;
+    if (this.#isHead || status === 204 || status === 304 || status === 101) this.#sending = SEND_NO_BODY;
+    else if (bodyBytes !== BODY_UNTIL_END) this.#sending = SEND_LENGTH;
+    else if (this.#http10) this.#sending = SEND_UNTIL_CLOSE;
+    else this.#sending = SEND_CHUNKED;
+    this.#sendLeft = this.#sending === SEND_LENGTH ? bodyBytes : 0;
+    if (this.#sending === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
+      this.#persistent = false;
+    }
+    let say = SAY_NOTHING as string;
+    if (status !== 101) {
+      if (!this.#persistent) say = SAY_CLOSE;
+      else if (this.#http10) say = SAY_KEEP_ALIVE;
+    }
+    const length = encodeResponseHead(response, this.#sending, say);
+    this.connection.write(encoded.bytes, 0, length);
+  }
+
+  /** Whether the rest of the request's body is worth reading, so that the connection can be kept. */
+  #bodyWillEnd(): boolean {
+    if (this.#state !== BODY) return true;
+    if (this.#bodyStarted && !this.#expectsContinue) return true;
+    return !this.#expectsContinue && !this.#isChunked && this.#bodyLeft <= REPLAY_BODY_BYTES_MAX;
+  }
+
+  write(bytes: Uint8Array, start: number, end: number): void {
+    const { connection } = this;
+    switch (this.#sending) {
+      case SEND_LENGTH:
+        this.#sendLeft -= end - start;
+        if (this.#sendLeft < 0) return this.#life!.fail(wrongLength("longer"));
+        connection.write(bytes, start, end);
+        break;
+      case SEND_CHUNKED:
+        connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, end - start));
+        connection.write(bytes, start, end);
+        connection.write(CRLF, 0, 2);
+        break;
+      case SEND_UNTIL_CLOSE:
+        connection.write(bytes, start, end);
+        break;
+      default:
+        return;
+    }
+    const { queuedBytes } = connection;
+    if (queuedBytes > QUEUE_HIGH_WATER_BYTES) {
+      this.#queuedAtDeadline = queuedBytes;
+      if (!this.#deadline.armed) this.#deadline.arm(this.#bodyTimeoutMs);
+    }
+  }
+
+  spliceFrom(from: Connection, bytes: number, giver: SpliceHandler): Splice | null {
+    const fits = this.#sending === SEND_LENGTH ? bytes < this.#sendLeft : this.#sending === SEND_UNTIL_CLOSE;
+    return fits ? from.spliceTo(this.connection, bytes, giver) : null;
+  }
+
+  onBodySpliced(bytes: number): void {
+    this.#sendLeft -= bytes;
+  }
+
+  end(trailers: FieldBlock | null): void {
+    if (this.#sending === SEND_LENGTH && this.#sendLeft > 0) return this.#life!.fail(wrongLength("shorter"));
+    if (this.#sending === SEND_CHUNKED) {
+      const length = encodeLastChunk(this.#wantsTrailers ? trailers : null);
+      this.connection.write(encoded.bytes, 0, length);
+    }
+  }
+
+  abort(error: ProxyError): void {
+    this.#persistent = false;
+    this.#state = CLOSED;
+    this.#deadline.dispose();
+    this.connection.destroy(error, true);
+  }
+
+  takeOver(): TakenOver {
+    const early = this.#ahead.take();
+    this.#state = TUNNEL;
+    this.#deadline.dispose();
+    return { connection: this.connection, early, ended: this.#ended };
+  }
+
+  onExchangeEnd(): void {
+    this.#life = null;
+    if (this.#state === CLOSED) return;
+    if (this.#state === TUNNEL) return this.#driver.forget(this);
+    this.#deadline.disarm();
+    if (this.#state === BODY) {
+      // Answered before the request ended: its rest is read and thrown away where that is cheaper than a new connection.
+      if (!this.#persistent) return this.#linger();
+      this.#state = DISCARD;
+      this.#bodyPaused = false;
+      this.#discarded = 0;
+      this.#deadline.arm(LINGER_TIMEOUT_MS);
+      return this.#useAhead();
+    }
+    if (!this.#persistent) return this.#linger();
+    this.#nextRequest();
+  }
+
+  #nextRequest(): void {
+    this.#state = HEAD;
+    if (this.#ended || (this.#driver.draining && this.#ahead.length === 0)) return this.#linger();
+    if (this.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES) {
+      // Or a client that asks on and on, and never reads, would fill our memory with answers.
+      this.#state = FLUSH;
+      this.#queuedAtDeadline = this.connection.queuedBytes;
+      this.#deadline.arm(this.#bodyTimeoutMs);
+      return this.#settle();
+    }
+    this.#deadline.arm(this.#site.limits.idleTimeoutMs);
+    this.#useAhead();
+  }
+
+  /** Everything is sent: ends our side, and reads on for a while so that a reset does not overtake the answer. */
+  #linger(): void {
+    this.#state = LINGER;
+    this.#discarded = 0;
+    this.#ahead.clear();
+    this.#queuedAtDeadline = this.connection.queuedBytes;
+    this.#stalledMs = 0;
+    this.#deadline.arm(LINGER_TIMEOUT_MS);
+    this.connection.end();
+    this.connection.resume();
+  }
+
+  /** The answer leaves as slowly as the client reads; lingering begins when all of it is gone. */
+  #onLingerDeadline(): void {
+    const { queuedBytes } = this.connection;
+    const moved = queuedBytes < this.#queuedAtDeadline;
+    this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
+    if (queuedBytes === 0 && !moved) return this.connection.destroy();
+    if (this.#stalledMs >= BODY_PROGRESS_TIMEOUT_MS) return this.connection.destroy(undefined, true);
+    this.#queuedAtDeadline = queuedBytes;
+    this.#deadline.arm(LINGER_TIMEOUT_MS);
+  }
+
+  // ------------------------------------------------------------------------------------------- deadlines, drain
+
+  #onDeadline(): void {
+    switch (this.#state) {
+      case HEAD:
+        // Idle, or only just connected: a close says enough. In the middle of a head: 408 (RFC 9110 section 15.5.9).
+        if (this.#ahead.length === 0) return this.#linger();
+        this.#ahead.clear();
+        return this.#refuse(unread(), timeout("the request head did not arrive in time"));
+      case BODY:
+      case WAIT:
+      case FLUSH:
+        return this.#onStall();
+      case DISCARD:
+        return this.#linger();
+      case LINGER:
+        return this.#onLingerDeadline();
+      default:
+        this.connection.destroy();
+    }
+  }
+
+  /** Neither the request's body nor the answer moved. */
+  #onStall(): void {
+    // Who takes an answer need not go on with its request.
+    if (this.#life?.answerIsSpliced) return this.#deadline.arm(this.#bodyTimeoutMs);
+    const { queuedBytes } = this.connection;
+    if (this.#answered && queuedBytes > 0) {
+      const moved = queuedBytes < this.#queuedAtDeadline;
+      this.#queuedAtDeadline = queuedBytes;
+      if (moved) return this.#deadline.arm(this.#bodyTimeoutMs);
+      return this.#leave(
+        new ProxyError("connection_write_timeout", "the client does not read its answer", {
+          side: "client",
+          status: 499,
+        }),
+      );
+    }
+    if (this.#state !== BODY) return;
+    // A client that keeps its body back until it is asked for it is not to blame.
+    const error = this.#expectsContinue
+      ? new ProxyError("http_response_timeout", "the upstream did not ask for the request body in time")
+      : timeout("the request body did not go on in time");
+    this.#life?.fail(error);
+  }
+
+  drain(): void {
+    if (this.#state !== HEAD || this.#ahead.length > 0) return;
+    this.#linger();
+  }
+}
+
+/** Stands for a request that could not be read: the log shows it as "-". */
+function unread(): RequestMessage {
+  const request = new RequestMessage();
+  request.method = "-";
+  return request;
+}
+
+function timeout(what: string): ProxyError {
+  return new ProxyError("http_request_error", what, { status: 408 });
+}
+
+function wrongLength(how: string): ProxyError {
+  return new ProxyError("proxy_internal_error", `the body is ${how} than the length that was announced`);
+}

@@ -1,0 +1,221 @@
+/**
+ * A proxy as a process, seen from its main thread: workers that serve, and what operators may ask of them. It decides in which
+ * order a configuration is read, tried, taken into use and told of; it handles no signal and never ends the process.
+ */
+import os from "node:os";
+import path from "node:path";
+import { AdminError } from "../admin/admin-error.ts";
+import { type Admin, openAdmin } from "../admin/open.ts";
+import type { Config } from "../config/config.ts";
+import { type ConfigDiff, diffConfig } from "../config/diff.ts";
+import type { Control, ReloadOutcome, ReloadStatus, Status } from "./control.ts";
+import { describeChange } from "./describe-change.ts";
+import { listeningUrl } from "./listening-url.ts";
+import type { Listening } from "./proxy.ts";
+import { SetupError } from "./setup-error.ts";
+import type { StandardErrorLog } from "./standard-error.ts";
+import { sourceOf } from "./threads/config-source.ts";
+import { openSocketSource, type SocketSource } from "./threads/socket-source.ts";
+import { WorkerGroup } from "./threads/worker-group.ts";
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Lines. */
+  readonly warnings: readonly string[];
+}
+
+export interface ControlPlaneOptions extends LoadedConfig {
+  readonly version: string;
+  /** Where the configuration came from; null: from the command line. */
+  readonly file: string | null;
+  readonly output: StandardErrorLog;
+  /** Reads the file again. Rejects with what `linesOf` explains. */
+  readonly load: (file: string) => Promise<LoadedConfig>;
+  /** Why something cannot be done, in lines with their places in the file. */
+  readonly linesOf: (error: unknown) => readonly string[];
+}
+
+export class ControlPlane implements Control {
+  /** Resolves when it has been told to end and nothing is left. */
+  readonly ended: Promise<void>;
+  readonly #options: ControlPlaneOptions;
+  readonly #startedMs = Date.now();
+  readonly #resolveEnded: () => void;
+  #config: Config;
+  #group: WorkerGroup | null = null;
+  #transport = "";
+  #admin: Admin | null = null;
+  #lastReload: ReloadStatus | null = null;
+  #isEnding = false;
+  /** Reloads happen one after the other. */
+  #reloading: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#resolveEnded = resolve;
+  }
+
+  /** Resolves when every worker listens. Rejects, and then nothing is open: with a SetupError when the machine is to blame. */
+  async start(): Promise<void> {
+    const { output, file, warnings } = this.#options;
+    const config = this.#config;
+    for (const line of warnings) output.log.warn(line);
+    const source = await socketSourceFor(config);
+    const workers = countWorkers(config, source);
+    this.#transport = source.transport;
+    const group = new WorkerGroup({ workers, transport: config.transport, source, output });
+    await group.start({ config, source: sourceOf(config, file) });
+    this.#group = group;
+    try {
+      this.#admin = await this.#openAdmin(config);
+    } catch (error) {
+      await group.drain(0);
+      throw error;
+    }
+  }
+
+  get listening(): readonly Listening[] {
+    return this.#group?.listening ?? [];
+  }
+
+  get transport(): string {
+    return this.#transport;
+  }
+
+  get workers(): number {
+    return this.#group?.size ?? 0;
+  }
+
+  status(): Status {
+    const { version, file } = this.#options;
+    return {
+      version,
+      node: process.versions.node,
+      pid: process.pid,
+      state: this.#isEnding ? "draining" : "serving",
+      startedAt: new Date(this.#startedMs).toISOString(),
+      uptimeSeconds: Math.round((Date.now() - this.#startedMs) / 1000),
+      config: file === null ? null : path.resolve(file),
+      transport: this.#transport,
+      listeners: this.listening.map((item) => ({ server: item.server, url: listeningUrl(item) })),
+      workers: this.#group?.status() ?? [],
+      lastReload: this.#lastReload,
+    };
+  }
+
+  /** `why` stands in the log: who asked. */
+  reload(why = "headgate reload"): Promise<ReloadOutcome> {
+    const outcome = this.#reloading.then(() => this.#reloadNow(why));
+    this.#reloading = outcome;
+    return outcome;
+  }
+
+  drain(why = "headgate drain"): void {
+    if (!this.#isEnding) void this.#end(why);
+  }
+
+  stop(why = "headgate stop"): void {
+    this.drain(why);
+    this.#options.output.log.warn(`${why}: cutting off what is left`);
+    this.#group?.destroy();
+  }
+
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  /** Opens the file of the access log anew, after it was renamed. */
+  async reopenLogs(): Promise<void> {
+    await this.#group?.reopenLogs();
+  }
+
+  /** For a process that ends right now: removes the admin's socket, and writes what can be written without waiting. */
+  abandon(): void {
+    this.#admin?.close();
+    this.#group?.flushLogs();
+    this.#options.output.flushSync();
+  }
+
+  async #reloadNow(why: string): Promise<ReloadOutcome> {
+    const { file, output, load, linesOf } = this.#options;
+    if (file === null)
+      return { kind: "refused", reason: "the configuration came from the command line, not from a file" };
+    if (this.#isEnding) return { kind: "refused", reason: "the process is about to end" };
+    let outcome: Exclude<ReloadOutcome, { kind: "refused" }>;
+    try {
+      const { config, warnings } = await load(file);
+      const diff = diffConfig(this.#config, config);
+      await this.#apply(config, diff, file);
+      const change = describeChange(this.#config, config);
+      this.#config = config;
+      output.log.level = config.log.level;
+      outcome = { kind: "loaded", change, warnings: [...warnings, ...onlyByRestart(diff)] };
+      for (const line of outcome.warnings) output.log.warn(line);
+      output.log.info(`${file}: ${why}, loaded again: ${change}`);
+    } catch (error) {
+      outcome = { kind: "failed", problems: linesOf(error) };
+      for (const line of outcome.problems) output.log.error(line);
+      output.log.error(`${file}: ${why}, not loaded: the old configuration goes on serving`);
+    }
+    this.#lastReload = { at: new Date().toISOString(), outcome };
+    return outcome;
+  }
+
+  async #apply(config: Config, diff: ConfigDiff, file: string): Promise<void> {
+    const admin = diff.admin ? await this.#openAdmin(config) : this.#admin;
+    try {
+      await this.#group!.reload({ config, source: sourceOf(config, file) }, diff.code);
+    } catch (error) {
+      if (admin !== this.#admin) admin?.close();
+      throw error;
+    }
+    if (admin !== this.#admin) this.#admin?.close();
+    this.#admin = admin;
+  }
+
+  async #openAdmin({ admin }: Config): Promise<Admin | null> {
+    try {
+      return await openAdmin({ admin, control: this, log: this.#options.output.log, current: this.#admin });
+    } catch (error) {
+      if (error instanceof AdminError) throw new SetupError([{ path: ["admin"], message: error.message }], error);
+      throw error;
+    }
+  }
+
+  async #end(why: string): Promise<void> {
+    this.#isEnding = true;
+    const { log } = this.#options.output;
+    const drainMs = this.#config.drainTimeoutMs;
+    log.info(`${why}: no new connections; what is under way may take ${drainMs / 1000} s, a second signal cuts it off`);
+    const cut = (await this.#group?.drain(drainMs)) ?? 0;
+    if (cut > 0) log.warn(`the time is up: ${cut} ${cut === 1 ? "connection was" : "connections were"} cut off`);
+    log.info("stopped");
+    this.#admin?.close();
+    await this.#options.output.close();
+    this.#resolveEnded();
+  }
+}
+
+/** What the file says and the process does not do before it is started again. */
+function onlyByRestart({ workers, transport }: ConfigDiff): readonly string[] {
+  const changed = [...(workers ? ["workers"] : []), ...(transport ? ["transport"] : [])];
+  return changed.map((field) => `${field}: has changed, which takes effect with a restart`);
+}
+
+async function socketSourceFor({ transport }: Config): Promise<SocketSource> {
+  try {
+    return await openSocketSource(transport);
+  } catch (error) {
+    throw new SetupError([{ path: ["transport"], message: (error as Error).message }], error);
+  }
+}
+
+function countWorkers({ workers }: Config, { shares }: SocketSource): number {
+  if (workers === "auto") return shares === "never" ? 1 : os.availableParallelism();
+  if (workers === 1 || shares !== "never") return workers;
+  const message = "on this system several threads cannot listen on one port: only one worker is possible";
+  throw new SetupError([{ path: ["workers"], message }]);
+}

@@ -1,0 +1,78 @@
+/**
+ * What may be asked of a running proxy as a whole: by signals, and by whoever speaks to its admin address. Everything that
+ * is told is plain data, ready to be written as JSON, and never holds a secret.
+ */
+
+export interface Control {
+  /** Never waits: what it tells of the workers, it reads from memory that they share. */
+  status(): Status;
+  /** Reads the configuration's file again. Never rejects; an outcome that is not "loaded" has changed nothing. */
+  reload(): Promise<ReloadOutcome>;
+  /** Begins what SIGTERM begins, and returns; a second call changes nothing. */
+  drain(): void;
+  /** Begins what a second SIGTERM begins (everything is cut off, the process ends), and returns. */
+  stop(): void;
+}
+
+export type ReloadOutcome =
+  /** What changed, in a sentence; and lines about what is possible but hardly meant. */
+  | { readonly kind: "loaded"; readonly change: string; readonly warnings: readonly string[] }
+  /** Lines, each with its place in the file; the old configuration goes on serving. */
+  | { readonly kind: "failed"; readonly problems: readonly string[] }
+  /** Nothing was tried: there is no file, or the process is about to end. A sentence. */
+  | { readonly kind: "refused"; readonly reason: string };
+
+export interface Status {
+  readonly version: string;
+  /** Of Node.js. */
+  readonly node: string;
+  readonly pid: number;
+  /** Draining: it has been told to end. */
+  readonly state: "serving" | "draining";
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  /** Absolute path of the configuration's file; null: the command line was the configuration. */
+  readonly config: string | null;
+  /** "native" or "net". */
+  readonly transport: string;
+  readonly listeners: readonly ListenerStatus[];
+  /** In the order of their numbers; behind them those that a reload has replaced and that still have connections. */
+  readonly workers: readonly WorkerStatus[];
+  /** null: there was none since the start. */
+  readonly lastReload: ReloadStatus | null;
+}
+
+export interface ListenerStatus {
+  /** The server's name in the configuration. */
+  readonly server: string;
+  /** As in the start-up line: `http://127.0.0.1:8080`, `https://localhost:8443 (all addresses)`, `unix:/run/web.sock`. */
+  readonly url: string;
+}
+
+export interface WorkerStatus {
+  /** From 1 on; a worker that takes another one's place takes its number. */
+  readonly id: number;
+  /** Dead: it will be started again after a while. */
+  readonly state: "starting" | "serving" | "draining" | "dead";
+  /** Of this thread, ISO 8601. */
+  readonly startedAt: string;
+  /** How often a worker of this number died and was replaced. */
+  readonly restarts: number;
+  /** Why the last one died, in a sentence; null: none has. */
+  readonly lastFault: string | null;
+  /** Client connections that are open. */
+  readonly connections: number;
+  /** Exchanges that have ended, since this thread's start. */
+  readonly requests: number;
+  /** Exchanges that failed by a fault of ours or of a plugin's, since this thread's start. */
+  readonly faults: number;
+  /** Connections to upstreams that are open, idle ones included. */
+  readonly upstreamConnections: number;
+}
+
+export interface ReloadStatus {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly outcome: Exclude<ReloadOutcome, { readonly kind: "refused" }>;
+}

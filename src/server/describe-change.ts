@@ -1,0 +1,19 @@
+/** What a reload changed, in one line. */
+import type { Config } from "../config/config.ts";
+import { diffConfig } from "../config/diff.ts";
+
+export function describeChange(before: Config, after: Config): string {
+  const diff = diffConfig(before, after);
+  if (diff.same) return "nothing has changed";
+  const parts: string[] = [];
+  const tell = (what: string, names: readonly string[]): void => {
+    if (names.length > 0) parts.push(`${what} ${names.join(", ")}`);
+  };
+  tell("opened", diff.listeners.added);
+  tell("closed", diff.listeners.removed);
+  tell("servers added:", diff.servers.added);
+  tell("removed:", diff.servers.removed);
+  tell("servers changed:", diff.servers.changed);
+  tell("upstreams made anew:", diff.upstreams.changed);
+  return parts.length === 0 ? "settings changed" : parts.join("; ");
+}

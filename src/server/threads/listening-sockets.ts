@@ -1,0 +1,166 @@
+/**
+ * The addresses of a configuration as the main thread keeps them for its workers: which are open, which number each worker
+ * gets, what a reload opens and closes. Either all new addresses can be had or nothing changes.
+ */
+
+import type { Config, ListenConfig } from "../../config/config.ts";
+import { listenerKey } from "../../config/diff.ts";
+import type { Address } from "../../core/ports.ts";
+import { listenFailure } from "../listener-errors.ts";
+import type { HandedSocket } from "../listeners.ts";
+import type { HandedSockets, Listening } from "../proxy.ts";
+import { SetupError, type SetupProblem } from "../setup-error.ts";
+import { removeSocketFile, type SocketPlace, type SocketSource } from "./socket-source.ts";
+
+/** One address. */
+interface OpenAddress {
+  readonly listen: ListenConfig;
+  readonly address: Address;
+  /** By worker; those for whom there is none do not accept here. */
+  readonly handed: readonly HandedSocket[];
+}
+
+interface WantedAddress {
+  readonly key: string;
+  readonly listen: ListenConfig;
+  readonly server: string;
+  readonly place: SetupProblem["path"];
+}
+
+/** What a worker may be given before it is certain. One of the last two is called, once. */
+export interface PreparedSockets {
+  /** For the worker at this index. */
+  handedTo(index: number): HandedSockets;
+  /** Closes what is not wanted any more. */
+  commit(): void;
+  rollback(): void;
+}
+
+export class ListeningSockets {
+  readonly #source: SocketSource;
+  readonly #workers: number;
+  #open: ReadonlyMap<string, OpenAddress> = new Map();
+  #wanted: readonly WantedAddress[] = [];
+
+  constructor(source: SocketSource, workers: number) {
+    this.#source = source;
+    this.#workers = workers;
+  }
+
+  get listening(): readonly Listening[] {
+    return this.#wanted.map(({ key, server, listen }) => {
+      return { server, address: this.#open.get(key)!.address, isTls: listen.tls !== null };
+    });
+  }
+
+  /** Whether other threads can be started on what is open, before those that accept there have ended. */
+  get canBeShared(): boolean {
+    const { shares } = this.#source;
+    if (shares !== "tcp") return shares === "always";
+    return this.#wanted.every(({ listen }) => listen.address.kind === "tcp");
+  }
+
+  /** For the worker at this index. */
+  handedTo(index: number): HandedSockets {
+    return handedTo(this.#open, index);
+  }
+
+  /** Rejects with a SetupError, and then nothing has changed. */
+  async prepare(config: Config): Promise<PreparedSockets> {
+    const wanted = addressesOf(config);
+    const next = new Map<string, OpenAddress>();
+    const opened: OpenAddress[] = [];
+    const wantedKeys = new Set(wanted.map(({ key }) => key));
+    const leaving = [...this.#open].filter(([key]) => !wantedKeys.has(key)).map(([, open]) => open.address.port);
+    try {
+      for (const item of wanted) {
+        const existing = this.#open.get(item.key);
+        const open = existing ?? (await this.#bind(item, leaving));
+        if (existing === undefined) opened.push(open);
+        next.set(item.key, open);
+      }
+    } catch (error) {
+      for (const open of opened) this.#close(open);
+      throw error;
+    }
+    return {
+      handedTo: (index) => handedTo(next, index),
+      commit: () => {
+        for (const [key, open] of this.#open) if (next.get(key) !== open) this.#close(open);
+        this.#open = next;
+        this.#wanted = wanted;
+      },
+      rollback: () => {
+        for (const open of opened) this.#close(open);
+      },
+    };
+  }
+
+  close(): void {
+    for (const open of this.#open.values()) this.#close(open);
+    this.#open = new Map();
+    this.#wanted = [];
+  }
+
+  /** `leaving`: the ports that are about to be given up. */
+  async #bind({ listen, place }: WantedAddress, leaving: readonly number[]): Promise<OpenAddress> {
+    const { address } = listen;
+    try {
+      if (address.kind === "unix") return await this.#bindUnix(listen, address.path);
+      return await this.#bindTcp(listen, { ...address, path: null }, leaving.includes(address.port));
+    } catch (error) {
+      throw new SetupError([{ path: place, message: listenFailure(listen, error as Error) }], error);
+    }
+  }
+
+  /** One worker accepts: the kernel cannot spread the connections of a unix socket. */
+  async #bindUnix(listen: ListenConfig, path: string): Promise<OpenAddress> {
+    const { descriptor, address } = await this.#source.bind({ host: null, port: 0, path }, false);
+    return { listen, address, handed: [{ port: 0, descriptor, reusePort: false }] };
+  }
+
+  /** `isLeaving`: we still listen on this port, in another form: ":80" that becomes "127.0.0.1:80". */
+  async #bindTcp(listen: ListenConfig, wanted: SocketPlace, isLeaving: boolean): Promise<OpenAddress> {
+    const source = this.#source;
+    const reusePort = source.shares !== "never";
+    // Without SO_REUSEPORT where nothing of our own is in the way, so that a port in use is an error, and 0 one port for all.
+    const first = await source.bind(wanted, reusePort && isLeaving);
+    if (first.descriptor !== null) source.close(first.descriptor);
+    const { address } = first;
+    const place: SocketPlace = { ...wanted, port: address.port };
+    const handed: HandedSocket[] = [];
+    try {
+      for (let index = 0; index < this.#workers; index++) {
+        const descriptor = first.descriptor === null ? null : (await source.bind(place, true)).descriptor;
+        handed.push({ port: address.port, descriptor, reusePort });
+      }
+    } catch (error) {
+      this.#close({ listen, address, handed });
+      throw error;
+    }
+    return { listen, address, handed };
+  }
+
+  #close({ address, handed }: OpenAddress): void {
+    for (const { descriptor } of handed) {
+      if (descriptor === null) continue;
+      if (address.family === 0) removeSocketFile(address.address);
+      this.#source.close(descriptor);
+    }
+  }
+}
+
+function handedTo(open: ReadonlyMap<string, OpenAddress>, index: number): HandedSockets {
+  return new Map([...open].map(([key, { handed }]) => [key, handed[index] ?? null]));
+}
+
+function addressesOf({ servers }: Config): readonly WantedAddress[] {
+  return servers.flatMap((server) =>
+    server.listen.map((listen, index) => ({
+      key: listenerKey(listen, server, index),
+      listen,
+      server: server.name,
+      place: ["servers", server.name, "listen", index],
+    })),
+  );
+}

@@ -1,0 +1,112 @@
+/**
+ * Makes worker threads: what each is born with, and what all of them share. A thread that is gone leaves nothing behind here,
+ * however it ended.
+ */
+import { randomUUID } from "node:crypto";
+import type { Config } from "../../config/config.ts";
+import type { HandedSockets } from "../proxy.ts";
+import type { StandardErrorLog } from "../standard-error.ts";
+import { Counters, countersBuffer, type WorkerCounts } from "./counters.ts";
+import { PlacesRegistry } from "./places-registry.ts";
+import type { ConfigSource, Load } from "./protocol.ts";
+import { WorkerThread } from "./worker-thread.ts";
+
+/** Generations of workers that may be there at the same time: one that serves, one that starts, the others drain. */
+const GENERATIONS_MAX = 4;
+
+/** A configuration, and how it reaches a worker. */
+export interface Sourced {
+  readonly config: Config;
+  readonly source: ConfigSource;
+}
+
+export interface SpawnOptions {
+  readonly workers: number;
+  readonly transport: Config["transport"];
+  readonly output: StandardErrorLog;
+  /** Takes lines of the access log. */
+  readonly writeAccess: (text: string, lines: number) => void;
+}
+
+export class WorkerSpawner {
+  readonly #options: SpawnOptions;
+  readonly #columns: number;
+  readonly #freeColumns: number[];
+  readonly #counters: SharedArrayBuffer;
+  readonly #placesChannel = `headgate places ${randomUUID()}`;
+  readonly #places: PlacesRegistry;
+  readonly #instance = randomUUID();
+  readonly #starting = new Set<WorkerThread>();
+
+  constructor(options: SpawnOptions) {
+    this.#options = options;
+    this.#columns = GENERATIONS_MAX * options.workers;
+    this.#freeColumns = Array.from({ length: this.#columns }, (_, column) => column);
+    this.#counters = countersBuffer(this.#columns);
+    this.#places = new PlacesRegistry(this.#columns, this.#placesChannel);
+  }
+
+  /** How many more threads there may be. */
+  get room(): number {
+    return this.#freeColumns.length;
+  }
+
+  loadOf({ config, source }: Sourced, sockets: HandedSockets): Load {
+    return { source, sockets, places: this.#places.blocksOf(config) };
+  }
+
+  countsOf({ setup }: WorkerThread): WorkerCounts {
+    return new Counters(this.#counters, setup.column).read();
+  }
+
+  /** A worker that serves. Rejects with a SetupError or a WorkerRefusal, and then the thread is gone. */
+  async start(id: number, sourced: Sourced, sockets: HandedSockets): Promise<WorkerThread> {
+    const thread = this.#spawn(id, sourced.config);
+    this.#starting.add(thread);
+    try {
+      await thread.ask("start", this.loadOf(sourced, sockets));
+      return thread;
+    } catch (error) {
+      await thread.terminate();
+      throw error;
+    } finally {
+      this.#starting.delete(thread);
+    }
+  }
+
+  /** Nobody waits for those that are being started. */
+  terminateStarting(): void {
+    for (const thread of this.#starting) void thread.terminate();
+  }
+
+  close(): void {
+    this.#places.close();
+  }
+
+  #spawn(id: number, { log }: Config): WorkerThread {
+    const { workers, transport, output, writeAccess } = this.#options;
+    const column = this.#freeColumns.pop();
+    if (column === undefined) throw new Error("there is no room for another worker");
+    const thread = new WorkerThread(
+      {
+        id,
+        workers,
+        column,
+        columns: this.#columns,
+        counters: this.#counters,
+        placesChannel: this.#placesChannel,
+        transport,
+        instance: this.#instance,
+        level: log.level,
+        isForPeople: output.isForPeople,
+      },
+      { log: output.write, access: writeAccess },
+    );
+    void thread.ended.then(() => {
+      this.#places.clearColumn(column);
+      new Counters(this.#counters, column).clear();
+      this.#freeColumns.push(column);
+    });
+    return thread;
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * The workers of a proxy, led by the main thread: started together, reloaded all or none, replaced when they die, drained.
+ * It decides what happens to which worker and when; what a worker does with it is worker.ts's part.
+ *
+ * Starts, reloads and replacements happen one after the other, so none of them ever meets a thread that is only half there.
+ */
+import type { Config } from "../../config/config.ts";
+import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "../access-output.ts";
+import type { WorkerStatus } from "../control.ts";
+import type { Listening } from "../proxy.ts";
+import { SetupError } from "../setup-error.ts";
+import type { StandardErrorLog } from "../standard-error.ts";
+import { clock } from "../surroundings.ts";
+import { ListeningSockets, type PreparedSockets } from "./listening-sockets.ts";
+import type { SocketSource } from "./socket-source.ts";
+import { type Sourced, WorkerSpawner } from "./spawning.ts";
+import { type WorkerEnd, WorkerRefusal, type WorkerThread } from "./worker-thread.ts";
+
+/** A worker that has served for so long did not die of how it was started: the next one is started at once. */
+const STEADY_MS = 10_000;
+/** Before one is started again that died sooner than that: twice as long each time, from the first number up to the second. */
+const RESTART_MS_MIN = 100;
+const RESTART_MS_MAX = 10_000;
+/** A worker whose time to drain is over, or that was told to cut everything, and that is still there, is stuck. */
+const END_MS_MAX = 3_000;
+
+/** The place of a worker; the threads in it come and go. */
+interface Slot {
+  readonly id: number;
+  /** null: it died, and another one has yet to be started. */
+  thread: WorkerThread | null;
+  restarts: number;
+  lastFault: string | null;
+  /** In a row, each soon after the start. */
+  deaths: number;
+  diedMs: number;
+  timer: NodeJS.Timeout | null;
+}
+
+export interface GroupOptions {
+  readonly workers: number;
+  readonly transport: Config["transport"];
+  readonly source: SocketSource;
+  readonly output: StandardErrorLog;
+}
+
+export class WorkerGroup {
+  readonly #log: StandardErrorLog["log"];
+  readonly #slots: readonly Slot[];
+  readonly #spawner: WorkerSpawner;
+  readonly #sockets: ListeningSockets;
+  readonly #openOutput: OpenAccessOutput;
+  /** Those that are to end, and how many connections they will have cut. */
+  readonly #draining = new Map<WorkerThread, Promise<number>>();
+  #accessOutput: AccessOutput | null = null;
+  #current: Sourced | null = null;
+  #isEnding = false;
+  /** The last of what was asked for. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ workers, transport, source, output }: GroupOptions) {
+    this.#log = output.log;
+    this.#slots = Array.from({ length: workers }, (_, index) => {
+      return { id: index + 1, thread: null, restarts: 0, lastFault: null, deaths: 0, diedMs: 0, timer: null };
+    });
+    const writeAccess = (text: string, lines: number): void => this.#accessOutput?.writer.write(text, lines);
+    this.#spawner = new WorkerSpawner({ workers, transport, output, writeAccess });
+    this.#sockets = new ListeningSockets(source, workers);
+    this.#openOutput = accessOutputs(clock, output.log);
+  }
+
+  get listening(): readonly Listening[] {
+    return this.#sockets.listening;
+  }
+
+  get size(): number {
+    return this.#slots.length;
+  }
+
+  status(): readonly WorkerStatus[] {
+    const draining = [...this.#draining.keys()].map((thread) =>
+      this.#statusOf(this.#slots[thread.setup.id - 1]!, thread),
+    );
+    return [...this.#slots.map((slot) => this.#statusOf(slot, slot.thread)), ...draining];
+  }
+
+  /** Starts all workers, or none. Rejects with a SetupError or a WorkerRefusal. */
+  start(first: Sourced): Promise<void> {
+    return this.#next(() => this.#apply(first, (sockets) => this.#replaceAll(first, sockets)));
+  }
+
+  /**
+   * Takes another configuration into use in all workers, or in none: rejects as `start` does. With `isOtherCode`, plugins or
+   * functions are not those that the workers have: then others take their places, if they can listen where these do.
+   */
+  reload(next: Sourced, isOtherCode: boolean): Promise<void> {
+    const replaces = isOtherCode && this.#sockets.canBeShared;
+    return this.#next(() =>
+      this.#apply(next, (sockets) => (replaces ? this.#replaceAll(next, sockets) : this.#changeAll(next, sockets))),
+    );
+  }
+
+  async reopenLogs(): Promise<void> {
+    await this.#accessOutput?.writer.reopen();
+  }
+
+  /** Stops accepting, lets exchanges end for `ms` at most, and closes everything. Resolves with the number of connections cut. */
+  async drain(ms: number): Promise<number> {
+    this.#isEnding = true;
+    for (const { timer } of this.#slots) clearTimeout(timer ?? undefined);
+    this.#spawner.terminateStarting();
+    await this.#last;
+    const released = this.#release();
+    for (const slot of this.#slots) this.#retire(slot, ms);
+    await released;
+    this.#sockets.close();
+    const cuts = await Promise.all(this.#draining.values());
+    this.#spawner.close();
+    await this.#accessOutput?.writer.close();
+    return cuts.reduce((sum, cut) => sum + cut, 0);
+  }
+
+  /** Cuts everything off at once; a `drain` that waits ends. */
+  destroy(): void {
+    const threads = [...this.#slots.map(({ thread }) => thread), ...this.#draining.keys()];
+    for (const thread of threads) {
+      if (thread === null) continue;
+      thread.cut();
+      setTimeout(() => void thread.terminate(), END_MS_MAX).unref();
+    }
+  }
+
+  /** For a process that is about to die: writes what can be written without waiting. */
+  flushLogs(): void {
+    this.#accessOutput?.writer.flushSync();
+  }
+
+  #statusOf({ id, restarts, lastFault, diedMs }: Slot, thread: WorkerThread | null): WorkerStatus {
+    const startedAt = new Date(thread?.startedMs ?? diedMs).toISOString();
+    const counts = thread === null ? NO_COUNTS : this.#spawner.countsOf(thread);
+    return { id, state: thread?.state ?? "dead", startedAt, restarts, lastFault, ...counts };
+  }
+
+  #next<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => {
+      if (this.#isEnding) throw new WorkerRefusal(["the proxy is about to end"]);
+      return work();
+    });
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  /** Opens what the configuration wants; keeps it when the workers take it, and otherwise leaves everything as before. */
+  async #apply(next: Sourced, give: (sockets: PreparedSockets) => Promise<void>): Promise<void> {
+    const sockets = await this.#sockets.prepare(next.config);
+    const before = this.#accessOutput;
+    let output = before;
+    try {
+      const { access } = next.config.log;
+      output = access === null ? null : this.#openOutput(access, before);
+      await give(sockets);
+    } catch (error) {
+      sockets.rollback();
+      if (output !== before) await output?.writer.close();
+      throw error;
+    }
+    sockets.commit();
+    this.#current = next;
+    this.#accessOutput = output;
+    if (output !== before) await before?.writer.close();
+  }
+
+  /** New workers in all places; those that were there drain. */
+  async #replaceAll(next: Sourced, sockets: PreparedSockets): Promise<void> {
+    // Those that have drained for longest, before there are more than there is room for.
+    for (const [thread, drained] of this.#draining) {
+      if (this.#spawner.room >= this.#slots.length) break;
+      void thread.terminate();
+      await drained;
+    }
+    const started = await Promise.allSettled(
+      this.#slots.map(({ id }, index) => this.#spawner.start(id, next, sockets.handedTo(index))),
+    );
+    const threads = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    if (threads.length < this.#slots.length) {
+      await Promise.all(threads.map((thread) => thread.terminate()));
+      throw reasonOf(started);
+    }
+    await this.#release();
+    for (const [index, slot] of this.#slots.entries()) {
+      this.#retire(slot, next.config.drainTimeoutMs);
+      this.#install(slot, threads[index]!);
+    }
+  }
+
+  /** Each worker makes ready, and all take it into use or none does. One that is dead at the time is started with it. */
+  async #changeAll(next: Sourced, sockets: PreparedSockets): Promise<void> {
+    const living = this.#slots.flatMap(({ thread, id }) => (thread === null ? [] : [{ thread, id }]));
+    const dead = this.#slots.filter(({ thread }) => thread === null);
+    const [prepared, started] = await Promise.all([
+      Promise.allSettled(
+        living.map(({ thread, id }) => thread.ask("prepare", this.#spawner.loadOf(next, sockets.handedTo(id - 1)))),
+      ),
+      Promise.allSettled(dead.map(({ id }) => this.#spawner.start(id, next, sockets.handedTo(id - 1)))),
+    ]);
+    const isReady = [...prepared, ...started].every(({ status }) => status === "fulfilled");
+    // Who dies now is replaced by one that has what all have in the end.
+    await Promise.allSettled(living.map(({ thread }) => thread.ask(isReady ? "commit" : "rollback", null)));
+    for (const [index, result] of started.entries()) {
+      if (result.status === "rejected") continue;
+      if (isReady) this.#installAgain(dead[index]!, result.value);
+      else await result.value.terminate();
+    }
+    if (!isReady) throw reasonOf([...prepared, ...started]);
+  }
+
+  /** Resolves when the workers do nothing with their listening sockets any more, which may then be closed. */
+  async #release(): Promise<void> {
+    await Promise.allSettled(this.#slots.map(({ thread }) => thread?.ask("release", null)));
+  }
+
+  #install(slot: Slot, thread: WorkerThread): void {
+    slot.thread = thread;
+    thread.state = "serving";
+    void thread.ended.then((end) => this.#gone(slot, thread, end));
+  }
+
+  /** In the place of one that died. */
+  #installAgain(slot: Slot, thread: WorkerThread): void {
+    clearTimeout(slot.timer ?? undefined);
+    slot.restarts++;
+    this.#install(slot, thread);
+    this.#log.info({ worker: slot.id }, `worker ${slot.id} serves again`);
+  }
+
+  /** The worker of this place ends in its own time, if there is one. */
+  #retire(slot: Slot, ms: number): void {
+    const { thread } = slot;
+    clearTimeout(slot.timer ?? undefined);
+    slot.thread = null;
+    if (thread !== null) this.#draining.set(thread, this.#endOf(thread, ms));
+  }
+
+  /** Resolves with the number of connections that were cut when the thread is gone. */
+  async #endOf(thread: WorkerThread, ms: number): Promise<number> {
+    const deadline = setTimeout(() => void thread.terminate(), ms + END_MS_MAX);
+    const cut = await thread.ask("drain", { ms }).then(
+      (answer) => answer.cut,
+      () => 0,
+    );
+    await thread.ended;
+    clearTimeout(deadline);
+    this.#draining.delete(thread);
+    return cut;
+  }
+
+  #gone(slot: Slot, thread: WorkerThread, { isOrderly, cause, err }: WorkerEnd): void {
+    if (isOrderly) return;
+    const isReplaced = slot.thread === thread && !this.#isEnding;
+    const more = isReplaced ? "another one takes its place" : "it was to end";
+    this.#log.error({ ...(err !== null && { err }), worker: slot.id }, `worker ${slot.id} died of ${cause}; ${more}`);
+    slot.lastFault = cause;
+    if (slot.thread !== thread) return;
+    slot.thread = null;
+    slot.diedMs = clock.wallMs();
+    slot.deaths = slot.diedMs - thread.startedMs < STEADY_MS ? slot.deaths + 1 : 0;
+    if (isReplaced) this.#startAgain(slot);
+  }
+
+  #startAgain(slot: Slot): void {
+    const { id, deaths } = slot;
+    const waitMs = deaths === 0 ? 0 : Math.min(RESTART_MS_MIN * 2 ** (deaths - 1), RESTART_MS_MAX);
+    slot.timer = setTimeout(() => {
+      this.#next(async () => {
+        if (slot.thread !== null || this.#current === null) return;
+        const thread = await this.#spawner.start(id, this.#current, this.#sockets.handedTo(id - 1));
+        this.#installAgain(slot, thread);
+      }).catch((error: unknown) => {
+        if (this.#isEnding) return;
+        slot.deaths++;
+        for (const line of linesOf(error)) this.#log.error({ worker: id }, `worker ${id} cannot be started: ${line}`);
+        this.#startAgain(slot);
+      });
+    }, waitMs);
+  }
+}
+
+const NO_COUNTS = { connections: 0, requests: 0, faults: 0, upstreamConnections: 0 };
+
+/** Why not all of them could: what the machine lacks, rather than that a thread died of it. */
+function reasonOf(results: readonly PromiseSettledResult<unknown>[]): unknown {
+  const reasons = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  return reasons.find((reason) => reason instanceof SetupError) ?? reasons[0];
+}
+
+function linesOf(error: unknown): readonly string[] {
+  if (error instanceof SetupError) return error.problems.map(({ message }) => message);
+  if (error instanceof WorkerRefusal) return error.lines;
+  return [error instanceof Error ? error.message : String(error)];
+}

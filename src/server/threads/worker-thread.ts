@@ -1,0 +1,152 @@
+/**
+ * One worker as the main thread sees it: started, asked, cut, gone. It decides nothing about what a worker's end means.
+ */
+import { Worker } from "node:worker_threads";
+import { SetupError } from "../setup-error.ts";
+import type { Answer, FromWorker, QuestionKind, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
+
+/** A question that a worker does not answer within this time finds it stuck, most likely in an endless loop of a plugin. */
+export const ANSWER_MS_MAX = 30_000;
+
+/** The worker's entry: TypeScript in a clone, JavaScript in the package. */
+const ENTRY = import.meta.url.endsWith(".ts")
+  ? new URL("./worker.ts", import.meta.url)
+  : new URL("./worker.js", import.meta.url);
+
+/** What cannot be done, in lines for the operator. */
+export class WorkerRefusal extends Error {
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    super(lines.join("\n"));
+    this.name = "WorkerRefusal";
+    this.lines = lines;
+  }
+}
+
+/** Why a thread is no more. */
+export interface WorkerEnd {
+  /** It was told to end. */
+  readonly isOrderly: boolean;
+  /** A sentence. */
+  readonly cause: string;
+  /** Where it was, when that is known. */
+  readonly err: { readonly type: string; readonly message: string; readonly stack: string } | null;
+}
+
+export interface WorkerOutput {
+  log(line: string): void;
+  access(text: string, lines: number): void;
+}
+
+interface Asked {
+  readonly resolve: (answer: never) => void;
+  readonly reject: (error: Error) => void;
+  readonly deadline: NodeJS.Timeout | null;
+}
+
+export class WorkerThread {
+  readonly setup: WorkerSetup;
+  readonly startedMs = Date.now();
+  /** Resolves when the thread is gone; never rejects. */
+  readonly ended: Promise<WorkerEnd>;
+  state: "starting" | "serving" | "draining" = "starting";
+  readonly #worker: Worker;
+  /** Questions without an answer, in the order in which they were asked. */
+  readonly #asked: Asked[] = [];
+  #isEnding = false;
+  /** What whoever asks is told when the thread is no more. */
+  #gone: WorkerRefusal | null = null;
+  #fault: WorkerEnd["err"] = null;
+  #cause: string | null = null;
+
+  constructor(setup: WorkerSetup, output: WorkerOutput) {
+    this.setup = setup;
+    this.#worker = new Worker(ENTRY, { workerData: setup, name: `headgate worker ${setup.id}` });
+    this.#worker.on("message", (message: FromWorker) => this.#receive(message, output));
+    this.#worker.on("error", (error: unknown) => this.#failed(error));
+    const { promise, resolve } = Promise.withResolvers<WorkerEnd>();
+    this.ended = promise;
+    this.#worker.once("exit", (status) => {
+      const end = this.#endOf(status);
+      this.#gone = new WorkerRefusal([`worker ${setup.id} ended: ${end.cause}`]);
+      resolve(end);
+      for (const { reject, deadline } of this.#asked.splice(0)) {
+        clearTimeout(deadline ?? undefined);
+        reject(this.#gone);
+      }
+    });
+  }
+
+  /** Rejects with a SetupError or a WorkerRefusal; the latter also when the thread ends, or keeps silent for too long. */
+  ask<Kind extends QuestionKind>(kind: Kind, asked: Questions[Kind]["asked"]): Promise<Questions[Kind]["answer"]> {
+    if (this.#gone !== null) return Promise.reject(this.#gone);
+    const { promise, resolve, reject } = Promise.withResolvers<Questions[Kind]["answer"]>();
+    // A drain takes as long as it was given.
+    const msMax = kind === "drain" ? null : ANSWER_MS_MAX;
+    const deadline = msMax === null ? null : setTimeout(() => this.#stuck(msMax), msMax);
+    this.#asked.push({ resolve, reject, deadline });
+    if (kind === "drain") {
+      this.state = "draining";
+      this.#isEnding = true;
+    }
+    this.#worker.postMessage({ kind, asked } as ToWorker);
+    return promise;
+  }
+
+  /** Cuts every connection. */
+  cut(): void {
+    this.#worker.postMessage({ kind: "cut" } satisfies ToWorker);
+  }
+
+  /** Ends the thread in the middle of whatever it does. */
+  async terminate(): Promise<void> {
+    this.#isEnding = true;
+    await this.#worker.terminate();
+  }
+
+  #receive(message: FromWorker, output: WorkerOutput): void {
+    switch (message.kind) {
+      case "log":
+        return output.log(message.line);
+      case "access":
+        return output.access(message.text, message.lines);
+      case "fault":
+        this.#fault = { type: message.name, message: message.message, stack: message.stack };
+        this.#cause = `a fault that nobody caught: ${message.message}`;
+        return;
+      case "answer":
+        return this.#answered(message.answer);
+    }
+  }
+
+  #answered(answer: Answer): void {
+    const asked = this.#asked.shift();
+    if (asked === undefined) return;
+    clearTimeout(asked.deadline ?? undefined);
+    if (answer.ok) asked.resolve(answer.answer as never);
+    else asked.reject("problems" in answer ? new SetupError(answer.problems) : new WorkerRefusal(answer.lines));
+  }
+
+  /** Of the thread as a whole: before its own handlers were there, or because its memory is used up. */
+  #failed(error: unknown): void {
+    const { name, message, stack = "", code } = error as NodeJS.ErrnoException;
+    if (code === "ERR_WORKER_OUT_OF_MEMORY") {
+      this.#cause = "its heap is full (node --max-old-space-size=MB makes it larger)";
+      return;
+    }
+    this.#fault = { type: name, message, stack };
+    this.#cause = `a fault that nobody caught: ${message}`;
+  }
+
+  #stuck(ms: number): void {
+    this.#cause = `it did not answer for ${ms / 1000} s`;
+    void this.#worker.terminate();
+  }
+
+  #endOf(status: number): WorkerEnd {
+    const isOrderly = this.#isEnding && this.#cause === null;
+    const cause = this.#cause ?? (this.#isEnding ? "it was told to" : `process.exit(${status}) was called in it`);
+    return { isOrderly, cause, err: this.#fault };
+  }
+}

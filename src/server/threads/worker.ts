@@ -1,0 +1,162 @@
+/**
+ * A worker thread: the entry that the main thread starts. It serves with a proxy of its own, on sockets that it was handed,
+ * and does what it is asked, one thing after the other. It handles no signal and writes to no file.
+ *
+ * A fault that nobody catches ends this thread and no other; before that it hands over what it has logged.
+ */
+import { BroadcastChannel, parentPort, workerData } from "node:worker_threads";
+import type { Config } from "../../config/config.ts";
+import { formatProblem } from "../../config/problems.ts";
+import { Places } from "../../upstreams/places.ts";
+import type { PoolOptions } from "../../upstreams/pool.ts";
+import { createAppLog } from "../app-log.ts";
+import { type Prepared, ProxyServer } from "../proxy.ts";
+import { SetupError } from "../setup-error.ts";
+import { clock } from "../surroundings.ts";
+import { AccessBatch } from "./access-batch.ts";
+import { digestOf } from "./config-source.ts";
+import { Counters } from "./counters.ts";
+import { placesKey } from "./places-registry.ts";
+import type { Answer, ConfigSource, FromWorker, PlacesBlock, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
+
+/** Of a thread that ends by a fault: the main thread has been told which. */
+const STATUS_FAULT = 70;
+
+/** What cannot be done, in lines for the operator. */
+class Refusal extends Error {
+  readonly lines: readonly string[];
+
+  constructor(lines: readonly string[]) {
+    super(lines.join("\n"));
+    this.lines = lines;
+  }
+}
+
+class Worker {
+  readonly #setup: WorkerSetup;
+  readonly #tell: (message: FromWorker) => void;
+  readonly #access: AccessBatch;
+  readonly #places = new Map<string, Places>();
+  readonly #channel: BroadcastChannel;
+  #proxy: ProxyServer | null = null;
+  #prepared: Prepared | null = null;
+  /** What is under way. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(setup: WorkerSetup, tell: (message: FromWorker) => void) {
+    this.#setup = setup;
+    this.#tell = tell;
+    this.#access = new AccessBatch(clock, (text, lines) => tell({ kind: "access", text, lines }));
+    this.#channel = new BroadcastChannel(setup.placesChannel);
+    // A plugin may end the thread: what was logged before that is not lost.
+    process.on("exit", () => this.#access.flushSync());
+    this.#channel.onmessage = ({ data }) => this.#places.get(data as string)?.changed();
+  }
+
+  receive(message: ToWorker): void {
+    if (message.kind === "cut") {
+      this.#proxy?.destroy();
+      return;
+    }
+    this.#last = this.#last.then(async () => {
+      this.#tell({ kind: "answer", answer: await this.#answer(message) });
+      if (message.kind === "drain") process.exit(0);
+    });
+  }
+
+  /** Says what it dies of, and dies. */
+  die(fault: unknown): void {
+    const error = fault instanceof Error ? fault : new Error(String(fault));
+    this.#tell({ kind: "fault", name: error.name, message: error.message, stack: error.stack ?? "" });
+    process.exit(STATUS_FAULT);
+  }
+
+  async #answer(message: Exclude<ToWorker, { kind: "cut" }>): Promise<Answer> {
+    try {
+      return { ok: true, answer: await this.#do(message) };
+    } catch (error) {
+      if (error instanceof SetupError) return { ok: false, problems: error.problems };
+      if (error instanceof Refusal) return { ok: false, lines: error.lines };
+      return { ok: false, lines: [error instanceof Error ? error.message : String(error)] };
+    }
+  }
+
+  async #do(message: Exclude<ToWorker, { kind: "cut" }>): Promise<Questions[typeof message.kind]["answer"]> {
+    switch (message.kind) {
+      case "start": {
+        const { source, sockets, places } = message.asked;
+        this.#addPlaces(places);
+        this.#proxy = this.#makeProxy();
+        await this.#proxy.load(await configOf(source));
+        await this.#proxy.listen(sockets);
+        return { transport: this.#proxy.transport.name };
+      }
+      case "prepare": {
+        const { source, sockets, places } = message.asked;
+        this.#addPlaces(places);
+        this.#prepared = await this.#proxy!.prepare(await configOf(source), sockets);
+        return null;
+      }
+      case "commit":
+        await this.#prepared?.commit();
+        this.#prepared = null;
+        return null;
+      case "rollback":
+        await this.#prepared?.rollback();
+        this.#prepared = null;
+        return null;
+      case "release":
+        await this.#proxy?.stopAccepting();
+        return null;
+      case "drain":
+        return { cut: (await this.#proxy?.close(message.asked.ms)) ?? 0 };
+    }
+  }
+
+  #makeProxy(): ProxyServer {
+    const { id, workers, level, isForPeople, transport, instance, counters, column } = this.#setup;
+    const write = (line: string): void => this.#tell({ kind: "log", line });
+    const log = createAppLog({ level, isForPeople, write, ...(workers > 1 && { worker: id }) });
+    return new ProxyServer(log, {
+      transport,
+      instance,
+      counters: new Counters(counters, column),
+      openAccessOutput: () => ({ identity: "the main thread", writer: this.#access }),
+      places: (options) => this.#placesOf(options),
+      isQuiet: id > 1,
+    });
+  }
+
+  #addPlaces(blocks: readonly PlacesBlock[]): void {
+    const { column, columns } = this.#setup;
+    for (const { key, servers, buffer } of blocks) {
+      if (this.#places.has(key)) continue;
+      const tellOthers = (): void => this.#channel.postMessage(key);
+      this.#places.set(key, new Places({ buffer, servers, columns, column, tellOthers }));
+    }
+  }
+
+  #placesOf(options: PoolOptions): Places {
+    const places = this.#places.get(placesKey(options));
+    if (places === undefined) throw new Error(`nobody has made room for the connections of ${options.name}`);
+    return places;
+  }
+}
+
+async function configOf(source: ConfigSource): Promise<Config> {
+  if (source.kind === "data") return source.config;
+  const { file, digest } = source;
+  // YAML and the schema are needed by nobody else here.
+  const { loadConfig } = await import("../../config/load.ts");
+  const loaded = await loadConfig(file);
+  if (!loaded.ok) throw new Refusal(loaded.problems.map(formatProblem));
+  if (digestOf(file) !== digest) throw new Refusal([`${file}: has changed since it was loaded`]);
+  return loaded.config;
+}
+
+const port = parentPort;
+if (port === null) throw new Error("this is the entry of a worker thread");
+const worker = new Worker(workerData as WorkerSetup, (message) => port.postMessage(message));
+process.on("uncaughtException", (fault) => worker.die(fault));
+process.on("unhandledRejection", (fault) => worker.die(fault));
+port.on("message", (message: ToWorker) => worker.receive(message));

@@ -1,0 +1,54 @@
+// SIGTERM reaches every worker: each stops accepting, lets its exchanges end, and closes. A second signal cuts all of them.
+
+import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import { test } from "node:test";
+import { Folder, Running } from "../cli/headgate.ts";
+import { isRefused } from "../support/free-port.ts";
+import { Origin } from "../support/origin.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { get, MANY } from "./workers.ts";
+
+async function withRequestsUnderWay(
+  run: (running: Running, clients: readonly RawClient[], answers: readonly ServerResponse[]) => Promise<void>,
+): Promise<void> {
+  const answers: ServerResponse[] = [];
+  const { promise: allAsked, resolve } = Promise.withResolvers<void>();
+  await using origin = await Origin.start((_request, response) => {
+    answers.push(response);
+    if (answers.length === MANY) resolve();
+  });
+  using folder = new Folder();
+  const web = `servers: { web: { listen: "127.0.0.1:0", proxy: "${origin.url}" } }`;
+  folder.file("headgate.yaml", `workers: 2\n${web}\nlog: { access: "off" }\n`);
+  await using running = await Running.start(folder.path, "run");
+  const clients: RawClient[] = [];
+  for (let i = 0; i < MANY; i++) clients.push((await RawClient.connect(running.port("web"))).send(get()));
+  await allAsked;
+  await run(running, clients, answers);
+  assert.equal(await running.ended(), 0);
+  assert.equal(running.entries.at(-1)?.msg, "stopped");
+  for (const client of clients) client[Symbol.dispose]();
+}
+
+test("a drain lets the exchanges of all workers end, and nobody accepts any more", () =>
+  withRequestsUnderWay(async (running, clients, answers) => {
+    const port = running.port("web");
+    running.signal("SIGTERM");
+    await running.untilLogged(/^SIGTERM: no new connections/);
+    while (!(await isRefused(port)));
+    for (const response of answers) response.end("done");
+    for (const client of clients) {
+      const { body, fields } = await client.answer();
+      assert.deepEqual([body, fields.get("connection")], ["done", "close"]);
+      client.socket.end();
+    }
+  }));
+
+test("a second signal cuts the connections of all workers", () =>
+  withRequestsUnderWay(async (running, clients) => {
+    running.signal("SIGTERM");
+    await running.untilLogged(/^SIGTERM: no new connections/);
+    running.signal("SIGINT");
+    await Promise.all(clients.map((client) => client.untilEnded()));
+  }));

@@ -1,0 +1,137 @@
+// A reload reaches every worker or none. Data is changed in place, and connections stay; other code is served by new
+// workers, while the old ones finish what they have.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Folder, Running } from "../cli/headgate.ts";
+import { Origin } from "../support/origin.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { bodyFrom, Clients, program } from "./workers.ts";
+
+function answering(body: string, more = ""): string {
+  const web = `servers: { web: { listen: "127.0.0.1:0", respond: { body: ${body} } } }`;
+  return `workers: 2\n${web}\nlog: { access: "off" }\n${more}`;
+}
+
+/** A plugin that does nothing. */
+const HANDLE = 'export const plugin = { name: "quiet", request() {} };\n';
+
+describe("a change of data", () => {
+  test("is served by all workers, on connections that were there before too", async () => {
+    using folder = new Folder();
+    folder.file("headgate.yaml", answering("old"));
+    await using running = await Running.start(folder.path, "run");
+    using clients = await Clients.connect(running.port("web"));
+    folder.file("headgate.yaml", answering("new"));
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: servers changed: web$/);
+    assert.deepEqual(await clients.bodiesNow(), ["new"]);
+    using later = await Clients.connect(running.port("web"));
+    assert.deepEqual(later.bodies, ["new"]);
+  });
+
+  test("that the machine cannot give changes nothing anywhere", async () => {
+    using folder = new Folder();
+    folder.file("headgate.yaml", answering("old"));
+    await using running = await Running.start(folder.path, "run");
+    using clients = await Clients.connect(running.port("web"));
+    // Found out by the workers, after the main thread has opened the new address.
+    const secure = 'tls: { certificates: [{ cert: "missing.crt", key: "missing.key" }] }';
+    const other = `other: { listen: [{ address: "127.0.0.1:0", ${secure} }], respond: 204 }`;
+    folder.file("headgate.yaml", answering("new").replace("servers: {", `servers: { ${other},`));
+    running.signal("SIGHUP");
+    await running.untilLogged(/missing\.crt: cannot be read: there is no such file$/);
+    await running.untilLogged(/not loaded: the old configuration goes on serving$/);
+    assert.deepEqual(await clients.bodiesNow(), ["old"]);
+    folder.file("headgate.yaml", answering("new"));
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: servers changed: web$/);
+    assert.deepEqual(await clients.bodiesNow(), ["new"], "and the next one is taken");
+  });
+
+  test("in the middle of which a worker dies changes nothing anywhere, and the next one is taken", async () => {
+    using folder = new Folder();
+    // The same plugin before and after, since its module stays: the change is one of data. The trap is in the file itself.
+    folder.file("handle.ts", HANDLE);
+    const file = (body: string, trap = "") => `
+      import { isMainThread } from "node:worker_threads";
+      import { plugin } from "./handle.ts";
+      ${trap}
+      const web = { listen: "127.0.0.1:0", use: [plugin], respond: { body: "${body}" } };
+      export default { workers: 2, log: { access: "off" }, servers: { web } };
+    `;
+    folder.file("headgate.ts", file("old"));
+    await using running = await Running.start(folder.path, "run");
+    const port = running.port("web");
+    folder.file("headgate.ts", file("new", "if (!isMainThread) process.exit(1);"));
+    running.signal("SIGHUP");
+    await running.untilLogged(/not loaded: the old configuration goes on serving$/);
+    folder.file("headgate.ts", file("newer"));
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: servers changed: web$/);
+    using clients = await Clients.connect(port, 8);
+    assert.deepEqual(clients.bodies, ["newer"]);
+  });
+
+  test("of the number of workers waits for a restart, and says so", async () => {
+    using folder = new Folder();
+    folder.file("headgate.yaml", answering("old"));
+    await using running = await Running.start(folder.path, "run");
+    folder.file("headgate.yaml", answering("old").replace("workers: 2", "workers: 3"));
+    running.signal("SIGHUP");
+    await running.untilLogged(/^workers: has changed, which takes effect with a restart$/);
+    await running.untilLogged(/loaded again: settings changed$/);
+  });
+});
+
+describe("a change of code", () => {
+  test("is served by new workers; the old ones finish what they have", async () => {
+    const { promise: asked, resolve } = Promise.withResolvers<(body: string) => void>();
+    await using origin = await Origin.start((_request, response) => resolve((body) => response.end(body)));
+    using folder = new Folder();
+    const withOrigin = (text: string) =>
+      text.replace("handle } }", `routes: [{ match: { path: "/slow" }, proxy: "${origin.url}" }, { handle }] } }`);
+    folder.file("headgate.ts", withOrigin(program("")));
+    await using running = await Running.start(folder.path, "run");
+    const port = running.port("web");
+    using slow = await RawClient.connect(port);
+    slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    const answer = await asked;
+    using before = await Clients.connect(port);
+    folder.file("headgate.ts", withOrigin(program("", '"new thread " + threadId')));
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: servers changed: web$/);
+    using after = await Clients.connect(port);
+    assert.equal(after.bodies.length, 2, after.bodies.join());
+    assert.ok(after.bodies.every((body) => body.startsWith("new thread ")));
+    // Idle connections of the old workers are closed, and what was under way ends as it began.
+    await Promise.all(before.all.map(({ client }) => client.untilEnded()));
+    answer("done");
+    assert.equal((await slow.answer()).body, "done");
+  });
+
+  test("that cannot be imported changes nothing", async () => {
+    using folder = new Folder();
+    folder.file("headgate.ts", program(""));
+    await using running = await Running.start(folder.path, "run");
+    using clients = await Clients.connect(running.port("web"));
+    folder.file("headgate.ts", `${program("")}\nthrow new Error("no good");\n`);
+    running.signal("SIGHUP");
+    await running.untilLogged(/^headgate\.ts:\d+:\d+: cannot be imported: no good$/);
+    assert.deepEqual(await clients.bodiesNow(), clients.bodies);
+    using later = await RawClient.connect(running.port("web"));
+    assert.match(await bodyFrom(later), /^thread /);
+  });
+
+  test("that dies in the workers alone changes nothing", async () => {
+    using folder = new Folder();
+    folder.file("headgate.ts", program(""));
+    await using running = await Running.start(folder.path, "run");
+    using clients = await Clients.connect(running.port("web"));
+    folder.file("headgate.ts", `${program("")}\nif (threadId !== 0) process.exit(1);\n`);
+    running.signal("SIGHUP");
+    await running.untilLogged(/^worker \d ended: process\.exit\(1\) was called in it$/);
+    await running.untilLogged(/not loaded: the old configuration goes on serving$/);
+    assert.deepEqual(await clients.bodiesNow(), clients.bodies);
+  });
+});

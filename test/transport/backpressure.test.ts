@@ -1,0 +1,158 @@
+// Readers that do not read: what is queued is told, who writes is told when it has left, and a paused side takes nothing.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
+import { type Recording, TransportStage } from "../support/transport-stage.ts";
+
+const CHUNK = Buffer.alloc(32 * 1024, "x");
+
+/** Writes until bytes stay queued from one turn to the next: the kernel takes no more. Returns the bytes written. */
+async function fill(near: Recording): Promise<number> {
+  for (let written = 0; ; ) {
+    near.connection.write(CHUNK);
+    written += CHUNK.length;
+    await nextTurn();
+    if (near.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES) return written;
+  }
+}
+
+test("a reader that does not read: bytes queue up, and onDrain comes once when all of them have left", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  far.connection.pause();
+  const written = await fill(near);
+  assert.ok(near.connection.queuedBytes <= written, "no more is queued than was written");
+  assert.ok(near.connection.queuedBytes <= QUEUE_HIGH_WATER_BYTES + CHUNK.length);
+  assert.deepEqual(near.events, []);
+  far.connection.resume();
+  await near.until(() => near.events.includes("drain"));
+  assert.equal(near.connection.queuedBytes, 0);
+  await far.until(() => far.bytes === written);
+  await nextTurn();
+  assert.deepEqual(near.events, ["drain"]);
+});
+
+test("onDrain comes anew after each time above the mark", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  for (let round = 1; round <= 3; round++) {
+    far.connection.pause();
+    await fill(near);
+    far.connection.resume();
+    await near.until(() => near.events.length === round);
+  }
+  assert.deepEqual(near.events, ["drain", "drain", "drain"]);
+});
+
+test("onDrain comes for every burst that was above the mark, and for no other", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  let total = 0;
+  let expected = 0;
+  for (const [size, count] of [
+    [1_000, 100],
+    [50_000, 3],
+    [QUEUE_HIGH_WATER_BYTES + 1, 1],
+    [60_000, 100],
+    [8_000_000, 1],
+  ] as const) {
+    let wasAbove = false;
+    for (let write = 0; write < count; write++) {
+      near.connection.write(Buffer.alloc(size));
+      total += size;
+      if (near.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES) wasAbove = true;
+    }
+    assert.equal(near.events.length, expected, "not within the call");
+    if (wasAbove) expected++;
+    await far.until(() => far.bytes === total);
+    await near.until(() => near.events.length === expected);
+    await nextTurn();
+    await nextTurn();
+    assert.equal(near.events.length, expected, `after ${count} writes of ${size} bytes`);
+    assert.equal(near.connection.queuedBytes, 0);
+  }
+  assert.ok(expected > 0, "some burst was above");
+});
+
+test("below the mark nobody is told", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  for (let count = 0; count < 20; count++) {
+    near.connection.write(Buffer.alloc(QUEUE_HIGH_WATER_BYTES));
+    await far.until(() => far.bytes === (count + 1) * QUEUE_HIGH_WATER_BYTES);
+  }
+  assert.deepEqual(near.events, []);
+});
+
+for (const side of ["accepted", "dialled"] as const) {
+  test(`a paused ${side} connection gets no bytes until it is resumed, then all of them`, async () => {
+    await using stage = new TransportStage();
+    const { near, far } = await stage.pair();
+    const [writer, reader] = side === "accepted" ? [near, far] : [far, near];
+    reader.connection.pause();
+    reader.connection.pause();
+    writer.connection.writeLatin1("one");
+    await nextTurn();
+    await nextTurn();
+    assert.equal(reader.bytes, 0);
+    reader.connection.resume();
+    reader.connection.resume();
+    await reader.untilText("one");
+    reader.react = () => reader.connection.pause();
+    writer.connection.writeLatin1("two");
+    await reader.untilText("onetwo");
+    writer.connection.writeLatin1("three");
+    await nextTurn();
+    await nextTurn();
+    assert.equal(reader.text, "onetwo");
+    reader.react = null;
+    reader.connection.resume();
+    await reader.untilText("onetwothree");
+  });
+
+  test(`a ${side} connection that is paused by its owner at once gets no bytes, nor the end before the bytes`, async () => {
+    await using stage = new TransportStage();
+    const served = await stage.serve({}, (far) => {
+      if (side === "accepted") far.connection.pause();
+      else {
+        far.connection.writeLatin1("early");
+        far.connection.end();
+      }
+    });
+    const near = await stage.dial({ port: served.port }, ({ connection }) => {
+      if (side === "dialled") connection.pause();
+    });
+    const far = await served.next();
+    const reader = side === "accepted" ? far : near;
+    if (side === "accepted") {
+      near.connection.writeLatin1("early");
+      near.connection.end();
+    }
+    for (let turn = 0; turn < 5; turn++) await nextTurn();
+    assert.deepEqual(reader.events, []);
+    reader.connection.resume();
+    await reader.until(() => reader.events.includes("end"));
+    assert.deepEqual(reader.events, ["bytes", "end"]);
+    assert.equal(reader.text, "early");
+  });
+}
+
+test("pausing in the middle of a stream stops it at once", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  let calls = 0;
+  far.react = () => {
+    calls++;
+    far.connection.pause();
+  };
+  const total = 4 * 1024 * 1024;
+  near.connection.write(Buffer.alloc(total));
+  for (let expected = 1; far.bytes < total; expected++) {
+    await far.until(() => calls === expected);
+    await nextTurn();
+    assert.equal(calls, expected, "one call for each resume");
+    far.connection.resume();
+  }
+});

@@ -1,0 +1,44 @@
+// TCP keep-alive: the kernel probes a silent peer when it was asked to, on accepted and on dialled connections.
+
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { TransportStage } from "../support/transport-stage.ts";
+
+const TABLE = "/proc/net/tcp";
+const ESTABLISHED = "01";
+
+/** The kernel's timer of the connection from one local port to another: "00" none, "02" keep-alive (proc(5), net/tcp). */
+function timerOf(localPort: number, remotePort: number): string | undefined {
+  const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, "0");
+  for (const line of readFileSync(TABLE, "latin1").split("\n")) {
+    const [, local, remote, state, , timer] = line.trim().split(/\s+/);
+    if (local?.endsWith(`:${hex(localPort)}`) && remote?.endsWith(`:${hex(remotePort)}`) && state === ESTABLISHED) {
+      return timer!.slice(0, 2);
+    }
+  }
+  return undefined;
+}
+
+for (const keepAliveMs of [undefined, 60_000]) {
+  test(`${keepAliveMs === undefined ? "without" : "with"} keep-alive`, {
+    skip: !existsSync(TABLE) && "skipped: needs Linux",
+  }, async () => {
+    await using stage = new TransportStage(keepAliveMs === undefined ? {} : { keepAliveMs });
+    const { near, far } = await stage.pair();
+    for (const from of [near, far]) {
+      from.connection.writeLatin1("x");
+      await (from === near ? far : near).untilText("x");
+    }
+    // Until what was sent is acknowledged, another timer runs.
+    for (const { connection } of [near, far]) {
+      const expected = keepAliveMs === undefined ? "00" : "02";
+      let timer: string | undefined;
+      for (let turn = 0; turn < 2_000 && timer !== expected; turn++) {
+        timer = timerOf(connection.local.port, connection.remote.port);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.equal(timer, expected);
+    }
+  });
+}

@@ -1,0 +1,62 @@
+// A transport keeps its process alive as long as something can still happen: a listener, a connection. Not longer.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import net from "node:net";
+import path from "node:path";
+import { test } from "node:test";
+
+const PROGRAM = path.join(import.meta.dirname, "..", "support", "idle-process.ts");
+
+function start(...args: string[]): ChildProcess {
+  return spawn(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+/** Many turns of the other process, between which it has nothing to do but to wait. */
+async function roundTrips(socket: net.Socket): Promise<void> {
+  for (let count = 0; count < 20; count++) {
+    socket.write("ping");
+    const [echo] = (await once(socket, "data")) as [Buffer];
+    assert.equal(echo.toString(), "ping");
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  assert.deepEqual([child.exitCode, child.signalCode], [null, null], "it is still there");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+}
+
+test("with nothing open the process ends by itself", async () => {
+  const [code, signal] = await once(start("nothing"), "exit");
+  assert.deepEqual([code, signal], [0, null]);
+});
+
+test("an open connection keeps the process alive, until it is closed", async () => {
+  const server = net.createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const child = start("connection", `${(server.address() as net.AddressInfo).port}`);
+  const [socket] = (await once(server, "connection")) as [net.Socket];
+  server.close();
+  await roundTrips(socket);
+  assert.equal(child.exitCode, null);
+  const exited = once(child, "exit");
+  socket.end();
+  assert.deepEqual(await exited, [0, null]);
+  socket.destroy();
+});
+
+test("an open listener keeps the process alive, also between its clients", async () => {
+  const child = start("listener");
+  const [line] = (await once(child.stdout!, "data")) as [Buffer];
+  for (let count = 0; count < 5; count++) {
+    const socket = net.connect(Number(line.toString()), "127.0.0.1");
+    await once(socket, "connect");
+    await roundTrips(socket);
+    socket.end();
+    await once(socket.resume(), "close");
+  }
+  await end(child);
+});

@@ -1,0 +1,95 @@
+// Peers whose process dies or stands still: what their connections are told, and that nothing waits for them for ever.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
+import { TransportStage } from "../support/transport-stage.ts";
+
+/** Connects, says "here" and what else it is told to, and never reads. */
+const PEER = `
+  const socket = require("node:net").connect(Number(process.argv[1]), "127.0.0.1");
+  socket.pause();
+  socket.write("here" + "x".repeat(Number(process.argv[2])));
+  setInterval(() => {}, 1000);
+`;
+
+async function kill(child: ChildProcess): Promise<void> {
+  const gone = once(child, "exit");
+  child.kill("SIGKILL");
+  await gone;
+}
+
+test("a process that is killed has ended its side; nothing that was received is lost", async () => {
+  await using stage = new TransportStage();
+  const served = await stage.serve();
+  const child = spawn(process.execPath, ["-e", PEER, `${served.port}`, "100000"], { stdio: "inherit" });
+  const far = await served.next();
+  await far.until(() => far.bytes === 100_004);
+  await kill(child);
+  await far.until(() => far.events.includes("end"));
+  assert.equal(far.error, undefined);
+  // Nobody is there to read it: the kernel answers with a reset.
+  while (far.error === undefined) {
+    far.connection.writeLatin1("too late");
+    await nextTurn();
+  }
+  assert.equal((await far.untilClosed())?.type, "connection_terminated");
+});
+
+test("a process that is killed with unread bytes resets: an error, and what was queued is dropped", async () => {
+  await using stage = new TransportStage();
+  const served = await stage.serve();
+  const child = spawn(process.execPath, ["-e", PEER, `${served.port}`, "0"], { stdio: "inherit" });
+  const far = await served.next();
+  await far.untilText("here");
+  far.connection.write(Buffer.alloc(20_000_000));
+  for (let turn = 0; turn < 5; turn++) await nextTurn();
+  assert.ok(far.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES);
+  await kill(child);
+  const error = await far.untilClosed();
+  assert.equal(error?.type, "connection_terminated");
+  assert.equal(error?.side, "client");
+  assert.equal(far.connection.queuedBytes, 0);
+  assert.ok(!far.events.includes("drain"));
+});
+
+test("a paused connection whose peer resets is closed by destroy, or tells when it is resumed", async () => {
+  await using stage = new TransportStage();
+  const first = await stage.pair();
+  first.far.connection.pause();
+  first.near.connection.destroy(undefined, true);
+  for (let turn = 0; turn < 5; turn++) await nextTurn();
+  first.far.connection.destroy();
+  await first.far.untilClosed();
+  assert.deepEqual(first.far.events, ["close"]);
+
+  const second = await stage.pair();
+  second.far.connection.pause();
+  second.near.connection.destroy(undefined, true);
+  for (let turn = 0; turn < 5; turn++) await nextTurn();
+  second.far.connection.resume();
+  assert.equal((await second.far.untilClosed())?.type, "connection_terminated");
+});
+
+test("a process that stands still: bytes queue up, end and destroy work, and nothing is waited for", async () => {
+  await using stage = new TransportStage();
+  const served = await stage.serve();
+  const child = spawn(process.execPath, ["-e", PEER, `${served.port}`, "0"], { stdio: "inherit" });
+  try {
+    const far = await served.next();
+    await far.untilText("here");
+    child.kill("SIGSTOP");
+    far.connection.write(Buffer.alloc(20_000_000));
+    far.connection.end();
+    for (let turn = 0; turn < 5; turn++) await nextTurn();
+    assert.ok(far.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES);
+    assert.equal(far.error, undefined);
+    far.connection.destroy();
+    assert.equal(await far.untilClosed(), null);
+  } finally {
+    await kill(child);
+  }
+});
