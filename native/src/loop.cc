@@ -89,6 +89,19 @@ bool Loop::is_open(int32_t slot) const {
   return slot >= 0 && slot < known_ && slots_[slot].state == State::kOpen;
 }
 
+// It has a splice that may take nothing now: its target has not been given all that was taken, or is broken.
+bool Loop::is_blocked(const Slot& slot) const {
+  const Splice* splice = slot.outgoing;
+  if (splice == nullptr) return false;
+  const Slot& target = slots_[splice->to];
+  return splice->in_pipe > 0 || !target.queue.empty() || target.error != 0;
+}
+
+// Something waits for the peer to take it.
+bool Loop::is_sending(const Slot& slot) const {
+  return !slot.queue.empty() || (slot.incoming != nullptr && slot.incoming->in_pipe > 0);
+}
+
 int32_t Loop::take_slot(int fd, State state, uint32_t interest) {
   int32_t index;
   if (!free_.empty()) {
@@ -128,7 +141,11 @@ void Loop::release_closed() {
 
 void Loop::close_slot(int32_t index, bool reset) {
   Slot& slot = at(index);
-  if (slot.outgoing != nullptr) forget(slot.outgoing);
+  int32_t target = -1;
+  if (slot.outgoing != nullptr) {
+    target = slot.outgoing->to;
+    forget(slot.outgoing);
+  }
   if (slot.incoming != nullptr) {
     // What still comes there was meant for this one alone: nobody is shown it.
     int32_t source = slot.incoming->from;
@@ -151,6 +168,8 @@ void Loop::close_slot(int32_t index, bool reset) {
   slot.state = State::kClosed;
   closed_.push_back(index);
   size_--;
+  // An end may have waited for the splice to be over.
+  if (target >= 0 && at(target).state == State::kOpen) after_flush(target);
 }
 
 // ------------------------------------------------------------------------------------------------------------------ events
@@ -226,11 +245,10 @@ void Loop::handle(int32_t index, uint32_t ready) {
     if (slot.state == State::kOpen && slot.queue.empty() && slot.incoming != nullptr) step(slot.incoming);
   }
   if (slot.state != State::kOpen || (ready & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
-  Splice* outgoing = slot.outgoing;
-  const bool blocked =
-      outgoing != nullptr && (outgoing->in_pipe > 0 || !at(outgoing->to).queue.empty());
-  if (slot.paused || slot.read_ended || blocked) silent_failure(index, ready);
-  else if (outgoing != nullptr) step(outgoing);
+  // What is read must be told while the slab holds it: not when events wait that the record had no room for.
+  if (!pending_.empty()) return ask_again(index);
+  if (slot.paused || slot.read_ended || is_blocked(slot)) silent_failure(index, ready);
+  else if (slot.outgoing != nullptr) step(slot.outgoing);
   else read_from(index, ready);
 }
 
@@ -308,12 +326,13 @@ void Loop::silent_failure(int32_t index, uint32_t ready) {
   if ((ready & (EPOLLHUP | EPOLLERR)) == 0) return;
   Slot& slot = at(index);
   if (slot.error == 0) slot.error = socket_error(slot.fd);
-  if (slot.read_ended) return fail(index, slot.error != 0 ? slot.error : ECONNRESET);
-  // What is left to be read, or handed on, goes first.
+  // Over in both directions: a unix peer has closed, which is no more than its end until somebody writes to it.
+  if (slot.error == 0) return;
+  // What is left to be read, or handed on, goes first, unless somebody waits for the peer.
   int unread = 0;
   ioctl(slot.fd, FIONREAD, &unread);
   const bool holds = slot.outgoing != nullptr && slot.outgoing->in_pipe > 0;
-  if (slot.error != 0 && unread == 0 && !holds) fail(index, slot.error);
+  if (slot.read_ended || (unread == 0 && !holds) || is_sending(slot)) fail(index, slot.error);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- commands
@@ -402,7 +421,8 @@ int32_t Loop::write_commands(int32_t first, int32_t count) {
 
 void Loop::write(int32_t index, iovec* parts, int32_t count) {
   Slot& slot = at(index);
-  if (slot.finish_wanted || slot.error != 0) return;
+  if (slot.finish_wanted) return;
+  if (slot.error != 0) return write_failed(index, slot.error);
   if (!slot.queue.empty() || slot.incoming != nullptr) return keep(index, parts, count, 0);
   ssize_t sent;
   if (count == 1) {
@@ -416,6 +436,7 @@ void Loop::write(int32_t index, iovec* parts, int32_t count) {
   }
   if (sent < 0) {
     if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS) return write_failed(index, errno);
+    if (errno != EAGAIN) ask_again(index);
     sent = 0;
   }
   keep(index, parts, count, static_cast<size_t>(sent));
@@ -436,7 +457,9 @@ void Loop::keep(int32_t index, const iovec* parts, int32_t count, size_t skip) {
     queued()[index] += static_cast<double>(length);
     skip = 0;
   }
-  if (!slot.queue.empty()) touch(index);
+  if (slot.queue.empty()) return;
+  touch(index);
+  if (slot.incoming != nullptr) touch(slot.incoming->from);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- sending
@@ -463,11 +486,12 @@ void Loop::finish(int32_t index) {
 // request. Who does not read now is told at once.
 void Loop::write_failed(int32_t index, int error) {
   Slot& slot = at(index);
-  if (slot.paused || slot.read_ended || slot.outgoing != nullptr) return fail(index, error);
+  if (slot.paused || slot.read_ended) return fail(index, error);
   slot.error = error;
   while (!slot.queue.empty()) slot.queue.pop();
   queued()[index] = slot.incoming == nullptr ? 0 : static_cast<double>(slot.incoming->in_pipe);
-  touch(index);
+  ask_again(index);
+  if (slot.incoming != nullptr) touch(slot.incoming->from);
 }
 
 void Loop::fail(int32_t index, int error) {
@@ -504,11 +528,9 @@ void Loop::update_interest(int32_t index) {
   if (slot.state == State::kListening) {
     if (!slot.suspended) wanted = EPOLLIN;
   } else if (slot.state == State::kOpen) {
-    const bool blocked =
-        slot.outgoing != nullptr && (slot.outgoing->in_pipe > 0 || !at(slot.outgoing->to).queue.empty());
     wanted = EPOLLET;
-    if (!slot.paused && !slot.read_ended && !blocked) wanted |= kReadable;
-    if (!slot.queue.empty() || (slot.incoming != nullptr && slot.incoming->in_pipe > 0)) wanted |= EPOLLOUT;
+    if (!slot.paused && !slot.read_ended && !is_blocked(slot)) wanted |= kReadable;
+    if (is_sending(slot) && slot.error == 0) wanted |= EPOLLOUT;
   } else {
     return;
   }
@@ -572,10 +594,15 @@ int32_t Loop::connect(int fd, int keep_alive_seconds) {
 int32_t Loop::send_file(int32_t index, int file, int32_t id, int64_t offset, int64_t length) {
   if (!is_open(index)) return -EBADF;
   Slot& slot = at(index);
-  if (slot.finish_wanted || slot.error != 0) return -EPIPE;
+  if (slot.finish_wanted) return -EPIPE;
+  if (slot.error != 0) {
+    write_failed(index, slot.error);
+    return -EPIPE;
+  }
   if (!slot.queue.append_file(file, id, offset, length)) return -ENOMEM;
   queued()[index] += static_cast<double>(length);
   touch(index);
+  if (slot.incoming != nullptr) touch(slot.incoming->from);
   settle();
   return 0;
 }

@@ -105,6 +105,8 @@ class Loop {
  private:
   Slot& at(int32_t slot) { return slots_[slot]; }
   bool is_open(int32_t slot) const;
+  bool is_blocked(const Slot& slot) const;
+  bool is_sending(const Slot& slot) const;
   int32_t take_slot(int fd, State state, uint32_t interest);
   void release_closed();
   void emit(int32_t kind, int32_t slot, int32_t a, int32_t b);

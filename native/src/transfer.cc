@@ -48,7 +48,8 @@ int64_t Loop::flush_file(int32_t index, int64_t budget) {
     int error = sent == 0 ? ENODATA : errno;
     if (error == EINTR) ask_again(index);
     if (error == EAGAIN || error == EINTR) return 0;
-    if (error == EPIPE || error == ECONNRESET) {
+    // The connection's own; all others are the file's.
+    if (error == EPIPE || error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH) {
       write_failed(index, error);
       return 0;
     }
@@ -104,10 +105,12 @@ void Loop::step(Splice* splice) {
   touch(from);
   touch(to);
   for (;;) {
-    if (splice->in_pipe > 0 && !push_out(splice)) return;
+    if (at(to).error != 0 || (splice->in_pipe > 0 && !push_out(splice))) return;
     if (splice->left == 0) {
       if (!at(to).queue.empty()) return;
       forget(splice);
+      // What follows may be there already.
+      ask_again(from);
       emit(kSpliced, from, 0, 0);
       return after_flush(to);
     }
@@ -126,7 +129,7 @@ bool Loop::push_out(Splice* splice) {
     if (length <= 0) {
       if (length < 0 && errno == EINTR) continue;
       if (length < 0 && errno == EAGAIN) return false;
-      fail(splice->to, length == 0 ? EPIPE : errno);
+      write_failed(splice->to, length == 0 ? EPIPE : errno);
       return false;
     }
     splice->in_pipe -= length;
@@ -184,9 +187,10 @@ bool Loop::copy_in(Splice* splice, int64_t* budget) {
   ssize_t taken = ::send(at(to).fd, bytes, static_cast<size_t>(length), MSG_NOSIGNAL);
   if (taken < 0) {
     if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
-      fail(to, errno);
+      write_failed(to, errno);
       return false;
     }
+    if (errno != EAGAIN) ask_again(to);
     taken = 0;
   }
   // The rest is the queue's; nothing more is taken in before it is empty.

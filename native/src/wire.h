@@ -25,6 +25,7 @@ enum Event : int32_t {
 // One command is four numbers: opcode | flags << 8, slot, a, b.
 constexpr int32_t kCommandInts = 4;
 enum Command : int32_t {
+  kNothing = 0,       // it was taken back
   kWrite = 1,         // a: offset in the send slab, b: length
   kForward = 2,       // a: offset in the receive slab, b: length
   kFinish = 3,        // FIN behind what is queued

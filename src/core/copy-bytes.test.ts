@@ -6,7 +6,7 @@ it("copies ranges of every length, from and to every alignment, and nothing arou
   const source = Buffer.from(Array.from({ length: 600 }, (_, index) => (index * 7 + 1) & 0xff));
   const pooled = Buffer.from(source);
   for (const from of [source, pooled.subarray(3)]) {
-    for (const length of [...Array(40).keys(), 255, 256, 257, 300, 500]) {
+    for (const length of [...Array(40).keys(), 191, 192, 383, 384, 385, 500]) {
       for (const start of [0, 1, 2, 3, 5]) {
         for (const at of [0, 1, 2, 3, 6]) {
           const target = Buffer.alloc(at + length + 4, 0xee);

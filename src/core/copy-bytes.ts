@@ -4,7 +4,7 @@
  */
 
 /** From here on the call is as fast. */
-const LOOP_BYTES_MAX = 192;
+const LOOP_BYTES_MAX = 384;
 
 /**
  * Copies `source[start, end)` to `target` at `at` and returns the offset behind it. The views cover the same memory as their
@@ -24,16 +24,16 @@ export function copyBytes(
     target.set(source.subarray(start, end), at);
     return at + length;
   }
-  if (length < 4) {
-    for (let index = start; index < end; index++) target[at++] = source[index]!;
-    return at;
-  }
   const shift = at - start;
-  const last = end - 4;
-  for (let index = start; index < last; index += 4)
-    targetView.setInt32(index + shift, sourceView.getInt32(index, true), true);
-  // The last four, perhaps some of them twice.
-  targetView.setInt32(last + shift, sourceView.getInt32(last, true), true);
+  if (length >= 8) {
+    const last = end - 8;
+    // The compiler moves words here; no BigInt is ever made.
+    for (let index = start; index < last; index += 8) {
+      targetView.setBigUint64(index + shift, sourceView.getBigUint64(index, true), true);
+    }
+    // The last eight, perhaps some of them twice.
+    targetView.setBigUint64(last + shift, sourceView.getBigUint64(last, true), true);
+  } else for (let index = start; index < end; index++) target[index + shift] = source[index]!;
   return at + length;
 }
 

@@ -5,7 +5,7 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { SystemClock } from "./clock.ts";
+import { holdTime, releaseTime, SystemClock } from "./clock.ts";
 import { systemRandom } from "./random.ts";
 
 test("a timer is not early, also when it was set late in a long turn", async () => {
@@ -20,6 +20,30 @@ test("a timer is not early, also when it was set late in a long turn", async () 
     clearInterval(alive);
     assert.ok(clock.now() - setAt >= delayMs, `${clock.now() - setAt} ms instead of ${delayMs}`);
   }
+});
+
+test("time that is held stands still for who asks, until it is held anew or released, and not for timers", async () => {
+  const clock = new SystemClock();
+  const pass = (): void => {
+    const until = performance.now() + 2;
+    while (performance.now() < until);
+  };
+  const before = clock.now();
+  holdTime();
+  const held = clock.now();
+  assert.ok(held >= before);
+  pass();
+  assert.equal(clock.now(), held);
+  assert.equal(new SystemClock().now(), held);
+  holdTime();
+  assert.ok(clock.now() >= held + 2);
+  const alive = setInterval(() => {}, 1_000);
+  await new Promise<void>((resolve) => clock.after(1, resolve));
+  clearInterval(alive);
+  releaseTime();
+  const released = clock.now();
+  pass();
+  assert.ok(clock.now() >= released + 2);
 });
 
 test("a cancelled timer does not fire, and may be cancelled again", async () => {

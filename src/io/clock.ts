@@ -2,14 +2,31 @@
  * Time as the process has it. Node counts a timer from the start of the loop's turn, so after a long turn it would fire
  * early: here a timer that is early waits for the rest.
  */
+import { performance } from "node:perf_hooks";
 import type { Clock, TimerHandle } from "../core/ports.ts";
 
 /** The longest time that a timer of Node's can wait. Longer ones are set again when it has passed. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+/** The time of the events that are being handed out; 0: it is read for everyone who asks. */
+let heldMs = 0;
+
+/**
+ * Until `releaseTime`, all clocks of this thread say the time of this moment. For a transport that hands out many events one
+ * after the other, each of which would read the clock three times: call it again every few events, and never leave it held
+ * while code runs that may wait. Timers do not go by it.
+ */
+export function holdTime(): void {
+  heldMs = performance.now();
+}
+
+export function releaseTime(): void {
+  heldMs = 0;
+}
+
 export class SystemClock implements Clock {
   now(): number {
-    return performance.now();
+    return heldMs > 0 ? heldMs : performance.now();
   }
 
   wallMs(): number {

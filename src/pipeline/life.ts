@@ -380,9 +380,11 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   #prepareUpstreamRequest(): void {
-    for (const { feature } of this.#chain.upstreamConnected ?? []) {
-      feature.upstreamConnected!(this);
-      if (this.#stream === null) return;
+    if (this.#chain.upstreamConnected !== null) {
+      for (const { feature } of this.#chain.upstreamConnected) {
+        feature.upstreamConnected!(this);
+        if (this.#stream === null) return;
+      }
     }
     if (!this.#prepared) {
       this.#prepared = true;
@@ -722,18 +724,22 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#dropUpstream();
     this.#requestBody?.abandon(this.error);
     this.#responseBody?.abandon(this.error!);
-    for (const { feature } of this.#chain.log ?? []) {
+    if (this.#chain.log !== null) this.#log(this.#chain.log);
+    this.#site.observer?.onExchangeEnd(this);
+    this.request.fields.release();
+    this.response?.fields.release();
+    this.#trailers?.release();
+    this.#downstream.onExchangeEnd();
+  }
+
+  #log(hooks: readonly Hook[]): void {
+    for (const { feature } of hooks) {
       try {
         feature.log!(this);
       } catch (thrown) {
         this.error ??= ProxyError.from(thrown);
       }
     }
-    this.#site.observer?.onExchangeEnd(this);
-    this.request.fields.release();
-    this.response?.fields.release();
-    this.#trailers?.release();
-    this.#downstream.onExchangeEnd();
   }
 }
 

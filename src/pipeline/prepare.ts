@@ -25,17 +25,20 @@ import type { HostPolicy, UpstreamStream } from "./upstream.ts";
 /** Our Via line for each version that a message can come in (RFC 9110 section 7.6.3). */
 export class ViaLines {
   readonly name: string;
-  readonly #lines: ReadonlyMap<number, EncodedLines>;
+  readonly #of10: EncodedLines;
+  readonly #of11: EncodedLines;
+  readonly #of20: EncodedLines;
 
   constructor(name: string) {
     this.name = name;
-    this.#lines = new Map(
-      [10, 11, 20].map((version) => [version, new EncodedLines([["Via", viaValue(version, name)]])]),
-    );
+    const lineOf = (version: number) => new EncodedLines([["Via", viaValue(version, name)]]);
+    this.#of10 = lineOf(10);
+    this.#of11 = lineOf(11);
+    this.#of20 = lineOf(20);
   }
 
   of(httpVersion: number): EncodedLines {
-    return this.#lines.get(httpVersion)!;
+    return httpVersion === 11 ? this.#of11 : httpVersion === 10 ? this.#of10 : this.#of20;
   }
 }
 

@@ -8,6 +8,7 @@
 import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
+import { FIELD_KEEP_ALIVE } from "../core/field-names.ts";
 import { acquireStorage, type FieldBlock, releaseStorage } from "../core/fields.ts";
 import {
   FIELDS_MAX,
@@ -520,6 +521,7 @@ function wrongLength(how: string): ProxyError {
 
 /** "Keep-Alive: timeout=N" in milliseconds; null when it is not said. */
 function keepAliveMs(fields: FieldBlock): number | null {
+  if (fields.rowOfId(FIELD_KEEP_ALIVE) < 0) return null;
   const value = fields.get("keep-alive");
   const match = value === null ? null : /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,6})/i.exec(value);
   return match === null ? null : Number(match[1]) * 1000;

@@ -289,7 +289,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
   reusable(server: Server, stream: Http1Stream, keepAliveMs: number | null): void {
     const { idleMs } = this.#options;
     const restMs = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
-    const expired = stream.expiresMs <= this.#around.clock.now();
+    const expired = stream.expiresMs <= this.#around.deadlines.coarseMs;
     if (this.#closed || restMs <= 0 || expired || server.idle.length >= POOL_IDLE_CONNECTIONS_MAX)
       return stream.close();
     stream.rest(restMs);

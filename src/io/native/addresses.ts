@@ -2,6 +2,14 @@
 import type { Address } from "../../core/ports.ts";
 import { UNNAMED } from "../addresses.ts";
 
+/** What the addon takes as an address; the longest path of a unix socket is shorter. */
+const ADDRESS_BYTES_MAX = 255;
+
+/** No address at all is refused before the addon is asked, which would throw. */
+export function isAddressable(address: string): boolean {
+  return Buffer.byteLength(address) <= ADDRESS_BYTES_MAX && !address.includes("\0");
+}
+
 export function addressFrom(text: string): Address {
   const space = text.indexOf(" ");
   if (space <= 0) return UNNAMED;

@@ -1,10 +1,11 @@
 /** The addon's part of dialing: one attempt at one address. Targets that speak TLS never come here. */
+import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import type { Address, DialTarget, PendingDial } from "../../core/ports.ts";
 import { UNNAMED } from "../addresses.ts";
 import type { AttemptHandler, CompletionHandler, Connecting, Ends } from "../dialing/connecting.ts";
 import { systemErrorOf } from "../failures.ts";
-import { addressFrom } from "./addresses.ts";
+import { addressFrom, isAddressable } from "./addresses.ts";
 import { type ConnectionOwner, NativeConnection } from "./connection.ts";
 import type { EventLoop, SlotAttempt } from "./event-loop.ts";
 
@@ -26,7 +27,8 @@ export class NativeConnecting implements Connecting<NativeAttempt> {
 
   attempt(remote: Address, _target: DialTarget, handler: AttemptHandler<NativeAttempt>): PendingDial {
     const { loop, keepAliveSeconds } = this.#owner;
-    const slot = loop.addon.connect(remote.address, remote.port, keepAliveSeconds);
+    const { address, port } = remote;
+    const slot = isAddressable(address) ? loop.addon.connect(address, port, keepAliveSeconds) : -constants.errno.EINVAL;
     const attempt = new NativeAttempt(loop, slot, remote, handler);
     if (slot >= 0) loop.attempts.set(slot, attempt);
     else process.nextTick(() => attempt.refused(-slot));

@@ -55,6 +55,8 @@ export class NativeConnection implements Connection {
   #ended = false;
   #paused = false;
   #closed = false;
+  /** onClose was called. */
+  #told = false;
   /** The slot is another's, or nobody's. */
   #detached = false;
   #error: ProxyError | null = null;
@@ -125,7 +127,7 @@ export class NativeConnection implements Connection {
     this.#closed = true;
     if (error !== undefined) this.#error = error;
     if (!this.#detached) {
-      if (this.#pendingEpoch === this.#loop.epoch) this.#loop.dropWrites(this.slot);
+      this.#loop.dropCommands(this.slot);
       this.#loop.command(DESTROY, this.slot, reset ? 1 : 0, 0);
       this.#detach();
     }
@@ -149,7 +151,7 @@ export class NativeConnection implements Connection {
   spliceTo(to: Connection, bytes: number, handler: SpliceHandler): Splice | null {
     if (!(to instanceof NativeConnection) || to === this || to.#loop !== this.#loop) return null;
     const isOver = this.#detached || to.#detached || to.#ended || this.#extras?.ended === true;
-    if (isOver || this.#outgoing !== null || to.#incoming !== null || bytes <= 0) return null;
+    if (isOver || this.#outgoing !== null || to.#incoming !== null || !(bytes >= 1)) return null;
     const splice = new NativeSplice(this.#loop, this, to, bytes, handler);
     this.#outgoing = splice;
     to.#incoming = splice;
@@ -160,13 +162,13 @@ export class NativeConnection implements Connection {
   // ------------------------------------------------------------------------------------------------------- the event loop
 
   receive(buffer: Buffer, start: number, end: number): void {
-    if (this.#paused) this.#hold(buffer, start, end);
+    if (this.#paused || this.holdsBytes) this.#hold(buffer, start, end);
     else if (this.#outgoing !== null) this.#passOn(buffer, start, end);
     else this.#tellBytes(buffer, start, end);
   }
 
   peerEnded(): void {
-    if (this.#paused) {
+    if (this.#paused || this.holdsBytes) {
       this.#extras ??= new Extras();
       this.#extras.ended = true;
     } else this.#tellEnd();
@@ -178,7 +180,9 @@ export class NativeConnection implements Connection {
     this.#detach();
     this.#ended = true;
     const extras = this.#extras;
-    if (this.#paused && extras !== null && (extras.bytes !== null || extras.ended)) extras.lostBy = error;
+    // What is held is told when it is resumed, if it has not been already. Who waits for his bytes to be taken is told now.
+    const isHeld = extras !== null && (extras.bytes !== null || extras.ended);
+    if (isHeld && !this.#aboveHighWater) extras.lostBy = error;
     else this.#close(error);
   }
 
@@ -224,6 +228,7 @@ export class NativeConnection implements Connection {
 
   /** What is owed to the handler, now that all commands have been carried out. */
   settle(): void {
+    if (this.#told) return;
     if (this.#closed) {
       this.#close(this.#error);
       return;
@@ -306,6 +311,7 @@ export class NativeConnection implements Connection {
   /** The last call. */
   #close(error: ProxyError | null): void {
     this.#closed = true;
+    this.#told = true;
     this.#owner.countConnection(-1);
     const { handler } = this;
     this.handler = NOBODY;

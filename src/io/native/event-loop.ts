@@ -5,6 +5,7 @@
  */
 import { copyBytes, viewOf } from "../../core/copy-bytes.ts";
 import { putLatin1 } from "../../core/latin1.ts";
+import { holdTime, releaseTime } from "../clock.ts";
 import type { Addon } from "./addon.ts";
 import type { NativeConnection } from "./connection.ts";
 import type { NativeSplice } from "./splice.ts";
@@ -23,6 +24,7 @@ import {
   FILE_SENT,
   FLAG_WATCH,
   FORWARD,
+  NOTHING,
   READ,
   SEND_BYTES,
   SPLICED,
@@ -50,6 +52,9 @@ export interface SlotListener {
 const FORWARD_BYTES_MIN = 2048;
 /** Events that come of our own commands are taken up at once, but not for ever: sockets that are ready want their turn. */
 const ROUNDS_MAX = 2;
+/** The clock is read once for so many events: what they take together is as much as a reading may be late. */
+const EVENTS_A_READING = 16;
+const HOLD_MASK = EVENTS_A_READING * EVENT_INTS - 1;
 
 export class EventLoop {
   readonly addon: Addon;
@@ -174,12 +179,11 @@ export class EventLoop {
     this.#schedule();
   }
 
-  /** What was written to the connection and not handed over yet does not leave. */
-  dropWrites(slot: number): void {
+  /** What was asked of the connection and not handed over yet is not done: no byte leaves, and no end that was none. */
+  dropCommands(slot: number): void {
     const commands = this.#commands;
     for (let at = 0; at < this.#at; at += COMMAND_INTS) {
-      const opcode = commands[at]! & 0xff;
-      if (commands[at + 1] === slot && (opcode === WRITE || opcode === FORWARD)) commands[at + 3] = 0;
+      if (commands[at + 1] === slot) commands[at] = NOTHING;
     }
     if (this.#tail === slot) this.#tail = -1;
   }
@@ -210,16 +214,27 @@ export class EventLoop {
   #onEvents(count: number): void {
     this.#slabValid = true;
     this.#depth++;
-    this.#dispatch(count);
-    this.#depth--;
-    this.#flush();
-    this.#slabValid = false;
+    try {
+      this.#dispatch(count);
+    } finally {
+      this.#depth--;
+      this.#flush();
+      this.#slabValid = false;
+    }
   }
 
   #dispatch(count: number): void {
+    try {
+      this.#handOut(count * EVENT_INTS);
+    } finally {
+      releaseTime();
+    }
+  }
+
+  #handOut(end: number): void {
     const events = this.#events;
-    const end = count * EVENT_INTS;
     for (let at = 0; at < end; at += EVENT_INTS) {
+      if ((at & HOLD_MASK) === 0) holdTime();
       const slot = events[at + 1]!;
       if (events[at] === READ) {
         const start = events[at + 2]!;
@@ -283,6 +298,15 @@ export class EventLoop {
     if (this.#flushing) return;
     this.#flushing = true;
     this.#depth++;
+    try {
+      this.#handOverAll();
+    } finally {
+      this.#depth--;
+      this.#flushing = false;
+    }
+  }
+
+  #handOverAll(): void {
     for (let round = 0; ; round++) {
       const collects = round < ROUNDS_MAX;
       const events = this.#submit(collects);
@@ -296,8 +320,6 @@ export class EventLoop {
         break;
       }
     }
-    this.#depth--;
-    this.#flushing = false;
   }
 
   #submit(collect: boolean): number {

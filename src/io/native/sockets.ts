@@ -3,13 +3,14 @@
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import type { Address } from "../../core/ports.ts";
 import { BACKLOG, bindListener } from "../binding.ts";
 import { systemErrorOf } from "../failures.ts";
 import type { ListenOptions } from "../transport.ts";
 import type { Addon } from "./addon.ts";
-import { addressFrom } from "./addresses.ts";
+import { addressFrom, isAddressable } from "./addresses.ts";
 
 export interface BoundSocket {
   readonly descriptor: number;
@@ -32,6 +33,7 @@ export async function bindSocket(addon: Addon, options: ListenOptions): Promise<
 
 async function bindOnce(addon: Addon, options: ListenOptions): Promise<number> {
   const { host, port, path, reusePort = false, backlog = BACKLOG } = options;
+  if (!isAddressable(path ?? host ?? "")) return -constants.errno.EINVAL;
   if (path !== null) return addon.bind(path, -1, false, false, backlog);
   if (host !== null) {
     const address = isIP(host) !== 0 || host.includes("%") ? host : (await lookup(host)).address;

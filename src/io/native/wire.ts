@@ -29,6 +29,8 @@ export const FILE_SENT = 9;
 
 /** One command is four numbers: opcode | flags << 8, slot, a, b. */
 export const COMMAND_INTS = 4;
+/** It was taken back. */
+export const NOTHING = 0;
 /** a: offset in the send slab, b: length */
 export const WRITE = 1;
 /** a: offset in the receive slab, b: length */

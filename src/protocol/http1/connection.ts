@@ -34,7 +34,10 @@ export function connectionOptions(fields: FieldBlock, seen: number, minor: numbe
   if ((seen & CONNECTION_BIT) === 0) return 0;
   let options = 0;
   for (let row = fields.rowOfId(FIELD_CONNECTION); row >= 0; row = fields.rowOfId(FIELD_CONNECTION, row + 1)) {
-    options |= eachMember(fields, row, connectionOptionAt);
+    const { bytes, table } = fields;
+    // What most servers say is one member, and is told by one comparison.
+    const isUsual = equals(bytes, table[row * ROW + ROW_VALUE]!, table[row * ROW + ROW_VALUE_END]!, KEEP_ALIVE);
+    options |= isUsual ? CONNECTION_KEEP_ALIVE : eachMember(fields, row, connectionOptionAt);
   }
   return minor === 0 ? options & ~CONNECTION_UPGRADE : options;
 }
