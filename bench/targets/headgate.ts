@@ -24,6 +24,8 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
     transport,
     workers,
     admin: "off",
+    // The others say nothing of themselves in Via either.
+    via: "off",
     log: { level: "error", access: accessLog === null ? "off" : { format: "combined", output: accessLog } },
     limits: { idle: "1h" },
     upstreams: { origin: { servers: [origin] } },

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +30,16 @@ constexpr int kAcceptsMax = 64;
 constexpr int32_t kEventsOfSocketMax = kAcceptsMax + 8;
 // "IP PORT IP PORT", each address at most 45 characters.
 constexpr size_t kAddressTextMax = 128;
+
+// recv and send of the C library are points at which a thread can be cancelled, which costs four atomic operations a call where
+// there is more than one thread. Nobody cancels these.
+ssize_t receive_now(int fd, void* bytes, size_t length) {
+  return syscall(SYS_recvfrom, fd, bytes, length, 0, nullptr, nullptr);
+}
+
+ssize_t send_now(int fd, const void* bytes, size_t length) {
+  return syscall(SYS_sendto, fd, bytes, length, MSG_NOSIGNAL, nullptr, 0);
+}
 
 int socket_error(int fd) {
   int error = 0;
@@ -301,7 +312,7 @@ void Loop::finish_connect(int32_t index) {
 void Loop::read_from(int32_t index, uint32_t ready) {
   Slot& slot = at(index);
   int32_t size = std::min(kReadBytesMax, kReceiveBytes - used_);
-  ssize_t length = recv(slot.fd, receive() + used_, static_cast<size_t>(size), 0);
+  ssize_t length = receive_now(slot.fd, receive() + used_, static_cast<size_t>(size));
   if (length > 0) {
     emit(kRead, index, used_, static_cast<int32_t>(length));
     used_ += static_cast<int32_t>(length);
@@ -426,7 +437,7 @@ void Loop::write(int32_t index, iovec* parts, int32_t count) {
   if (!slot.queue.empty() || slot.incoming != nullptr) return keep(index, parts, count, 0);
   ssize_t sent;
   if (count == 1) {
-    sent = ::send(slot.fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
+    sent = send_now(slot.fd, parts[0].iov_base, parts[0].iov_len);
     if (sent == static_cast<ssize_t>(parts[0].iov_len)) return;
   } else {
     msghdr message{};

@@ -12,6 +12,7 @@ import { SetupError } from "../server/setup-error.ts";
 import { openStandardErrorLog, type StandardErrorLog } from "../server/standard-error.ts";
 import { type FileWatch, watchFile } from "../server/watch.ts";
 import { CommandError, STATUS_FAULT } from "./command-error.ts";
+import { inlineMore } from "./compiler.ts";
 import { loadConfigFile, setupLines } from "./config-file.ts";
 import { startupLine } from "./startup-line.ts";
 import { version } from "./version.ts";
@@ -28,6 +29,7 @@ export interface ServiceOptions {
 
 /** Serves until a signal ends it. Rejects with a CommandError when it cannot begin. */
 export async function serve(options: ServiceOptions): Promise<void> {
+  inlineMore();
   const service = new Service(options);
   await service.start();
 }

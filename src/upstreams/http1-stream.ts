@@ -275,8 +275,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
         case BODY_LENGTH: {
           const length = Math.min(this.#left, end - at);
           this.#left -= length;
-          this.#armForBody();
           const ended = this.#left === 0;
+          if (!ended) this.#armForBody();
           this.#handler!.onUpstreamBody(buffer, at, at + length);
           at += length;
           if (ended && this.#state === BODY_LENGTH) this.#endAnswer(null, at < end);
