@@ -534,6 +534,11 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.connection.destroy(error, true);
   }
 
+  /** The driver: closes at once. What was cut off must not look complete. */
+  destroy(error: ProxyError): void {
+    this.connection.destroy(error, this.#life !== null && this.#answered);
+  }
+
   takeOver(): TakenOver {
     const early = this.#ahead.take();
     this.#state = TUNNEL;

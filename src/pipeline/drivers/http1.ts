@@ -49,6 +49,6 @@ export class Http1Driver implements ClientOwner {
   destroy(): void {
     // With an error: a tunnel of which the client had ended its half would otherwise take this for an orderly end.
     const error = new ProxyError("connection_terminated", "the proxy was closed", { side: "proxy", retryable: false });
-    for (const client of this.#connections) client.connection.destroy(error);
+    for (const client of this.#connections) client.destroy(error);
   }
 }
