@@ -316,6 +316,30 @@ export class FieldBlock {
     this.#end = shift + lines.bytes.length;
   }
 
+  /** Adds a line whose value is `bytes[start, end)` of this section in lower case, such as that of Host. */
+  appendLowerCase(name: EncodedName, start: number, end: number): void {
+    const storage = this.#storage!;
+    const at = this.#count * ROW;
+    if (at === storage.table.length) storage.growTable();
+    const nameStart = this.#end;
+    const valueStart = nameStart + name.bytes.length;
+    const valueEnd = valueStart + end - start;
+    storage.growBytes(valueEnd + 2, nameStart);
+    const { bytes, table } = storage;
+    copyBytes(bytes, storage.view, nameStart, name.bytes, name.view, 0, name.bytes.length);
+    for (let from = start, to = valueStart; from < end; from++, to++) bytes[to] = LOWER[bytes[from]!]!;
+    bytes[valueEnd] = 0x0d;
+    bytes[valueEnd + 1] = 0x0a;
+    if (name.id < 32) this.#seen |= 1 << name.id;
+    table[at + ROW_ID] = name.id;
+    table[at + ROW_NAME] = nameStart;
+    table[at + ROW_NAME_END] = valueStart - 2;
+    table[at + ROW_VALUE] = valueStart;
+    table[at + ROW_VALUE_END] = valueEnd;
+    this.#count++;
+    this.#end = valueEnd + 2;
+  }
+
   /**
    * Copies the lines that were not removed to `target`, of which `view` is a view, and returns the offset behind them. The
    * caller has made room for `end` bytes. `withStartLine` copies what stands before the first field too.
@@ -341,6 +365,21 @@ export class FieldBlock {
     const block = new FieldBlock();
     for (const [name, value] of fields) block.append(name, value);
     return block;
+  }
+}
+
+/** A field's name and what stands between it and the value, encoded once. */
+export class EncodedName {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  readonly id: number;
+
+  /** Throws TypeError on an invalid name. */
+  constructor(name: string) {
+    assertField(name, "");
+    this.bytes = Buffer.from(`${name}: `, "latin1");
+    this.view = viewOf(this.bytes);
+    this.id = fieldIdOf(name.toLowerCase());
   }
 }
 

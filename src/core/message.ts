@@ -4,7 +4,7 @@
  */
 import { copyBytes } from "./copy-bytes.ts";
 import { FIELD_HOST } from "./field-names.ts";
-import { FieldBlock, isToken } from "./fields.ts";
+import { FieldBlock, isToken, ROW, ROW_VALUE, ROW_VALUE_END } from "./fields.ts";
 import { latin1At, putLatin1 } from "./latin1.ts";
 
 /** RFC 9112 section 3.2: how the request target was written. */
@@ -40,6 +40,9 @@ export class RequestMessage {
   #received: string | null = null;
   #path: string | null = null;
   #authority: string | null = null;
+  /** Where Host stood when the authority was settled; both 0 before that, or when there was none. */
+  #hostStart = 0;
+  #hostEnd = 0;
 
   get method(): string {
     return this.#method;
@@ -118,10 +121,20 @@ export class RequestMessage {
   /** The host and port that the client addressed, lower case, as in `Host`; "" when an HTTP/1.0 client named none. */
   get authority(): string {
     if (this.#authority === null) {
-      const row = this.fields.rowOfId(FIELD_HOST);
-      this.#authority = row < 0 ? "" : this.fields.valueAt(row).toLowerCase();
+      if (this.#hostEnd === 0) this.settleAuthority();
+      this.#authority =
+        this.#hostEnd === 0 ? "" : latin1At(this.fields.bytes, this.#hostStart, this.#hostEnd).toLowerCase();
     }
     return this.#authority;
+  }
+
+  /** From now on the authority is what `Host` says, whatever becomes of that field. */
+  settleAuthority(): void {
+    const row = this.fields.rowOfId(FIELD_HOST);
+    if (row < 0) return;
+    const { table } = this.fields;
+    this.#hostStart = table[row * ROW + ROW_VALUE]!;
+    this.#hostEnd = table[row * ROW + ROW_VALUE_END]!;
   }
 
   set authority(authority: string) {

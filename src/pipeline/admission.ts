@@ -26,6 +26,7 @@ export function admit(exchange: Exchange, site: Site): ProxyError | null {
   if (request.method === "TRACE" || request.method === "CONNECT") {
     return new ProxyError("http_request_error", `method ${request.method} is not served here`, { status: 405 });
   }
+  request.settleAuthority();
   takeForwarded(exchange, site);
   if (site.via !== null && request.fields.rowOfId(FIELD_VIA) >= 0 && isLoop(request.fields, site.via.name)) {
     return new ProxyError(
@@ -46,7 +47,7 @@ function takeForwarded(exchange: Exchange, site: Site): void {
   const trusted = site.trustedProxies?.has(remoteAddress) ?? false;
   if (trusted) exchange.clientAddress = clientAddress(request.fields, remoteAddress, site.trustedProxies);
   if (!trusted && connection.forwardedLines !== undefined && request.form !== "absolute") {
-    connection.forwardedLines.apply(request);
+    connection.forwardedLines.apply(request, remoteAddress);
   } else setForwarded(request, { remoteAddress, trusted, scheme: request.scheme, authority: request.authority });
 }
 

@@ -67,6 +67,7 @@ const CLOSED = 7;
 /** Parsed heads are used up before the next one is parsed: one of each serves the whole thread. */
 const head = new RequestHead();
 const framing = new BodyFraming();
+const forwardedLines = new ForwardedLines();
 /** "Transfer-Encoding: chunked" frames: the size line of a chunk, made here and written at once. */
 const chunkHead = Buffer.allocUnsafeSlow(32);
 const CRLF = Buffer.from("\r\n");
@@ -82,7 +83,6 @@ export interface ClientOwner {
 
 export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler {
   readonly connection: Connection;
-  readonly forwardedLines: ForwardedLines;
   readonly #driver: ClientOwner;
   /** The configuration that the request under way began with. */
   #site: Site;
@@ -126,10 +126,13 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#driver = driver;
     this.#site = driver.site;
     this.connection = connection;
-    this.forwardedLines = new ForwardedLines(connection.remote.address);
     this.#deadline = new Deadline(this.#site.deadlines, () => this.#onDeadline());
     this.#deadline.arm(this.#site.limits.headTimeoutMs);
     connection.handler = this;
+  }
+
+  get forwardedLines(): ForwardedLines {
+    return forwardedLines;
   }
 
   get local(): Address {
