@@ -3,10 +3,11 @@
  * its end. Pure: what it needs of the machine (pools of connections, the access log) is handed in, so that a
  * configuration can be composed to be looked at without opening anything.
  */
+import { canonicalJson } from "../config/canonical.ts";
 import type { ActionConfig, Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock } from "../core/ports.ts";
-import { compileChain } from "../pipeline/chain.ts";
+import { compileChain, EMPTY_CHAIN } from "../pipeline/chain.ts";
 import { ViaLines } from "../pipeline/prepare.ts";
 import { compileRouter, type RouteEntry } from "../pipeline/routing/router.ts";
 import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts";
@@ -36,9 +37,10 @@ export interface ComposedServer {
 }
 
 export function composeServers(config: Config, around: ComposeSurroundings): readonly ComposedServer[] {
+  const shared = new SharedParts();
   const trustedProxies = config.trustedProxies.length === 0 ? null : CidrSet.parse(config.trustedProxies);
   return config.servers.map((server) => {
-    const entries = server.routes.map((route) => ({ match: route.match, route: composeRoute(route, around) }));
+    const entries = server.routes.map((route) => ({ match: route.match, route: composeRoute(route, around, shared) }));
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),
@@ -59,17 +61,33 @@ function composeVia({ via }: Config, server: ServerConfig, instance: string): Vi
   return new ViaLines(via.kind === "name" ? via.name : madeViaName(server, instance));
 }
 
-function composeRoute(route: RouteConfig, around: ComposeSurroundings): Route {
+function composeRoute(route: RouteConfig, around: ComposeSurroundings, shared: SharedParts): Route {
   const { action } = route;
   return {
     name: route.name,
-    chain: compileChain(route.use.map(createFeature)),
+    chain: route.use.length === 0 ? EMPTY_CHAIN : compileChain(route.use.map(createFeature)),
     upstream: action.kind === "proxy" ? around.upstream(action.upstream) : null,
     handler: handlerOf(action),
-    use: action.kind === "proxy" ? action.use : NO_USE,
-    upgrade: route.upgrade,
-    limits: route.limits,
+    use: action.kind === "proxy" ? shared.one(action.use) : NO_USE,
+    upgrade: shared.one(route.upgrade),
+    limits: shared.one(route.limits),
   };
+}
+
+/**
+ * Of parts that say the same, one for all routes: thousands of routes differ in their hosts and paths alone, and what every request
+ * looks at then stays in the processor's cache.
+ */
+class SharedParts {
+  readonly #parts = new Map<string, object>();
+
+  one<T extends object>(part: T): T {
+    const text = canonicalJson(part);
+    const known = this.#parts.get(text);
+    if (known !== undefined) return known as T;
+    this.#parts.set(text, part);
+    return part;
+  }
 }
 
 /** A route that answers itself sends nothing anywhere, unless a plugin of its own chooses an upstream. */
