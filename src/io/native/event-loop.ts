@@ -46,8 +46,8 @@ export interface SlotListener {
 }
 
 /**
- * Received bytes are handed on where they lie from this length on; shorter ones are copied, which keeps neighbouring writes in
- * one piece. Both cost the same at about 2 KiB.
+ * Received bytes are handed on where they lie from this length on: a copy then costs more than another command. Shorter ones are
+ * copied, which keeps neighbouring writes in one piece.
  */
 const FORWARD_BYTES_MIN = 2048;
 /** Events that come of our own commands are taken up at once, but not for ever: sockets that are ready want their turn. */
