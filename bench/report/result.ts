@@ -59,7 +59,7 @@ export function thisMachine(): Machine {
     processor: os.cpus()[0]?.model ?? "unknown",
     processors: os.cpus().length,
     memoryGiB: Math.round(os.totalmem() / 1024 ** 3),
-    kernel: `${os.type()} ${os.release()} ${os.arch()}`,
+    kernel: `${os.type()} ${os.release().split("-")[0]} ${os.arch()}`,
     node: process.version,
   };
 }
