@@ -4,7 +4,6 @@
  */
 import type net from "node:net";
 import { getSystemErrorName } from "node:util";
-import { ProxyError } from "../../core/errors.ts";
 import type { Clock, Connection, Dialer, DialHandler, DialTarget, PendingDial } from "../../core/ports.ts";
 import type { DialOwner } from "../dialing/connecting.ts";
 import { RacingDialer } from "../dialing/dial.ts";
@@ -12,6 +11,7 @@ import { NameCache } from "../dialing/name-cache.ts";
 import { systemErrorOf } from "../failures.ts";
 import { NetTransport } from "../net/transport.ts";
 import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
+import { TransportState } from "../transport-state.ts";
 import type { Addon } from "./addon.ts";
 import { type ConnectingOwner, NativeConnecting } from "./connecting.ts";
 import { EventLoop } from "./event-loop.ts";
@@ -27,9 +27,8 @@ export class NativeTransport implements Transport {
   readonly #net: NetTransport;
 
   constructor(clock: Clock, addon: Addon, options: TransportOptions = {}) {
-    const onFault = options.onFault ?? ((fault: Error) => process.emitWarning(fault));
     loopOfThread ??= new EventLoop(addon);
-    this.#shared = new SharedState(loopOfThread, clock, options.keepAliveMs ?? null, onFault);
+    this.#shared = new SharedState(loopOfThread, clock, options.keepAliveMs ?? null, options.onFault);
     const names = new NameCache(clock, options.lookup);
     this.#net = new NetTransport(clock, { ...options, names, duplicate: (one) => duplicate(addon, one) });
     const plain = new RacingDialer(this.#shared, names, new NativeConnecting(this.#shared));
@@ -65,37 +64,20 @@ class DialerByTls implements Dialer {
 }
 
 /** What the connections, listeners and attempts of a transport share. */
-class SharedState implements DialOwner, ListenerOwner, ConnectingOwner {
+class SharedState extends TransportState implements DialOwner, ListenerOwner, ConnectingOwner {
   readonly loop: EventLoop;
   readonly batch: EventLoop;
-  readonly clock: Clock;
   readonly keepAliveSeconds: number;
-  connections = 0;
-  attempts = 0;
-  readonly #onFault: (fault: Error) => void;
 
-  constructor(loop: EventLoop, clock: Clock, keepAliveMs: number | null, onFault: (fault: Error) => void) {
+  constructor(
+    loop: EventLoop,
+    clock: Clock,
+    keepAliveMs: number | null,
+    onFault: ((fault: Error) => void) | undefined,
+  ) {
+    super(clock, onFault);
     this.loop = this.batch = loop;
-    this.clock = clock;
     this.keepAliveSeconds = keepAliveMs === null ? 0 : Math.max(1, Math.round(keepAliveMs / 1000));
-    this.#onFault = onFault;
-  }
-
-  countConnection(change: 1 | -1): void {
-    this.connections += change;
-  }
-
-  countAttempt(change: 1 | -1): void {
-    this.attempts += change;
-  }
-
-  /** Never throws: it is called where a throw would lose the rest of a batch. */
-  reportFault(thrown: unknown): void {
-    try {
-      this.#onFault(thrown instanceof Error ? thrown : ProxyError.from(thrown));
-    } catch (second) {
-      process.emitWarning(ProxyError.from(second));
-    }
   }
 }
 

@@ -12,6 +12,7 @@ import type { DialOwner } from "../dialing/connecting.ts";
 import { RacingDialer } from "../dialing/dial.ts";
 import { NameCache } from "../dialing/name-cache.ts";
 import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
+import { TransportState } from "../transport-state.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
 import { tlsInfoOf } from "./dial-tls.ts";
@@ -33,8 +34,7 @@ export class NetTransport implements Transport {
   readonly #duplicate: ((descriptor: number) => number) | null;
 
   constructor(clock: Clock, options: NetTransportOptions = {}) {
-    const onFault = options.onFault ?? ((fault: Error) => process.emitWarning(fault));
-    this.#shared = new SharedState(clock, options.keepAliveMs ?? null, onFault);
+    this.#shared = new SharedState(clock, options.keepAliveMs ?? null, options.onFault);
     this.#handshakeTimeoutMs = options.handshakeTimeoutMs ?? TLS_HANDSHAKE_TIMEOUT_MS;
     this.#duplicate = options.duplicate ?? null;
     const names = options.names ?? new NameCache(clock, options.lookup);
@@ -65,35 +65,13 @@ export class NetTransport implements Transport {
 }
 
 /** What the connections, listeners and attempts of a transport share. */
-class SharedState implements DialOwner, ConnectingOwner {
+class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   readonly batch = new WriteBatch();
-  readonly clock: Clock;
   readonly keepAliveMs: number | null;
-  connections = 0;
-  attempts = 0;
-  readonly #onFault: (fault: Error) => void;
 
-  constructor(clock: Clock, keepAliveMs: number | null, onFault: (fault: Error) => void) {
-    this.clock = clock;
+  constructor(clock: Clock, keepAliveMs: number | null, onFault: ((fault: Error) => void) | undefined) {
+    super(clock, onFault);
     this.keepAliveMs = keepAliveMs;
-    this.#onFault = onFault;
-  }
-
-  countConnection(change: 1 | -1): void {
-    this.connections += change;
-  }
-
-  countAttempt(change: 1 | -1): void {
-    this.attempts += change;
-  }
-
-  /** Never throws: it is called where a throw would leave the batch open. */
-  reportFault(thrown: unknown): void {
-    try {
-      this.#onFault(thrown instanceof Error ? thrown : ProxyError.from(thrown));
-    } catch (second) {
-      process.emitWarning(ProxyError.from(second));
-    }
   }
 
   connectionOf(socket: net.Socket, local: Address | null): NetConnection {
