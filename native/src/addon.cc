@@ -37,8 +37,12 @@ struct Instance {
   napi_async_cleanup_hook_handle cleanup = nullptr;
   napi_ref on_events = nullptr;
   Shared* shared = nullptr;
-  uv_poll_t poll;
-  bool polling = false;
+  // Of both sets of sockets, which libuv waits for, and the turn behind that: one, though both may be ready.
+  uv_poll_t polls[2];
+  uv_check_t check;
+  // Handles of libuv that are not closed.
+  int handles = 0;
+  bool ready = false;
   bool referenced = false;
 };
 
@@ -114,19 +118,48 @@ Instance* open_instance(napi_env env) {
 
 // The process stays alive while there is a socket.
 void update_reference(Instance* instance) {
-  if (!instance->polling) return;
+  if (instance->handles == 0) return;
   const bool wanted = instance->shared->loop.size() > 0;
   if (wanted == instance->referenced) return;
   instance->referenced = wanted;
-  auto* handle = reinterpret_cast<uv_handle_t*>(&instance->poll);
+  auto* handle = reinterpret_cast<uv_handle_t*>(&instance->check);
   if (wanted) uv_ref(handle);
   else uv_unref(handle);
 }
 
-void on_ready(uv_poll_t* poll, int, int) {
-  auto* instance = static_cast<Instance*>(poll->data);
+void on_ready(uv_poll_t* poll, int, int) { static_cast<Instance*>(poll->data)->ready = true; }
+
+void on_check(uv_check_t* check) {
+  auto* instance = static_cast<Instance*>(check->data);
+  if (!instance->ready || instance->shared == nullptr) return;
+  instance->ready = false;
   instance->shared->loop.turn();
-  if (instance->shared != nullptr) update_reference(instance);
+  update_reference(instance);
+}
+
+// What every handle needs once libuv knows it. Sockets keep the process alive, not the handles.
+void adopt(Instance* instance, uv_handle_t* handle) {
+  handle->data = instance;
+  uv_unref(handle);
+  instance->handles++;
+}
+
+uv_handle_t* handle_at(Instance* instance, int at) {
+  return at == 0 ? reinterpret_cast<uv_handle_t*>(&instance->check) : reinterpret_cast<uv_handle_t*>(&instance->polls[at - 1]);
+}
+
+// 0, or a negative errno: then some of the handles are there all the same, and are closed with the thread.
+int start_handles(Instance* instance, uv_loop_t* uv, const Loop& loop) {
+  uv_check_init(uv, &instance->check);
+  adopt(instance, handle_at(instance, 0));
+  for (headgate::Side side : headgate::kSides) {
+    uv_poll_t* poll = &instance->polls[instance->handles - 1];
+    const int error = uv_poll_init(uv, poll, loop.epoll(side));
+    if (error != 0) return error;
+    adopt(instance, reinterpret_cast<uv_handle_t*>(poll));
+    uv_poll_start(poll, UV_READABLE, on_ready);
+  }
+  return uv_check_start(&instance->check, on_check);
 }
 
 // The call into JavaScript. Microtasks and next ticks run before it returns.
@@ -149,10 +182,14 @@ void deliver(void* context, int32_t events) {
   napi_close_handle_scope(env, scope);
 }
 
+void stop_polls(Instance* instance) {
+  for (int at = 1; at < instance->handles; at++) uv_poll_stop(&instance->polls[at - 1]);
+}
+
 void stop(Instance* instance) {
   Shared* shared = instance->shared;
   if (shared == nullptr) return;
-  if (instance->polling) uv_poll_stop(&instance->poll);
+  stop_polls(instance);
   shared->loop.close_all();
 }
 
@@ -160,15 +197,16 @@ void stop(Instance* instance) {
 void clean_up(napi_async_cleanup_hook_handle handle, void* data) {
   auto* instance = static_cast<Instance*>(data);
   stop(instance);
-  if (!instance->polling) {
+  if (instance->handles == 0) {
     napi_remove_async_cleanup_hook(handle);
     return;
   }
-  uv_close(reinterpret_cast<uv_handle_t*>(&instance->poll), [](uv_handle_t* poll) {
-    auto* closed = static_cast<Instance*>(poll->data);
-    closed->polling = false;
-    napi_remove_async_cleanup_hook(closed->cleanup);
-  });
+  for (int at = instance->handles - 1; at >= 0; at--) {
+    uv_close(handle_at(instance, at), [](uv_handle_t* closing) {
+      auto* closed = static_cast<Instance*>(closing->data);
+      if (--closed->handles == 0) napi_remove_async_cleanup_hook(closed->cleanup);
+    });
+  }
 }
 
 void free_instance(napi_env, void* data, void*) {
@@ -195,21 +233,18 @@ napi_value open(napi_env env, napi_callback_info info) {
   if (type != napi_function) return throw_type(env, "a function was expected"), nullptr;
   if (instance->shared != nullptr) return napi_throw_error(env, "ERR_OPEN", "the transport is open already"), nullptr;
   auto* shared = new Shared(deliver, instance);
-  int error = shared->loop.open();
+  // Handles are left of an attempt that failed: there is no other one.
+  int error = instance->handles > 0 ? -EALREADY : shared->loop.open();
   uv_loop_t* uv = nullptr;
   if (error == 0 && napi_get_uv_event_loop(env, &uv) != napi_ok) error = -EINVAL;
-  if (error == 0) error = uv_poll_init(uv, &instance->poll, shared->loop.epoll());
+  if (error == 0) error = start_handles(instance, uv, shared->loop);
   if (error != 0) {
+    stop_polls(instance);
     shared->release();
     return napi_throw_error(env, "ERR_SYSTEM", strerror(-error)), nullptr;
   }
-  instance->polling = true;
-  instance->referenced = false;
-  instance->poll.data = instance;
   instance->shared = shared;
   napi_create_reference(env, values[0], 1, &instance->on_events);
-  uv_poll_start(&instance->poll, UV_READABLE, on_ready);
-  uv_unref(reinterpret_cast<uv_handle_t*>(&instance->poll));
   napi_value memory;
   napi_create_object(env, &memory);
   Loop& loop = shared->loop;

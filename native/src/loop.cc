@@ -18,7 +18,7 @@ namespace {
 // What an open connection is watched for while it is read. Edge-triggered: the kernel tells what is new and does not look
 // again at every socket that was told before. So whoever stops before everything is read must ask again (ask_again).
 constexpr uint32_t kReadable = EPOLLIN | EPOLLRDHUP | EPOLLET;
-// Ready sockets of one turn: what the first of them waits for the last is bounded by this.
+// Ready sockets that a turn takes from each set: what the first of them waits for the last is bounded by this.
 constexpr int kReadyMax = 128;
 // What is read from one socket in a turn: nobody is starved by a fast sender, and no call is wasted on a small piece.
 constexpr int32_t kReadBytesMax = 64 * 1024;
@@ -80,8 +80,12 @@ int Loop::open() {
        {&receive_, &send_, &events_, &commands_, &queued_, &received_, &sent_, &table_}) {
     if (mapping->data() == nullptr) return -ENOMEM;
   }
-  epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  return epoll_ < 0 ? -errno : 0;
+  for (int& set : epolls_) {
+    set = epoll_create1(EPOLL_CLOEXEC);
+    if (set < 0) return -errno;
+  }
+  is_open_ = true;
+  return 0;
 }
 
 void Loop::close_all() {
@@ -90,8 +94,11 @@ void Loop::close_all() {
     if (state != State::kFree && state != State::kClosed) close_slot(index, false);
   }
   pipes_.close_all();
-  if (epoll_ >= 0) ::close(epoll_);
-  epoll_ = -1;
+  for (int& set : epolls_) {
+    if (set >= 0) ::close(set);
+    set = -1;
+  }
+  is_open_ = false;
 }
 
 // ------------------------------------------------------------------------------------------------------------------- slots
@@ -113,7 +120,7 @@ bool Loop::is_sending(const Slot& slot) const {
   return !slot.queue.empty() || (slot.incoming != nullptr && slot.incoming->in_pipe > 0);
 }
 
-int32_t Loop::take_slot(int fd, State state, uint32_t interest) {
+int32_t Loop::take_slot(int fd, State state, Side side, uint32_t interest) {
   int32_t index;
   if (!free_.empty()) {
     index = free_.back();
@@ -127,11 +134,12 @@ int32_t Loop::take_slot(int fd, State state, uint32_t interest) {
   slot = Slot{};
   slot.fd = fd;
   slot.state = state;
+  slot.side = side;
   slot.interest = interest;
   epoll_event event{};
   event.events = interest;
   event.data.u32 = static_cast<uint32_t>(index);
-  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+  if (epoll_ctl(epoll(side), EPOLL_CTL_ADD, fd, &event) != 0) {
     int error = errno;
     slot.state = State::kFree;
     free_.push_back(index);
@@ -167,7 +175,7 @@ void Loop::close_slot(int32_t index, bool reset) {
   while (!slot.queue.empty()) slot.queue.pop();
   queued()[index] = 0;
   // The socket may have another descriptor, which would keep it in the set.
-  if (slot.state == State::kListening) epoll_ctl(epoll_, EPOLL_CTL_DEL, slot.fd, nullptr);
+  if (slot.state == State::kListening) epoll_ctl(epoll(slot.side), EPOLL_CTL_DEL, slot.fd, nullptr);
   if (slot.state != State::kListening || slot.owned) {
     if (reset) {
       linger hard{1, 0};
@@ -219,17 +227,12 @@ void Loop::deliver() {
 }
 
 void Loop::turn() {
-  if (epoll_ < 0 || in_turn_) return;
+  if (!is_open_ || in_turn_) return;
   in_turn_ = true;
   collecting_ = true;
   count_ = used_ = 0;
   collect_pending();
-  epoll_event ready[kReadyMax];
-  int count = epoll_wait(epoll_, ready, kReadyMax, 0);
-  for (int at = 0; at < count && epoll_ >= 0; at++) {
-    if (kReceiveBytes - used_ < kReadRoomMin || count_ > kEventsMax - kEventsOfSocketMax) deliver();
-    handle(static_cast<int32_t>(ready[at].data.u32), ready[at].events);
-  }
+  for (Side side : kSides) read_ready(side);
   deliver();
   // More than the record holds.
   collect_pending();
@@ -237,6 +240,16 @@ void Loop::turn() {
   collecting_ = false;
   in_turn_ = false;
   if (pending_.empty()) release_closed();
+}
+
+void Loop::read_ready(Side side) {
+  epoll_event ready[kReadyMax];
+  const int count = epoll_wait(epoll(side), ready, kReadyMax, 0);
+  // JavaScript may close everything between two of them.
+  for (int at = 0; at < count && is_open_; at++) {
+    if (kReceiveBytes - used_ < kReadRoomMin || count_ > kEventsMax - kEventsOfSocketMax) deliver();
+    handle(static_cast<int32_t>(ready[at].data.u32), ready[at].events);
+  }
 }
 
 void Loop::handle(int32_t index, uint32_t ready) {
@@ -272,7 +285,7 @@ void Loop::accept_from(int32_t index) {
     int fd = accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     int error = errno;
     if (fd >= 0) {
-      int32_t slot = take_slot(fd, State::kOpen, kReadable);
+      int32_t slot = take_slot(fd, State::kOpen, Side::kAccepted, kReadable);
       if (slot >= 0) {
         char* text = receive() + used_;
         auto used = static_cast<int32_t>(format_address(address, text, kAddressTextMax / 2));
@@ -550,7 +563,7 @@ void Loop::update_interest(int32_t index) {
   epoll_event event{};
   event.events = wanted;
   event.data.u32 = static_cast<uint32_t>(index);
-  if (epoll_ctl(epoll_, EPOLL_CTL_MOD, slot.fd, &event) != 0) return;
+  if (epoll_ctl(epoll(slot.side), EPOLL_CTL_MOD, slot.fd, &event) != 0) return;
   if (asks) slot.again = false;
   slot.interest = wanted;
 }
@@ -567,7 +580,7 @@ int32_t Loop::listen(int fd, bool owned, int keep_alive_seconds) {
   // One that came from elsewhere may block, and would block everything.
   const int flags = fcntl(fd, F_GETFL);
   if (error == 0 && (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) error = errno;
-  int32_t index = error != 0 ? -error : take_slot(fd, State::kListening, EPOLLIN);
+  int32_t index = error != 0 ? -error : take_slot(fd, State::kListening, Side::kAccepted, EPOLLIN);
   if (index < 0) return index;
   Slot& slot = at(index);
   slot.owned = owned;
@@ -597,7 +610,7 @@ int32_t Loop::resume_listener(int32_t slot) {
 
 int32_t Loop::connect(int fd, int keep_alive_seconds) {
   if (keep_alive_seconds > 0) set_keep_alive(fd, keep_alive_seconds);
-  int32_t index = take_slot(fd, State::kConnecting, EPOLLOUT);
+  int32_t index = take_slot(fd, State::kConnecting, Side::kDialled, EPOLLOUT);
   if (index < 0) ::close(fd);
   return index;
 }

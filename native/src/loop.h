@@ -1,8 +1,12 @@
-// The sockets of one thread: an epoll set, a table of slots, and the records that pass to JavaScript and back.
+// The sockets of one thread: two epoll sets, a table of slots, and the records that pass to JavaScript and back.
 //
 // A turn reads every ready socket once into the receive slab and notes what happened as events; then JavaScript runs over all
 // of them, and what it wants done comes back as commands. It decides what is read and sent when; what the bytes mean, it never
 // asks. No call blocks, and none calls JavaScript but through `deliver`.
+//
+// Dialled sockets have a set of their own, and a turn takes as many from each. In one queue with thousands of clients that ask,
+// every answer would wait behind all of their requests: nearly all of them would be under way at the same time, each with a
+// connection to its upstream, and none near its end. So neither side can starve the other, and what was begun ends soon.
 //
 // A slot that was closed is used again only when no event that was noted before can still name it.
 #pragma once
@@ -21,6 +25,10 @@ namespace headgate {
 
 enum class State : uint8_t { kFree, kListening, kConnecting, kOpen, kClosed };
 
+// Which epoll set a socket is in: listeners with what they accepted, and those that were dialled here.
+enum class Side : uint8_t { kAccepted, kDialled };
+constexpr Side kSides[] = {Side::kAccepted, Side::kDialled};
+
 // Bytes that go from one connection to another without being seen.
 struct Splice {
   int32_t from;
@@ -37,6 +45,7 @@ struct Splice {
 struct Slot {
   int fd;
   State state;
+  Side side;
   // Of a connection.
   bool paused;
   bool read_ended;
@@ -69,7 +78,7 @@ class Loop {
 
   // 0, or a negative errno.
   int open();
-  int epoll() const { return epoll_; }
+  int epoll(Side side) const { return epolls_[static_cast<size_t>(side)]; }
   // Slots in use.
   int32_t size() const { return size_; }
   int32_t pipes() const { return pipes_.open(); }
@@ -84,7 +93,7 @@ class Loop {
   double* received() const { return static_cast<double*>(received_.data()); }
   double* sent() const { return static_cast<double*>(sent_.data()); }
 
-  // Some socket is ready.
+  // Some socket of either set is ready.
   void turn();
   // Carries out the first `count` commands. Events that came of it, and of what JavaScript asked before, are put into the
   // record of events when `collect` says that it is free; their number. Otherwise how many are waiting.
@@ -107,12 +116,13 @@ class Loop {
   bool is_open(int32_t slot) const;
   bool is_blocked(const Slot& slot) const;
   bool is_sending(const Slot& slot) const;
-  int32_t take_slot(int fd, State state, uint32_t interest);
+  int32_t take_slot(int fd, State state, Side side, uint32_t interest);
   void release_closed();
   void emit(int32_t kind, int32_t slot, int32_t a, int32_t b);
   void collect_pending();
   void deliver();
 
+  void read_ready(Side side);
   void handle(int32_t index, uint32_t ready);
   void accept_from(int32_t index);
   void finish_connect(int32_t index);
@@ -146,7 +156,7 @@ class Loop {
 
   Deliver deliver_;
   void* context_;
-  int epoll_ = -1;
+  int epolls_[2] = {-1, -1};
   Mapping receive_;
   Mapping send_;
   Mapping events_;
@@ -166,6 +176,7 @@ class Loop {
   PipePool pipes_;
   // Of the record of events, while a turn fills it.
   bool collecting_ = false;
+  bool is_open_ = false;
   bool in_turn_ = false;
   int32_t count_ = 0;
   int32_t used_ = 0;

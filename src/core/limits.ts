@@ -47,14 +47,14 @@ export const SPLICE_BYTES_MIN = 64 * KiB;
 export const CONNECT_TIMEOUT_MS = 3_000;
 /** From the request's end to the first byte of the answer. nginx 60 s; the design's 30 s. */
 export const RESPONSE_TIMEOUT_MS = 30_000;
-/** A pooled connection that serves nobody. nginx keepalive_timeout 60 s. */
+/** A pooled connection that serves nobody. nginx keepalive_timeout 60 s. The only bound on how many rest, as with HAProxy and Envoy:
+ * what a burst needed, the next one needs too, and what is used least is gone first. A fixed number of them (nginx's keepalive)
+ * makes a busy pool close and dial all the time. */
 export const POOL_IDLE_MS = 60_000;
 /** A pooled connection lives at most this long, so that changes of DNS and balancing reach it. nginx keepalive_time 1 h. */
 export const POOL_LIFETIME_MS = 3_600_000;
 /** Subtracted from an upstream's own "Keep-Alive: timeout=N", for the time our request is under way to it. */
 export const KEEP_ALIVE_MARGIN_MS = 1_000;
-/** Idle connections kept per server of an upstream and thread. nginx's keepalive is a number without default; Pingora 128. */
-export const POOL_IDLE_CONNECTIONS_MAX = 256;
 /** Requests that wait for a place when an upstream is at its maximum, and for how long. HAProxy queues without bound, 5 s. */
 export const QUEUE_LENGTH_MAX = 1024;
 export const QUEUE_TIMEOUT_MS = 5_000;

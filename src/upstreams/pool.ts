@@ -7,7 +7,7 @@
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
-import { KEEP_ALIVE_MARGIN_MS, POOL_IDLE_CONNECTIONS_MAX } from "../core/limits.ts";
+import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
 import type { Clock, Connection, Dialer, DialHandler, DialTls, PendingDial, Random } from "../core/ports.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
@@ -168,7 +168,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
   /** Takes no more requests into the pool's memory: idle connections close now, the others behind their answers. */
   close(): void {
     this.#closed = true;
-    for (const server of this.#servers) for (const stream of [...server.idle]) stream.close();
+    for (const server of this.#servers) server.closeIdle();
     this.#forgetPlaces();
   }
 
@@ -290,8 +290,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
     const { idleMs } = this.#options;
     const restMs = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
     const expired = stream.expiresMs <= this.#around.deadlines.coarseMs;
-    if (this.#closed || restMs <= 0 || expired || server.idle.length >= POOL_IDLE_CONNECTIONS_MAX)
-      return stream.close();
+    if (this.#closed || restMs <= 0 || expired) return stream.close();
     stream.rest(restMs);
     server.pushIdle(stream);
     // Only now: a thread that begins to wait at this moment sees the connection at rest, or we see the thread.
@@ -376,6 +375,10 @@ class Server implements Balanced, StreamOwner {
     return stream;
   }
 
+  closeIdle(): void {
+    for (let stream = this.popIdle(); stream !== undefined; stream = this.popIdle()) stream.close();
+  }
+
   /** Without a connection. */
   dialEnded(): void {
     this.dialing--;
@@ -390,7 +393,7 @@ class Server implements Balanced, StreamOwner {
     if (!stream.reused) return this.#pool.failedFor(handler, this);
     // It had died while it rested, as when a server was started anew. The others have rested longer, and would cost another
     // attempt each.
-    for (const idle of [...this.idle]) idle.close();
+    this.closeIdle();
   }
 
   onGone(stream: Http1Stream): void {

@@ -1,0 +1,65 @@
+/**
+ * Nanoseconds of JavaScript for a request and its answer on the native transport, from the record of events to that of
+ * commands, without a socket: the best of many short rounds, since everything else on the machine can only make a round slower.
+ *
+ *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser]
+ *
+ * One kind of head a run, since V8 compiles for what it has seen. The two peers that are played take about a tenth of it.
+ */
+import path from "node:path";
+import { inlineMore } from "../../src/cli/compiler.ts";
+import { createProxy } from "../../src/index.ts";
+import { browserHead, variantsOf } from "./heads.ts";
+
+const CLIENTS = 64;
+const TURNS = 100;
+const ROUNDS = 600;
+const WARM_UP_ROUNDS = 200;
+const ANSWER = `HTTP/1.1 200 OK\r
+Server: nginx\r
+Date: Sat, 21 Nov 2026 05:00:00 GMT\r
+Content-Type: application/json\r
+Content-Length: 26\r
+Connection: keep-alive\r
+\r
+{"message":"Hello world"}
+`;
+
+const kinds = { small: [["GET / HTTP/1.1", "Host: 127.0.0.1:8080"]], browser: variantsOf(browserHead) };
+const kind = process.argv[2] === "browser" ? "browser" : "small";
+
+// As the command does. The addon is looked for when the proxy is made.
+inlineMore();
+const addon = path.join(import.meta.dirname, "silent-sockets.ts");
+process.env.HEADGATE_ADDON = addon;
+const { Peers } = (await import(addon)) as typeof import("./silent-sockets.ts");
+
+const proxy = createProxy({
+  transport: "native",
+  admin: "off",
+  via: "off",
+  log: { level: "error", access: "off" },
+  servers: { web: { listen: ["127.0.0.1:0"], proxy: "http://127.0.0.1:9" } },
+});
+await proxy.listen();
+
+const peers = new Peers({
+  requests: kinds[kind].map((lines) => Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1")),
+  answer: Buffer.from(ANSWER, "latin1"),
+});
+peers.connect(CLIENTS);
+let best = Number.POSITIVE_INFINITY;
+for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
+  // Compilers and the garbage collector have their turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  const started = process.hrtime.bigint();
+  let answered = 0;
+  for (let turn = 0; turn < TURNS; turn++) answered += peers.turn();
+  const elapsed = Number(process.hrtime.bigint() - started) / answered;
+  if (answered < (CLIENTS * TURNS) / 3)
+    throw new Error(`of ${CLIENTS} clients, ${answered / TURNS} had answers in a turn`);
+  if (round >= WARM_UP_ROUNDS) best = Math.min(best, elapsed);
+}
+console.log(`${kind}: ${best.toFixed(0)} ns`);
+// Nothing closes a connection here, and the proxy would wait for it.
+process.exit(0);
