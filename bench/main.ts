@@ -75,7 +75,7 @@ function runOptions(values: Options): RunOptions {
   const openFiles = openFilesMax() - OPEN_FILES_SPARE;
   return {
     rounds: rounds === undefined ? (quick ? 1 : null) : whole("rounds", rounds),
-    seconds: seconds === undefined ? (quick ? 1 : 2) : whole("seconds", seconds),
+    seconds: seconds === undefined ? (quick ? 1 : null) : whole("seconds", seconds),
     connections: whole("connections", connections),
     warmUp: !quick,
     idleConnections: Math.min(many, openFiles),

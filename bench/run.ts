@@ -1,6 +1,6 @@
 /**
  * Runs one scenario: prepares its stage, gives every row its turn in each round, and ends all that was started, whatever
- * happens. A round begins with another row each time, so that no row always follows the same one. The first round does not
+ * happens. A round begins with another row each time, so that no row always follows the same one. The first rounds do not
  * count, because programs that compile as they run must have compiled.
  */
 import { mkdirSync, rmSync } from "node:fs";
@@ -10,15 +10,19 @@ import { judge, type ScenarioResult, thisCommit } from "./report/result.ts";
 import type { Row, Sample, Scenario } from "./scenarios/scenario.ts";
 import { Stage, type StageOptions } from "./stage.ts";
 
-export interface RunOptions extends StageOptions {
+export interface RunOptions extends Omit<StageOptions, "seconds"> {
   /** Null: as many as the scenario says, or the usual number. */
   readonly rounds: number | null;
+  readonly seconds: number | null;
   readonly warmUp: boolean;
   /** Is told what happens. */
   readonly say: (line: string) => void;
 }
 
 export const ROUNDS = 5;
+export const SECONDS = 2;
+/** Under load, before anything counts. */
+const WARM_UP_SECONDS = 2;
 
 export function roundsOf(scenario: Scenario, wanted: number | null): number {
   return wanted ?? scenario.rounds ?? ROUNDS;
@@ -32,20 +36,22 @@ export async function runScenario(
 ): Promise<ScenarioResult> {
   const date = new Date().toISOString();
   const rounds = roundsOf(scenario, options.rounds);
-  const stage = new Stage(children, path.join(folder, scenario.name), options);
+  const seconds = options.seconds ?? scenario.seconds ?? SECONDS;
+  const stage = new Stage(children, path.join(folder, scenario.name), { ...options, seconds });
   mkdirSync(stage.folder);
   try {
     const rows = await scenario.prepare(stage);
     // A target that could not be started because all is being ended is none that was left out.
     if (children.closed) throw new Error("interrupted");
-    const measured = await takeTurns(rows, rounds, options.warmUp && scenario.warmUp !== false, stage, options.say);
+    const warmUpRounds = options.warmUp && scenario.warmUp !== false ? Math.ceil(WARM_UP_SECONDS / seconds) : 0;
+    const measured = await takeTurns(rows, { rounds, warmUpRounds }, stage, options.say);
     return {
       name: scenario.name,
       title: scenario.title,
       date,
       commit: thisCommit(),
       rounds,
-      seconds: options.seconds,
+      seconds,
       connections: options.connections,
       rows: measured,
       leftOut: stage.leftOut,
@@ -60,16 +66,15 @@ export async function runScenario(
 
 async function takeTurns(
   rows: readonly Row[],
-  rounds: number,
-  warmUp: boolean,
+  { rounds, warmUpRounds }: { readonly rounds: number; readonly warmUpRounds: number },
   stage: Stage,
   say: (line: string) => void,
 ): Promise<{ name: string; version: string; samples: Sample[] }[]> {
   const samples = new Map<Row, Sample[]>(rows.map((row) => [row, []]));
-  for (let round = warmUp ? 0 : 1; round <= rounds; round++) {
-    say(round === 0 ? "warming up" : `round ${round} of ${rounds}`);
+  for (let round = 1 - warmUpRounds; round <= rounds; round++) {
+    say(round <= 0 ? "warming up" : `round ${round} of ${rounds}`);
     for (let turn = 0; turn < rows.length; turn++) {
-      const row = rows[(turn + round) % rows.length]!;
+      const row = rows[(turn + warmUpRounds + round) % rows.length]!;
       if (!samples.has(row)) continue;
       try {
         const sample = await row.sample();

@@ -9,7 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import type { Claim, Column, Sample, Scenario } from "../scenarios/scenario.ts";
 import type { LeftOut } from "../stage.ts";
-import { statistic } from "./statistics.ts";
+import { type Estimate, medianEstimate, statistic } from "./statistics.ts";
 
 export interface RowResult {
   readonly name: string;
@@ -21,6 +21,9 @@ export interface ClaimResult {
   readonly text: string;
   /** Null when a row that it needs is not there. */
   readonly value: number | null;
+  /** Between which the median lies, with a confidence of 95 %. */
+  readonly low?: number;
+  readonly high?: number;
   readonly atMost?: number;
   readonly atLeast?: number;
   readonly holds: boolean | null;
@@ -74,31 +77,52 @@ export function thisCommit(): string {
 
 /** The number of a row in a column, ratios included; null where it cannot be. */
 export function cell(result: ScenarioResult, row: RowResult, column: Column, baseline: string | null): number | null {
-  const value = metricOf(row, column);
-  if (value === null || column.ratio !== true) return value === null ? null : value / (column.per ?? 1);
-  const base = result.rows.find(({ name }) => name === baseline);
-  const divisor = base === undefined ? null : metricOf(base, column);
-  return divisor === null ? null : value / divisor;
+  if (column.ratio === true) {
+    const base = result.rows.find(({ name }) => name === baseline);
+    return base === undefined ? null : (ratioOf(row, base, column)?.value ?? null);
+  }
+  const values = valuesOf(row, column.metric);
+  return values.length === 0 ? null : statistic(values, column.statistic) / (column.per ?? 1);
 }
 
-function metricOf({ samples }: RowResult, wanted: Pick<Column, "metric" | "statistic">): number | null {
-  const values = samples.map((sample) => sample[wanted.metric]).filter((value) => value !== undefined);
-  return values.length === 0 ? null : statistic(values, wanted.statistic);
+function valuesOf({ samples }: RowResult, metric: string): number[] {
+  return samples.map((sample) => sample[metric]).filter((value) => value !== undefined);
+}
+
+/**
+ * Of medians: the median of the ratios in each round, whose two samples were taken within seconds of each other, so that what
+ * the machine did to one it did to the other. Of minima and maxima: their ratio.
+ */
+function ratioOf(row: RowResult, base: RowResult, by: Pick<Column, "metric" | "statistic">): Estimate | null {
+  const [own, others] = [valuesOf(row, by.metric), valuesOf(base, by.metric)];
+  const rounds = Math.min(own.length, others.length);
+  if (rounds === 0) return null;
+  if (by.statistic === "median") {
+    return medianEstimate(own.slice(0, rounds).map((value, round) => value / others[round]!));
+  }
+  const value = statistic(own, by.statistic) / statistic(others, by.statistic);
+  return { value, low: value, high: value };
 }
 
 export function judge(claim: Claim, rows: readonly RowResult[]): ClaimResult {
   const { text, atMost, atLeast } = claim;
   const bounds = { ...(atMost === undefined ? {} : { atMost }), ...(atLeast === undefined ? {} : { atLeast }) };
-  const measuredIn = (wanted: string) => {
-    const row = rows.find(({ name }) => name === wanted);
-    return row === undefined ? null : metricOf(row, claim);
-  };
-  const own = measuredIn(claim.row);
-  const other = claim.against === undefined ? 1 : measuredIn(claim.against);
-  if (own === null || other === null) return { text, value: null, ...bounds, holds: null };
-  const value = own / other;
+  const measured = estimateOf(claim, rows);
+  if (measured === null) return { text, value: null, ...bounds, holds: null };
+  const { value } = measured;
   const holds = value <= (atMost ?? Number.POSITIVE_INFINITY) && value >= (atLeast ?? Number.NEGATIVE_INFINITY);
-  return { text, value, ...bounds, holds };
+  return { text, ...measured, ...bounds, holds };
+}
+
+function estimateOf(claim: Claim, rows: readonly RowResult[]): Estimate | null {
+  const [row, base] = [claim.row, claim.against].map((wanted) => rows.find(({ name }) => name === wanted));
+  if (row === undefined) return null;
+  if (claim.against !== undefined) return base === undefined ? null : ratioOf(row, base, claim);
+  const values = valuesOf(row, claim.metric);
+  if (values.length === 0) return null;
+  if (claim.statistic === "median") return medianEstimate(values);
+  const value = statistic(values, claim.statistic);
+  return { value, low: value, high: value };
 }
 
 /** The report of an earlier run on the same machine, to which scenarios are added; an empty one otherwise. */

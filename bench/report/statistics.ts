@@ -13,6 +13,24 @@ export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
+/** A median, and between which values that of all runs that could have been lies, with a confidence of 95 %. */
+export interface Estimate {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * The median with its interval by ranks (the binomial distribution's, by its normal approximation), which assumes nothing of how
+ * the values are distributed. Fewer than six have no such interval: theirs is all that was measured.
+ */
+export function medianEstimate(values: readonly number[]): Estimate {
+  const sorted = [...values].sort((a, b) => a - b);
+  const { length } = sorted;
+  const rank = Math.max(0, Math.floor((length - 1.96 * Math.sqrt(length)) / 2));
+  return { value: median(sorted), low: sorted[rank]!, high: sorted[length - 1 - rank]! };
+}
+
 export function statistic(values: readonly number[], which: Statistic): number {
   if (which === "median") return median(values);
   return which === "min" ? Math.min(...values) : Math.max(...values);

@@ -18,11 +18,12 @@ export function table(scenario: Scenario, result: ScenarioResult): string {
   return lines.join("\n");
 }
 
-function claimLine({ text, value, atMost, atLeast, holds }: ClaimResult): string {
+function claimLine({ text, value, low = value ?? 0, high = low, atMost, atLeast, holds }: ClaimResult): string {
   if (value === null) return `- not measured: ${text}`;
   const bound = atMost === undefined ? `at least ${atLeast}` : `at most ${atMost}`;
-  const digits = Math.abs(value) < 100 ? 3 : 0;
-  return `- ${holds === true ? "holds" : "DOES NOT HOLD"}: ${text} (${value.toFixed(digits)}, ${bound})`;
+  const shown = (number: number) => number.toFixed(Math.abs(value) < 100 ? 3 : 0);
+  const range = low === high ? "" : `, 95 %: ${shown(low)} to ${shown(high)}`;
+  return `- ${holds === true ? "holds" : "DOES NOT HOLD"}: ${text} (${shown(value)}${range}; ${bound})`;
 }
 
 /** What the project claims of itself, by all scenarios that were measured; "" when they decide nothing. */

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { missingCommand } from "../stage.ts";
 import { wrkRow } from "./request-cost.ts";
-import { costColumns, type Row, type Scenario } from "./scenario.ts";
+import { costColumns, MANY_SHORT_ROUNDS, type Row, type Scenario } from "./scenario.ts";
 
 export const accessLog: Scenario = {
   name: "access-log",
@@ -30,6 +30,7 @@ export const accessLog: Scenario = {
       atMost: 1,
     },
   ],
+  ...MANY_SHORT_ROUNDS,
   chart: { metric: "cpuUs", title: "small answer, access log to a file", unit: "µs of CPU per request" },
   missing: () => missingCommand("taskset", "nginx", "wrk"),
   async prepare(stage) {

@@ -13,7 +13,7 @@ const GIB = 1024 ** 3;
 const columns: readonly Column[] = [
   { title: "CPU/GiB ms, median", metric: "cpuMsPerGiB", statistic: "median", digits: 0 },
   { title: "min", metric: "cpuMsPerGiB", statistic: "min", digits: 0 },
-  { title: "ratio of medians", metric: "cpuMsPerGiB", statistic: "median", digits: 2, ratio: true },
+  { title: "ratio", metric: "cpuMsPerGiB", statistic: "median", digits: 2, ratio: true },
   { title: "of minima", metric: "cpuMsPerGiB", statistic: "min", digits: 2, ratio: true },
   { title: "seconds", metric: "seconds", statistic: "median", digits: 2 },
   { title: "MiB", metric: "residentBytes", statistic: "max", digits: 0, per: 1024 ** 2 },

@@ -4,7 +4,7 @@ import { RequestCounter } from "../origin/nginx-origin.ts";
 import { missingCommand, type Running, type Stage } from "../stage.ts";
 import type { RouteTable } from "../targets/target.ts";
 import { wrkRow } from "./request-cost.ts";
-import { type Claim, costColumns, costSample, type Row, type Scenario } from "./scenario.ts";
+import { type Claim, costColumns, costSample, MANY_SHORT_ROUNDS, type Row, type Scenario } from "./scenario.ts";
 
 const FEW_ROUTES = table(1, 1);
 const MANY_ROUTES = table(100, 100);
@@ -56,6 +56,7 @@ export const routes: Scenario = {
     "Compare the two lines of a target.",
   columns: costColumns("request", "requests/s"),
   baseline: "nginx, 1 route",
+  ...MANY_SHORT_ROUNDS,
   claims: growthClaims("headgate", size(FEW_ROUTES), size(MANY_ROUTES), 1.1, "10,000 routes cost at most 1.1 of one"),
   missing: () => missingCommand("taskset", "nginx", "wrk"),
   async prepare(stage) {
@@ -111,7 +112,6 @@ export const active: Scenario = {
   columns: costColumns("request", "requests/s"),
   baseline: `nginx, ${FEW}`,
   claims: growthClaims("headgate", FEW, MANY, 1.25, "10,000 connections cost at most 1.25 of 64"),
-  rounds: 3,
   missing: () => missingCommand("taskset", "nginx", "wrk"),
   async prepare(stage) {
     const many = stage.options.activeConnections;

@@ -2,7 +2,7 @@
 import { h2load } from "../measure/h2load.ts";
 import { median } from "../report/statistics.ts";
 import { LOAD_CPU, missingCommand, type Running, type Stage } from "../stage.ts";
-import type { Column, Row, Scenario } from "./scenario.ts";
+import { type Column, MANY_SHORT_ROUNDS, type Row, type Scenario } from "./scenario.ts";
 
 /** Short runs by which nginx's greatest rate is found; the first only warms up. */
 const CALIBRATION_ROUNDS = 4;
@@ -55,7 +55,7 @@ export const latency: Scenario = {
     "every time is the wait behind the others: the same for all targets.",
   columns,
   baseline: "nginx",
-  rounds: 7,
+  ...MANY_SHORT_ROUNDS,
   claims: [
     {
       text: "p99 at most 1.1 of nginx's",

@@ -20,6 +20,8 @@ export interface RequestCost {
   readonly connections?: number;
   readonly claims?: readonly Claim[];
   readonly chart?: string;
+  readonly rounds?: number;
+  readonly seconds?: number;
 }
 
 /** A row that loads a running target by wrk. */
@@ -49,6 +51,7 @@ export function requestCost(definition: RequestCost): Scenario {
     connections,
     claims = [],
     chart,
+    ...others
   } = definition;
   return {
     name,
@@ -57,6 +60,7 @@ export function requestCost(definition: RequestCost): Scenario {
     columns: costColumns("request", "requests/s"),
     baseline: "nginx",
     claims,
+    ...others,
     ...(chart === undefined ? {} : { chart: { metric: "cpuUs", title: chart, unit: "µs of CPU per request" } }),
     missing: () => missingCommand("taskset", "nginx", "wrk"),
     async prepare(stage) {

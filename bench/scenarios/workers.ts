@@ -1,7 +1,7 @@
 /** What a second worker costs, and what it brings. */
 import { BOTH_CPUS, missingCommand } from "../stage.ts";
 import { wrkRow } from "./request-cost.ts";
-import { costColumns, type Row, type Scenario } from "./scenario.ts";
+import { costColumns, MANY_SHORT_ROUNDS, type Row, type Scenario } from "./scenario.ts";
 
 const WORKERS = [1, 2] as const;
 
@@ -14,7 +14,7 @@ export const workers: Scenario = {
     "when the target has done its work, and CPU per request what a second worker adds.",
   columns: costColumns("request", "requests/s"),
   baseline: "nginx, 2 workers",
-  rounds: 7,
+  ...MANY_SHORT_ROUNDS,
   claims: [
     {
       text: "two workers cost at most 1.05 of one per request",

@@ -11,7 +11,7 @@ import { parseH2load } from "../../bench/measure/h2load.ts";
 import { parseWrk } from "../../bench/measure/wrk.ts";
 import { familyOf } from "../../bench/processes/children.ts";
 import { judge, type Report } from "../../bench/report/result.ts";
-import { percentile, statistic } from "../../bench/report/statistics.ts";
+import { medianEstimate, percentile, statistic } from "../../bench/report/statistics.ts";
 import { chart } from "../../bench/report/svg.ts";
 import { section } from "../../bench/report/table.ts";
 import { SCENARIOS } from "../../bench/scenarios/index.ts";
@@ -181,6 +181,24 @@ describe("the report", () => {
     claims: small.claims.map((claim) => judge(claim, rows)),
   };
 
+  test("a ratio is the median of those in each round, with its interval by ranks", () => {
+    // The machine became slower and slower; the ratio did not.
+    const drifting = Array.from({ length: 25 }, (_, round) => 10 + round);
+    const base = row("nginx", ...drifting);
+    const own = row("headgate", ...drifting.map((cost, round) => cost * (0.8 + 0.002 * ((round * 7) % 25))));
+    const claim = { text: "x", row: "headgate", against: "nginx", metric: "cpuUs", statistic: "median" } as const;
+    const { value, low, high } = judge({ ...claim, atMost: 1 }, [base, own]);
+    assert.deepEqual(
+      [value, low, high].map((number) => number?.toFixed(3)),
+      ["0.824", "0.814", "0.834"],
+    );
+  });
+
+  test("few values have no interval but all that was measured", () => {
+    assert.deepEqual(medianEstimate([3, 1, 2]), { value: 2, low: 1, high: 3 });
+    assert.deepEqual(medianEstimate([5]), { value: 5, low: 5, high: 5 });
+  });
+
   test("statistics are values that were measured", () => {
     assert.equal(percentile([4, 1, 3, 2], 0.5), 2);
     assert.equal(percentile([4, 1, 3, 2], 0.99), 4);
@@ -194,7 +212,7 @@ describe("the report", () => {
     const text = section(small, result);
     assert.match(text, /^\| nginx 1\.0 \| 11\.0 \| 10\.0 \| 1\.00 \| 1\.00 \| 90909 \| 1 \|$/m);
     assert.match(text, /^\| headgate 1\.0 \| 9\.0 \| 8\.0 \| 0\.82 \| 0\.80 \| 111111 \| 1 \|$/m);
-    assert.match(text, /^- holds: at most 0\.90 of nginx \(0\.818, at most 0\.9\)$/m);
+    assert.match(text, /^- holds: at most 0\.90 of nginx \(0\.818, 95 %: 0\.667 to 0\.990; at most 0\.9\)$/m);
     assert.match(text, /^- not measured: at most 0\.95 of HAProxy$/m);
     assert.match(text, /Not here: caddy \(not installed: apt-get install caddy\)\./);
   });
