@@ -42,7 +42,8 @@ struct Instance {
   uv_check_t check;
   // Handles of libuv that are not closed.
   int handles = 0;
-  bool ready = false;
+  // Sets of which some socket is ready, as bits.
+  uint32_t ready = 0;
   bool referenced = false;
 };
 
@@ -127,13 +128,17 @@ void update_reference(Instance* instance) {
   else uv_unref(handle);
 }
 
-void on_ready(uv_poll_t* poll, int, int) { static_cast<Instance*>(poll->data)->ready = true; }
+template <headgate::Side side>
+void on_ready(uv_poll_t* poll, int, int) {
+  static_cast<Instance*>(poll->data)->ready |= headgate::bit_of(side);
+}
 
 void on_check(uv_check_t* check) {
   auto* instance = static_cast<Instance*>(check->data);
-  if (!instance->ready || instance->shared == nullptr) return;
-  instance->ready = false;
-  instance->shared->loop.turn();
+  const uint32_t ready = instance->ready;
+  if (ready == 0 || instance->shared == nullptr) return;
+  instance->ready = 0;
+  instance->shared->loop.turn(ready);
   update_reference(instance);
 }
 
@@ -157,7 +162,8 @@ int start_handles(Instance* instance, uv_loop_t* uv, const Loop& loop) {
     const int error = uv_poll_init(uv, poll, loop.epoll(side));
     if (error != 0) return error;
     adopt(instance, reinterpret_cast<uv_handle_t*>(poll));
-    uv_poll_start(poll, UV_READABLE, on_ready);
+    const uv_poll_cb told = side == headgate::Side::kAccepted ? on_ready<headgate::Side::kAccepted> : on_ready<headgate::Side::kDialled>;
+    uv_poll_start(poll, UV_READABLE, told);
   }
   return uv_check_start(&instance->check, on_check);
 }

@@ -226,13 +226,15 @@ void Loop::deliver() {
   used_ = 0;
 }
 
-void Loop::turn() {
+void Loop::turn(uint32_t sides) {
   if (!is_open_ || in_turn_) return;
   in_turn_ = true;
   collecting_ = true;
   count_ = used_ = 0;
   collect_pending();
-  for (Side side : kSides) read_ready(side);
+  for (Side side : kSides) {
+    if ((sides & bit_of(side)) != 0) read_ready(side);
+  }
   deliver();
   // More than the record holds.
   collect_pending();

@@ -28,6 +28,7 @@ enum class State : uint8_t { kFree, kListening, kConnecting, kOpen, kClosed };
 // Which epoll set a socket is in: listeners with what they accepted, and those that were dialled here.
 enum class Side : uint8_t { kAccepted, kDialled };
 constexpr Side kSides[] = {Side::kAccepted, Side::kDialled};
+constexpr uint32_t bit_of(Side side) { return 1u << static_cast<uint32_t>(side); }
 
 // Bytes that go from one connection to another without being seen.
 struct Splice {
@@ -93,8 +94,8 @@ class Loop {
   double* received() const { return static_cast<double*>(received_.data()); }
   double* sent() const { return static_cast<double*>(sent_.data()); }
 
-  // Some socket of either set is ready.
-  void turn();
+  // Of these sets, as bits by their number, some socket is ready.
+  void turn(uint32_t sides);
   // Carries out the first `count` commands. Events that came of it, and of what JavaScript asked before, are put into the
   // record of events when `collect` says that it is free; their number. Otherwise how many are waiting.
   int32_t submit(int32_t count, bool collect);

@@ -26,18 +26,34 @@ interface Candidate {
   readonly conditions: readonly Condition[];
 }
 
+/**
+ * Candidates in the order of the file. A list of links, and not an array: of thousands of them, nearly all have one, and what a
+ * request looks at is not in the processor's cache.
+ */
+interface Link extends Candidate {
+  readonly next: Link | null;
+}
+
+/** One for all routes that ask for nothing else. */
+const NO_CONDITIONS: readonly Condition[] = [];
+
 /** @throws RangeError or SyntaxError when a network or a regular expression is invalid. */
 export function compileRouter(entries: readonly RouteEntry[]): Router {
+  const candidates = entries.map(({ match, route }, position): Candidate => {
+    const conditions = match === null ? NO_CONDITIONS : otherConditions(match);
+    return { position, route, conditions: conditions.length === 0 ? NO_CONDITIONS : conditions };
+  });
+  const takesAll = ({ match }: RouteEntry, position: number) =>
+    (match === null || (match.host === null && match.path === null)) &&
+    candidates[position]!.conditions === NO_CONDITIONS;
+  // What stands behind a route that takes everything is never reached.
+  const last = entries.findIndex(takesAll);
+  if (last === 0) return { find: () => entries[0]!.route };
   const index = new HostIndex();
-  for (const [position, { match, route }] of entries.entries()) {
-    const conditions = match === null ? [] : otherConditions(match);
-    const hosts = match?.host ?? null;
-    const paths = match?.path ?? null;
-    const takesAll = hosts === null && paths === null && conditions.length === 0;
-    if (takesAll && position === 0) return { find: () => route };
-    index.add(hosts, paths, { position, route, conditions });
-    // What stands behind a route that takes everything is never reached.
-    if (takesAll) break;
+  // The last first: each is linked in front of those behind it.
+  for (let position = last < 0 ? entries.length - 1 : last; position >= 0; position--) {
+    const { match } = entries[position]!;
+    index.add(match?.host ?? null, match?.path ?? null, candidates[position]!);
   }
   return index;
 }
@@ -89,18 +105,18 @@ function indexOf(map: Map<string, PathIndex>, host: string): PathIndex {
   return index;
 }
 
-type CandidatesByPath = Map<string, Candidate[]>;
+type LinksByPath = Map<string, Link>;
 
 class PathIndex {
-  readonly #any: Candidate[] = [];
-  #exact: CandidatesByPath | null = null;
+  #any: Link | null = null;
+  #exact: LinksByPath | null = null;
   /** By what stands before the last slash of "/jmap/*"; "" for "/*". */
-  #prefixes: CandidatesByPath | null = null;
+  #prefixes: LinksByPath | null = null;
   #prefixLengthMax = 0;
 
   add(paths: readonly string[] | null, candidate: Candidate): void {
     if (paths === null) {
-      this.#any.push(candidate);
+      this.#any = { ...candidate, next: this.#any };
       return;
     }
     for (const path of paths) {
@@ -108,10 +124,10 @@ class PathIndex {
         const prefix = path.slice(0, -2);
         this.#prefixLengthMax = Math.max(this.#prefixLengthMax, prefix.length);
         this.#prefixes ??= new Map();
-        push(this.#prefixes, prefix, candidate);
+        prepend(this.#prefixes, prefix, candidate);
       } else {
         this.#exact ??= new Map();
-        push(this.#exact, path, candidate);
+        prepend(this.#exact, path, candidate);
       }
     }
   }
@@ -123,7 +139,7 @@ class PathIndex {
     return earlier(this.#any, subject, best);
   }
 
-  #firstOfPrefix(prefixes: CandidatesByPath, subject: RoutedRequest, best: Candidate | null): Candidate | null {
+  #firstOfPrefix(prefixes: LinksByPath, subject: RoutedRequest, best: Candidate | null): Candidate | null {
     const { path } = subject.request;
     // "*", the target of OPTIONS for the server as a whole, has no prefix.
     if (!path.startsWith("/")) return best;
@@ -134,18 +150,15 @@ class PathIndex {
   }
 }
 
-function push(map: CandidatesByPath, path: string, candidate: Candidate): void {
-  const list = map.get(path);
-  if (list === undefined) map.set(path, [candidate]);
-  else list.push(candidate);
+function prepend(map: LinksByPath, path: string, candidate: Candidate): void {
+  map.set(path, { ...candidate, next: map.get(path) ?? null });
 }
 
-/** The first of the list, which is in the order of the file, that matches and comes before `best`. */
-function earlier(list: Candidate[] | undefined, subject: RoutedRequest, best: Candidate | null): Candidate | null {
-  if (list === undefined) return best;
-  for (const candidate of list) {
-    if (best !== null && candidate.position >= best.position) return best;
-    if (holdsAll(candidate.conditions, subject)) return candidate;
+/** The first of the list that matches and comes before `best`. */
+function earlier(list: Link | null | undefined, subject: RoutedRequest, best: Candidate | null): Candidate | null {
+  for (let link = list ?? null; link !== null; link = link.next) {
+    if (best !== null && link.position >= best.position) return best;
+    if (holdsAll(link.conditions, subject)) return link;
   }
   return best;
 }
