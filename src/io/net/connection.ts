@@ -7,6 +7,7 @@
  * it is empty the kernel has taken everything.
  */
 import type net from "node:net";
+import { copyBytes } from "../../core/copy-bytes.ts";
 import { type ErrorSide, ProxyError } from "../../core/errors.ts";
 import { putLatin1 } from "../../core/latin1.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
@@ -18,8 +19,6 @@ import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } fr
 
 /** Whoever writes so much at once is told when it was taken. */
 const TOLD_BYTES_MIN = 16 * 1024;
-/** Below this a loop beats the call that copies a range. */
-const LOOP_BYTES_MAX = 24;
 
 /** What the connections of one transport share. */
 export interface ConnectionOwner {
@@ -129,10 +128,9 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     if (length <= 0 || this.#ended || this.#closed) return;
     if (this.#files !== null || length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(bytes.subarray(start, end)));
     else {
-      let offset = this.#reserve(length);
-      const slab = this.#slab.bytes;
-      if (length <= LOOP_BYTES_MAX) for (let index = start; index < end; index++) slab[offset++] = bytes[index]!;
-      else slab.set(length === bytes.length ? bytes : bytes.subarray(start, end), offset);
+      const offset = this.#reserve(length);
+      const { bytes: slab, view } = this.#slab;
+      copyBytes(slab, view, offset, bytes, this.#batch.viewOfSource(bytes), start, end);
     }
   }
 

@@ -8,6 +8,7 @@
  * to lies below the slab's `floor` and is not written again until Node has let go of it; a slab that is used up waits aside
  * for that, and serves again. It decides where bytes are kept; it never looks at them.
  */
+import { viewOf } from "../../core/copy-bytes.ts";
 
 /** Holds the largest chunk that is read from a socket (64 KiB) with room for a head, or chunk framing, around it. */
 const SLAB_BYTES = 128 * 1024;
@@ -20,6 +21,7 @@ const SPARE_MAX = 8;
 /** Memory in which connections write side by side, and who still needs it. */
 export class Slab {
   readonly bytes: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  readonly view: DataView = viewOf(this.bytes);
   /** Members with pending bytes in it. */
   pending = 0;
   /** Members of whose bytes Node holds some, and who will say when it has let go. */
@@ -43,6 +45,11 @@ export class WriteBatch {
   position = 0;
   /** The member whose pending bytes end at `position`: it alone can append to them. */
   tail: BatchMember | null = null;
+  // Nearly all that is written comes from two buffers: that in which heads are encoded, and that into which upstreams are read.
+  #source: Uint8Array = this.slab.bytes;
+  #sourceView: DataView = this.slab.view;
+  #otherSource: Uint8Array = this.slab.bytes;
+  #otherView: DataView = this.slab.view;
   readonly #spare: Slab[] = [];
   #dirty: (BatchMember | null)[] = [];
   #dirtyCount = 0;
@@ -52,6 +59,19 @@ export class WriteBatch {
     this.#scheduled = false;
     this.#flushAll();
   };
+
+  /** A view of what is written from. */
+  viewOfSource(bytes: Uint8Array): DataView {
+    if (bytes !== this.#source) {
+      const source = this.#source;
+      const view = this.#sourceView;
+      this.#sourceView = bytes === this.#otherSource ? this.#otherView : viewOf(bytes);
+      this.#source = bytes;
+      this.#otherSource = source;
+      this.#otherView = view;
+    }
+    return this.#sourceView;
+  }
 
   /** Makes `member` the tail, with room for `length` bytes at `position`. At most SLAB_WRITE_BYTES_MAX. */
   open(member: BatchMember, length: number): void {
