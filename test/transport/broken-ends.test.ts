@@ -12,13 +12,13 @@ import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
 import { ListenError } from "../../src/io/failures.ts";
 import { RelayStage, turns } from "../support/relay-stage.ts";
 import { TransportStage } from "../support/transport-stage.ts";
-import { testKernelSplicing, testOnSockets, testSplicing } from "../support/transport-under-test.ts";
+import { testOnSockets, testSplicing } from "../support/transport-under-test.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-ends-"));
 after(() => rmSync(folder, { recursive: true }));
 let sockets = 0;
 
-testKernelSplicing("write, end and a reset at once: the peer never takes a part for the whole", async () => {
+testOnSockets("write, end and a reset at once: the peer never takes a part for the whole", async () => {
   await using stage = new TransportStage();
   const { near, far } = await stage.pair();
   near.connection.writeLatin1("all of it");

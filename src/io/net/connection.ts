@@ -170,8 +170,14 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     this.#dropPending();
     this.#files?.stop();
     // TLS needs no reset: an end without close_notify is a broken message to its peer. Unix sockets have none.
-    if (reset && this.tls === null && this.remote.family !== 0) this.#socket.resetAndDestroy();
+    if (reset && this.tls === null && this.remote.family !== 0 && !this.#isEnding) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
+  }
+
+  /** The kernel has every byte, and FIN is on its way behind them: libuv refuses a reset now, and would leave the socket open. */
+  get #isEnding(): boolean {
+    const { writableEnded, writableFinished, writableLength } = this.#socket;
+    return writableEnded && !writableFinished && writableLength === 0;
   }
 
   sendFile(descriptor: number, offset: number, length: number, onSent: () => void): void {
