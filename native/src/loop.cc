@@ -16,8 +16,11 @@ namespace headgate {
 namespace {
 
 // What an open connection is watched for while it is read. Edge-triggered: the kernel tells what is new and does not look
-// again at every socket that was told before. So whoever stops before everything is read must ask again (ask_again).
-constexpr uint32_t kReadable = EPOLLIN | EPOLLRDHUP | EPOLLET;
+// again at every socket that was told before. So whoever stops before everything is read must ask again (ask_again). EPOLLPRI:
+// there is an urgent mark (RFC 6093), at which one read ends though more has arrived.
+constexpr uint32_t kReadable = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+// There may be more behind what one read has given, or an end.
+constexpr uint32_t kMore = EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 // Ready sockets that a turn takes from each set: what the first of them waits for the last is bounded by this.
 constexpr int kReadyMax = 128;
 // What is read from one socket in a turn: nobody is starved by a fast sender, and no call is wasted on a small piece.
@@ -270,6 +273,7 @@ void Loop::handle(int32_t index, uint32_t ready) {
     if (!slot.queue.empty()) flush(index);
     if (slot.state == State::kOpen && slot.queue.empty() && slot.incoming != nullptr) step(slot.incoming);
   }
+  if ((ready & EPOLLPRI) != 0) slot.urgent = true;
   if (slot.state != State::kOpen || (ready & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   // What is read must be told while the slab holds it: not when events wait that the record had no room for.
   if (!pending_.empty()) return ask_again(index);
@@ -331,8 +335,7 @@ void Loop::read_from(int32_t index, uint32_t ready) {
   if (length > 0) {
     emit(kRead, index, used_, static_cast<int32_t>(length));
     used_ += static_cast<int32_t>(length);
-    // There may be more, or an end behind it.
-    if (length == size || (ready & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) ask_again(index);
+    if (length == size || (ready & kMore) != 0) ask_again(index);
   } else if (length == 0) {
     if (slot.error != 0) return fail(index, slot.error);
     slot.read_ended = true;
@@ -354,11 +357,13 @@ void Loop::silent_failure(int32_t index, uint32_t ready) {
   if (slot.error == 0) slot.error = socket_error(slot.fd);
   // Over in both directions: a unix peer has closed, which is no more than its end until somebody writes to it.
   if (slot.error == 0) return;
-  // What is left to be read, or handed on, goes first, unless somebody waits for the peer.
+  // What a server said before may be an answer: what is left to be read, or handed on, goes first, unless somebody waits for the
+  // peer. A client that is gone cannot be answered, and whatever it asked for is to end at once.
   int unread = 0;
   ioctl(slot.fd, FIONREAD, &unread);
   const bool holds = slot.outgoing != nullptr && slot.outgoing->in_pipe > 0;
-  if (slot.read_ended || (unread == 0 && !holds) || is_sending(slot)) fail(index, slot.error);
+  const bool tells_now = slot.side == Side::kAccepted || slot.read_ended || is_sending(slot);
+  if (tells_now || (unread == 0 && !holds)) fail(index, slot.error);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- commands

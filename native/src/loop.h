@@ -55,6 +55,8 @@ struct Slot {
   bool watched;
   // Something that was told was not dealt with to its end.
   bool again;
+  // An urgent mark was seen.
+  bool urgent;
   // Of a listener.
   bool owned;
   bool suspended;

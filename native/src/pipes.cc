@@ -28,7 +28,10 @@ bool PipePool::take(Pipe* pipe) {
   return true;
 }
 
-void PipePool::give_back(Pipe pipe) { idle_.push_back(pipe); }
+void PipePool::give_back(Pipe pipe) {
+  if (idle_.size() < kPipesIdleMax) idle_.push_back(pipe);
+  else discard(pipe);
+}
 
 void PipePool::discard(Pipe pipe) {
   close(pipe.read_end);

@@ -2,6 +2,7 @@
 // exist as there are slow receivers at one time. Where no full-size pipe can be had (the user's quota of
 // /proc/sys/fs/pipe-user-pages-soft, descriptors, our own bound), the caller copies.
 #pragma once
+#include <cstddef>
 #include <vector>
 
 namespace headgate {
@@ -10,6 +11,8 @@ namespace headgate {
 constexpr int kPipeBytes = 256 * 1024;
 // 128 pipes of 256 KiB are half of the default quota of a user, which all workers and other programs share.
 constexpr int kPipesMax = 128;
+// Pipes that wait for their next use. Most are empty again at once; one more is needed only for one more receiver that is slow.
+constexpr size_t kPipesIdleMax = 8;
 
 struct Pipe {
   int read_end = -1;

@@ -151,11 +151,13 @@ bool Loop::take_in(Splice* splice, int64_t* budget) {
   if (length <= 0) {
     pipes_.give_back(splice->pipe);
     splice->pipe = Pipe{};
-    if (length == 0) source_ended(splice);
-    else if (error == EINVAL) {
+    // To splice(2) an urgent mark (RFC 6093) looks like an end, or like nothing: recv tells them apart, and reads past it.
+    if (length == 0 || (error == EAGAIN && at(splice->from).urgent)) return copy_in(splice, budget);
+    if (error == EINVAL) {
       splice->copies = true;
       return true;
-    } else if (error == EINTR) ask_again(splice->from);
+    }
+    if (error == EINTR) ask_again(splice->from);
     else if (error != EAGAIN) fail(splice->from, error);
     return false;
   }

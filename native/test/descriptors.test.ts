@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
+import { constants } from "node:os";
 import path from "node:path";
 import { performance } from "node:perf_hooks";
 import { after, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { ACCEPTED, PAUSE } from "../../src/io/native/wire.ts";
+import { ACCEPTED, CLOSED, DESTROY, PAUSE, RESUME } from "../../src/io/native/wire.ts";
 import { needs } from "../../test/support/requirements.ts";
 import { checked, Driver, withoutAddon } from "./driver.ts";
 
@@ -98,7 +99,25 @@ describe("listening sockets", { skip: withoutAddon }, () => {
     driver.addon.closeListener(slot);
   });
 
-  test("a connection that broke while it is paused costs nothing until somebody reads it", async () => {
+  test("a dialled one that broke while it is paused costs nothing until somebody reads it", async () => {
+    const { port, slot } = driver.listen();
+    const { dialed, accepted } = await driver.pair(port);
+    driver.command(PAUSE, dialed);
+    driver.write(accepted, Buffer.from("unread"));
+    driver.submit();
+    const from = driver.events.length;
+    driver.command(DESTROY, accepted, 1);
+    driver.submit();
+    assert.ok((await busyShare()) < 0.5);
+    assert.deepEqual(driver.events.slice(from), []);
+    driver.command(RESUME, dialed);
+    driver.submit();
+    await driver.next(CLOSED, dialed, from);
+    assert.equal(driver.received(dialed, from).toString(), "unread");
+    driver.addon.closeListener(slot);
+  });
+
+  test("an accepted one that broke while it is paused is told at once: nobody is there to be answered", async () => {
     const { port, slot } = driver.listen();
     const from = driver.events.length;
     const client = await connectTo(port);
@@ -107,10 +126,8 @@ describe("listening sockets", { skip: withoutAddon }, () => {
     driver.submit();
     client.write("unread");
     client.resetAndDestroy();
-    assert.ok((await busyShare()) < 0.5);
-    const told = driver.events.slice(from).filter((event) => event.slot === accepted.slot);
-    assert.deepEqual(told, [accepted]);
+    assert.equal((await driver.next(CLOSED, accepted.slot, from)).a, constants.errno.ECONNRESET);
+    assert.equal(driver.received(accepted.slot, from).length, 0);
     driver.addon.closeListener(slot);
-    driver.destroy(accepted.slot);
   });
 });

@@ -530,6 +530,10 @@ export class Life extends Exchange implements UpstreamHandler {
     return this.#answerSplice !== null && !this.#answerSplice.over;
   }
 
+  get clientTakesAnswer(): boolean {
+    return this.#headSent && (this.answerIsSpliced || this.#downstream.queuedBytes > 0);
+  }
+
   onUpstreamEnd(trailers: FieldBlock | null): void {
     this.#streamGone();
     if (this.#step !== BODY) this.#hold().end(trailers);

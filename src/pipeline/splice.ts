@@ -26,6 +26,12 @@ export interface SpliceTaker {
   onBodySpliced(bytes: number): void;
 }
 
+/** What a request's splice asks of the exchange that it belongs to. */
+export interface SplicedExchange extends Exchange {
+  /** An answer is under way, and the client has not taken all of it. */
+  readonly clientTakesAnswer: boolean;
+}
+
 /** A body, or most of one, on its way. */
 export abstract class BodySplice {
   protected readonly exchange: Exchange;
@@ -73,8 +79,8 @@ export abstract class BodySplice {
   /** What the exchange counts of it. */
   protected abstract passed(splice: Splice): number;
   protected abstract add(bytes: number): void;
-  protected abstract giverLate(): ProxyError;
-  /** null: it need not take anything any more. */
+  /** null: the other direction decides, or nothing more need come, or be taken. */
+  protected abstract giverLate(): ProxyError | null;
   protected abstract takerLate(): ProxyError | null;
 
   #count(): void {
@@ -98,8 +104,11 @@ export abstract class BodySplice {
 
 /** A request's body, from the client to a stream. */
 export class RequestSplice extends BodySplice {
-  constructor(exchange: Exchange, route: Route, deadlines: DeadlineWheel, splice: Splice, taker: SpliceTaker) {
+  readonly #exchange: SplicedExchange;
+
+  constructor(exchange: SplicedExchange, route: Route, deadlines: DeadlineWheel, splice: Splice, taker: SpliceTaker) {
     super(exchange, deadlines, splice, taker, route.limits.bodyTimeoutMs, route.use.bodyTimeoutMs);
+    this.#exchange = exchange;
   }
 
   protected override passed(splice: Splice): number {
@@ -110,7 +119,9 @@ export class RequestSplice extends BodySplice {
     this.exchange.requestBodyBytes += bytes;
   }
 
-  protected override giverLate(): ProxyError {
+  /** Who takes an answer need not go on with its request: how it takes it is watched where it is sent. */
+  protected override giverLate(): ProxyError | null {
+    if (this.#exchange.clientTakesAnswer) return null;
     return new ProxyError("http_request_error", "the request body did not go on in time", { status: 408 });
   }
 

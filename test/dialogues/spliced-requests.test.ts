@@ -292,6 +292,22 @@ describeBothWays("a long request", (splices) => {
     client.receives(OK);
   });
 
+  it("need not go on while its client takes an answer that has begun, however slowly", () => {
+    const stage = newStage({
+      limits: { bodyTimeoutMs: 10_000 },
+      upstreamUse: { bodyTimeoutMs: 600_000 },
+      network: { kernelBufferBytes: 16_000 },
+    });
+    const { client, server } = begun(stage);
+    client.stopsReading();
+    server.sends(`HTTP/1.1 200 OK\r\nContent-Length: ${BYTES}\r\n\r\n${BODY.slice(0, -1)}`);
+    readsNowAndThen(stage, client, 4_000, 6);
+    assert.equal(stage.ended.length, 0, stage.ended[0]?.error?.message);
+    // Nor for ever: now it takes nothing, and sends nothing.
+    stage.passes(25_000);
+    assert.equal(stage.ended[0]?.error?.type, "connection_write_timeout");
+  });
+
   it("need not be read by an upstream that answers, as long as its answer goes on", () => {
     const stage = newStage({ upstreamUse: { bodyTimeoutMs: 10_000 }, network: { kernelBufferBytes: 4_096 } });
     const { client, server, rest } = begun(stage);

@@ -309,9 +309,11 @@ export class EventLoop {
   #handOverAll(): void {
     for (let round = 0; ; round++) {
       const collects = round < ROUNDS_MAX;
-      const events = this.#submit(collects);
+      let events = this.#submit(collects);
       if (collects) this.#dispatch(events);
       if (this.#owed.length > 0) this.#settleOwed();
+      // No command outlives its batch: the next turn may come before the next batch.
+      if (!collects && this.#at > 0) events = this.#submit(false);
       if (this.#splices.length > 0) this.#startSplices();
       const isDone = this.#at === 0 && this.#owed.length === 0 && this.#splices.length === 0;
       if (isDone && (collects ? events < EVENTS_MAX : events === 0)) break;
