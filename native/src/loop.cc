@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -49,6 +50,12 @@ int socket_error(int fd) {
   socklen_t length = sizeof error;
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
   return error;
+}
+
+// There are bytes, or an end or a failure that a read would find. A unix peer that only stopped reading leaves none of them.
+bool may_be_read(int fd) {
+  pollfd asked{fd, POLLIN, 0};
+  return poll(&asked, 1, 0) != 0;
 }
 
 int32_t append_address(char* text, int fd, bool remote) {
@@ -275,9 +282,9 @@ void Loop::handle(int32_t index, uint32_t ready) {
   }
   if ((ready & EPOLLPRI) != 0) slot.urgent = true;
   if (slot.state != State::kOpen || (ready & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
-  // What is read must be told while the slab holds it: not when events wait that the record had no room for.
-  if (!pending_.empty()) return ask_again(index);
   if (slot.paused || slot.read_ended || is_blocked(slot)) silent_failure(index, ready);
+  // What is read must be told while the slab holds it: not when events wait that the record had no room for.
+  else if (!pending_.empty()) ask_again(index);
   else if (slot.outgoing != nullptr) step(slot.outgoing);
   else read_from(index, ready);
 }
@@ -305,11 +312,12 @@ void Loop::accept_from(int32_t index) {
       }
       ::close(fd);
       error = -slot;
+    } else {
+      if (error == EAGAIN) return;
+      // A client that has gone again, or the network's trouble with one (accept(2), "Error handling").
+      if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM && error != EINVAL && error != EBADF)
+        continue;
     }
-    if (error == EAGAIN) return;
-    // A client that has gone again, or the network's trouble with one (accept(2), "Error handling").
-    if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM && error != EINVAL && error != EBADF)
-      continue;
     // It would be ready in every turn from now on, and nothing could be done about it.
     listener.suspended = true;
     touch(index);
@@ -517,7 +525,7 @@ void Loop::finish(int32_t index) {
 // request. Who does not read now is told at once.
 void Loop::write_failed(int32_t index, int error) {
   Slot& slot = at(index);
-  if (slot.paused || slot.read_ended) return fail(index, error);
+  if (slot.paused || slot.read_ended || !may_be_read(slot.fd)) return fail(index, error);
   slot.error = error;
   while (!slot.queue.empty()) slot.queue.pop();
   queued()[index] = slot.incoming == nullptr ? 0 : static_cast<double>(slot.incoming->in_pipe);

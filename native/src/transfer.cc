@@ -207,10 +207,13 @@ void Loop::source_ended(Splice* splice) {
   const int32_t to = splice->to;
   Slot& source = at(from);
   forget(splice);
-  if (source.error != 0) return fail(from, source.error);
-  source.read_ended = true;
-  emit(kEnd, from, 0, 0);
-  if (source.finished) fail(from, 0);
+  if (source.error != 0) {
+    fail(from, source.error);
+  } else {
+    source.read_ended = true;
+    emit(kEnd, from, 0, 0);
+    if (source.finished) fail(from, 0);
+  }
   if (at(to).state == State::kOpen) after_flush(to);
 }
 

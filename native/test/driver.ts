@@ -36,6 +36,8 @@ export class Driver {
   readonly events: Event[] = [];
   /** Called with each batch while the addon waits for it to return; what it commands is submitted then. */
   onBatch: ((batch: readonly Event[]) => void) | null = null;
+  /** false: what a batch commands is submitted by the test, and events of it may be left waiting. */
+  submits = true;
   readonly #commands: Int32Array;
   readonly #sendSlab: Buffer;
   #count = 0;
@@ -54,7 +56,7 @@ export class Driver {
   #take(count: number): void {
     const batch = this.#read(count);
     this.onBatch?.(batch);
-    this.submit();
+    if (this.submits) this.submit();
   }
 
   #read(count: number): Event[] {
@@ -83,6 +85,13 @@ export class Driver {
     this.#sendSlab.set(bytes, this.#position);
     this.command(WRITE | (flags << 8), slot, this.#position, bytes.length);
     this.#position += bytes.length;
+  }
+
+  /** Hands over the commands; how many events wait now. */
+  handOver(): number {
+    const count = this.#count;
+    this.#count = this.#position = 0;
+    return this.addon.submit(count, false);
   }
 
   /** Hands over the commands and takes up what comes of them. */

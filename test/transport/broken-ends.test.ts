@@ -2,6 +2,8 @@
 // answer that came before the peer had gone. What was said still arrives, and nobody waits for ever.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import os from "node:os";
@@ -11,6 +13,7 @@ import { ProxyError } from "../../src/core/errors.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
 import { ListenError } from "../../src/io/failures.ts";
 import { RelayStage, turns } from "../support/relay-stage.ts";
+import { needs } from "../support/requirements.ts";
 import { TransportStage } from "../support/transport-stage.ts";
 import { testOnSockets, testSplicing } from "../support/transport-under-test.ts";
 
@@ -27,6 +30,21 @@ testOnSockets("write, end and a reset at once: the peer never takes a part for t
   await far.until(() => far.events.includes("end") || far.error !== undefined);
   // What was queued is dropped with its end, or has left with it.
   if (far.events.includes("end")) assert.equal(far.text, "all of it");
+});
+
+testOnSockets("a unix peer that does not read any more, and is not gone: who writes to it is told", async () => {
+  if (needs("perl") !== false) return;
+  await using stage = new TransportStage();
+  const socket = path.join(folder, "shut");
+  const served = await stage.serve({ path: socket });
+  const program = `use Socket; socket(my $s, PF_UNIX, SOCK_STREAM, 0); connect($s, sockaddr_un($ARGV[0])) or die; shutdown($s, 0); print "done\\n"; $| = 1; <STDIN>`;
+  const peer = spawn("perl", ["-e", `$| = 1; ${program}`, socket], { stdio: ["pipe", "pipe", "inherit"] });
+  const accepted = await served.next();
+  await once(peer.stdout, "data");
+  accepted.connection.write(Buffer.alloc(2 * QUEUE_HIGH_WATER_BYTES));
+  assert.equal((await accepted.untilClosed())?.type, "connection_terminated");
+  peer.stdin.end();
+  await once(peer, "exit");
 });
 
 testOnSockets("a connection that is resumed and destroyed at once, after a file, counts once", async () => {

@@ -10,6 +10,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
 import { issueCertificate } from "../support/certificates.ts";
 import { type Recording, TransportStage } from "../support/transport-stage.ts";
+import { testKernelSplicing } from "../support/transport-under-test.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-files-"));
 const descriptors: number[] = [];
@@ -30,6 +31,21 @@ function fileOf(bytes: number): { readonly descriptor: number; readonly content:
   const descriptor = openSync(file, "r+");
   descriptors.push(descriptor);
   return { descriptor, content };
+}
+
+/** Calls `then` when the connection drains, once. */
+function onceDrained(recording: Recording, then: () => void): void {
+  const { connection } = recording;
+  connection.handler = {
+    onBytes: (buffer, start, end) => recording.onBytes(buffer, start, end),
+    onDrain: () => {
+      connection.handler = recording;
+      recording.onDrain();
+      then();
+    },
+    onEnd: () => recording.onEnd(),
+    onClose: (error) => recording.onClose(error),
+  };
 }
 
 /** Sends, and counts how often the descriptor was given back. */
@@ -287,4 +303,21 @@ test("over a unix socket", async () => {
   near.connection.end();
   await far.until(() => far.events.includes("end"));
   assert.ok(Buffer.concat(far.chunks).equals(content));
+});
+
+// io/net hands over at once, and what the kernel takes at once never was above the high-water mark.
+testKernelSplicing("a drain that comes while a file is handed over, within another drain, is told", async () => {
+  await using stage = new TransportStage();
+  const { descriptor } = fileOf(5);
+  const [first, second, blocked] = [await stage.pair(), await stage.pair(), await stage.pair()];
+  blocked.far.connection.pause();
+  blocked.near.connection.write(Buffer.alloc(16 << 20));
+  const much = Buffer.alloc(QUEUE_HIGH_WATER_BYTES + 8_192);
+  onceDrained(first.near, () => {
+    second.near.connection.write(much);
+    blocked.near.connection.sendFile(descriptor, 0, 5, () => {});
+  });
+  first.near.connection.write(much);
+  await second.near.until(() => second.near.events.includes("drain"));
+  assert.equal(second.near.connection.queuedBytes, 0);
 });

@@ -88,6 +88,8 @@ export class EventLoop {
   /** The receive slab holds what the events of the record say. */
   #slabValid = false;
   #flushing = false;
+  /** Events came of commands that were handed over in the middle of a round: they wait in the addon. */
+  #eventsWait = false;
   #scheduled = false;
   /** Connections with something to be told when the commands have been handed over. */
   #owed: NativeConnection[] = [];
@@ -309,13 +311,14 @@ export class EventLoop {
   #handOverAll(): void {
     for (let round = 0; ; round++) {
       const collects = round < ROUNDS_MAX;
+      this.#eventsWait = false;
       let events = this.#submit(collects);
       if (collects) this.#dispatch(events);
       if (this.#owed.length > 0) this.#settleOwed();
       // No command outlives its batch: the next turn may come before the next batch.
       if (!collects && this.#at > 0) events = this.#submit(false);
       if (this.#splices.length > 0) this.#startSplices();
-      const isDone = this.#at === 0 && this.#owed.length === 0 && this.#splices.length === 0;
+      const isDone = this.#at === 0 && this.#owed.length === 0 && this.#splices.length === 0 && !this.#eventsWait;
       if (isDone && (collects ? events < EVENTS_MAX : events === 0)) break;
       if (!collects) {
         this.#scheduleTurn();
@@ -344,7 +347,7 @@ export class EventLoop {
 
   /** Something is full: what there is goes now. Events that come of it wait until the batch is over. */
   #makeRoom(): void {
-    this.#submit(false);
+    if (this.#submit(false) > 0) this.#eventsWait = true;
     this.#schedule();
   }
 
