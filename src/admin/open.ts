@@ -2,6 +2,7 @@
  * Opens the admin interface where the configuration says. An address that the file names must be had; `auto` is a courtesy,
  * so that a machine that has no place for it, or whose place another instance has, costs a warning and nothing else.
  */
+import { statSync } from "node:fs";
 import type { AddressInfo, Server } from "node:net";
 import path from "node:path";
 import { type AdminSocketPlace, adminSocketPlaces } from "../config/admin-address.ts";
@@ -50,13 +51,21 @@ export async function openAdmin(options: AdminOptions): Promise<Admin | null> {
   }
 }
 
+function isOfAnotherUser(folder: string): boolean {
+  const owner = statSync(folder, { throwIfNoEntry: false })?.uid;
+  return owner !== undefined && owner !== process.getuid?.();
+}
+
 async function openAuto(options: AdminOptions): Promise<Admin | null> {
   const { log } = options;
   const places = options.places ?? adminSocketPlaces(process.getuid?.() ?? null, process.env);
   const problems: string[] = [];
   for (const { path: file, isTemporary } of places) {
+    const folder = path.dirname(file);
     try {
-      if (isTemporary) makePrivateFolder(path.dirname(file));
+      if (isTemporary) makePrivateFolder(folder);
+      // As with sudo, which may keep XDG_RUNTIME_DIR: whoever owns the folder could put another socket in its place.
+      else if (isOfAnotherUser(folder)) throw new AdminError(`unix:${file}`, "its folder belongs to another user");
       return await openAt({ kind: "unix", path: file }, options);
     } catch (error) {
       if (!(error instanceof AdminError)) throw error;

@@ -40,6 +40,9 @@ class Service {
   readonly #output: StandardErrorLog;
   readonly #control: ControlPlane;
   #watch: FileWatch | null = null;
+  #isServing = false;
+  /** SIGHUP came before it could be obeyed. */
+  #hungUp = false;
 
   constructor({ config, warnings, file, watch }: ServiceOptions) {
     this.#file = file;
@@ -53,16 +56,18 @@ class Service {
   async start(): Promise<void> {
     const control = this.#control;
     this.#catchFaults();
+    this.#obeySignals();
     try {
       await control.start();
     } catch (error) {
       await this.#output.close();
       throw new CommandError(this.#linesOf(error), undefined, error);
     }
-    this.#obeySignals();
+    this.#isServing = true;
     const file = this.#file;
     if (this.#isWatching && file !== null) this.#watch = watchFile(file, () => void control.reload("has changed"));
     this.#output.log.info(startupLine(control.listening, control));
+    if (this.#hungUp) this.#hangUp();
     await control.ended;
     process.exit(0);
   }
@@ -86,6 +91,8 @@ class Service {
   }
 
   #hangUp(): void {
+    this.#hungUp = !this.#isServing;
+    if (this.#hungUp) return;
     const { log } = this.#output;
     this.#control.reopenLogs().then(
       () => log.info("SIGHUP: log files were opened anew"),
@@ -94,7 +101,13 @@ class Service {
     if (this.#file !== null) void this.#control.reload("SIGHUP");
   }
 
-  #stop(signal: string): void {
+  #stop(signal: NodeJS.Signals): void {
+    if (!this.#isServing) {
+      // Nobody is served yet: it ends as any program does.
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+      return;
+    }
     this.#watch?.close();
     if (this.#control.isEnding) this.#control.stop(`${signal} again`);
     else this.#control.drain(signal);

@@ -206,7 +206,7 @@ class Reader {
     if (typeof value !== "string") return value;
     const { text, changed, errors } = interpolate(value, this.#env);
     for (const message of errors) this.#found(path, message);
-    if (changed) this.interpolated.set(pathKey(path), text);
+    if (changed && errors.length === 0) this.interpolated.set(pathKey(path), text);
     return text;
   }
 

@@ -58,8 +58,29 @@ describe("references in a file", () => {
     assert.ok(action.kind === "respond");
     assert.deepEqual([action.status, action.body], [200, "a\nrespond: 500\n{ status: 500 }*anchor"]);
     assert.deepEqual(linesFor(`servers: { web: { listen: ":80", respond: "${ref("Y")}" } }`, env), [
-      'headgate.yaml:1:43: servers.web.respond: expected a number or a mapping, got "{ status: 500 }"',
+      "headgate.yaml:1:43: servers.web.respond: expected a number or a mapping, got a value of the environment",
     ]);
+  });
+
+  it("are never told of: they may be secrets", () => {
+    const env = { SECRET: "hunter2-secret", SHORT: "30 sec" };
+    for (const [text, message] of [
+      [
+        `drainTimeout: ${ref("SECRET")}`,
+        "drainTimeout: expected a duration such as 30s, got a value of the environment",
+      ],
+      [
+        `drainTimeout: ${ref("SHORT")}`,
+        "drainTimeout: expected a duration such as 30s, got a value of the environment",
+      ],
+    ] as const) {
+      const lines = linesFor(`servers: { web: { listen: ":80", respond: 204 } }\n${text}`, env);
+      assert.deepEqual(lines, [`headgate.yaml:2:15: ${message}`]);
+    }
+    for (const field of ["listen", "proxy", "redirect"]) {
+      const lines = linesFor(`servers: { web: { listen: ":80", respond: 204, ${field}: "${ref("SECRET")} x" } }`, env);
+      assert.doesNotMatch(lines.join("\n"), /hunter2/);
+    }
   });
 
   it("are numbers and switches where only those will do, and text elsewhere", () => {

@@ -80,9 +80,24 @@ function parseValue(document: SourceDocument, files: OptionFiles | undefined) {
 /** Nobody reads more of them at once. */
 const PROBLEMS_MAX = 100;
 
+const FROM_ENVIRONMENT = "a value of the environment";
+/** A shorter one may be a part of any word. */
+const TELLING_CHARACTERS_MIN = 6;
+
+/** What stands in the environment may be a secret, and problems are logged: they say where a value came from, not what it is. */
+function withoutEnvironment(finding: Finding, interpolated: SourceDocument["interpolated"]): Finding {
+  const lengths = finding.path.map((_, index) => finding.path.length - index);
+  const text = lengths.map((length) => interpolated.get(pathKey(finding.path.slice(0, length)))).find((one) => one);
+  if (text === undefined) return finding;
+  let message = finding.message.replaceAll(JSON.stringify(text), FROM_ENVIRONMENT);
+  if (text.length >= TELLING_CHARACTERS_MIN) message = message.replaceAll(text, FROM_ENVIRONMENT);
+  return { ...finding, message, suggestion: null };
+}
+
 /** In the order of the text, each once. */
 function problemsOf(findings: readonly Finding[], document: SourceDocument, file: string): readonly ConfigProblem[] {
-  const problems = findings.map((finding): ConfigProblem => {
+  const problems = findings.map((found): ConfigProblem => {
+    const finding = withoutEnvironment(found, document.interpolated);
     const place = document.placeOf(finding);
     return {
       file,

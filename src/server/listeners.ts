@@ -17,6 +17,7 @@ import type { AppLog } from "./app-log.ts";
 import { listenFailure } from "./listener-errors.ts";
 import type { RepeatedFaults } from "./repeated-faults.ts";
 import { SetupError, type SetupProblem } from "./setup-error.ts";
+import { clock } from "./surroundings.ts";
 import type { Counters } from "./threads/counters.ts";
 
 export interface WantedListener {
@@ -209,9 +210,9 @@ export class Listeners {
     clients.drain();
     if (clients.size === 0) return;
     this.#leaving.add(clients);
-    const deadline = setTimeout(() => clients.destroy(), drainMs);
+    const deadline = clock.after(drainMs, () => clients.destroy());
     clients.onEmpty = () => {
-      clearTimeout(deadline);
+      deadline.cancel();
       this.#leaving.delete(clients);
     };
   }
@@ -231,12 +232,12 @@ export class Listeners {
     const empty = drivers.map((clients) => whenEmpty(clients));
     for (const clients of drivers) clients.drain();
     let cut = 0;
-    const deadline = setTimeout(() => {
+    const deadline = clock.after(ms, () => {
       cut = this.connections;
       for (const clients of drivers) clients.destroy();
-    }, ms);
+    });
     await Promise.all(empty);
-    clearTimeout(deadline);
+    deadline.cancel();
     this.#open.clear();
     this.#leaving.clear();
     return cut;

@@ -269,9 +269,9 @@ export class ProxyServer {
 
   /** A certificate, key or authority is another than before: the same configuration, its files read again. */
   #filesChanged(): void {
-    const current = this.#current;
-    if (current === null || this.#isClosed) return;
-    this.load(current.config).then(
+    if (this.#current === null || this.#isClosed) return;
+    // Of the configuration that is in use by then: another one may be under way.
+    this.#next(() => this.#apply(this.#current!.config, this.#isListening, this.#sockets)).then(
       () => {
         if (!this.#isQuiet) this.#log.info("certificates were read again");
       },

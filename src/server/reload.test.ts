@@ -13,7 +13,7 @@ import WebSocket, { WebSocketServer } from "ws";
 import { type Issued, issueCertificate } from "../../test/support/certificates.ts";
 import { freePort, isRefused } from "../../test/support/free-port.ts";
 import { Origin } from "../../test/support/origin.ts";
-import { ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
+import { configOf, ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
 import { RawClient } from "../../test/support/raw-client.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { SetupError } from "./setup-error.ts";
@@ -231,6 +231,26 @@ describe("certificates", () => {
       await proxy.untilLogged("certificates were read again");
       using after = await RawClient.connect({ port, tls: { ca: second.cert, servername: "a.test" } });
       for (const client of [before, after]) assert.equal((await client.send(get("/")).answer()).status, 204);
+    }));
+
+  test("that change while a reload is under way are read again for the configuration that it brings", () =>
+    inFolder(async (folder) => {
+      const [first, second] = [issueCertificate({ names: ["a.test"] }), issueCertificate({ names: ["a.test"] })];
+      const tls = { certificates: [write(folder, first)] };
+      const servers = (status: number) => ({ servers: { web: { listen: { address: ANY, tls }, respond: status } } });
+      await using proxy = await ProxyUnderTest.start(servers(200));
+      // It watches the same files: what it notices, the other one has noticed about now.
+      await using witness = await ProxyUnderTest.start(servers(200));
+      write(folder, second);
+      const prepared = await proxy.server.prepare(configOf(servers(204)), null);
+      await witness.untilLogged("certificates were read again");
+      await prepared.commit();
+      await proxy.untilLogged("certificates were read again");
+      using client = await RawClient.connect({
+        port: proxy.port("web"),
+        tls: { ca: second.cert, servername: "a.test" },
+      });
+      assert.equal((await client.send(get("/")).answer()).status, 204);
     }));
 
   test("that cannot be used leave the old ones in place", () =>

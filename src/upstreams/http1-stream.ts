@@ -70,6 +70,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   readonly address: string;
   readonly authority: string;
   reused = false;
+  /** The pool: it is among those that rest. */
+  isResting = false;
   /** Monotonic time after which it takes no new request. */
   readonly expiresMs: number;
 

@@ -365,13 +365,16 @@ class Server implements Balanced, StreamOwner {
   }
 
   pushIdle(stream: Http1Stream): void {
+    stream.isResting = true;
     this.idle.push(stream);
     this.#places?.countResting(this.#index, 1);
   }
 
   popIdle(): Http1Stream | undefined {
     const stream = this.idle.pop();
-    if (stream !== undefined) this.#places?.countResting(this.#index, -1);
+    if (stream === undefined) return undefined;
+    stream.isResting = false;
+    this.#places?.countResting(this.#index, -1);
     return stream;
   }
 
@@ -398,9 +401,9 @@ class Server implements Balanced, StreamOwner {
 
   onGone(stream: Http1Stream): void {
     if (!this.streams.delete(stream)) return;
-    const at = this.idle.indexOf(stream);
-    if (at >= 0) {
-      this.idle.splice(at, 1);
+    if (stream.isResting) {
+      stream.isResting = false;
+      this.idle.splice(this.idle.indexOf(stream), 1);
       this.#places?.countResting(this.#index, -1);
     }
     this.#places?.giveBack(this.#index);

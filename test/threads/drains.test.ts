@@ -10,6 +10,7 @@ import { RawClient } from "../support/raw-client.ts";
 import { get, MANY } from "./workers.ts";
 
 async function withRequestsUnderWay(
+  fields: string,
   run: (running: Running, clients: readonly RawClient[], answers: readonly ServerResponse[]) => Promise<void>,
 ): Promise<void> {
   const answers: ServerResponse[] = [];
@@ -20,7 +21,7 @@ async function withRequestsUnderWay(
   });
   using folder = new Folder();
   const web = `servers: { web: { listen: "127.0.0.1:0", proxy: "${origin.url}" } }`;
-  folder.file("headgate.yaml", `workers: 2\n${web}\nlog: { access: "off" }\n`);
+  folder.file("headgate.yaml", `workers: 2\n${web}\nlog: { access: "off" }\n${fields}`);
   await using running = await Running.start(folder.path, "run");
   const clients: RawClient[] = [];
   for (let i = 0; i < MANY; i++) clients.push((await RawClient.connect(running.port("web"))).send(get()));
@@ -32,7 +33,8 @@ async function withRequestsUnderWay(
 }
 
 test("a drain lets the exchanges of all workers end, and nobody accepts any more", () =>
-  withRequestsUnderWay(async (running, clients, answers) => {
+  // Longer than a timer of the machine can be.
+  withRequestsUnderWay("drainTimeout: 30d", async (running, clients, answers) => {
     const port = running.port("web");
     running.signal("SIGTERM");
     await running.untilLogged(/^SIGTERM: no new connections/);
@@ -46,7 +48,7 @@ test("a drain lets the exchanges of all workers end, and nobody accepts any more
   }));
 
 test("a second signal cuts the connections of all workers", () =>
-  withRequestsUnderWay(async (running, clients) => {
+  withRequestsUnderWay("", async (running, clients) => {
     running.signal("SIGTERM");
     await running.untilLogged(/^SIGTERM: no new connections/);
     running.signal("SIGINT");

@@ -51,6 +51,9 @@ describe("a worker that dies is replaced while the other serves", () => {
   test("when a plugin ends it", () => dies("/exit", /process\.exit\(3\) was called in it/));
 
   test("when its heap is full", () => dies("/fill", /its heap is full/, SMALL_HEAP));
+
+  // It takes half a minute to be sure.
+  test("when it runs in a loop for ever", () => dies("/spin", /it did not answer for 30 s/));
 });
 
 describe("a worker that dies again and again", () => {

@@ -4,12 +4,16 @@
  * exchange old.
  */
 
+/** How often a worker shows that it still runs, and is looked at. */
+export const BEAT_MS = 1_000;
+
 /** The cells of a column, in this order. Float64: a counter of requests outgrows 32 bits. */
 const CONNECTIONS = 0;
 const REQUESTS = 1;
 const FAULTS = 2;
 const UPSTREAM_CONNECTIONS = 3;
-const CELLS = 4;
+const BEATS = 4;
+const CELLS = 5;
 /** A column has two cache lines to itself: threads that count in one line take it from each other with every request. */
 const COLUMN_BYTES = 128;
 
@@ -54,6 +58,15 @@ export class Counters {
 
   countUpstreamConnection(change: 1 | -1): void {
     this.#cells[UPSTREAM_CONNECTIONS]! += change;
+  }
+
+  /** The thread still runs. */
+  beat(): void {
+    this.#cells[BEATS]!++;
+  }
+
+  get beats(): number {
+    return this.#cells[BEATS]!;
   }
 
   read(): WorkerCounts {

@@ -59,6 +59,10 @@ export class WorkerSpawner {
     return new Counters(this.#counters, setup.column).read();
   }
 
+  beatsOf({ setup }: WorkerThread): number {
+    return new Counters(this.#counters, setup.column).beats;
+  }
+
   /** A worker that serves. Rejects with a SetupError or a WorkerRefusal, and then the thread is gone. */
   async start(id: number, sourced: Sourced, sockets: HandedSockets): Promise<WorkerThread> {
     const thread = this.#spawn(id, sourced.config);

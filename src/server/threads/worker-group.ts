@@ -11,10 +11,11 @@ import type { Listening } from "../proxy.ts";
 import { SetupError } from "../setup-error.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
+import { BEAT_MS } from "./counters.ts";
 import { ListeningSockets, type PreparedSockets } from "./listening-sockets.ts";
 import type { SocketSource } from "./socket-source.ts";
 import { type Sourced, WorkerSpawner } from "./spawning.ts";
-import { type WorkerEnd, WorkerRefusal, type WorkerThread } from "./worker-thread.ts";
+import { ANSWER_MS_MAX, type WorkerEnd, WorkerRefusal, type WorkerThread } from "./worker-thread.ts";
 
 /** A worker that has served for so long did not die of how it was started: the next one is started at once. */
 const STEADY_MS = 10_000;
@@ -42,6 +43,8 @@ export interface GroupOptions {
   readonly transport: Config["transport"];
   readonly source: SocketSource;
   readonly output: StandardErrorLog;
+  /** How long a worker may be silent. Default: as long as for an answer. */
+  readonly silentMsMax?: number;
 }
 
 export class WorkerGroup {
@@ -55,10 +58,13 @@ export class WorkerGroup {
   #accessOutput: AccessOutput | null = null;
   #current: Sourced | null = null;
   #isEnding = false;
+  /** Nothing is waited for any more. */
+  #isCut = false;
+  readonly #pulse: NodeJS.Timeout;
   /** The last of what was asked for. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ workers, transport, source, output }: GroupOptions) {
+  constructor({ workers, transport, source, output, silentMsMax = ANSWER_MS_MAX }: GroupOptions) {
     this.#log = output.log;
     this.#slots = Array.from({ length: workers }, (_, index) => {
       return { id: index + 1, thread: null, restarts: 0, lastFault: null, deaths: 0, diedMs: 0, timer: null };
@@ -67,6 +73,9 @@ export class WorkerGroup {
     this.#spawner = new WorkerSpawner({ workers, transport, output, writeAccess });
     this.#sockets = new ListeningSockets(source, workers);
     this.#openOutput = accessOutputs(clock, output.log);
+    this.#pulse = setInterval(() => {
+      for (const thread of this.#threads()) thread.listen(this.#spawner.beatsOf(thread), silentMsMax);
+    }, BEAT_MS).unref();
   }
 
   get listening(): readonly Listening[] {
@@ -115,6 +124,7 @@ export class WorkerGroup {
     await released;
     this.#sockets.close();
     const cuts = await Promise.all(this.#draining.values());
+    clearInterval(this.#pulse);
     this.#spawner.close();
     await this.#accessOutput?.writer.close();
     return cuts.reduce((sum, cut) => sum + cut, 0);
@@ -122,12 +132,13 @@ export class WorkerGroup {
 
   /** Cuts everything off at once; a `drain` that waits ends. */
   destroy(): void {
-    const threads = [...this.#slots.map(({ thread }) => thread), ...this.#draining.keys()];
-    for (const thread of threads) {
-      if (thread === null) continue;
-      thread.cut();
-      setTimeout(() => void thread.terminate(), END_MS_MAX).unref();
-    }
+    this.#isCut = true;
+    for (const thread of this.#threads()) cutOff(thread);
+  }
+
+  #threads(): WorkerThread[] {
+    const serving = this.#slots.flatMap(({ thread }) => (thread === null ? [] : [thread]));
+    return [...serving, ...this.#draining.keys()];
   }
 
   /** For a process that is about to die: writes what can be written without waiting. */
@@ -175,7 +186,13 @@ export class WorkerGroup {
     // Those that have drained for longest, before there are more than there is room for.
     for (const [thread, drained] of this.#draining) {
       if (this.#spawner.room >= this.#slots.length) break;
-      void thread.terminate();
+      const { id } = thread.setup;
+      const { connections } = this.#spawner.countsOf(thread);
+      this.#log.warn(
+        { worker: id, connections },
+        `the configuration was loaded again so often that worker ${id} of an earlier one is ended before its time`,
+      );
+      cutOff(thread);
       await drained;
     }
     const started = await Promise.allSettled(
@@ -238,18 +255,18 @@ export class WorkerGroup {
     const { thread } = slot;
     clearTimeout(slot.timer ?? undefined);
     slot.thread = null;
-    if (thread !== null) this.#draining.set(thread, this.#endOf(thread, ms));
+    if (thread !== null) this.#draining.set(thread, this.#endOf(thread, this.#isCut ? 0 : ms));
   }
 
   /** Resolves with the number of connections that were cut when the thread is gone. */
   async #endOf(thread: WorkerThread, ms: number): Promise<number> {
-    const deadline = setTimeout(() => void thread.terminate(), ms + END_MS_MAX);
+    const deadline = clock.after(ms + END_MS_MAX, () => void thread.terminate());
     const cut = await thread.ask("drain", { ms }).then(
       (answer) => answer.cut,
       () => 0,
     );
     await thread.ended;
-    clearTimeout(deadline);
+    deadline.cancel();
     this.#draining.delete(thread);
     return cut;
   }
@@ -283,6 +300,12 @@ export class WorkerGroup {
       });
     }, waitMs);
   }
+}
+
+/** Its connections are cut, what it has logged is written, and it ends; one that does not hear that is ended. */
+function cutOff(thread: WorkerThread): void {
+  thread.cut();
+  setTimeout(() => void thread.terminate(), END_MS_MAX).unref();
 }
 
 const NO_COUNTS = { connections: 0, requests: 0, faults: 0, upstreamConnections: 0 };

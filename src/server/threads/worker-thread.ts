@@ -3,9 +3,13 @@
  */
 import { Worker } from "node:worker_threads";
 import { SetupError } from "../setup-error.ts";
+import { BEAT_MS } from "./counters.ts";
 import type { Answer, FromWorker, QuestionKind, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
 
-/** A question that a worker does not answer within this time finds it stuck, most likely in an endless loop of a plugin. */
+/**
+ * A question that a worker does not answer within this time finds it stuck, most likely in an endless loop of a plugin. So does
+ * silence for as long when nobody asks.
+ */
 export const ANSWER_MS_MAX = 30_000;
 
 /** The worker's entry: TypeScript in a clone, JavaScript in the package. */
@@ -54,6 +58,9 @@ export class WorkerThread {
   readonly #worker: Worker;
   /** Questions without an answer, in the order in which they were asked. */
   readonly #asked: Asked[] = [];
+  #beats = 0;
+  /** How often in a row it was found that the thread had not run. */
+  #silences = 0;
   #isEnding = false;
   /** What whoever asks is told when the thread is no more. */
   #gone: WorkerRefusal | null = null;
@@ -92,6 +99,17 @@ export class WorkerThread {
     }
     this.#worker.postMessage({ kind, asked } as ToWorker);
     return promise;
+  }
+
+  /**
+   * Looks whether the thread has run since it was looked at last, one `BEAT_MS` ago; ends it when it has not for `msMax`. Times of
+   * looking are counted, not time: while the whole process stands still, nobody is silent.
+   */
+  listen(beats: number, msMax: number): void {
+    const isSilent = this.state !== "starting" && beats === this.#beats;
+    this.#beats = beats;
+    this.#silences = isSilent ? this.#silences + 1 : 0;
+    if (this.#silences * BEAT_MS >= msMax) this.#stuck(msMax);
   }
 
   /** Cuts every connection. */

@@ -15,7 +15,7 @@ import { SetupError } from "../setup-error.ts";
 import { clock } from "../surroundings.ts";
 import { AccessBatch } from "./access-batch.ts";
 import { digestOf } from "./config-source.ts";
-import { Counters } from "./counters.ts";
+import { BEAT_MS, Counters } from "./counters.ts";
 import { placesKey } from "./places-registry.ts";
 import type { Answer, ConfigSource, FromWorker, PlacesBlock, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
 
@@ -116,11 +116,13 @@ class Worker {
   #makeProxy(): ProxyServer {
     const { id, workers, level, isForPeople, transport, instance, counters, column } = this.#setup;
     const write = (line: string): void => this.#tell({ kind: "log", line });
+    const counts = new Counters(counters, column);
+    setInterval(() => counts.beat(), BEAT_MS).unref();
     const log = createAppLog({ level, isForPeople, write, ...(workers > 1 && { worker: id }) });
     return new ProxyServer(log, {
       transport,
       instance,
-      counters: new Counters(counters, column),
+      counters: counts,
       openAccessOutput: () => ({ identity: "the main thread", writer: this.#access }),
       places: (options) => this.#placesOf(options),
       isQuiet: id > 1,
