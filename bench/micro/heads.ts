@@ -3,10 +3,8 @@
 /** Heads that differ from each other. */
 const VARIANTS = 32;
 
-export const browserHead = [
-  "GET /jmap/upload/u123/?types=a,b&x=1 HTTP/1.1",
-  "Host: mail.example.org",
-  "Connection: keep-alive",
+/** As Chromium sends them, without those of the connection. */
+export const BROWSER_FIELDS: readonly string[] = [
   'sec-ch-ua: "Chromium";v="140", "Not=A?Brand";v="24"',
   "sec-ch-ua-mobile: ?0",
   'sec-ch-ua-platform: "Linux"',
@@ -20,6 +18,13 @@ export const browserHead = [
   "Accept-Encoding: gzip, deflate, br, zstd",
   "Accept-Language: en-US,en;q=0.9",
   "Cookie: session=abcdef0123456789abcdef0123456789; theme=dark",
+];
+
+export const browserHead = [
+  "GET /jmap/upload/u123/?types=a,b&x=1 HTTP/1.1",
+  "Host: mail.example.org",
+  "Connection: keep-alive",
+  ...BROWSER_FIELDS,
 ];
 
 /** Of an answer with a body of 2 KiB. */
