@@ -4,7 +4,7 @@
  */
 
 /** From here on the call is as fast. */
-const LOOP_BYTES_MAX = 384;
+export const LOOP_BYTES_MAX = 384;
 
 /**
  * Copies `source[start, end)` to `target` at `at` and returns the offset behind it. The views cover the same memory as their

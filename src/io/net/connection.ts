@@ -7,7 +7,7 @@
  * it is empty the kernel has taken everything.
  */
 import type net from "node:net";
-import { copyBytes } from "../../core/copy-bytes.ts";
+import { copyBytes, LOOP_BYTES_MAX } from "../../core/copy-bytes.ts";
 import { type ErrorSide, ProxyError } from "../../core/errors.ts";
 import { putLatin1 } from "../../core/latin1.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
@@ -130,7 +130,9 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     else {
       const offset = this.#reserve(length);
       const { bytes: slab, view } = this.#slab;
-      copyBytes(slab, view, offset, bytes, this.#batch.viewOfSource(bytes), start, end);
+      // No view is made, and no buffer kept, for what is not copied by words.
+      if (length > LOOP_BYTES_MAX) slab.set(bytes.subarray(start, end), offset);
+      else copyBytes(slab, view, offset, bytes, this.#batch.viewOfSource(bytes), start, end);
     }
   }
 
