@@ -9,6 +9,7 @@ export const ACCESS_FIELDS = {
   peer: "The address of the other end of the connection, port included.",
   server: "The name of the server in the configuration.",
   route: "The route that matched, such as `web.routes[2]`.",
+  user: "Who asks, as a feature such as `credentials` or `basicAuth` has proved it.",
   method: "The method.",
   scheme: "`http` or `https`, as the client used it.",
   host: "The host that was asked for, port included.",
@@ -40,6 +41,7 @@ export type AccessField =
 export const ACCESS_FIELDS_DEFAULT: readonly string[] = [
   "time",
   "client",
+  "user",
   "method",
   "scheme",
   "host",

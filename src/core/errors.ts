@@ -59,7 +59,13 @@ export interface ProxyErrorOptions {
   readonly retryable?: boolean;
   /** What made this happen: another error, kept for the log. */
   readonly cause?: unknown;
+  /** Which of a closed set of reasons, such as "token_expired": for the log, never for the client. */
+  readonly reason?: string;
+  /** Field lines of the answer, such as WWW-Authenticate: made by the proxy alone, they are sent as they are. */
+  readonly fields?: readonly (readonly [name: string, value: string])[];
 }
+
+const NO_FIELDS: ProxyError["fields"] = [];
 
 /** Everything that can go wrong with an exchange. `message` is for the operator's log, never for the client. */
 export class ProxyError extends Error {
@@ -69,6 +75,9 @@ export class ProxyError extends Error {
   readonly status: number;
   /** Whether another upstream or another connection may succeed; the retry rules still have the last word. */
   readonly retryable: boolean;
+  /** null: the type says it all. */
+  readonly reason: string | null;
+  readonly fields: readonly (readonly [name: string, value: string])[];
 
   /** Throws RangeError for a status that is none of an error: whoever answers with it later could not. */
   constructor(type: ErrorType, message: string, options: ProxyErrorOptions = {}) {
@@ -80,6 +89,8 @@ export class ProxyError extends Error {
     this.status = options.status ?? facts.status;
     if (!(this.status >= 400 && this.status <= 599)) throw new RangeError(`${this.status} is no status of an error`);
     this.retryable = options.retryable ?? facts.retryable;
+    this.reason = options.reason ?? null;
+    this.fields = options.fields ?? NO_FIELDS;
   }
 
   /** Wraps whatever a hook or a library threw: a bug of ours or a plugin's is a 500, never a crash of the process. */

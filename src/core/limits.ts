@@ -77,3 +77,12 @@ export const CONNECTION_ATTEMPT_DELAY_MS = 250;
 
 /** SIGTERM: how long exchanges in flight may take to end. Kubernetes gives 30 s before SIGKILL: stay below it. */
 export const DRAIN_TIMEOUT_MS = 25_000;
+
+/** Of a session store, encoded as UTF-8. A key is a few claims of a token; Redis takes 512 MiB, LMDB 1978 bytes. */
+export const SESSION_KEY_BYTES_MAX = 512;
+/** Credentials of a user, or the tokens of an OpenID provider, encrypted. */
+export const SESSION_VALUE_BYTES_MAX = 64 * KiB;
+
+/** Failed attempts to authenticate from one address in a minute, before it is refused unheard. fail2ban: 5 in ten minutes, but a whole
+ * office can stand behind one address. */
+export const FAILED_ATTEMPTS_MAX = 30;

@@ -5,6 +5,7 @@
  * Handlers are objects, not closures, and no call allocates a promise: these run for every batch of bytes.
  */
 import type { ProxyError } from "./errors.ts";
+import type { FieldBlock } from "./fields.ts";
 
 /** A peer's or our own end of a connection. For a unix socket: family 0, address is the path ("" when unnamed), port 0. */
 export interface Address {
@@ -156,7 +157,7 @@ export interface TimerHandle {
 /** Time. `now` is monotonic, in milliseconds with fractions, from an arbitrary start. */
 export interface Clock {
   now(): number;
-  /** The wall clock in milliseconds since 1970, for log lines and the Date field only. */
+  /** The wall clock in milliseconds since 1970: for what others date by it (log lines, Date, the expiry of tokens) only. */
   wallMs(): number;
   /** Calls `callback` once, not before `delayMs` have passed. A pending timer does not keep the process alive. */
   after(delayMs: number, callback: () => void): TimerHandle;
@@ -165,4 +166,78 @@ export interface Clock {
 /** Chance: numbers in [0, 1). Seeded in tests. */
 export interface Random {
   next(): number;
+}
+
+/** What a session store has under a key. Never changed: until somebody replaces it, look-ups may give the same object. */
+export interface SessionRecord {
+  readonly value: string;
+  /** On the monotonic clock, when it stops being; Infinity: never. */
+  readonly expiresMs: number;
+}
+
+/**
+ * Records by key, on this machine or shared by several. Keys and values are text; no key is longer than
+ * SESSION_KEY_BYTES_MAX, no value longer than SESSION_VALUE_BYTES_MAX.
+ */
+export interface SessionStore {
+  /** What is known here and now: the record, null that there is none, undefined that `get` must be asked. */
+  peek(key: string): SessionRecord | null | undefined;
+  /** null: there is none. Rejects with a ProxyError of status 503 when the store cannot be asked. */
+  get(key: string): Promise<SessionRecord | null>;
+  /** `ttlMs: null`: until it is deleted. Rejects as `get` does. */
+  put(key: string, value: string, ttlMs: number | null): Promise<void>;
+  /** Whether there was one. Rejects as `get` does. */
+  delete(key: string): Promise<boolean>;
+  /** Keys that begin with `prefix`, in no order; `ttlMs` is what is left, null: no end. Throws as `get` rejects. */
+  list(prefix: string): AsyncIterable<{ readonly key: string; readonly ttlMs: number | null }>;
+  close(): Promise<void>;
+}
+
+/** A request of the proxy's own, such as to an authentication service. */
+export interface HttpCall {
+  readonly method: string;
+  /** Path and query. */
+  readonly target: string;
+  /** Without framing and connection fields; Host is added when it is missing. They belong to the client, which releases them. */
+  readonly fields: FieldBlock;
+  readonly body: Uint8Array | null;
+  /** A longer body fails the call. */
+  readonly answerBytesMax: number;
+  /** From the call to the end of the answer. */
+  readonly timeoutMs: number;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** Hop-by-hop fields and framing are gone. They belong to the receiver, which must release them. */
+  readonly fields: FieldBlock;
+  readonly body: Buffer;
+}
+
+/** Exactly one of the two is called, possibly before `send` returns, unless the call was cancelled. */
+export interface HttpAnswerHandler {
+  onAnswer(answer: HttpAnswer): void;
+  onFailed(error: ProxyError): void;
+}
+
+export interface PendingCall {
+  /** Gives up; the handler is not called any more. Does nothing once it was. */
+  cancel(): void;
+}
+
+/** Sends requests of the proxy's own over the pool of one upstream. */
+export interface HttpClient {
+  send(call: HttpCall, handler: HttpAnswerHandler): PendingCall;
+}
+
+/**
+ * Asks for a document of the web, off the path of requests. Rejects when there is no answer; follows no redirect.
+ */
+export type Fetch = (url: string | URL, init?: FetchInit) => Promise<Response>;
+
+export interface FetchInit {
+  readonly method?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | Headers | undefined;
+  readonly body?: string | URLSearchParams | Uint8Array | null | undefined;
+  readonly signal?: AbortSignal | null | undefined;
 }

@@ -38,6 +38,14 @@ export interface Answer {
   readonly bodyBytes?: number;
 }
 
+/** Who sends a request, as a feature has proved it. */
+export interface Identity {
+  /** A user, a key's name, the subject of a certificate: for logs and for rules. */
+  readonly subject: string;
+  /** The feature that proved it. */
+  readonly by: string;
+}
+
 export abstract class Exchange {
   readonly connection: ClientConnection;
   readonly request: RequestMessage;
@@ -49,6 +57,9 @@ export abstract class Exchange {
    * Believe nothing else.
    */
   clientAddress: string;
+
+  /** Who asks; null: nobody has proved anything. A shared cache takes it for Authorization (RFC 9111 section 3.5). */
+  identity: Identity | null = null;
 
   /** Where the request goes; set by the route, changed by `selectUpstream`. null: no upstream, the route answers itself. */
   upstream: Upstream | null = null;

@@ -18,6 +18,8 @@ export function failureAnswer(exchange: Exchange, error: ProxyError): Answer {
     ["Cache-Control", "no-store"],
     ["Proxy-Status", proxyStatus(error)],
   ];
-  if (error.status === 503) fields.push(["Retry-After", RETRY_AFTER_SECONDS]);
+  for (const [name, value] of error.fields) fields.push([name, value]);
+  const saysWhen = error.fields.some(([name]) => name === "Retry-After");
+  if (error.status === 503 && !saysWhen) fields.push(["Retry-After", RETRY_AFTER_SECONDS]);
   return { status: error.status, fields, body };
 }

@@ -77,12 +77,14 @@ function nameOf(field: AccessField): string {
 function errorJson(error: ProxyError): string {
   const causes = causesOf(error).map(jsonText);
   const chain = causes.length === 0 ? "" : `,"causes":[${causes.join()}]`;
-  return `{"type":"${error.type}","side":"${error.side}","message":${jsonText(error.message)}${chain}}`;
+  const reason = error.reason === null ? "" : `,"reason":${jsonText(error.reason)}`;
+  return `{"type":"${error.type}","side":"${error.side}"${reason},"message":${jsonText(error.message)}${chain}}`;
 }
 
 /** `connection_refused (upstream): cannot connect to ...: connect ECONNREFUSED ...` */
 function errorText(error: ProxyError): string {
-  return `${error.type} (${error.side}): ${[error.message, ...causesOf(error)].join(": ")}`;
+  const reason = error.reason === null ? "" : ` ${error.reason}`;
+  return `${error.type} (${error.side})${reason}: ${[error.message, ...causesOf(error)].join(": ")}`;
 }
 
 /** Apache's: `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, times in UTC. */

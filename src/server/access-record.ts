@@ -37,6 +37,8 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
       return () => around.serverName;
     case "route":
       return (exchange) => exchange.routeName;
+    case "user":
+      return (exchange) => exchange.identity?.subject ?? null;
     case "method":
       return (exchange) => exchange.request.method;
     case "scheme":

@@ -14,7 +14,7 @@ import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts
 import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
-import { createFeature } from "./features.ts";
+import { createFeature, type FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
 import { madeViaName } from "./via-name.ts";
 
@@ -25,6 +25,7 @@ export interface ComposeSurroundings {
   upstream(name: string): Upstream;
   /** Who is told of the exchanges of a server; null: nobody. */
   observer(server: ServerConfig): ExchangeObserver | null;
+  readonly features: FeaturePorts;
   /** A text of this proxy's own, for what has no other name of its own. */
   readonly instance: string;
 }
@@ -65,7 +66,8 @@ function composeRoute(route: RouteConfig, around: ComposeSurroundings, shared: S
   const { action } = route;
   return {
     name: route.name,
-    chain: route.use.length === 0 ? EMPTY_CHAIN : compileChain(route.use.map(createFeature)),
+    chain:
+      route.use.length === 0 ? EMPTY_CHAIN : compileChain(route.use.map((use) => createFeature(use, around.features))),
     upstream: action.kind === "proxy" ? around.upstream(action.upstream) : null,
     handler: handlerOf(action),
     use: action.kind === "proxy" ? shared.one(action.use) : NO_USE,

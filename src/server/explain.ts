@@ -6,6 +6,7 @@
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
+import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { admit } from "../pipeline/admission.ts";
 import { type Answer, type ClientConnection, Exchange } from "../pipeline/exchange.ts";
 import { explainRoute } from "../pipeline/routing/explain.ts";
@@ -13,7 +14,7 @@ import type { MatchKey } from "../pipeline/routing/match.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { parseAuthority } from "../semantics/uri.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
-import { clock, deadlines } from "./surroundings.ts";
+import { clock, deadlines, random } from "./surroundings.ts";
 
 export interface Explanation {
   readonly server: ServerConfig;
@@ -53,7 +54,8 @@ export function explainRequest(
 
 /** The servers of a configuration with everything but connections. */
 export function composeForInspection(config: Config): readonly ComposedServer[] {
-  const nowhere = { upstream: () => NOWHERE, observer: () => null, instance: "" };
+  const features = { clock, random, deadlines, attempts: new FailedAttempts(clock) };
+  const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
   return composeServers(config, { clock, deadlines, ...nowhere });
 }
 

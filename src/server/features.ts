@@ -1,13 +1,25 @@
 /** The features of a route, made from what the configuration says of them. The one place that knows every feature. */
 import type { UseConfig } from "../config/config.ts";
+import type { DeadlineWheel } from "../core/deadlines.ts";
+import type { Clock, Random } from "../core/ports.ts";
 import { createCompressFeature } from "../features/compress/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
 import { createIpAllowFeature } from "../features/ip-allow/index.ts";
 import { createRewriteFeature } from "../features/rewrite/index.ts";
 import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
+import type { FailedAttempts } from "../identity/failed-attempts.ts";
 import type { Feature } from "../pipeline/phases.ts";
 
-export function createFeature(use: UseConfig): Feature {
+/** What features have of the world outside. */
+export interface FeaturePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly deadlines: DeadlineWheel;
+  /** Failures to authenticate, counted by all threads together. */
+  readonly attempts: FailedAttempts;
+}
+
+export function createFeature(use: UseConfig, _ports: FeaturePorts): Feature {
   switch (use.feature) {
     case "headers":
       return createHeadersFeature(use.options);

@@ -9,6 +9,7 @@ import { randomUUID } from "node:crypto";
 import type { Config, ServerConfig } from "../config/config.ts";
 import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
+import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
@@ -51,6 +52,7 @@ export interface ProxyOptions {
   readonly openAccessOutput?: OpenAccessOutput;
   readonly places?: NonNullable<PoolSurroundings["places"]>;
   readonly counters?: Counters;
+  readonly attempts?: FailedAttempts;
   /** Another thread tells what all of them find out. */
   readonly isQuiet?: boolean;
 }
@@ -72,6 +74,7 @@ export class ProxyServer {
   readonly #isQuiet: boolean;
   readonly #openAccessOutput: OpenAccessOutput;
   readonly #counters: Counters;
+  readonly #attempts: FailedAttempts;
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
   readonly #listeners: Listeners;
@@ -95,6 +98,7 @@ export class ProxyServer {
     this.#openAccessOutput = options.openAccessOutput ?? accessOutputs(clock, log);
     const counters = options.counters ?? Counters.ofOneThread();
     this.#counters = counters;
+    this.#attempts = options.attempts ?? new FailedAttempts(clock);
     const onFault = (fault: Error): void => this.#tellFault(fault);
     this.transport = openTransport(options.transport ?? "auto", clock, { onFault });
     this.#pools = new UpstreamPools({
@@ -228,6 +232,7 @@ export class ProxyServer {
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
         observer: (server) => this.#observer(config, server),
+        features: { clock, random, deadlines, attempts: this.#attempts },
         instance: this.#instance,
       });
       const wanted = wantedListeners(servers, files, sockets);

@@ -78,7 +78,13 @@ export const computingModules = { names: ["node:crypto", "node:zlib"], notIn: ["
 
 /** Which npm packages may appear where. What a request passes through depends on none. */
 export const packages: Readonly<Record<string, readonly string[]>> = {
+  "@node-rs/argon2": ["io"],
+  "@node-rs/bcrypt": ["io"],
   commander: ["cli"],
+  jose: ["identity"],
+  lmdb: ["io"],
+  "openid-client": ["features/oidc"],
+  redis: ["io"],
   pino: ["server", "io"],
   yaml: ["config"],
   zod: ["config", "core/option-addresses", "core/option-files", "core/option-types", ...optionsFiles],

@@ -19,6 +19,8 @@ export interface WorkerSetup {
   readonly column: number;
   readonly columns: number;
   readonly counters: SharedArrayBuffer;
+  /** Failures to authenticate, by address. */
+  readonly attempts: SharedArrayBuffer;
   /** The BroadcastChannel on which threads tell each other that places for connections may be free. */
   readonly placesChannel: string;
   readonly transport: WantedTransport;

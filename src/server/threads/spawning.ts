@@ -4,8 +4,10 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Config } from "../../config/config.ts";
+import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import type { HandedSockets } from "../proxy.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
+import { clock } from "../surroundings.ts";
 import { Counters, countersBuffer, type WorkerCounts } from "./counters.ts";
 import { PlacesRegistry } from "./places-registry.ts";
 import type { ConfigSource, Load } from "./protocol.ts";
@@ -33,6 +35,7 @@ export class WorkerSpawner {
   readonly #columns: number;
   readonly #freeColumns: number[];
   readonly #counters: SharedArrayBuffer;
+  readonly #attempts = new FailedAttempts(clock);
   readonly #placesChannel = `headgate places ${randomUUID()}`;
   readonly #places: PlacesRegistry;
   readonly #instance = randomUUID();
@@ -98,6 +101,7 @@ export class WorkerSpawner {
         column,
         columns: this.#columns,
         counters: this.#counters,
+        attempts: this.#attempts.memory,
         placesChannel: this.#placesChannel,
         transport,
         instance: this.#instance,

@@ -7,6 +7,7 @@
 import { BroadcastChannel, parentPort, workerData } from "node:worker_threads";
 import type { Config } from "../../config/config.ts";
 import { formatProblem } from "../../config/problems.ts";
+import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { Places } from "../../upstreams/places.ts";
 import type { PoolOptions } from "../../upstreams/pool.ts";
 import { createAppLog } from "../app-log.ts";
@@ -114,7 +115,7 @@ class Worker {
   }
 
   #makeProxy(): ProxyServer {
-    const { id, workers, level, isForPeople, transport, instance, counters, column } = this.#setup;
+    const { id, workers, level, isForPeople, transport, instance, counters, attempts, column } = this.#setup;
     const write = (line: string): void => this.#tell({ kind: "log", line });
     const counts = new Counters(counters, column);
     setInterval(() => counts.beat(), BEAT_MS).unref();
@@ -123,6 +124,7 @@ class Worker {
       transport,
       instance,
       counters: counts,
+      attempts: new FailedAttempts(clock, attempts),
       openAccessOutput: () => ({ identity: "the main thread", writer: this.#access }),
       places: (options) => this.#placesOf(options),
       isQuiet: id > 1,

@@ -1,0 +1,81 @@
+/**
+ * Documents of the web that the proxy itself asks for, off the path of requests: the keys of an issuer, its metadata, tokens. It has
+ * the form of the web's `fetch`, which libraries take in place of the global one, and what that lacks: authorities of one's own
+ * to trust, a limit of bytes and one deadline for the whole. It follows no redirect: what is asked for may be a secret.
+ */
+import http from "node:http";
+import https from "node:https";
+import type { Fetch, FetchInit } from "../core/ports.ts";
+
+const FETCH_BYTES_MAX = 1024 * 1024;
+const FETCH_TIMEOUT_MS = 10_000;
+
+export interface FetchOptions {
+  /** PEM text of the authorities to trust in place of the system's; null: the system's. */
+  readonly ca: string | null;
+}
+
+/** Rejects with an Error that names the URL without its query. */
+export function createFetch(options: FetchOptions): Fetch {
+  return async (input, init = {}) => {
+    const url = new URL(input);
+    const { method = "GET", headers, body } = init;
+    const timeout = AbortSignal.timeout(FETCH_TIMEOUT_MS);
+    const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
+    const asked = `${method} ${url.origin}${url.pathname}`;
+    try {
+      return await send(
+        url,
+        { method, headers: Object.fromEntries(new Headers(headers)), signal },
+        bodyOf(body),
+        options,
+      );
+    } catch (cause) {
+      const reason = timeout.aborted ? `no answer within ${FETCH_TIMEOUT_MS / 1000} s` : (cause as Error).message;
+      throw new Error(`${asked}: ${reason}`, { cause });
+    }
+  };
+}
+
+interface Sent {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly signal: AbortSignal;
+}
+
+function send(url: URL, sent: Sent, body: Buffer | null, { ca }: FetchOptions): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    if (url.protocol !== "https:" && url.protocol !== "http:") throw new Error(`${url.protocol} is not spoken`);
+    const isTls = url.protocol === "https:";
+    const options = { ...sent, agent: false, ...(isTls && ca !== null && { ca }) };
+    const request = isTls ? https.request(url, options) : http.request(url, options);
+    request.on("error", reject);
+    request.on("response", (message) => {
+      const parts: Buffer[] = [];
+      let length = 0;
+      message.on("data", (part: Buffer) => {
+        length += part.length;
+        if (length > FETCH_BYTES_MAX) message.destroy(new Error(`the answer is larger than ${FETCH_BYTES_MAX} bytes`));
+        else parts.push(part);
+      });
+      message.on("error", reject);
+      message.on("end", () => resolve(responseOf(message, Buffer.concat(parts))));
+    });
+    request.end(body ?? undefined);
+  });
+}
+
+function responseOf(message: http.IncomingMessage, bytes: Buffer): Response {
+  const status = message.statusCode!;
+  const headers = new Headers();
+  for (let i = 0; i < message.rawHeaders.length; i += 2)
+    headers.append(message.rawHeaders[i]!, message.rawHeaders[i + 1]!);
+  const hasNoBody = status === 204 || status === 205 || status === 304;
+  return new Response(hasNoBody ? null : new Uint8Array(bytes), { status, headers });
+}
+
+function bodyOf(body: FetchInit["body"]): Buffer | null {
+  if (body === undefined || body === null) return null;
+  if (typeof body === "string" || body instanceof URLSearchParams) return Buffer.from(String(body));
+  return Buffer.from(body);
+}
