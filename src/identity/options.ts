@@ -11,7 +11,7 @@ import {
   STORE_COMMAND_TIMEOUT_MS,
 } from "../core/limits.ts";
 import { canonicalHost, hostName } from "../core/option-addresses.ts";
-import { filePath, resolveOptionPath, secret } from "../core/option-files.ts";
+import { encryptionKey, filePath, resolveOptionPath, secret } from "../core/option-files.ts";
 import { defaultsTo, duration, formatDuration, textKind } from "../core/option-types.ts";
 
 /** null: no limit. */
@@ -373,3 +373,39 @@ export const storeReference = textKind<StoreReference>({
   explain: explainStoreUrl,
   suggest: suggestStoreUrl,
 });
+
+/** Of the envelope in which secrets lie. */
+export const ENVELOPE_ALGORITHMS = ["aes-256-gcm", "aes-256-cbc-hmac-sha-256"] as const;
+
+const envelopeKey = z
+  .strictObject({
+    algorithm: z
+      .enum(ENVELOPE_ALGORITHMS)
+      .default("aes-256-gcm")
+      .describe("How it is encrypted: `aes-256-gcm`, or `aes-256-cbc-hmac-sha-256` for older stores."),
+    key: encryptionKey().describe(
+      "The key of 256 bits: hexadecimal digits, base64, or 32 bytes as they are; or `{ file: path }` of it.",
+    ),
+  })
+  .meta({ id: "envelopeKey" });
+
+/** One key, or several of which the first one encrypts; in the resolved form always a list. */
+export function envelopeKeys() {
+  return z.union([
+    envelopeKey.transform((key): EnvelopeKeys => [key]),
+    z
+      .strictObject({
+        keys: z
+          .array(envelopeKey)
+          .min(1)
+          .refine((keys) => new Set(keys.map(({ algorithm, key }) => algorithm + key)).size === keys.length, {
+            error: "the same key stands in the list twice",
+          })
+          .describe("Several keys, each with its `algorithm`. All of them decrypt, the first one encrypts."),
+      })
+      .transform(({ keys }): EnvelopeKeys => keys),
+  ]);
+}
+
+/** Keys in hexadecimal digits. */
+export type EnvelopeKeys = readonly z.output<typeof envelopeKey>[];
