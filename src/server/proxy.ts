@@ -23,7 +23,7 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
-import { openStore } from "./open-store.ts";
+import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
 import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
@@ -114,7 +114,11 @@ export class ProxyServer {
       countConnection: (change) => counters.countUpstreamConnection(change),
       ...(options.places !== undefined && { places: options.places }),
     });
-    this.#stores = new SessionStores(options.openStore ?? openStore, clock, onFault);
+    this.#stores = new SessionStores(
+      options.openStore ?? ((config, files) => openStore(config, files, this.#storeSurroundings)),
+      clock,
+      onFault,
+    );
     this.#listeners = new Listeners({ transport: this.transport, counters, log, faults: this.#faults });
   }
 
@@ -234,7 +238,7 @@ export class ProxyServer {
     try {
       const files = await TlsFiles.load(config, clock);
       const plan = this.#pools.plan(config.upstreams, files);
-      const storePlan = this.#stores.plan(config.stores, files);
+      const storePlan = await this.#stores.plan(config.stores, files);
       stores = storePlan;
       const { access } = config.log;
       output = access === null ? null : this.#openAccessOutput(access, this.#output);
@@ -310,6 +314,13 @@ export class ProxyServer {
     if (this.#isQuiet || this.#warnings.has(warning)) return;
     this.#warnings.add(warning);
     this.#log.warn(warning);
+  }
+
+  get #storeSurroundings(): StoreSurroundings {
+    const tell: StoreSurroundings["tell"] = (level, message) => {
+      if (!this.#isQuiet) this.#log[level](message);
+    };
+    return { clock, random, tell };
   }
 
   #tellFault(err: Error): void {

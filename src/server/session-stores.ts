@@ -19,8 +19,8 @@ export interface OpenedStore {
   start(): void;
 }
 
-/** Throws a SetupError when this machine cannot give it. `files` are those of its TLS options. */
-export type OpenStore = (config: StoreConfig, files: DialFiles) => OpenedStore;
+/** Rejects with a SetupError when this machine cannot give it. `files` are those of its TLS options. */
+export type OpenStore = (config: StoreConfig, files: DialFiles) => Promise<OpenedStore>;
 
 interface PlannedStore {
   /** Equal texts, equal stores; the contents of files included. */
@@ -45,8 +45,8 @@ export class SessionStores {
     this.#onFault = onFault;
   }
 
-  /** Stores that are there already, and new ones where there are none like them. Throws what `open` throws. */
-  plan(stores: readonly StoreConfig[], files: TlsFiles): StorePlan {
+  /** Stores that are there already, and new ones where there are none like them. Rejects as `open` does. */
+  async plan(stores: readonly StoreConfig[], files: TlsFiles): Promise<StorePlan> {
     const plan = new Map<string, PlannedStore>();
     try {
       for (const config of stores) {
@@ -54,7 +54,7 @@ export class SessionStores {
         const identity = canonicalJson({ config, files: storeFiles });
         const existing = this.#current.get(config.name);
         const isSame = existing?.identity === identity;
-        plan.set(config.name, isSame ? existing : { identity, opened: this.#open(config, storeFiles) });
+        plan.set(config.name, isSame ? existing : { identity, opened: await this.#open(config, storeFiles) });
       }
     } catch (error) {
       this.forget(plan);

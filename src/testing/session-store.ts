@@ -34,8 +34,9 @@ export class MemorySessionStore implements SessionStore {
 
   async put(key: string, value: string, ttlMs: number | null): Promise<void> {
     this.#ask();
-    if (Buffer.byteLength(key) > SESSION_KEY_BYTES_MAX) throw new RangeError("the key is too long");
-    if (Buffer.byteLength(value) > SESSION_VALUE_BYTES_MAX) throw new RangeError("the value is too long");
+    if (key === "" || !isText(key, SESSION_KEY_BYTES_MAX)) throw new RangeError("the key is no text, or too long");
+    if (!isText(value, SESSION_VALUE_BYTES_MAX)) throw new RangeError("the value is no text, or too long");
+    if (ttlMs !== null && !(ttlMs > 0)) throw new RangeError("a session lives for more than no time");
     this.#records.set(key, { value, expiresMs: ttlMs === null ? Number.POSITIVE_INFINITY : this.#clock.now() + ttlMs });
   }
 
@@ -72,4 +73,8 @@ export class MemorySessionStore implements SessionStore {
     if (this.unavailable !== null) throw this.unavailable;
     if (this.#isClosed) throw new Error("the store is closed");
   }
+}
+
+function isText(text: string, bytesMax: number): boolean {
+  return text.isWellFormed() && Buffer.byteLength(text) <= bytesMax;
 }
