@@ -2,7 +2,7 @@
  * What a login leaves behind, many times over: tokens (HS512) and records in Redis whose credentials are encrypted as
  * docs/auth.md describes. The keys are made anew for every run.
  */
-import { createCipheriv, createHash, createHmac, randomBytes } from "node:crypto";
+import { createCipheriv, createHmac, randomBytes } from "node:crypto";
 import { connect } from "node:net";
 
 export interface SessionKeys {
@@ -49,7 +49,7 @@ function sealed(plaintext: string, context: string, keyHex: string): string {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(context));
   const encrypted = Buffer.concat([cipher.update(plaintext), cipher.final()]);
-  const keyId = createHash("sha256").update(key).digest().subarray(0, 4);
+  const keyId = createHmac("sha256", key).update("headgate key id").digest().subarray(0, 4);
   return Buffer.concat([Buffer.of(VERSION), keyId, nonce, encrypted, cipher.getAuthTag()]).toString("base64url");
 }
 
