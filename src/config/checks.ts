@@ -4,7 +4,9 @@
  * the wrong kind is passed over here, because the schema has said so already.
  */
 import { formatListenAddress, listenAddress } from "../core/option-addresses.ts";
+import { isStoreUrl, STORE_REFERENCE } from "../identity/options.ts";
 import { isPlugin } from "./code.ts";
+import { takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
 import { featureFields, isServerUrl } from "./route-schema.ts";
 
@@ -13,6 +15,9 @@ type Mapping = Readonly<Record<string, unknown>>;
 const ACTIONS = ["proxy", "respond", "redirect", "handle"] as const;
 /** Fields that say something about requests on their way to an upstream. */
 const PROXY_ONLY = ["upgrade", "timeouts"] as const;
+
+/** Any item of any `use`: they all have the same schema. */
+const PLACE_OF_USE: Path = ["servers", "any", "routes", 0, "use", 0];
 
 export interface Checks {
   readonly errors: readonly Finding[];
@@ -32,12 +37,17 @@ class Checker implements Checks {
   readonly #root: Mapping;
   readonly #upstreams: Mapping;
   readonly #used = new Set<string>();
+  readonly #stores: Mapping;
+  readonly #usedStores = new Set<string>();
+  /** By the place within `use`, whether the text there names a store. */
+  readonly #storePlaces = new Map<string, boolean>();
   /** Canonical address to the path where it was first named. */
   readonly #listening = new Map<string, Path>();
 
   constructor(root: Mapping) {
     this.#root = root;
     this.#upstreams = mapping(root.upstreams);
+    this.#stores = mapping(root.stores);
   }
 
   run(): void {
@@ -59,6 +69,9 @@ class Checker implements Checks {
     for (const name of Object.keys(this.#upstreams)) {
       if (this.#used.has(name)) continue;
       this.#warn(["upstreams", name], "no route sends requests here", "key");
+    }
+    for (const name of Object.keys(this.#stores)) {
+      if (!this.#usedStores.has(name)) this.#warn(["stores", name], "no feature uses it", "key");
     }
   }
 
@@ -123,6 +136,33 @@ class Checker implements Checks {
     if (Object.keys(item).length === 0) this.#fail(path, `needs one of ${joinOr(Object.keys(featureFields))}`);
     if (names.length > 1)
       this.#fail(path, `has ${names.join(" and ")}: give each an item of its own, in the wanted order`);
+    for (const name of names) this.#checkStores(item[name], [...path, name], [name]);
+  }
+
+  /** The stores that a feature's options name, wherever those stand in them; `place` is the path from the item of `use` on. */
+  #checkStores(value: unknown, path: Path, place: Path): void {
+    if (Array.isArray(value) || isMapping(value)) {
+      for (const [key, inner] of Object.entries(value)) {
+        const step = Array.isArray(value) ? Number(key) : key;
+        this.#checkStores(inner, [...path, step], [...place, Array.isArray(value) ? 0 : key]);
+      }
+      return;
+    }
+    if (typeof value !== "string" || !this.#namesStore(place) || isStoreUrl(value)) return;
+    this.#usedStores.add(value);
+    if (Object.hasOwn(this.#stores, value)) return;
+    const suggestion = nearest(value, Object.keys(this.#stores));
+    this.#fail(path, `no store has the name ${JSON.stringify(value)}`, "value", suggestion);
+  }
+
+  #namesStore(place: Path): boolean {
+    const text = formatPath(place);
+    let answer = this.#storePlaces.get(text);
+    if (answer === undefined) {
+      answer = takesKind([...PLACE_OF_USE, ...place], STORE_REFERENCE);
+      this.#storePlaces.set(text, answer);
+    }
+    return answer;
   }
 
   #checkProxy(proxy: unknown, path: Path): void {

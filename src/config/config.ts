@@ -10,6 +10,7 @@ import type { HeadersOptions } from "../features/headers/options.ts";
 import type { IpAllowOptions } from "../features/ip-allow/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
 import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
+import type { StoreConfig } from "../identity/options.ts";
 import type { UpstreamConfig, UpstreamUse } from "../upstreams/options.ts";
 import type { AccessField, AccessTemplate } from "./access-fields.ts";
 import type { HandleFunction, PluginObject } from "./code.ts";
@@ -26,6 +27,8 @@ export interface Config {
   readonly drainTimeoutMs: number;
   /** Every pool of connections that a route uses, each once, in the order of first use; and named ones nobody uses. */
   readonly upstreams: readonly UpstreamConfig[];
+  /** Every store once: the named ones, and those that features name by their URL. */
+  readonly stores: readonly StoreConfig[];
   readonly servers: readonly ServerConfig[];
 }
 

@@ -28,6 +28,7 @@ const EXPECTED: Config = {
   trustedProxies: [],
   via: { kind: "auto" },
   drainTimeoutMs: 25_000,
+  stores: [],
   upstreams: [
     {
       name: "http://127.0.0.1:3000",

@@ -28,6 +28,7 @@ describe("the difference between two configurations", () => {
       listeners: { added: [], removed: [], kept: [":80", ":443", ":81"], tlsChanged: [], moved: [] },
       servers: { added: [], removed: [], changed: [], unchanged: ["web", "other"] },
       upstreams: { added: [], removed: [], changed: [], unchanged: ["app", "http://b:1"] },
+      stores: { added: [], removed: [], changed: [], unchanged: [] },
       admin: false,
       log: false,
       trustedProxies: false,

@@ -29,6 +29,8 @@ export interface ConfigDiff {
   readonly servers: NamesDiff;
   /** By name. Changed: the pool has to be made anew; connections of the old one end when they are idle. */
   readonly upstreams: NamesDiff;
+  /** By name. Changed: the store has to be opened anew. */
+  readonly stores: NamesDiff;
   /** The address of the admin interface. */
   readonly admin: boolean;
   readonly log: boolean;
@@ -50,6 +52,7 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
     listeners: diffListeners(listenersOf(before), listenersOf(after)),
     servers: diffNames(before.servers, after.servers),
     upstreams: diffNames(before.upstreams, after.upstreams),
+    stores: diffNames(before.stores, after.stores),
     admin: differs("admin"),
     log: differs("log"),
     trustedProxies: differs("trustedProxies"),

@@ -243,6 +243,30 @@ servers:
 `,
   },
   {
+    title: "stores",
+    place: "`stores.NAME`",
+    paths: ["stores.*"],
+    text: "Where the sessions are that features look up. Each thread has its own connection to Redis and keeps its answers in memory; Redis tells it what has changed, so that a deleted session stops working at once while Redis is connected. When the connection is lost or silent for some seconds, what is in memory is forgotten. While Redis is away, look-ups are answered with 503; `grace` lets sessions that are in memory live on. An LMDB is a folder on this machine, which only its owner can read.",
+    example: `stores:
+  logins:
+    url: rediss://redis.internal:6379/1
+    username: headgate
+    password: { file: redis-password }
+    tls: { ca: internal.pem }
+    cache: { entries: 20000 }
+  cluster: { url: "redis://redis-1.internal:6379", cluster: true, nodes: ["redis-2.internal:6379"] }
+  failover:
+    url: redis://main/0
+    sentinel: { name: main, nodes: [sentinel-1.internal, sentinel-2.internal] }
+    grace: 5m
+  local: lmdb:/var/lib/headgate/sessions
+servers:
+  web:
+    listen: ":8080"
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
     title: "limits",
     place: "`limits` of the file, of a server, of a route",
     paths: ["limits", "servers.*.limits", "servers.*.routes.#.limits"],

@@ -42,7 +42,7 @@ const MISPLACED: readonly Case[] = [
   ],
   ["another case", top("drain_timeout: 3s"), '1:1: drain_timeout: unknown field; did you mean "drainTimeout"?'],
   ["nothing near", top("colour: red"), "1:1: colour: unknown field"],
-  ["a field of a later version", top("stores: {}"), "1:1: stores: not available in this version"],
+  ["a field of a later version", top("caches: {}"), "1:1: caches: not available in this version"],
   ["a later block of a server", server("forward: {}"), "5:5: servers.web.forward: not available in this version"],
   [
     "a later feature",

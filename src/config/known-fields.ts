@@ -90,6 +90,18 @@ export function alternatives(schema: JsonSchema, root: JsonSchema): readonly Jso
   return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap((choice) => alternatives(choice, root));
 }
 
+/** Whether a field takes text of the kind that has this name among the schema's definitions. */
+export function takesKind(path: Path, kind: string): boolean {
+  const root = fileSchema();
+  let fields = [root];
+  for (const step of path) {
+    fields = fields.flatMap((field) => alternatives(field, root)).flatMap((block) => childOf(block, step));
+  }
+  const isKind = (field: JsonSchema): boolean =>
+    field.$ref === `#/$defs/${kind}` || (field.anyOf?.some(isKind) ?? false);
+  return fields.some(isKind);
+}
+
 function childOf(schema: JsonSchema, step: string | number): readonly JsonSchema[] {
   if (typeof step === "number") return schema.items === undefined ? [] : [schema.items];
   const property = schema.properties?.[step];
@@ -101,7 +113,7 @@ const LATER = "not available in this version";
 
 /** Fields that are no spelling mistakes: they belong to a later version, or to another block. */
 const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
-  [/^(stores|caches)$/, LATER],
+  [/^caches$/, LATER],
   [/^servers\.[^.[]+\.forward$/, LATER],
   [/(^upstreams\.[^.[]+|\.proxy)\.health$/, LATER],
   [/\.use\[\d+\]\.(credentials|forwardAuth|cache)$/, LATER],

@@ -1,6 +1,6 @@
 /**
  * From what the file says to what the program works with: inner blocks over outer ones, short forms made long, and every
- * pool of connections named once. The file is known to be right when this runs, so nothing here can fail.
+ * pool of connections and every store named once. The file is known to be right when this runs, so nothing here can fail.
  */
 import { createHash } from "node:crypto";
 import { formatListenAddress } from "../core/option-addresses.ts";
@@ -16,11 +16,14 @@ import type { ActionConfig, Config, LimitsConfig, RouteConfig, ServerConfig } fr
 import { LIMITS_DEFAULT, resolveLimits, resolveRouteLimits } from "./limits-schema.ts";
 import { MATCH_ALL, type ProxyBlock, type RouteBlock } from "./route-schema.ts";
 import type { ConfigBlocks, ServerBlock } from "./schema.ts";
+import { resolveUse, Stores } from "./stores.ts";
 
 export function resolveConfig(blocks: ConfigBlocks): Config {
   const pools = new Pools(blocks.upstreams);
+  const stores = new Stores(blocks.stores);
   const outer: Outer = {
     pools,
+    stores,
     sample: blocks.log.access?.sample ?? 1,
     limits: resolveLimits(LIMITS_DEFAULT, blocks.limits),
   };
@@ -34,6 +37,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
     via: blocks.via,
     drainTimeoutMs: blocks.drainTimeout,
     upstreams: pools.all(),
+    stores: stores.all(),
     servers,
   };
 }
@@ -41,6 +45,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
 /** What the blocks around a server or a route say. */
 interface Outer {
   readonly pools: Pools;
+  readonly stores: Stores;
   readonly limits: LimitsConfig;
   readonly sample: number;
 }
@@ -77,7 +82,7 @@ function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfi
   return {
     name,
     match: block.match ?? MATCH_ALL,
-    use: block.use ?? [],
+    use: (block.use ?? []).map((use) => resolveUse(use, outer.stores)),
     action: resolveAction(block, outer.pools),
     upgrade: block.upgrade ?? ["websocket"],
     limits: resolveRouteLimits(outer.limits, block.limits),

@@ -10,6 +10,7 @@ import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
+import { storeOptions } from "../identity/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
 import { admin } from "./admin-schema.ts";
 import type { ViaConfig } from "./config.ts";
@@ -104,6 +105,10 @@ export const configSchema = z.strictObject({
     .record(name(), upstreamOptions)
     .default({})
     .describe("Named groups of servers, for routes to send requests to. A route may also name a URL."),
+  stores: z
+    .record(name(), storeOptions)
+    .default({})
+    .describe("Where sessions are kept, by name, for features to use. A feature may also name a URL."),
   trustedProxies: z
     .array(cidr())
     .default([])

@@ -15,5 +15,6 @@ export function describeChange(before: Config, after: Config): string {
   tell("removed:", diff.servers.removed);
   tell("servers changed:", diff.servers.changed);
   tell("upstreams made anew:", diff.upstreams.changed);
+  tell("stores opened anew:", diff.stores.changed);
   return parts.length === 0 ? "settings changed" : parts.join("; ");
 }

@@ -6,6 +6,7 @@
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
+import type { SessionStore } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { admit } from "../pipeline/admission.ts";
 import { type Answer, type ClientConnection, Exchange } from "../pipeline/exchange.ts";
@@ -54,7 +55,7 @@ export function explainRequest(
 
 /** The servers of a configuration with everything but connections. */
 export function composeForInspection(config: Config): readonly ComposedServer[] {
-  const features = { clock, random, deadlines, attempts: new FailedAttempts(clock) };
+  const features = { clock, random, deadlines, attempts: new FailedAttempts(clock), sessions: () => NO_SESSIONS };
   const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
   return composeServers(config, { clock, deadlines, ...nowhere });
 }
@@ -97,4 +98,14 @@ const NOWHERE: Upstream = {
   lease() {},
   cancel() {},
   allowRetry: () => false,
+};
+
+/** Stands for every store: features hold one, and nobody asks it. */
+const NO_SESSIONS: SessionStore = {
+  peek: () => null,
+  get: () => Promise.resolve(null),
+  put: () => Promise.resolve(),
+  delete: () => Promise.resolve(false),
+  async *list() {},
+  close: () => Promise.resolve(),
 };

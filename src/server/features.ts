@@ -1,7 +1,7 @@
 /** The features of a route, made from what the configuration says of them. The one place that knows every feature. */
 import type { UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
-import type { Clock, Random } from "../core/ports.ts";
+import type { Clock, Random, SessionStore } from "../core/ports.ts";
 import { createCompressFeature } from "../features/compress/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
 import { createIpAllowFeature } from "../features/ip-allow/index.ts";
@@ -17,6 +17,8 @@ export interface FeaturePorts {
   readonly deadlines: DeadlineWheel;
   /** Failures to authenticate, counted by all threads together. */
   readonly attempts: FailedAttempts;
+  /** The store of a name in `Config.stores`. */
+  sessions(name: string): SessionStore;
 }
 
 export function createFeature(use: UseConfig, _ports: FeaturePorts): Feature {

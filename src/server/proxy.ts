@@ -1,7 +1,7 @@
 /**
  * A proxy as a whole: what a configuration asks for, opened, kept through reloads, and closed. It decides what happens in
  * which order, so that a configuration takes effect as a whole or not at all; how one thing is kept alive is decided by
- * listeners.ts, upstream-pools.ts and access-output.ts.
+ * listeners.ts, upstream-pools.ts, session-stores.ts and access-output.ts.
  *
  * It reads no configuration file, handles no signal and never ends the process.
  */
@@ -22,7 +22,9 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
+import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
+import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
 import { TlsFiles } from "./tls-files.ts";
@@ -53,6 +55,7 @@ export interface ProxyOptions {
   readonly places?: NonNullable<PoolSurroundings["places"]>;
   readonly counters?: Counters;
   readonly attempts?: FailedAttempts;
+  readonly openStore?: OpenStore;
   /** Another thread tells what all of them find out. */
   readonly isQuiet?: boolean;
 }
@@ -77,6 +80,7 @@ export class ProxyServer {
   readonly #attempts: FailedAttempts;
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
+  readonly #stores: SessionStores;
   readonly #listeners: Listeners;
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance: string;
@@ -109,6 +113,11 @@ export class ProxyServer {
       countConnection: (change) => counters.countUpstreamConnection(change),
       ...(options.places !== undefined && { places: options.places }),
     });
+    this.#stores = new SessionStores(
+      options.openStore ?? ((config, files) => openStore(config, files, this.#storeSurroundings)),
+      clock,
+      onFault,
+    );
     this.#listeners = new Listeners({ transport: this.transport, counters, log, faults: this.#faults });
   }
 
@@ -183,6 +192,7 @@ export class ProxyServer {
       this.#isClosed = true;
       const cut = await this.#listeners.drain(ms);
       this.#pools.destroy();
+      await this.#stores.close();
       this.#current?.watch.close();
       await this.#output?.writer.close();
       return cut;
@@ -218,13 +228,17 @@ export class ProxyServer {
     // Watched before they are read: a change in between is then seen.
     const watch = watchFiles(TlsFiles.pathsOf(config), clock, () => this.#filesChanged());
     let output = this.#output;
+    let stores: StorePlan | null = null;
     const forget = async (): Promise<void> => {
       watch.close();
+      if (stores !== null) this.#stores.forget(stores);
       if (output !== this.#output) await output?.writer.close();
     };
     try {
       const files = await TlsFiles.load(config, clock);
       const plan = this.#pools.plan(config.upstreams, files);
+      const storePlan = await this.#stores.plan(config.stores, files);
+      stores = storePlan;
       const { access } = config.log;
       output = access === null ? null : this.#openAccessOutput(access, this.#output);
       const servers = composeServers(config, {
@@ -232,7 +246,13 @@ export class ProxyServer {
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
         observer: (server) => this.#observer(config, server),
-        features: { clock, random, deadlines, attempts: this.#attempts },
+        features: {
+          clock,
+          random,
+          deadlines,
+          attempts: this.#attempts,
+          sessions: (name) => storePlan.get(name)!.opened.store,
+        },
         instance: this.#instance,
       });
       const wanted = wantedListeners(servers, files, sockets);
@@ -240,6 +260,8 @@ export class ProxyServer {
       const commit = (): Promise<void> => {
         listeners?.commit();
         this.#pools.keep(plan);
+        this.#stores.keep(storePlan);
+        if (isListening) this.#stores.start();
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
@@ -290,6 +312,13 @@ export class ProxyServer {
     if (this.#isQuiet || this.#warnings.has(warning)) return;
     this.#warnings.add(warning);
     this.#log.warn(warning);
+  }
+
+  get #storeSurroundings(): StoreSurroundings {
+    const tell: StoreSurroundings["tell"] = (level, message) => {
+      if (!this.#isQuiet) this.#log[level](message);
+    };
+    return { clock, random, tell };
   }
 
   #tellFault(err: Error): void {

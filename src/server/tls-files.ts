@@ -4,12 +4,13 @@
  */
 import type { Config, ListenTlsConfig } from "../config/config.ts";
 import type { Clock } from "../core/ports.ts";
+import type { StoreConfig } from "../identity/options.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import { type LoadedCertificate, loadAuthorities, loadCertificate, PemError } from "../io/tls/pem.ts";
-import type { UpstreamConfig, UpstreamTls } from "../upstreams/options.ts";
+import type { UpstreamConfig } from "../upstreams/options.ts";
 import { SetupError, type SetupProblem } from "./setup-error.ts";
 
-/** What the TLS options of an upstream name, as PEM texts; null where they name nothing. */
+/** What the TLS options of an upstream or a store name, as paths or as PEM texts; null where they name nothing. */
 export interface DialFiles {
   readonly ca: string | null;
   readonly cert: string | null;
@@ -27,11 +28,9 @@ export class TlsFiles {
   static pathsOf(config: Config): readonly string[] {
     const ofListeners = config.servers.flatMap(({ listen }) => listen.flatMap(({ tls }) => tls?.certificates ?? []));
     const ofUpstreams = config.upstreams.filter(speaksTls).map(({ tls }) => tls);
-    const paths = [...ofListeners.map((pair) => ({ ...pair, ca: null })), ...ofUpstreams].flatMap((named) => [
-      named.cert,
-      named.key,
-      named.ca,
-    ]);
+    const ofStores = config.stores.flatMap((store) => tlsOfStore(store) ?? []);
+    const ofAll = [...ofListeners.map((pair) => ({ ...pair, ca: null })), ...ofUpstreams, ...ofStores];
+    const paths = ofAll.flatMap((named) => [named.cert, named.key, named.ca]);
     return [...new Set(paths.filter((path) => path !== null))];
   }
 
@@ -47,10 +46,11 @@ export class TlsFiles {
       }
     }
     for (const upstream of config.upstreams.filter(speaksTls)) {
-      const { ca, cert, key } = upstream.tls;
-      const place = placeOfUpstreamTls(config, upstream);
-      if (ca !== null) await files.#loadAuthorities(ca, place);
-      if (cert !== null && key !== null) await files.#loadPair(cert, key, place, clock);
+      await files.#loadDialFiles(upstream.tls, placeOfUpstreamTls(config, upstream), clock);
+    }
+    for (const store of config.stores) {
+      const tls = tlsOfStore(store);
+      if (tls !== null) await files.#loadDialFiles(tls, ["stores", store.name, "tls"], clock);
     }
     if (files.#problems.length > 0) throw new SetupError(files.#problems);
     return files;
@@ -64,13 +64,18 @@ export class TlsFiles {
     return { certificates: texts, minVersion };
   }
 
-  forUpstream({ ca, cert, key }: UpstreamTls): DialFiles {
+  forUpstream({ ca, cert, key }: DialFiles): DialFiles {
     const pair = cert === null || key === null ? undefined : this.#pairs.get(pairKey(cert, key));
     return {
       ca: ca === null ? null : (this.#authorities.get(ca) ?? null),
       cert: pair?.cert ?? null,
       key: pair?.key ?? null,
     };
+  }
+
+  async #loadDialFiles({ ca, cert, key }: DialFiles, place: SetupProblem["path"], clock: Clock): Promise<void> {
+    if (ca !== null) await this.#loadAuthorities(ca, place);
+    if (cert !== null && key !== null) await this.#loadPair(cert, key, place, clock);
   }
 
   async #loadPair(cert: string, key: string, place: SetupProblem["path"], clock: Clock): Promise<void> {
@@ -102,6 +107,10 @@ export class TlsFiles {
 
 function speaksTls({ servers }: UpstreamConfig): boolean {
   return servers.some(({ scheme }) => scheme === "https");
+}
+
+function tlsOfStore(store: StoreConfig): DialFiles | null {
+  return store.kind === "redis" ? store.tls : null;
 }
 
 function pairKey(cert: string, key: string): string {

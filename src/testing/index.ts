@@ -6,5 +6,6 @@ export { Peer, type ReceivedHead, ScriptedOrigin } from "./dialogue.ts";
 export { DialogueError } from "./difference.ts";
 export { type AcceptHandler, type ConnectOptions, type NetworkOptions, SimulatedNetwork } from "./network.ts";
 export { SeededRandom } from "./seeded-random.ts";
+export { MemorySessionStore } from "./session-store.ts";
 export { createTestProxy, TestProxy, type TestProxyOptions } from "./test-proxy.ts";
 export { VirtualClock } from "./virtual-clock.ts";

@@ -1,0 +1,128 @@
+// Redis from the system: servers with a folder of their own, on a free port, gone behind the test.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { createClient } from "redis";
+import { freePort } from "./free-port.ts";
+import { Program } from "./program.ts";
+import { findCommand } from "./requirements.ts";
+
+export interface RedisServerOptions {
+  /** Further arguments, such as "--requirepass", "secret". "PORT" and "FOLDER" in them are replaced. */
+  readonly args?: readonly string[];
+  /** What it has is there again after a restart. */
+  readonly isDurable?: boolean;
+  /** TLS only, on the same port. */
+  readonly isTls?: boolean;
+}
+
+export class RedisServer {
+  readonly port: number;
+  readonly folder: string;
+  readonly #args: readonly string[];
+  #program: Program | null = null;
+
+  private constructor(port: number, folder: string, args: readonly string[]) {
+    this.port = port;
+    this.folder = folder;
+    this.#args = args;
+  }
+
+  /** The test must have asked for `needs("redis-server")`. */
+  static async start({ args = [], isDurable = false, isTls = false }: RedisServerOptions = {}): Promise<RedisServer> {
+    const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-redis-"));
+    const port = await freePort();
+    const ports = isTls ? ["--port", "0", "--tls-port", String(port)] : ["--port", String(port)];
+    const disk = isDurable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
+    const own = ["--bind", "127.0.0.1", ...ports, "--dir", folder, "--save", "", ...disk];
+    const given = args.map((arg) => arg.replace("FOLDER", folder).replace("PORT", String(port)));
+    const server = new RedisServer(port, folder, [...given, ...own]);
+    await server.restart();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.#program!.pid;
+  }
+
+  /** Starts it anew, as it was started before. */
+  async restart(): Promise<void> {
+    await this.stop();
+    const command = findCommand("redis-server");
+    if (command === null) throw new Error("there is no redis-server");
+    const program = Program.command(command, [...this.#args]);
+    this.#program = program;
+    await program.until(/Ready to accept connections|\+monitor/);
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
+    const program = this.#program;
+    if (program === null) return;
+    // One that is stopped by SIGSTOP does not hear anything else.
+    program.child.kill("SIGCONT");
+    this.#program = null;
+    await program.stop(signal);
+  }
+
+  /** It does not run any more, and its connections stay. */
+  freeze(): void {
+    this.#program!.child.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#program!.child.kill("SIGCONT");
+  }
+
+  /** A connection of the test's own, by the library as it is. */
+  async client() {
+    const client = createClient({ url: this.url, socket: { reconnectStrategy: false } });
+    client.on("error", () => {});
+    await client.connect();
+    return client;
+  }
+
+  /** One command on a connection of its own. */
+  async run(...command: string[]): Promise<unknown> {
+    const client = await this.client();
+    try {
+      return await client.sendCommand(command);
+    } finally {
+      client.destroy();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Three masters with all slots between them, without replicas. */
+export async function startCluster(): Promise<readonly RedisServer[]> {
+  const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"];
+  const servers: RedisServer[] = [];
+  for (let index = 0; index < 3; index++) servers.push(await RedisServer.start({ args }));
+  const bounds = [0, 5461, 10_923, 16_384];
+  for (const [index, server] of servers.entries()) {
+    await server.run("CLUSTER", "ADDSLOTSRANGE", String(bounds[index]), String(bounds[index + 1]! - 1));
+    await server.run("CLUSTER", "SET-CONFIG-EPOCH", String(index + 1));
+    if (index > 0) await servers[0]!.run("CLUSTER", "MEET", "127.0.0.1", String(server.port));
+  }
+  for (const server of servers) {
+    await until(async () => {
+      const info = String(await server.run("CLUSTER", "INFO"));
+      return info.includes("cluster_state:ok") && info.includes("cluster_slots_ok:16384");
+    });
+  }
+  return servers;
+}
+
+/** Asks again and again until it holds. */
+export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
