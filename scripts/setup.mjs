@@ -116,7 +116,7 @@ function hasCommand(command) {
 
 function installSystemPackages() {
   const missing = readJson(path.join(root, "scripts", "system-packages.json"))
-    .filter(({ command }) => !hasCommand(command))
+    .filter(({ command, file }) => !hasCommand(command) || (file !== undefined && !existsSync(file)))
     .map((entry) => entry.package);
   if (missing.length === 0) return;
   const install = ["apt-get", "install", "-y", "--no-install-recommends", ...missing];

@@ -7,7 +7,11 @@ import { parseConfig } from "./parse.ts";
 import { formatProblem } from "./problems.ts";
 
 const WEB = 'servers: { web: { listen: ":8080", respond: 204 } }\n';
-const files = { resolvePath: (path: string) => `/etc/headgate/${path}`, readSecret: () => "" };
+const files = {
+  resolvePath: (path: string) => `/etc/headgate/${path}`,
+  readSecret: () => "",
+  readSecretBytes: () => Buffer.alloc(0),
+};
 const parse = (line: string) => parseConfig(`${line}\n${WEB}`, { file: "headgate.yaml", files });
 
 describe("admin", () => {

@@ -55,20 +55,31 @@ export function filesBeside(configFile: string): OptionFiles {
   const folder = path.dirname(path.resolve(configFile));
   return {
     resolvePath: (file) => path.resolve(folder, file),
-    readSecret: (file) => {
-      const read = readText(file, SECRET_BYTES_MAX);
-      if ("error" in read) throw new Error(read.error);
-      return read.text.replace(/\r?\n$/, "");
-    },
+    readSecret: (file) =>
+      readSecretBytes(file)
+        .toString("utf8")
+        .replace(/\r?\n$/, ""),
+    readSecretBytes,
   };
 }
 
+function readSecretBytes(file: string): Buffer {
+  const read = readBytes(file, SECRET_BYTES_MAX);
+  if ("error" in read) throw new Error(read.error);
+  return read.bytes;
+}
+
 function readText(file: string, bytesMax: number): { readonly text: string } | { readonly error: string } {
+  const read = readBytes(file, bytesMax);
+  return "error" in read ? read : { text: read.bytes.toString("utf8") };
+}
+
+function readBytes(file: string, bytesMax: number): { readonly bytes: Buffer } | { readonly error: string } {
   try {
     const stats = statSync(file);
     if (stats.isDirectory()) return { error: "it is a folder" };
     if (stats.size > bytesMax) return { error: `it is larger than ${bytesMax / 1024} KiB` };
-    return { text: readFileSync(file, "utf8") };
+    return { bytes: readFileSync(file) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ENOTDIR") return { error: "there is no such file" };

@@ -75,7 +75,11 @@ describe("the examples of the reference", () => {
   for (const { title, example } of DOCS_SECTIONS) {
     it(title, () => {
       // The one secret of the examples stands in a file that is not there.
-      const files = { resolvePath: (path: string) => path, readSecret: () => "Bearer of-the-test" };
+      const files = {
+        resolvePath: (path: string) => path,
+        readSecret: () => "Bearer of-the-test",
+        readSecretBytes: () => Buffer.alloc(32, 7),
+      };
       const result = parseConfig(example, { file: "headgate.yaml", files });
       assert.ok(result.ok, result.ok ? "" : result.problems.map(formatProblem).join("\n"));
       // The stores are shown without the features that use them.

@@ -13,6 +13,7 @@ const SERVER = "servers: { web: { listen: ':80', respond: 204 } }\n";
 const files = {
   resolvePath: (path: string) => (path.startsWith("/") ? path : `/etc/headgate/${path}`),
   readSecret: (path: string) => `text of ${path}`,
+  readSecretBytes: () => Buffer.alloc(0),
 };
 
 function parse(stores: string) {
