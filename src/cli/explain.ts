@@ -131,9 +131,21 @@ function describeUse(use: UseConfig): string {
     }
     case "compress":
       return `compress ${use.options.encodings.join(", ")}`;
+    case "credentials":
+      return `credentials (token: ${placesOf(use.options.token)}; session: ${use.options.session.store.name})`;
+    case "jwt":
+      return `jwt (token: ${placesOf(use.options.tokens)})`;
     case "plugin":
       return `${use.plugin.name} (plugin)`;
   }
+}
+
+function placesOf({
+  places,
+}: {
+  readonly places: readonly { readonly kind: string; readonly name?: string }[];
+}): string {
+  return places.map(({ kind, name }) => (name === undefined ? kind : `${kind} ${name}`)).join(", ");
 }
 
 function* actionRows(config: Config, { action, upgrade }: RouteConfig, request: AskedFor): Generator<Row> {

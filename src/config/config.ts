@@ -6,8 +6,10 @@
  */
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { CompressOptions } from "../features/compress/options.ts";
+import type { CredentialsOptions } from "../features/credentials/options.ts";
 import type { HeadersOptions } from "../features/headers/options.ts";
 import type { IpAllowOptions } from "../features/ip-allow/options.ts";
+import type { JwtOptions } from "../features/jwt/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
 import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
 import type { StoreConfig } from "../identity/options.ts";
@@ -156,6 +158,8 @@ export type UseConfig =
   | { readonly feature: "rewrite"; readonly options: RewriteOptions }
   | { readonly feature: "ipAllow"; readonly options: IpAllowOptions }
   | { readonly feature: "compress"; readonly options: CompressOptions }
+  | { readonly feature: "credentials"; readonly options: CredentialsOptions }
+  | { readonly feature: "jwt"; readonly options: JwtOptions }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 
 export type ActionConfig =

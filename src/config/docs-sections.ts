@@ -19,6 +19,22 @@ export interface DocsSection {
 
 const ROUTE_FIELDS = ["use", "proxy", "respond", "redirect", "handle", "upgrade", "timeouts"];
 const UPSTREAM_FIELDS = ["balance", "hash", "tls", "timeouts", "maxConnections", "queue", "retries", "host"];
+const TOKEN_FIELDS = [
+  "bearer",
+  "header",
+  "cookie",
+  "query",
+  "id",
+  "algorithm",
+  "key",
+  "jwks",
+  "keys",
+  "issuer",
+  "audience",
+  "claims",
+  "leeway",
+  "requireExp",
+];
 
 export const DOCS_SECTIONS: readonly DocsSection[] = [
   {
@@ -217,6 +233,71 @@ servers:
     listen: ":8080"
     use:
       - compress: { encodings: [br, gzip], minBytes: 2KiB, types: [text/*, application/json], level: { br: 5 } }
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "credentials",
+    place: "`credentials` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.credentials"],
+    text: "[Authentication](auth.md#credentials) walks through it: what a login back end writes, what the upstream gets, and what the client is told when it is refused.",
+    example: `stores:
+  logins: { url: "redis://127.0.0.1:6379" }
+servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /jmap/* }
+        use:
+          - credentials:
+              token: { cookie: Authorization, algorithm: HS512, key: { file: jwt.key } }
+              session: { store: logins, key: "{sid}" }
+              decrypt: { algorithm: aes-256-gcm, key: { file: credentials.key } }
+        proxy: http://127.0.0.1:8081
+`,
+  },
+  {
+    title: "token",
+    place: "`token` of `credentials`; the same fields stand in `jwt` itself",
+    paths: ["servers.*.routes.#.use.#.credentials.token"],
+    text: "A key is for one algorithm, and a token cannot choose another. Places are asked in the order of this table; the first token that is there counts.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - credentials:
+          token:
+            bearer: true
+            cookie: session
+            keys:
+              - { algorithm: HS256, key: "\${SESSION_SECRET:-a-secret-of-the-test}" }
+              - { algorithm: [RS256, ES256], jwks: "https://login.example.org/.well-known/jwks.json" }
+            issuer: https://login.example.org
+            audience: mail
+            leeway: 5s
+          session: { store: "lmdb:/var/lib/headgate/sessions", key: "{sid}" }
+          decrypt: { key: { file: credentials.key } }
+    proxy: http://127.0.0.1:8081
+`,
+  },
+  {
+    title: "jwt",
+    place: "`jwt` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.jwt"],
+    text: "Here stand all the fields of a [token](#token) too, which say where it is and when it is good. A token that is not good is answered with 401, an identity that lacks what `require` says with 403. [Authentication](auth.md#jwt) says more.",
+    omit: TOKEN_FIELDS,
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - jwt:
+          algorithm: RS256
+          jwks: { url: "https://login.example.org/.well-known/jwks.json", maxAge: 5m }
+          issuer: https://login.example.org
+          audience: reports
+          require: '"reports" in groups and email_verified'
+          headers: { x-user: sub, x-groups: groups }
+          forward: false
     proxy: http://127.0.0.1:3000
 `,
   },

@@ -19,8 +19,10 @@ import {
   textKind,
 } from "../core/option-types.ts";
 import { compressOptions } from "../features/compress/options.ts";
+import { credentialsOptions } from "../features/credentials/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
 import { ipAllowOptions } from "../features/ip-allow/options.ts";
+import { jwtOptions } from "../features/jwt/options.ts";
 import { rewriteOptions } from "../features/rewrite/options.ts";
 import { stripPrefixOptions } from "../features/strip-prefix/options.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, upstreamFields } from "../upstreams/options.ts";
@@ -99,6 +101,8 @@ export const featureFields = {
   rewrite: rewriteOptions.optional(),
   ipAllow: ipAllowOptions.optional(),
   compress: compressOptions.optional(),
+  credentials: credentialsOptions.optional(),
+  jwt: jwtOptions.optional(),
 };
 
 /** A value that only a program can hold: no text of a file is one, and the JSON Schema leaves it out. */

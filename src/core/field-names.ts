@@ -91,6 +91,7 @@ export const FIELD_X_FORWARDED_PREFIX = known("x-forwarded-prefix");
 export const FIELD_X_REAL_IP = known("x-real-ip");
 export const FIELD_DATE = known("date");
 export const FIELD_MAX_FORWARDS = known("max-forwards");
+export const FIELD_AUTHORIZATION = known("authorization");
 export const FIELD_COOKIE = known("cookie");
 
 /** 'A'-'Z' to lower case, all other bytes unchanged. */

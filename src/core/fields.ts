@@ -340,6 +340,32 @@ export class FieldBlock {
     this.#end = valueEnd + 2;
   }
 
+  /** Replaces a line by one at the end whose value lacks `bytes[start, end)`; what is left of it stays byte for byte. */
+  cutValue(row: number, start: number, end: number): void {
+    const storage = this.#storage!;
+    const from = row * ROW;
+    const nameStart = storage.table[from + ROW_NAME]!;
+    const oldEnd = storage.table[from + ROW_VALUE_END]!;
+    const at = this.#count * ROW;
+    if (at === storage.table.length) storage.growTable();
+    const lineStart = this.#end;
+    const valueEnd = lineStart + oldEnd - nameStart - (end - start);
+    storage.growBytes(valueEnd + 2, lineStart);
+    const { bytes, table, view } = storage;
+    const shift = lineStart - nameStart;
+    copyBytes(bytes, view, copyBytes(bytes, view, lineStart, bytes, view, nameStart, start), bytes, view, end, oldEnd);
+    bytes[valueEnd] = 0x0d;
+    bytes[valueEnd + 1] = 0x0a;
+    table[at + ROW_ID] = table[from + ROW_ID]!;
+    table[at + ROW_NAME] = lineStart;
+    table[at + ROW_NAME_END] = table[from + ROW_NAME_END]! + shift;
+    table[at + ROW_VALUE] = table[from + ROW_VALUE]! + shift;
+    table[at + ROW_VALUE_END] = valueEnd;
+    table[from] = REMOVED;
+    this.#count++;
+    this.#end = valueEnd + 2;
+  }
+
   /**
    * Copies the lines that were not removed to `target`, of which `view` is a view, and returns the offset behind them. The
    * caller has made room for `end` bytes. `withStartLine` copies what stands before the first field too.

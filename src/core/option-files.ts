@@ -58,24 +58,45 @@ const secretFileName = z
   })
   .meta({ id: "secretFile", description: "A value that stands in a file of its own; its last line break is dropped." });
 
-const secretFile = secretFileName.transform(({ file }, context): string =>
-  readForOption(file, context, (path) => filesOfParse.readSecret(path)),
+const secretFile = secretFileName.transform(
+  ({ file }, context): string => readForOption(file, context, (path) => filesOfParse.readSecret(path)) ?? z.NEVER,
 );
 
-/** What `read` gives for a file that an option names, or an issue that says why nothing. */
-function readForOption<T>(file: string, context: z.RefinementCtx, read: (path: string) => T): T {
+/** What `read` gives for a file that an option names; null, with an issue that says why, when it throws. */
+function readForOption<T>(
+  file: string,
+  context: z.RefinementCtx,
+  read: (path: string) => T,
+  what = "secret file",
+): T | null {
   try {
     return read(filesOfParse.resolvePath(file));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    context.addIssue({ code: "custom", message: `cannot read the secret file ${describeValue(file)}: ${reason}` });
-    return z.NEVER;
+    context.addIssue({ code: "custom", message: `cannot read the ${what} ${describeValue(file)}: ${reason}` });
+    return null;
   }
 }
 
 /** Text of the given type (one that never shows a value in its messages), or `{ file: path }` whose content is that text. */
 export function secret<T extends z.ZodType<unknown, string>>(text: T) {
   return z.union([text, secretFile.pipe(text)]);
+}
+
+/** A PEM file of certificates that is read with the configuration; gives its text. */
+export function certificatesFile() {
+  return z
+    .string()
+    .min(1)
+    .meta({ id: "certificatesFile", description: "The path of a PEM file with one or more certificates." })
+    .transform((file, context): string => {
+      const text = readForOption(file, context, (path) => filesOfParse.readSecret(path), "file");
+      if (text?.includes("-----BEGIN CERTIFICATE-----")) return text;
+      if (text !== null) {
+        context.addIssue({ code: "custom", message: `there is no certificate in PEM in ${describeValue(file)}` });
+      }
+      return z.NEVER;
+    });
 }
 
 /** Of AES-256 and of everything else that is as strong. */
@@ -103,10 +124,29 @@ const encryptionKeyText = textKind<string>({
   parse: (text) => keyDigitsOf(Buffer.from(text)),
 });
 
+/** Text, or `{ file: path }` of what may be no text; gives the bytes. Text in a file loses its last line break. */
+export function secretBytes(text: z.ZodType<string, string>) {
+  const ofFile = secretFileName.transform(({ file }, context): Buffer => {
+    const read = (path: string) => withoutLastLineBreak(Buffer.from(filesOfParse.readSecretBytes(path)));
+    return readForOption(file, context, read) ?? z.NEVER;
+  });
+  return z.union([text.transform((value): Buffer => Buffer.from(value)), ofFile]);
+}
+
+/** Random bytes may end as a text does: only what is text has a line break. */
+function withoutLastLineBreak(bytes: Buffer): Buffer {
+  if (!Buffer.from(bytes.toString("utf8")).equals(bytes)) return bytes;
+  const end = bytes.at(-1) === 0x0a ? bytes.length - (bytes.at(-2) === 0x0d ? 2 : 1) : bytes.length;
+  return bytes.subarray(0, end);
+}
+
 const encryptionKeyFile = secretFileName.transform(({ file }, context): string => {
-  const digits = readForOption(file, context, (path) => keyDigitsOf(filesOfParse.readSecretBytes(path)));
+  const bytes = readForOption(file, context, (path) => filesOfParse.readSecretBytes(path));
+  const digits = bytes === null ? null : keyDigitsOf(bytes);
   if (digits !== null) return digits;
-  context.addIssue({ code: "custom", message: `the secret file ${describeValue(file)} has not ${KEY_EXPECTED}` });
+  if (bytes !== null) {
+    context.addIssue({ code: "custom", message: `the secret file ${describeValue(file)} has not ${KEY_EXPECTED}` });
+  }
   return z.NEVER;
 });
 

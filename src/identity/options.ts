@@ -22,6 +22,18 @@ export function failedAttempts() {
   );
 }
 
+/** The protection space that WWW-Authenticate names (RFC 9110 section 11.5). */
+export function realm() {
+  return quotedText().prefault("headgate").describe("The realm that `WWW-Authenticate` names.");
+}
+
+const quotedText = textKind<string>({
+  id: "quotedText",
+  expected: "visible ASCII without quotes and backslashes",
+  description: "Visible ASCII and spaces, without double quotes and backslashes.",
+  parse: (text) => (/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(text) ? text : null),
+});
+
 /** What a store's URL says. */
 type StoreUrl =
   | { readonly kind: "lmdb"; readonly path: string }
@@ -377,35 +389,46 @@ export const storeReference = textKind<StoreReference>({
 /** Of the envelope in which secrets lie. */
 export const ENVELOPE_ALGORITHMS = ["aes-256-gcm", "aes-256-cbc-hmac-sha-256"] as const;
 
-const envelopeKey = z
-  .strictObject({
-    algorithm: z
-      .enum(ENVELOPE_ALGORITHMS)
-      .default("aes-256-gcm")
-      .describe("How it is encrypted: `aes-256-gcm`, or `aes-256-cbc-hmac-sha-256` for older stores."),
-    key: encryptionKey().describe(
-      "The key of 256 bits: hexadecimal digits, base64, or 32 bytes as they are; or `{ file: path }` of it.",
-    ),
-  })
-  .meta({ id: "envelopeKey" });
+const envelopeKeyFields = {
+  algorithm: defaultsTo("aes-256-gcm", z.enum(ENVELOPE_ALGORITHMS)).describe(
+    "How it is encrypted: `aes-256-gcm`, or `aes-256-cbc-hmac-sha-256` for older stores.",
+  ),
+  key: encryptionKey().describe(
+    "The key of 256 bits: hexadecimal digits, base64, or 32 bytes as they are; or `{ file: path }` of it.",
+  ),
+};
 
-/** One key, or several of which the first one encrypts; in the resolved form always a list. */
-export function envelopeKeys() {
-  return z.union([
-    envelopeKey.transform((key): EnvelopeKeys => [key]),
-    z
-      .strictObject({
-        keys: z
-          .array(envelopeKey)
-          .min(1)
-          .refine((keys) => new Set(keys.map(({ algorithm, key }) => algorithm + key)).size === keys.length, {
-            error: "the same key stands in the list twice",
-          })
-          .describe("Several keys, each with its `algorithm`. All of them decrypt, the first one encrypts."),
-      })
-      .transform(({ keys }): EnvelopeKeys => keys),
-  ]);
-}
+const envelopeKey = z
+  .strictObject(envelopeKeyFields)
+  .transform(({ algorithm, key }) => ({ algorithm: algorithm ?? ("aes-256-gcm" as const), key }));
 
 /** Keys in hexadecimal digits. */
 export type EnvelopeKeys = readonly z.output<typeof envelopeKey>[];
+
+/** One key, or several of which the first one encrypts; in the resolved form always a list. */
+export function envelopeKeys() {
+  return z
+    .strictObject({
+      algorithm: envelopeKeyFields.algorithm,
+      key: envelopeKeyFields.key.optional(),
+      keys: z
+        .array(envelopeKey)
+        .min(1)
+        .refine((keys) => new Set(keys.map(({ algorithm, key }) => algorithm + key)).size === keys.length, {
+          error: "the same key stands in the list twice",
+        })
+        .optional()
+        .describe(
+          "Several keys, each with its `algorithm`, in place of one. All of them decrypt, the first one encrypts.",
+        ),
+    })
+    .meta({ id: "envelopeKeys" })
+    .transform(({ algorithm, key, keys }, context): EnvelopeKeys => {
+      if (keys === undefined && key !== undefined) return [{ algorithm: algorithm ?? "aes-256-gcm", key }];
+      const besides = key !== undefined ? "key" : algorithm !== undefined ? "algorithm" : null;
+      if (keys !== undefined && besides === null) return keys;
+      const message = `cannot stand beside "keys"`;
+      context.addIssue({ code: "custom", message, path: [keys === undefined ? "key" : (besides ?? "key")] });
+      return z.NEVER;
+    });
+}

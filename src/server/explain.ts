@@ -55,7 +55,8 @@ export function explainRequest(
 
 /** The servers of a configuration with everything but connections. */
 export function composeForInspection(config: Config): readonly ComposedServer[] {
-  const features = { clock, random, deadlines, attempts: new FailedAttempts(clock), sessions: () => NO_SESSIONS };
+  const attempts = new FailedAttempts(clock);
+  const features = { clock, random, deadlines, attempts, sessions: () => NO_SESSIONS, fetchFor: () => NO_FETCH };
   const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
   return composeServers(config, { clock, deadlines, ...nowhere });
 }
@@ -99,6 +100,9 @@ const NOWHERE: Upstream = {
   cancel() {},
   allowRetry: () => false,
 };
+
+/** Stands for the web: nobody asks it either. */
+const NO_FETCH = () => Promise.reject(new Error("nothing is fetched here"));
 
 /** Stands for every store: features hold one, and nobody asks it. */
 const NO_SESSIONS: SessionStore = {

@@ -1,10 +1,12 @@
 /** The features of a route, made from what the configuration says of them. The one place that knows every feature. */
 import type { UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
-import type { Clock, Random, SessionStore } from "../core/ports.ts";
+import type { Clock, Fetch, Random, SessionStore } from "../core/ports.ts";
 import { createCompressFeature } from "../features/compress/index.ts";
+import { createCredentialsFeature } from "../features/credentials/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
 import { createIpAllowFeature } from "../features/ip-allow/index.ts";
+import { createJwtFeature } from "../features/jwt/index.ts";
 import { createRewriteFeature } from "../features/rewrite/index.ts";
 import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
@@ -19,9 +21,11 @@ export interface FeaturePorts {
   readonly attempts: FailedAttempts;
   /** The store of a name in `Config.stores`. */
   sessions(name: string): SessionStore;
+  /** What fetches documents of the web; `ca` is PEM text of the authorities to trust, null: the system's. */
+  fetchFor(ca: string | null): Fetch;
 }
 
-export function createFeature(use: UseConfig, _ports: FeaturePorts): Feature {
+export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
   switch (use.feature) {
     case "headers":
       return createHeadersFeature(use.options);
@@ -33,6 +37,10 @@ export function createFeature(use: UseConfig, _ports: FeaturePorts): Feature {
       return createIpAllowFeature(use.options);
     case "compress":
       return createCompressFeature(use.options);
+    case "credentials":
+      return createCredentialsFeature(use.options, { ...ports, store: ports.sessions(use.options.session.store.name) });
+    case "jwt":
+      return createJwtFeature(use.options, ports);
     case "plugin":
       // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
       return use.plugin as Feature;

@@ -10,6 +10,7 @@ import type { Config, ServerConfig } from "../config/config.ts";
 import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
+import { createFetch } from "../io/fetch.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
@@ -252,6 +253,7 @@ export class ProxyServer {
           deadlines,
           attempts: this.#attempts,
           sessions: (name) => storePlan.get(name)!.opened.store,
+          fetchFor: (ca) => createFetch({ ca }),
         },
         instance: this.#instance,
       });

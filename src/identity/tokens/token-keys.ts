@@ -1,0 +1,81 @@
+/** All the keys of one feature: those of the configuration and those that issuers publish. It decides which keys a token may be by. */
+import type { Clock, Fetch } from "../../core/ports.ts";
+import type { RefusalReason } from "../refusal.ts";
+import { keysForToken, keysOfJwkSet, publicKeyOfPem, secretKey, type TokenKey } from "./keys.ts";
+import type { RemoteKeysOptions, TokenKeyOptions } from "./options.ts";
+import { RemoteKeys } from "./remote-keys.ts";
+
+/** What fetches documents; `ca` is PEM text of the authorities to trust, null: the system's. */
+export type FetchFor = (ca: string | null) => Fetch;
+
+/** Keys that a token may be by, or why there are none. */
+export type KeyChoice = readonly TokenKey[] | RefusalReason;
+
+export class TokenKeys {
+  readonly #own: readonly TokenKey[];
+  readonly #remote: readonly RemoteKeys[];
+
+  constructor(options: readonly TokenKeyOptions[], fetchFor: FetchFor, clock: Clock) {
+    this.#own = options.flatMap(ownKeys);
+    this.#remote = options
+      .filter((one): one is RemoteKeysOptions => one.kind === "jwks")
+      .map((one) => new RemoteKeys(one, fetchFor(one.ca), clock));
+  }
+
+  /** Another number: keys have gone or come since, and what was verified before must be verified again. */
+  generation(): number {
+    let sum = 0;
+    for (const remote of this.#remote) {
+      // Asking for the keys renews them when it is time.
+      void remote.keys;
+      sum += remote.generation;
+    }
+    return sum;
+  }
+
+  /** A promise only when an issuer has to be asked first. */
+  choose(algorithm: string, keyId: string | null): KeyChoice | Promise<KeyChoice> {
+    const issuers = this.#remote.filter((remote) => remote.isFor(algorithm));
+    const found = this.#found(algorithm, keyId, issuers);
+    const unasked = issuers.filter(({ keys }) => keys.length === 0);
+    if (found.length > 0 && unasked.length === 0) return found;
+    const waits = (found.length > 0 ? unasked : issuers)
+      .map((issuer) => issuer.renew())
+      .filter((wait) => wait !== null);
+    if (waits.length === 0) return this.#choice(algorithm, found, issuers);
+    return Promise.all(waits).then(() => this.#choice(algorithm, this.#found(algorithm, keyId, issuers), issuers));
+  }
+
+  /** What kept an issuer's keys from us, for the log. */
+  get failure(): Error | null {
+    return this.#remote.find(({ failure }) => failure !== null)?.failure ?? null;
+  }
+
+  #found(algorithm: string, keyId: string | null, issuers: readonly RemoteKeys[]): readonly TokenKey[] {
+    return keysForToken([...this.#own, ...issuers.flatMap(({ keys }) => keys)], algorithm, keyId);
+  }
+
+  #choice(algorithm: string, found: readonly TokenKey[], issuers: readonly RemoteKeys[]): KeyChoice {
+    if (found.length > 0) return found;
+    if (issuers.some(({ keys }) => keys.length === 0)) return "keys_unavailable";
+    const isKnown = issuers.length > 0 || this.#own.some((key) => key.algorithm === algorithm);
+    return isKnown ? "token_key_unknown" : "token_algorithm_refused";
+  }
+}
+
+function ownKeys(options: TokenKeyOptions): TokenKey[] {
+  switch (options.kind) {
+    case "secret":
+      return [secretKey(options.id, options.algorithm, Buffer.from(options.secret, "base64"))];
+    case "pem": {
+      const key = publicKeyOfPem(options.pem, options.algorithm);
+      return key === null ? [] : [{ id: options.id, algorithm: options.algorithm, key }];
+    }
+    case "set": {
+      const keys = keysOfJwkSet(JSON.parse(options.set), options.algorithms);
+      return keys.map((key) => ({ ...key, id: key.id ?? options.id }));
+    }
+    case "jwks":
+      return [];
+  }
+}
