@@ -11,6 +11,7 @@ import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
 import type { ExplainOptions } from "./explain.ts";
 import { configOfFlags, type ProxyFlags } from "./proxy-flags.ts";
+import { addSessionCommands } from "./session-commands.ts";
 import { version } from "./version.ts";
 
 const EXAMPLES = `
@@ -89,6 +90,7 @@ function makeProgram(): Command {
     });
 
   addAdminCommands(program);
+  addSessionCommands(program);
 
   return program;
 }

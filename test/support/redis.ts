@@ -79,8 +79,8 @@ export class RedisServer {
   }
 
   /** A connection of the test's own, by the library as it is. */
-  async client() {
-    const client = createClient({ url: this.url, socket: { reconnectStrategy: false } });
+  async client(url: string = this.url) {
+    const client = createClient({ url, socket: { reconnectStrategy: false } });
     client.on("error", () => {});
     await client.connect();
     return client;

@@ -174,7 +174,7 @@ class CookiePlace implements Place {
       if (isNamed) while (isSpace(bytes[at]!)) at++;
       const isFound = isNamed && bytes[at] === EQUALS;
       const valueStart = at + 1;
-      while (at < lineEnd && bytes[at] !== SEMICOLON) at++;
+      at = semicolonAt(fields, at, lineEnd);
       if (isFound) {
         if (this.#row >= 0) return false;
         this.#row = row;
@@ -197,6 +197,17 @@ class CookiePlace implements Place {
     if (isWhole) fields.removeRow(this.#row);
     else fields.cutValue(this.#row, this.#cutStart, this.#cutEnd);
   }
+}
+
+/** The offset of the next semicolon, or `end`. Four bytes at a time: what is looked through is mostly one long token. */
+function semicolonAt({ bytes, view }: FieldBlock, at: number, end: number): number {
+  for (; at + 4 <= end; at += 4) {
+    // A byte of `difference` is zero where there is a semicolon; the classic test for a zero byte in a word.
+    const difference = view.getInt32(at, true) ^ 0x3b3b3b3b;
+    if (((difference - 0x01010101) & ~difference & 0x80808080) !== 0) break;
+  }
+  while (at < end && bytes[at] !== SEMICOLON) at++;
+  return at;
 }
 
 function isSpace(byte: number): boolean {

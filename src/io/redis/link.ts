@@ -260,7 +260,8 @@ export class RedisLink {
 
   /** A server that lacks what we asked for is asked for less, at once. */
   #speaksLess(error: unknown): boolean {
-    if (!(error instanceof ErrorReply)) return false;
+    // Who is not let in is not asked for less.
+    if (!(error instanceof ErrorReply) || /^(NOAUTH|WRONGPASS)/.test(error.message)) return false;
     const dialect = this.#dialect;
     const lacks = dialect.tracking && /tracking/i.test(error.message);
     const isOld = dialect.resp === 3 && /hello|NOPROTO/i.test(error.message);
@@ -285,11 +286,12 @@ export class RedisLink {
       const connecting = opened.connect();
       connecting.catch(() => {});
       await Promise.race([connecting, tooLate]);
-      if (mustBeMaster) {
-        const role = opened.sendCommand(["ROLE"]);
-        role.catch(() => {});
-        const [is] = (await Promise.race([role, tooLate])) as unknown as [string];
-        if (is !== "master") throw new RedisFailure(`Redis is a ${is}, not the master that the sentinels said`);
+      // One that is loading its data, or wants a password that we do not have, says so now.
+      const first = opened.sendCommand(mustBeMaster ? ["ROLE"] : ["PING"]);
+      first.catch(() => {});
+      const answer: unknown = await Promise.race([first, tooLate]);
+      if (mustBeMaster && !(Array.isArray(answer) && answer[0] === "master")) {
+        throw new RedisFailure("Redis is not the master that the sentinels said");
       }
       if (!opened.isReady) throw new RedisFailure("Redis closed the connection at once");
       return opened;

@@ -56,8 +56,6 @@ export class RedisNode implements SessionStore {
   readonly #silenceMsMax: number;
   /** While the link is away: on the monotonic clock, until when records that are kept are good. */
   #graceUntilMs = Number.NEGATIVE_INFINITY;
-  /** Counts links: an answer of an old one is not kept. */
-  #epoch = 0;
 
   constructor(options: NodeOptions, around: RedisSurroundings) {
     this.#options = options;
@@ -66,7 +64,8 @@ export class RedisNode implements SessionStore {
     this.#silenceMsMax = PING_MS + options.commandTimeoutMs;
     const handler = {
       onInvalid: (key: string | null): void => (key === null ? this.#forgetAll() : this.#forget(key)),
-      onReady: (): void => this.#forgetAll(),
+      // Only a grace has left anything. What waits for this connection has not been sent yet.
+      onReady: (): void => this.#cache.clear(),
       onLost: (): void => this.#lost(),
     };
     this.#link = new RedisLink(options, around, handler, around.observer);
@@ -115,7 +114,6 @@ export class RedisNode implements SessionStore {
     const { clock } = this.#around;
     try {
       if (!this.#link.isReady) await this.#link.ready();
-      const epoch = this.#epoch;
       const sentMs = clock.now();
       const commands = [
         ["GET", key],
@@ -130,7 +128,7 @@ export class RedisNode implements SessionStore {
       const record: SessionRecord | null = typeof value === "string" ? { value, expiresMs } : null;
       // -2: the key went between the two commands.
       const isWhole = record === null || ttl !== -2;
-      if (asked.isFresh && !isAsking && epoch === this.#epoch && isWhole) {
+      if (asked.isFresh && !isAsking && isWhole) {
         this.#cache.set(
           key,
           record,
@@ -213,8 +211,12 @@ export class RedisNode implements SessionStore {
   }
 
   #forgetAll(): void {
-    this.#epoch++;
     this.#cache.clear();
+    this.#forgetAsked();
+  }
+
+  #forgetAsked(): void {
+    for (const asked of this.#asked.values()) asked.isFresh = false;
     this.#asked.clear();
   }
 
@@ -224,8 +226,7 @@ export class RedisNode implements SessionStore {
       this.#forgetAll();
       return;
     }
-    this.#epoch++;
-    this.#asked.clear();
+    this.#forgetAsked();
     this.#graceUntilMs = this.#link.heardMs + graceMs;
   }
 }

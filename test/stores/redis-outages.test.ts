@@ -1,0 +1,237 @@
+// Redis stopped, silent, restarted, or never there: what is asked fails soon, what is kept is not believed longer than it may be,
+// and everything works again by itself.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { ProxyError } from "../../src/core/errors.ts";
+import { freePort } from "../support/free-port.ts";
+import { RedisServer, until } from "../support/redis.ts";
+import { needs } from "../support/requirements.ts";
+import { answerAsUsual, ScriptedRedis } from "../support/scripted-redis.ts";
+import { openRedis, type Told } from "./redis-stage.ts";
+
+/** The milliseconds that it took to refuse. */
+async function refused(asked: Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await assert.rejects(asked, (error) => {
+    assert.ok(error instanceof ProxyError);
+    assert.equal(error.status, 503);
+    assert.equal(error.reason, "store_unavailable");
+    assert.deepEqual(error.fields, [["Retry-After", "5"]]);
+    return true;
+  });
+  return performance.now() - start;
+}
+
+const works = (store: { get(key: string): Promise<unknown> }) =>
+  store.get("any").then(
+    () => true,
+    () => false,
+  );
+
+/** On a machine that does other things too. */
+const SOON_MS = 500;
+
+describe("Redis", { skip: needs("redis-server") }, () => {
+  test("is stopped and started again", async () => {
+    await using server = await RedisServer.start({ isDurable: true });
+    const told: Told = { events: [] };
+    const store = openRedis(server.url, { told });
+    await store.put("k", "v", null);
+    await store.get("k");
+    await server.stop();
+    await until(() => store.peek("k") === undefined);
+    for (let count = 0; count < 3; count++) assert.ok((await refused(store.get("k"))) < SOON_MS);
+    await refused(store.put("k", "v", null));
+    await refused(store.delete("k"));
+    await refused(
+      (async () => {
+        for await (const _ of store.list("")) assert.fail("nothing to list");
+      })(),
+    );
+    await server.restart();
+    await until(() => works(store));
+    assert.equal((await store.get("k"))?.value, "v");
+    assert.equal(store.peek("k")?.value, "v", "kept again");
+    assert.match(told.events.join(), /^away: Redis cannot be reached: (\w+|Socket closed unexpectedly),back$/);
+  });
+
+  test("is killed while look-ups are under way, again and again", async () => {
+    await using server = await RedisServer.start({ isDurable: true });
+    const store = openRedis({ url: server.url, cache: { entries: 0 } });
+    for (let index = 0; index < 20; index++) await store.put(`k${index}`, `v${index}`, null);
+    let asking = true;
+    let answered = 0;
+    const askers = Array.from({ length: 20 }, async (_, index) => {
+      while (asking) {
+        const record = await store.get(`k${index}`).catch(() => undefined);
+        if (record === undefined) await new Promise((resolve) => setTimeout(resolve, 1));
+        // An answer is right, or there is none.
+        else assert.equal(record?.value, `v${index}`);
+        if (record !== undefined) answered++;
+      }
+    });
+    for (let round = 0; round < 3; round++) {
+      const before = answered;
+      await until(() => answered > before + 200);
+      await server.stop("SIGKILL");
+      await server.restart();
+    }
+    const before = answered;
+    await until(() => answered > before + 200);
+    asking = false;
+    await Promise.all(askers);
+  });
+
+  test("is silent: frozen, and its connections stay", async () => {
+    await using server = await RedisServer.start();
+    const told: Told = { events: [] };
+    const store = openRedis({ url: server.url, timeouts: { command: "200ms", connect: "300ms" } }, { told });
+    await until(() => works(store));
+    told.events.length = 0;
+    await store.put("k", "v", null);
+    await store.get("k");
+    server.freeze();
+    const frozenMs = performance.now();
+    const took = await refused(store.get("other"));
+    assert.ok(took >= 150 && took < 200 + SOON_MS, `${took} ms`);
+    await until(() => store.peek("k") === undefined);
+    assert.ok(performance.now() - frozenMs < 1200 + SOON_MS);
+    // The kernel still takes connections in its name.
+    for (let count = 0; count < 5; count++) assert.ok((await refused(store.get("k"))) < 200 + SOON_MS);
+    server.thaw();
+    await until(() => works(store));
+    assert.equal((await store.get("k"))?.value, "v");
+    assert.match(told.events.join(), /^away: Redis is silent: no answer within 200 ms,back$/);
+  });
+
+  test("is silent and nobody asks: the ping finds out", async () => {
+    await using server = await RedisServer.start();
+    const told: Told = { events: [] };
+    const store = openRedis({ url: server.url, timeouts: { command: "100ms" } }, { told });
+    await until(() => works(store));
+    told.events.length = 0;
+    await store.put("k", "v", null);
+    await store.get("k");
+    server.freeze();
+    const start = performance.now();
+    await until(() => told.events.length > 0);
+    assert.equal(store.peek("k"), undefined);
+    assert.ok(performance.now() - start < 1100 + SOON_MS);
+    server.thaw();
+  });
+
+  test("is away, and known sessions live on for the grace", async () => {
+    await using server = await RedisServer.start();
+    const store = openRedis({ url: server.url, grace: "700ms" });
+    await store.put("k", "v", null);
+    await store.put("short", "v", 300);
+    await store.get("k");
+    await store.get("short");
+    await store.get("unknown");
+    const stoppedMs = performance.now();
+    await server.stop();
+    await until(() => store.peek("unknown") === undefined);
+    assert.equal(store.peek("k")?.value, "v");
+    await refused(store.get("unknown"));
+    assert.equal((await store.get("k"))?.value, "v");
+    // Its own end still holds.
+    await until(() => store.peek("short") === undefined);
+    assert.ok(store.peek("k") !== undefined || performance.now() - stoppedMs > 600);
+    await until(() => store.peek("k") === undefined);
+    assert.ok(performance.now() - stoppedMs < 700 + SOON_MS);
+    await refused(store.get("k"));
+  });
+
+  test("comes back without what it had: what was kept over the outage is forgotten", async () => {
+    await using server = await RedisServer.start();
+    const store = openRedis({ url: server.url, grace: "1h" });
+    await store.put("k", "v", null);
+    await store.get("k");
+    await server.stop();
+    await until(async () => (await store.get("x").catch(() => undefined)) === undefined);
+    assert.equal(store.peek("k")?.value, "v");
+    await server.restart();
+    await until(() => works(store));
+    assert.equal(await store.get("k"), null);
+  });
+
+  test("is not there at the start, and comes later", async () => {
+    await using server = await RedisServer.start();
+    await server.stop();
+    const told: Told = { events: [] };
+    const store = openRedis(server.url, { told });
+    assert.ok((await refused(store.get("k"))) < SOON_MS);
+    assert.deepEqual(told.events, ["away: Redis cannot be reached: ECONNREFUSED"]);
+    await server.restart();
+    await until(() => works(store));
+    assert.deepEqual(told.events.slice(1), ["back"]);
+  });
+
+  test("has other sessions in their place: a hash is none, and no fault of the others", async () => {
+    await using server = await RedisServer.start();
+    const store = openRedis(server.url);
+    await server.run("HSET", "hash", "a", "b");
+    await refused(store.get("hash"));
+    assert.equal(await store.get("k"), null);
+  });
+
+  test("refuses the password: told without it", async () => {
+    await using server = await RedisServer.start({ args: ["--requirepass", "right-word"] });
+    const told: Told = { events: [] };
+    const store = openRedis(`redis://:wrong-word@127.0.0.1:${server.port}`, { told });
+    await refused(store.get("k"));
+    assert.deepEqual(told.events, ["away: Redis says WRONGPASS: it refuses the user name or the password"]);
+    const without = openRedis(server.url, { told });
+    await refused(without.get("k"));
+    assert.match(told.events[1]!, /^away: Redis says NOAUTH/);
+  });
+});
+
+test("nobody listens: immediately, and without any wait the next time", async () => {
+  const store = openRedis(`redis://127.0.0.1:${await freePort()}`);
+  assert.ok((await refused(store.get("k"))) < SOON_MS);
+  const start = performance.now();
+  await Promise.all(Array.from({ length: 1000 }, () => refused(store.get("k"))));
+  assert.ok(performance.now() - start < SOON_MS);
+});
+
+test("a server that takes the connection and says nothing", async () => {
+  await using server = await ScriptedRedis.start();
+  server.answer = () => null;
+  const store = openRedis({ url: server.url, timeouts: { connect: "300ms", command: "100ms" } });
+  const took = await refused(store.get("k"));
+  assert.ok(took < 100 + SOON_MS, `${took} ms`);
+  await until(() => server.sockets.size === 0);
+  server.answer = answerAsUsual;
+  await until(() => works(store));
+});
+
+test("what a server says of a command that it does not know has a password in it, and is not told", async () => {
+  await using server = await ScriptedRedis.start();
+  const told: Told = { events: [] };
+  server.answer = (command) =>
+    `-ERR unknown command '${command[0]}', with args beginning with: '${command.slice(1).join("' '")}'\r\n`;
+  const store = openRedis(server.url.replace("//", "//user:hunter2@"), { told });
+  await assert.rejects(store.get("secret-key"), (error: Error) => {
+    assert.doesNotMatch(`${error.message} ${(error.cause as Error).message}`, /hunter2|secret-key/);
+    return true;
+  });
+  assert.ok(server.reads.flat().flat().includes("hunter2"), "it was sent");
+  assert.deepEqual(told.events, ["away: Redis says ERR"]);
+});
+
+test("a server that closes every connection is asked with pauses", async () => {
+  await using server = await ScriptedRedis.start();
+  let connections = 0;
+  server.server.on("connection", (socket) => {
+    connections++;
+    socket.destroy();
+  });
+  const store = openRedis(server.url);
+  await refused(store.get("k"));
+  const start = performance.now();
+  await until(() => connections >= 4);
+  // Pauses of 50, 100 and 200 ms, each cut by half at most.
+  assert.ok(performance.now() - start >= 150, `${performance.now() - start} ms`);
+});
