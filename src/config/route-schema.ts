@@ -18,6 +18,9 @@ import {
   TOKEN,
   textKind,
 } from "../core/option-types.ts";
+import { apiKeyOptions } from "../features/api-key/options.ts";
+import { basicAuthOptions } from "../features/basic-auth/options.ts";
+import { clientCertificateOptions } from "../features/client-certificate/options.ts";
 import { compressOptions } from "../features/compress/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
 import { ipAllowOptions } from "../features/ip-allow/options.ts";
@@ -99,6 +102,9 @@ export const featureFields = {
   rewrite: rewriteOptions.optional(),
   ipAllow: ipAllowOptions.optional(),
   compress: compressOptions.optional(),
+  basicAuth: basicAuthOptions.optional(),
+  apiKey: apiKeyOptions.optional(),
+  clientCertificate: clientCertificateOptions.optional(),
 };
 
 /** A value that only a program can hold: no text of a file is one, and the JSON Schema leaves it out. */

@@ -2,13 +2,18 @@
 import type { UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock, Random } from "../core/ports.ts";
+import { createApiKeyFeature } from "../features/api-key/index.ts";
+import { createBasicAuthFeature } from "../features/basic-auth/index.ts";
+import { createClientCertificateFeature } from "../features/client-certificate/index.ts";
 import { createCompressFeature } from "../features/compress/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
 import { createIpAllowFeature } from "../features/ip-allow/index.ts";
 import { createRewriteFeature } from "../features/rewrite/index.ts";
 import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
+import type { PasswordChecks } from "../identity/password-checks.ts";
 import type { Feature } from "../pipeline/phases.ts";
+import type { CredentialFiles } from "./credential-files.ts";
 
 /** What features have of the world outside. */
 export interface FeaturePorts {
@@ -17,9 +22,12 @@ export interface FeaturePorts {
   readonly deadlines: DeadlineWheel;
   /** Failures to authenticate, counted by all threads together. */
   readonly attempts: FailedAttempts;
+  readonly passwords: PasswordChecks;
+  /** The users and keys that stand in files of their own. */
+  readonly files: CredentialFiles;
 }
 
-export function createFeature(use: UseConfig, _ports: FeaturePorts): Feature {
+export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
   switch (use.feature) {
     case "headers":
       return createHeadersFeature(use.options);
@@ -31,6 +39,19 @@ export function createFeature(use: UseConfig, _ports: FeaturePorts): Feature {
       return createIpAllowFeature(use.options);
     case "compress":
       return createCompressFeature(use.options);
+    case "basicAuth":
+      return createBasicAuthFeature(use.options, {
+        passwords: ports.passwords,
+        attempts: ports.attempts,
+        users: (file) => ports.files.users(file),
+      });
+    case "apiKey":
+      return createApiKeyFeature(use.options, {
+        attempts: ports.attempts,
+        keys: (file) => ports.files.keys(file),
+      });
+    case "clientCertificate":
+      return createClientCertificateFeature(use.options, ports);
     case "plugin":
       // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
       return use.plugin as Feature;
