@@ -2,7 +2,7 @@
  * The TLS side of a listener: one context per certificate, made once, and the choice of a context by the name that a
  * client asks for. It decides which certificate a client sees and whose certificates are good; it never reads a file.
  */
-import { createHash, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import tls from "node:tls";
 
 export interface ListenTls {
@@ -46,20 +46,14 @@ export class CertificateChoice {
 }
 
 /**
- * A context of a listener. The name of its sessions says what was asked of the client when they began: OpenSSL does not verify a
- * certificate again when it resumes a session, so none may pass from one list of authorities to another. OpenSSL demands
- * such a name where clients are asked for certificates.
+ * A context of a listener. OpenSSL does not verify a certificate again when it resumes a session: what keeps one from passing from
+ * one list of authorities to another is that every context of a server has keys of its own for them.
  */
 export function contextOptions(
   { minVersion, clientAuth = null }: ListenTls,
   { cert, key }: ListenTls["certificates"][number],
-): tls.SecureContextOptions & { readonly sessionIdContext?: string } {
-  if (clientAuth === null) return { cert, key, minVersion };
-  const asked = createHash("sha256")
-    .update(clientAuth.isRequired ? "required" : "optional")
-    .update(clientAuth.ca);
-  // OpenSSL takes 32 bytes.
-  return { cert, key, minVersion, ca: clientAuth.ca, sessionIdContext: asked.digest("hex").slice(0, 32) };
+): tls.SecureContextOptions {
+  return { cert, key, minVersion, ...(clientAuth !== null && { ca: clientAuth.ca }) };
 }
 
 /** The DNS names among the subject alternative names of a certificate, lower case. */
