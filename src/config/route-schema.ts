@@ -18,6 +18,9 @@ import {
   TOKEN,
   textKind,
 } from "../core/option-types.ts";
+import { apiKeyOptions } from "../features/api-key/options.ts";
+import { basicAuthOptions } from "../features/basic-auth/options.ts";
+import { clientCertificateOptions } from "../features/client-certificate/options.ts";
 import { compressOptions } from "../features/compress/options.ts";
 import { credentialsOptions } from "../features/credentials/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
@@ -103,6 +106,9 @@ export const featureFields = {
   compress: compressOptions.optional(),
   credentials: credentialsOptions.optional(),
   jwt: jwtOptions.optional(),
+  basicAuth: basicAuthOptions.optional(),
+  apiKey: apiKeyOptions.optional(),
+  clientCertificate: clientCertificateOptions.optional(),
 };
 
 /** A value that only a program can hold: no text of a file is one, and the JSON Schema leaves it out. */
