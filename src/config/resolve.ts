@@ -12,7 +12,7 @@ import {
   type UpstreamServer,
 } from "../upstreams/options.ts";
 import { canonicalJson } from "./canonical.ts";
-import type { ActionConfig, Config, LimitsConfig, LogConfig, RouteConfig, ServerConfig } from "./config.ts";
+import type { ActionConfig, Config, LimitsConfig, LogConfig, RouteConfig, ServerConfig, UseConfig } from "./config.ts";
 import { LIMITS_DEFAULT, resolveLimits, resolveRouteLimits } from "./limits-schema.ts";
 import { MATCH_ALL, type ProxyBlock, type RouteBlock } from "./route-schema.ts";
 import type { ConfigBlocks, ServerBlock } from "./schema.ts";
@@ -42,16 +42,28 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
   };
 }
 
-/** Wherever a route takes a key from, no line of the log shows one: also of requests that no route took. */
+/** Wherever a route takes a key or a token from, no line of the log shows one: also of requests that no route took. */
 function withKeysRedacted(log: LogConfig, servers: readonly ServerConfig[]): LogConfig {
   if (log.access === null) return log;
-  const places = servers.flatMap(({ routes }) =>
-    routes.flatMap(({ use }) => use.flatMap((item) => (item.feature === "apiKey" ? item.options.from : []))),
-  );
-  const named = (kind: "header" | "query") => places.flatMap((place) => (place.kind === kind ? [place.name] : []));
+  const places = servers.flatMap(({ routes }) => routes.flatMap(({ use }) => use.flatMap(placesOfSecrets)));
+  const named = (kind: "header" | "query") =>
+    places.flatMap((place) => (place.kind === kind && place.name !== undefined ? [place.name] : []));
   const redact = [...new Set([...log.access.redact, ...named("header")])];
   const redactQuery = [...new Set([...log.access.redactQuery, ...named("query")])];
   return { ...log, access: { ...log.access, redact, redactQuery } };
+}
+
+function placesOfSecrets(use: UseConfig): readonly { readonly kind: string; readonly name?: string }[] {
+  switch (use.feature) {
+    case "apiKey":
+      return use.options.from;
+    case "credentials":
+      return use.options.token.places;
+    case "jwt":
+      return use.options.tokens.places;
+    default:
+      return [];
+  }
 }
 
 /** What the blocks around a server or a route say. */

@@ -10,8 +10,8 @@
 import { ProxyError } from "../../core/errors.ts";
 import type { EncodedLines } from "../../core/fields.ts";
 import type { Clock, SessionRecord, SessionStore } from "../../core/ports.ts";
-import { AssertedFields } from "../../identity/asserted-fields.ts";
 import { KeyRing } from "../../identity/envelope.ts";
+import { IdentityField } from "../../identity/identity-field.ts";
 import { subjectOf } from "../../identity/tokens/claims.ts";
 import { type GatePorts, TokenGate } from "../../identity/tokens/gate.ts";
 import type { GoodToken } from "../../identity/tokens/verifier.ts";
@@ -47,7 +47,7 @@ class Credentials {
   readonly #clock: Clock;
   readonly #ring: KeyRing | null;
   readonly #injection: Injection;
-  readonly #asserted: AssertedFields;
+  readonly #injected: readonly IdentityField[];
 
   constructor(options: CredentialsOptions, ports: CredentialsPorts) {
     const { token: tokens, realm, failedAttempts, inject, decrypt } = options;
@@ -56,7 +56,7 @@ class Credentials {
     this.#ring = decrypt === null ? null : new KeyRing(decrypt);
     this.#injection = inject;
     const injected = inject.kind === "headers" ? inject.headers.map(([field]) => field) : ["authorization"];
-    this.#asserted = new AssertedFields(injected);
+    this.#injected = injected.map((name) => new IdentityField(name));
     const gateOptions = { by: NAME, realm, tokens, failedAttempts };
     this.#gate = new TokenGate(gateOptions, ports, (claims) => {
       const found = sessionKeyOf(options.session.key, claims);
@@ -116,7 +116,7 @@ class Credentials {
       return;
     }
     const { fields } = exchange.request;
-    this.#asserted.removeFrom(fields);
+    for (const field of this.#injected) field.remove(fields);
     fields.appendEncoded(login.lines);
     exchange.identity = login.identity;
   }

@@ -6,7 +6,7 @@
  * as what it is makes the token one that is not good: an upstream must never be told half of it, or more than it says.
  */
 import { EncodedLines } from "../../core/fields.ts";
-import { AssertedFields } from "../../identity/asserted-fields.ts";
+import { IdentityField } from "../../identity/identity-field.ts";
 import { claimAt, claimText, hasRequiredValue, subjectOf } from "../../identity/tokens/claims.ts";
 import { type GatePorts, TokenGate } from "../../identity/tokens/gate.ts";
 import type { JsonObject } from "../../identity/tokens/json.ts";
@@ -34,12 +34,12 @@ export function createJwtFeature(options: JwtOptions, ports: GatePorts): Feature
 
 class Jwt {
   readonly #gate: TokenGate<Pass>;
-  readonly #asserted: AssertedFields;
+  readonly #told: readonly IdentityField[];
 
   constructor(options: JwtOptions, ports: GatePorts) {
     const { tokens, realm, failedAttempts, headers } = options;
     const isAllowed = compileRequirement(options.require);
-    this.#asserted = new AssertedFields(headers.map(([field]) => field));
+    this.#told = headers.map(([name]) => new IdentityField(name));
     this.#gate = new TokenGate({ by: NAME, realm, tokens, failedAttempts }, ports, (claims) => {
       const subject = subjectOf(claims);
       const lines = linesOf(headers, claims);
@@ -66,7 +66,7 @@ class Jwt {
       return;
     }
     const { fields } = exchange.request;
-    this.#asserted.removeFrom(fields);
+    for (const field of this.#told) field.remove(fields);
     fields.appendEncoded(lines);
   }
 }
