@@ -88,6 +88,10 @@ class ExplainedExchange extends Exchange {
     return false;
   }
 
+  wholeBody(_bytesMax: number): Promise<Buffer> {
+    return Promise.resolve(Buffer.alloc(0));
+  }
+
   fail(_error: ProxyError): void {}
 }
 
