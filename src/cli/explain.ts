@@ -131,6 +131,9 @@ function describeUse(use: UseConfig): string {
     }
     case "compress":
       return `compress ${use.options.encodings.join(", ")}`;
+    case "forwardAuth":
+      // What stands behind a question mark may be a secret.
+      return `forwardAuth asks ${use.upstream}${use.options.address.target.replace(/\?.*$/s, "")}`;
     case "plugin":
       return `${use.plugin.name} (plugin)`;
   }

@@ -6,6 +6,7 @@
  */
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { CompressOptions } from "../features/compress/options.ts";
+import type { ForwardAuthOptions } from "../features/forward-auth/options.ts";
 import type { HeadersOptions } from "../features/headers/options.ts";
 import type { IpAllowOptions } from "../features/ip-allow/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
@@ -153,6 +154,12 @@ export type UseConfig =
   | { readonly feature: "rewrite"; readonly options: RewriteOptions }
   | { readonly feature: "ipAllow"; readonly options: IpAllowOptions }
   | { readonly feature: "compress"; readonly options: CompressOptions }
+  | {
+      readonly feature: "forwardAuth";
+      readonly options: ForwardAuthOptions;
+      /** A name in `Config.upstreams`. */
+      readonly upstream: string;
+    }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 
 export type ActionConfig =

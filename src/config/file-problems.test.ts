@@ -266,7 +266,7 @@ const ROUTES: readonly Case[] = [
   [
     "an item without a feature",
     route("use: [{}]"),
-    "6:15: servers.web.routes[0].use[0]: needs one of headers, stripPrefix, rewrite, ipAllow or compress",
+    "6:15: servers.web.routes[0].use[0]: needs one of headers, stripPrefix, rewrite, ipAllow, compress or forwardAuth",
   ],
   [
     "a name for a feature",

@@ -19,6 +19,7 @@ import {
   textKind,
 } from "../core/option-types.ts";
 import { compressOptions } from "../features/compress/options.ts";
+import { forwardAuthOptions } from "../features/forward-auth/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
 import { ipAllowOptions } from "../features/ip-allow/options.ts";
 import { rewriteOptions } from "../features/rewrite/options.ts";
@@ -92,6 +93,18 @@ const match = z
 
 export const MATCH_ALL: MatchConfig = match.parse({});
 
+/** With what an upstream has beside its servers, as far as it makes sense for a service that one feature asks. */
+const forwardAuth = forwardAuthOptions
+  .extend({ tls: upstreamFields.tls, maxConnections: upstreamFields.maxConnections })
+  .describe(
+    "Asks an HTTP service about each request: an answer of 2xx lets it go on, any other one is the client's answer.",
+  );
+
+/** An item of `use` as the file has it: which pools it needs is decided by resolve.ts. */
+export type UseBlock =
+  | Exclude<UseConfig, { readonly feature: "forwardAuth" }>
+  | { readonly feature: "forwardAuth"; readonly options: z.output<typeof forwardAuth> };
+
 /** The features by their names in the file. Each item of `use` has exactly one of them; checks.ts counts. */
 export const featureFields = {
   headers: headersOptions.optional(),
@@ -99,6 +112,7 @@ export const featureFields = {
   rewrite: rewriteOptions.optional(),
   ipAllow: ipAllowOptions.optional(),
   compress: compressOptions.optional(),
+  forwardAuth: forwardAuth.optional(),
 };
 
 /** A value that only a program can hold: no text of a file is one, and the JSON Schema leaves it out. */
@@ -112,13 +126,13 @@ function codeOnly<T>(check: (value: unknown) => boolean, expected: string) {
 }
 
 const useItem = z.union([
-  codeOnly<PluginObject>(isPlugin, "a plugin").transform((plugin): UseConfig => ({ feature: "plugin", plugin })),
+  codeOnly<PluginObject>(isPlugin, "a plugin").transform((plugin): UseBlock => ({ feature: "plugin", plugin })),
   z
     .strictObject(featureFields)
     .meta({ id: "feature", minProperties: 1, maxProperties: 1 })
-    .transform((item): UseConfig => {
+    .transform((item): UseBlock => {
       const [feature, options] = Object.entries(item).find(([, options]) => options !== undefined) ?? [];
-      return { feature, options } as UseConfig;
+      return { feature, options } as UseBlock;
     }),
 ]);
 

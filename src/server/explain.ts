@@ -6,6 +6,7 @@
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
+import type { HttpClient } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { admit } from "../pipeline/admission.ts";
 import { type Answer, type ClientConnection, Exchange } from "../pipeline/exchange.ts";
@@ -54,7 +55,7 @@ export function explainRequest(
 
 /** The servers of a configuration with everything but connections. */
 export function composeForInspection(config: Config): readonly ComposedServer[] {
-  const features = { clock, random, deadlines, attempts: new FailedAttempts(clock) };
+  const features = { clock, random, deadlines, attempts: new FailedAttempts(clock), http: () => NO_CALLS };
   const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
   return composeServers(config, { clock, deadlines, ...nowhere });
 }
@@ -94,6 +95,13 @@ class ExplainedExchange extends Exchange {
 
   fail(_error: ProxyError): void {}
 }
+
+/** Nothing is asked of anybody. */
+const NO_CALLS: HttpClient = {
+  send() {
+    throw new Error("a configuration that is looked at makes no calls");
+  },
+};
 
 /** Stands for every upstream: routes name one, and nothing is sent. */
 const NOWHERE: Upstream = {

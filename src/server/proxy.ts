@@ -13,6 +13,7 @@ import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
+import { UpstreamClient } from "../pipeline/calls.ts";
 import type { ExchangeObserver, Site } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import type { PoolSurroundings } from "../upstreams/pool.ts";
@@ -232,7 +233,13 @@ export class ProxyServer {
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
         observer: (server) => this.#observer(config, server),
-        features: { clock, random, deadlines, attempts: this.#attempts },
+        features: {
+          clock,
+          random,
+          deadlines,
+          attempts: this.#attempts,
+          http: (name) => new UpstreamClient(plan.get(name)!.pool, deadlines),
+        },
         instance: this.#instance,
       });
       const wanted = wantedListeners(servers, files, sockets);
