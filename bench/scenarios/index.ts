@@ -5,7 +5,7 @@ import { browserHead } from "./browser-head.ts";
 import { download, upload } from "./bulk.ts";
 import { connections } from "./connections.ts";
 import { defaultLoad } from "./default-load.ts";
-import { externalAuth } from "./external-auth.ts";
+import { forwardAuth } from "./forward-auth.ts";
 import { active, routes } from "./growth.ts";
 import { idle } from "./idle.ts";
 import { direct, latency } from "./latency.ts";
@@ -34,7 +34,7 @@ export const SCENARIOS: readonly Scenario[] = [
   accessLog,
   relay,
   direct,
-  externalAuth,
+  forwardAuth,
   redisReads,
   defaultLoad,
 ];

@@ -17,7 +17,9 @@ export type Ability =
   | "routes"
   | "accessLog"
   /** Asks an endpoint about every request before it passes. */
-  | "externalAuth"
+  | "forwardAuth"
+  /** And can keep what it said. */
+  | "keptDecisions"
   /** Runs code of ours for every request, which reads Redis. */
   | "redisReads";
 
@@ -48,6 +50,8 @@ export interface Assignment {
   readonly largeBuffers: boolean;
   /** The port where GET /auth says whether a request may pass, and who it is from in X-User. */
   readonly authPort: number | null;
+  /** What the endpoint says is kept for 10 s by Authorization, for a target that can. */
+  readonly keepsDecisions: boolean;
   readonly redisPort: number | null;
 }
 
