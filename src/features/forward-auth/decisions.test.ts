@@ -81,7 +81,7 @@ describe("a decision", () => {
     ["of a header without value", BY, "Authorization:\r\n", "Authorization:\r\n", false],
     ["of everything, with empty credentials", { for: "10s" }, "Cookie:\r\n", "Cookie:\r\n", false],
     ["of an empty header", { for: "10s", by: ["header:x-key"] }, "", "X-Key:\r\n", false],
-    // nginx-ldap-auth, issue 103: joined without an end, these are the same text.
+    // Joined without an end, these are the same text.
     [
       "of parts that join to the same text",
       BY,

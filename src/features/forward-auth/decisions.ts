@@ -2,8 +2,9 @@
  * Positive answers of the service, kept for a while so that it need not be asked again. Nothing here may ever make the answer about
  * one caller that about another one:
  *
- * - The key is a digest over everything that the answer depends on, keyed by a secret of this thread, each part with its own end.
- *   Joined without ends, a part of one header could pass for the beginning of the next one (nginx-ldap-auth, issue 103).
+ * - The key is a digest over everything that the answer depends on, keyed by a secret of this thread, each part with its own end:
+ *   joined without ends, a part of one header could pass for the beginning of the next one. It is never the URL alone, by which
+ *   one caller's success let everybody in (nginx-ldap-auth, issue 103).
  * - A request that shows no credentials has no key: it is always asked about.
  * - All values of a header or cookie that stands there twice count, since nobody knows which one the service takes.
  *

@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { configOf } from "../../../test/support/proxy-under-test.ts";
+import { replayHint, seed } from "../../../test/support/seed.ts";
 import { parseConfigObject } from "../../config/parse.ts";
+import { RequestMessage } from "../../core/message.ts";
+import { SeededRandom } from "../../testing/index.ts";
 import { forwardAuthOptions } from "./options.ts";
 
 function parsed(options: Record<string, unknown>) {
@@ -66,6 +69,50 @@ describe("the options of forwardAuth", () => {
       assert.equal(forwardAuthOptions.safeParse({ address }).success, false);
     });
   }
+
+  it("take an address whole or not at all, whatever it is", () => {
+    const random = new SeededRandom(seed);
+    const parts = [
+      "http",
+      "https",
+      "://",
+      ":",
+      "/",
+      "//",
+      "?",
+      "#",
+      "@",
+      "auth",
+      "a.b",
+      "[::1]",
+      "80",
+      "%",
+      "%41",
+      " ",
+      "..",
+      "{",
+      "\\",
+      "\n",
+      "é",
+      "unix:",
+    ];
+    let taken = 0;
+    for (let i = 0; i < 20_000; i++) {
+      let address = random.chance(0.5) ? "http://a" : "";
+      while (random.chance(0.75)) address += parts[Math.floor(random.next() * parts.length)];
+      const result = forwardAuthOptions.safeParse({ address });
+      if (!result.success) continue;
+      taken++;
+      const { at, target } = result.data.address;
+      const [, path = "", query = null] = /^([^?]*)(?:\?(.*))?$/s.exec(target)!;
+      // Throws when it could not stand in a request line.
+      new RequestMessage().setTarget(path, query);
+      assert.ok(target.startsWith("/"), `${address}, ${replayHint}`);
+      const where = "name" in at ? at.name : at.server.url;
+      assert.match(where, "name" in at ? /^[^:@/?#\s]+$/ : /^https?:\/\/[^/?#@\s]+$/, `${address}, ${replayHint}`);
+    }
+    assert.ok(taken > 100, replayHint);
+  });
 
   it("take names and regular expressions of headers", () => {
     const { responseHeaders } = forwardAuthOptions.parse({ address: "a", responseHeaders: ["X-User", "/^x-/"] });
