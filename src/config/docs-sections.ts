@@ -302,6 +302,35 @@ servers:
 `,
   },
   {
+    title: "forwardAuth",
+    place: "`forwardAuth` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.forwardAuth"],
+    text: "An answer of 2xx lets the request go on, any other one is the client's; without an answer the client gets 503. [docs/auth.md](auth.md#forwardauth) shows it at work, and how to come from Traefik and nginx.",
+    example: `upstreams:
+  auth: { servers: ["http://127.0.0.1:4181"], timeouts: { connect: 500ms } }
+servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /api/* }
+        use:
+          - forwardAuth:
+              address: auth/verify
+              requestHeaders: [authorization, cookie]
+              responseHeaders: [x-user, "/^x-auth-/"]
+              identityHeader: x-user
+              decisions: { for: 10s, by: ["header:authorization", "cookie:session"] }
+        proxy: http://127.0.0.1:3000
+      - use:
+          - forwardAuth:
+              address: https://auth.internal:8443/verify?realm=web
+              tls: { ca: internal.pem }
+              responseCookies: [session]
+              signIn: "https://login.example.org/start?rd={url}"
+        proxy: http://127.0.0.1:3000
+`,
+  },
+  {
     title: "basicAuth",
     place: "`basicAuth` in an item of `use`",
     paths: ["servers.*.routes.#.use.#.basicAuth"],

@@ -7,7 +7,7 @@ import type { UseConfig } from "./config.ts";
 import { takesKind } from "./known-fields.ts";
 import { parseConfig } from "./parse.ts";
 import { formatProblem } from "./problems.ts";
-import { resolveUse, Stores } from "./stores.ts";
+import { resolveStores, Stores } from "./stores.ts";
 
 const SERVER = "servers: { web: { listen: ':80', respond: 204 } }\n";
 const files = {
@@ -185,7 +185,7 @@ describe("what a feature says of its store", () => {
 
   it("becomes a name among the stores, wherever it stands", () => {
     const all = stores();
-    const resolved = resolveUse(
+    const resolved = resolveStores(
       use({ session: [{ store: storeReference().parse("redis://b/1") }], store: storeReference().parse("logins") }),
       all,
     );
@@ -216,7 +216,7 @@ describe("what a feature says of its store", () => {
 
   it("leaves options without a store as they are", () => {
     const options = { list: [1, { a: null }], when: new Date(0), regex: /x/ };
-    const resolved = resolveUse(use(options), stores()) as unknown as { options: unknown };
+    const resolved = resolveStores(use(options), stores()) as unknown as { options: unknown };
     assert.equal(resolved.options, options);
   });
 

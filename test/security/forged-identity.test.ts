@@ -31,7 +31,7 @@ describe("a forged identity", TIMEOUT, () => {
   before(async () => {
     folder = new TestFolder();
     origin = await Origin.start((_, response) => response.end("reached"));
-    const alice = await bcrypt(PASSWORD, { cost: 4 });
+    const alice = await bcrypt(PASSWORD, 4);
     const tls = {
       certificates: [{ cert: folder.write("server.pem", server.cert), key: folder.write("server.key", server.key) }],
       clientAuth: { ca: folder.write("clients.pem", clients.cert), mode: "optional" },

@@ -23,7 +23,7 @@ describe("the access log", TIMEOUT, () => {
       const fields =
         format === "json" ? { fields: ["uri", "query", "header:x-key", "header:referer", "error", "user"] } : {};
       const keys = [{ name: "ci", sha256: keyDigest(KEY) }];
-      const alice = await bcrypt(PASSWORD, { cost: 4 });
+      const alice = await bcrypt(PASSWORD, 4);
       const value = {
         log: { access: { format, output, ...fields } },
         servers: {
