@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { serviceAddress } from "../../core/option-addresses.ts";
 import {
+  cookieName,
   duration,
   fieldName,
   regexError,
@@ -48,14 +49,6 @@ const headerPattern = textKind<HeaderPattern>({
     if (regex !== undefined) return `not a regular expression: ${regexError(regex)}`;
     return settableFieldName().safeParse(text).error?.issues[0]?.message ?? null;
   },
-});
-
-const cookieName = textKind<string>({
-  id: "cookieName",
-  expected: "the name of a cookie",
-  description: "The name of a cookie.",
-  pattern: TOKEN.source,
-  parse: (text) => (TOKEN.test(text) ? text : null),
 });
 
 /** Text with one `{url}` or none, which stands behind the host. */
