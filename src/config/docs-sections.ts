@@ -408,7 +408,7 @@ servers:
     title: "stores",
     place: "`stores.NAME`",
     paths: ["stores.*"],
-    text: "Where the sessions are that features look up. Each thread has its own connection to Redis and keeps its answers in memory; Redis tells it what has changed, so that a deleted session stops working at once while Redis is connected. When the connection is lost or silent for some seconds, what is in memory is forgotten. While Redis is away, look-ups are answered with 503; `grace` lets sessions that are in memory live on. An LMDB is a folder on this machine, which only its owner can read.",
+    text: "Where the sessions are that features look up. [Operations](operations.md#session-stores) says what they promise when a session is deleted, when Redis is away and when the power fails, and how `headgate session` works on them.",
     example: `stores:
   logins:
     url: rediss://redis.internal:6379/1

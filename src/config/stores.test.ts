@@ -1,8 +1,10 @@
 /** Stores in the file: their forms, what features say of them, and that no message tells a password. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { replayHint, seed } from "../../test/support/seed.ts";
 import type { StoreConfig } from "../identity/options.ts";
-import { type StoreByUrl, storeReference } from "../identity/options.ts";
+import { type StoreByUrl, storeOptions, storeReference } from "../identity/options.ts";
+import { SeededRandom } from "../testing/seeded-random.ts";
 import type { UseConfig } from "./config.ts";
 import { takesKind } from "./known-fields.ts";
 import { parseConfig } from "./parse.ts";
@@ -176,6 +178,39 @@ describe("no message tells a password", () => {
       assert.doesNotMatch(error.message, /hunter2/);
     }
   });
+});
+
+it("a URL gives back what was put into it, and its mistakes never show a password", () => {
+  const random = new SeededRandom(seed);
+  const characters = ["a", "Z", "9", ":", "@", "/", "?", "#", "%", "é", "🔑", " ", "[", "]", "\\", "."];
+  const textOf = (length: number): string =>
+    Array.from({ length }, () => characters[Math.floor(random.next() * characters.length)]).join("");
+  for (let round = 0; round < 2_000; round++) {
+    const [username, password] = [textOf(1 + random.next() * 6), textOf(1 + random.next() * 6)];
+    const host = ["a.example", "10.0.0.1", "[2001:db8::1]", "localhost"][Math.floor(random.next() * 4)]!;
+    const port = 1 + Math.floor(random.next() * 65_535);
+    const database = Math.floor(random.next() * 16);
+    const scheme = random.next() < 0.5 ? "redis" : "rediss";
+    const secret = encodeURIComponent(password);
+    const url = `${scheme}://${encodeURIComponent(username)}:${secret}@${host}:${port}/${database}`;
+    const { settings, name } = storeReference().parse(url) as StoreByUrl;
+    assert.ok(settings.kind === "redis", replayHint);
+    const [node] = settings.nodes as readonly { host: string; port: number }[];
+    assert.deepEqual(
+      [settings.username, settings.password, node!.port, settings.database, settings.tls !== null],
+      [username, password, port, database, scheme === "rediss"],
+      replayHint,
+    );
+    assert.equal(name, `${scheme}://${host}:${port}${database === 0 ? "" : `/${database}`}`, replayHint);
+    // One character of it is another, or gone.
+    const at = Math.floor(random.next() * url.length);
+    const marked = url.replace(secret, "hunter2hunter2");
+    const wrong = marked.slice(0, at) + (random.next() < 0.5 ? "" : textOf(1)) + marked.slice(at + 1);
+    for (const type of [storeReference(), storeOptions]) {
+      const { error } = type.safeParse(wrong);
+      assert.doesNotMatch(error?.message ?? "", /hunter2/, replayHint);
+    }
+  }
 });
 
 describe("what a feature says of its store", () => {
