@@ -23,6 +23,8 @@ const FORGED = ["X-User", "x-user", "X_User", "x_USER"].map((name) => `${name}: 
 
 describe("a forged identity", TIMEOUT, () => {
   let origin: Origin;
+  /** Trusts no field. */
+  let other: Origin;
   let proxy: ProxyUnderTest;
   let folder: TestFolder;
   const clients = new Authority("Clients");
@@ -31,6 +33,7 @@ describe("a forged identity", TIMEOUT, () => {
   before(async () => {
     folder = new TestFolder();
     origin = await Origin.start((_, response) => response.end("reached"));
+    other = await Origin.start((request, response) => response.end(request.headers["x-user"]));
     const tls = {
       certificates: [{ cert: folder.write("server.pem", server.cert), key: folder.write("server.key", server.key) }],
       clientAuth: { ca: folder.write("clients.pem", clients.cert), mode: "optional" },
@@ -50,6 +53,15 @@ describe("a forged identity", TIMEOUT, () => {
                 failedAttempts: "off",
               },
             }),
+            // The same server, without authentication, by itself and in a pool of its own.
+            { match: { path: "/public" }, proxy: origin.url },
+            { match: { path: "/pool" }, proxy: { to: origin.url, maxConnections: 10 } },
+            {
+              match: { path: "/anonymous" },
+              use: [{ headers: { request: { set: { "x-user": "nobody" } } } }],
+              proxy: origin.url,
+            },
+            { match: { path: "/elsewhere" }, proxy: other.url },
             route("/certificate", {
               clientCertificate: { headers: { "x-user": "subject", "client-cert": "certificate" } },
             }),
@@ -62,6 +74,7 @@ describe("a forged identity", TIMEOUT, () => {
   after(async () => {
     await proxy[Symbol.asyncDispose]();
     await origin[Symbol.asyncDispose]();
+    await other[Symbol.asyncDispose]();
     folder[Symbol.dispose]();
   });
 
@@ -89,6 +102,20 @@ describe("a forged identity", TIMEOUT, () => {
       url: "/basic",
     });
     assert.deepEqual((await ask("/key", [...FORGED, `X-Api-Key: ${KEY}`])).told, ["x-user: ci"]);
+  });
+
+  test("reaches an upstream that trusts it by no route that leads there", async () => {
+    for (const path of ["/public", "/pool"]) {
+      assert.deepEqual(await ask(path, [...FORGED, "Client_Cert: :AAAA:"]), { status: 200, told: [], url: path });
+    }
+    assert.deepEqual((await ask("/anonymous", FORGED)).told, ["x-user: nobody"]);
+    assert.deepEqual((await ask("/key", [`X-Api-Key: ${KEY}`, "Client-Cert: :AAAA:"])).told, ["x-user: ci"]);
+  });
+
+  test("is nobody's business where no feature sets it", async () => {
+    using client = await RawClient.connect(proxy.ports("web")[0]!);
+    const { body } = await client.send("GET /elsewhere HTTP/1.1\r\nHost: a\r\nX-User: me\r\n\r\n").answer();
+    assert.equal(body, "me");
   });
 
   test("cannot be had by taking the true one away: Connection names fields of the client only", async () => {
