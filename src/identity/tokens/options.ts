@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { certificatesFile, secretBytes } from "../../core/option-files.ts";
-import { cookieName, defaultsTo, duration, fieldName, oneOrMore, TOKEN, textKind } from "../../core/option-types.ts";
+import { cookieName, defaultsTo, duration, fieldName, oneOrMore, textKind } from "../../core/option-types.ts";
 import { parseJsonObject } from "./json.ts";
 import { keysOfJwkSet, PUBLIC_ALGORITHMS, publicKeyOfPem, SECRET_ALGORITHMS, secretOfJwk } from "./keys.ts";
 
