@@ -5,7 +5,6 @@
  * By default everything end-to-end goes along, but for what speaks of a message that the service does not get: the body, and
  * conditions and ranges, which would make a 304, 412 or 206 of an answer about something else.
  */
-import { FIELD_CONTENT_LENGTH } from "../../core/field-names.ts";
 import { FieldBlock } from "../../core/fields.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { removeHopByHop } from "../../semantics/hop-by-hop.ts";
@@ -74,6 +73,5 @@ function chosenOf(from: FieldBlock, names: readonly string[]): FieldBlock {
       fields.appendTrusted(from.nameAt(row), from.valueAt(row));
     }
   }
-  fields.deleteId(FIELD_CONTENT_LENGTH);
   return fields;
 }
