@@ -1,5 +1,5 @@
-// A service on the simulated network, and calls to it over a pool of its own: for tests of calls, and of features that make them.
-// What a call holds is counted at the end, so that a leak fails the test.
+// A service on the simulated network, and calls to it over a pool of its own: for tests of calls, and of features that
+// make them. What a call holds is counted at the end, so that a leak fails the test.
 
 import assert from "node:assert/strict";
 import { DeadlineWheel } from "../../src/core/deadlines.ts";

@@ -1,5 +1,5 @@
-// The feature forwardAuth in a proxy on the simulated network: a client, the service that is asked, and the origin, each played
-// by the test.
+// The feature forwardAuth in a proxy on the simulated network: a client, the service that is asked, and the origin,
+// each played by the test.
 
 import assert from "node:assert/strict";
 import type { z } from "zod";

@@ -262,8 +262,8 @@ describe("the memory of decisions", () => {
   });
 });
 
-// A model: two callers are the same if all values that the key is made of are. Whatever the values, a request that passes without a
-// question must have been asked about before, by itself.
+// A model: two callers are the same if all values that the key is made of are. Whatever the values, a request that
+// passes without a question must have been asked about before, by itself.
 describe("requests by chance", () => {
   for (const by of [
     ["header:authorization", "cookie:session"],

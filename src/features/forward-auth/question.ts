@@ -1,9 +1,10 @@
 /**
- * The request that the service is sent, made of the one that it is asked about. X-Forwarded-For, -Proto and -Host are what the
- * proxy has settled at the door, whoever sent them; -Method and -Uri are always our own, in the form in which the request goes on.
+ * The request that the service is sent, made of the one that it is asked about. X-Forwarded-For, -Proto and -Host are
+ * what the proxy has settled at the door, whoever sent them; -Method and -Uri are always our own, in the form in which
+ * the request goes on.
  *
- * By default everything end-to-end goes along, but for what speaks of a message that the service does not get: the body, and
- * conditions and ranges, which would make a 304, 412 or 206 of an answer about something else.
+ * By default everything end-to-end goes along, but for what speaks of a message that the service does not get: the
+ * body, and conditions and ranges, which would make a 304, 412 or 206 of an answer about something else.
  */
 import { FieldBlock } from "../../core/fields.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
