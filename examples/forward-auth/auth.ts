@@ -1,4 +1,5 @@
-// An authentication service: it signs people in on /login and answers Headgate on /verify. Users and sessions are in memory.
+// An authentication service: it signs people in on /login and answers Headgate on /verify. Users and sessions are in
+// memory.
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import http from "node:http";

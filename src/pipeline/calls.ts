@@ -1,10 +1,10 @@
 /**
  * Requests of the proxy's own, such as to an authentication service, on the same pools as everybody's: what is true of
- * connections, TLS, names and limits there is true here. A call is answered whole or fails; one deadline bounds all of it, and
- * whoever made it may give it up in any state. What it holds then goes back at once.
+ * connections, TLS, names and limits there is true here. A call is answered whole or fails; one deadline bounds all of
+ * it, and whoever made it may give it up in any state. What it holds then goes back at once.
  *
- * Another attempt follows the rules of exchanges: before anything was sent, or when the connection went away without a byte of
- * an answer and the method is idempotent. It decides nothing about what an answer means.
+ * Another attempt follows the rules of exchanges: before anything was sent, or when the connection went away without a
+ * byte of an answer and the method is idempotent. It decides nothing about what an answer means.
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";

@@ -88,8 +88,8 @@ export abstract class Exchange {
   readonly receivedRows: number;
 
   /**
-   * The client's trailers reach the upstream; they never do once `identity` is set. A feature that sets fields on which the upstream
-   * relies clears it: an upstream may take trailers for fields of the head.
+   * The client's trailers reach the upstream; they never do once `identity` is set. A feature that sets fields on which
+   * the upstream relies clears it: an upstream may take trailers for fields of the head.
    */
   passesTrailers = true;
 
@@ -119,9 +119,10 @@ export abstract class Exchange {
   abstract respond(answer: Answer): boolean;
 
   /**
-   * The whole body of the request, for a feature that must see it before the request goes on; it is sent to the upstream all the
-   * same. Only in `request` and `selectUpstream`. Empty when there is none. Rejects with a ProxyError: of status 413 when it is
-   * longer, or when the exchange is over before the body is. A hook that lets it pass fails the exchange with it.
+   * The whole body of the request, for a feature that must see it before the request goes on; it is sent to the
+   * upstream all the same. Only in `request` and `selectUpstream`. Empty when there is none. Rejects with a ProxyError:
+   * of status 413 when it is longer, or when the exchange is over before the body is. A hook that lets it pass fails the
+   * exchange with it.
    */
   abstract wholeBody(bytesMax: number): Promise<Buffer>;
 

@@ -1,7 +1,7 @@
 /**
- * The body of a request that a feature wants to see whole before it decides: collected while request hooks wait, within a limit,
- * and given on from here when the request is sent, as if it came from the client just then. What nobody waits for any more
- * passes through.
+ * The body of a request that a feature wants to see whole before it decides: collected while request hooks wait, within
+ * a limit, and given on from here when the request is sent, as if it came from the client just then. What nobody waits
+ * for any more passes through.
  */
 import { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";

@@ -1,7 +1,8 @@
 /**
- * Field names that an upstream may take for one another. CGI and what follows it (WSGI, Rack, PHP) make variables of names, in
- * upper case and with "_" for "-", some of them for every character that is no letter and no digit: there "X_User" and "x.user"
- * arrive as X-User does. Who sets a field on which an upstream relies removes every variant that a client may have sent.
+ * Field names that an upstream may take for one another. CGI and what follows it (WSGI, Rack, PHP) make variables of
+ * names, in upper case and with "_" for "-", some of them for every character that is no letter and no digit: there
+ * "X_User" and "x.user" arrive as X-User does. Who sets a field on which an upstream relies removes every variant that
+ * a client may have sent.
  */
 import { type FieldBlock, REMOVED, ROW, ROW_NAME, ROW_NAME_END } from "../core/fields.ts";
 

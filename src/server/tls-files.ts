@@ -122,7 +122,10 @@ function pairKey(cert: string, key: string): string {
   return `${cert}\0${key}`;
 }
 
-/** Where the options of a pool stand: in `upstreams`, or in the first route that has it of its own, as its target or in a feature. */
+/**
+ * Where the options of a pool stand: in `upstreams`, or in the first route that has it of its own, as its target or in a
+ * feature.
+ */
 function placeOfUpstreamTls(config: Config, upstream: UpstreamConfig): SetupProblem["path"] {
   for (const server of config.servers) {
     for (const [index, { name, action, use }] of server.routes.entries()) {

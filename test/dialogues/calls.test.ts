@@ -1,5 +1,5 @@
-// Requests of the proxy's own, to a service, over a pool: answered whole or failed within their time; whoever gives one up, in any
-// state, leaves nothing behind.
+// Requests of the proxy's own, to a service, over a pool: answered whole or failed within their time; whoever gives one
+// up, in any state, leaves nothing behind.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DeadlineWheel } from "../../src/core/deadlines.ts";

@@ -1,4 +1,5 @@
-// A feature may see the whole body of a request before it goes on; it is sent to the upstream all the same, to the byte.
+// A feature may see the whole body of a request before it goes on; it is sent to the upstream all the same, to the
+// byte.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ProxyError } from "../../src/core/errors.ts";

@@ -1,4 +1,5 @@
-// An authentication service on real sockets: what passes, what becomes of its faults, and how many connections it costs.
+// An authentication service on real sockets: what passes, what becomes of its faults, and how many connections it
+// costs.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -21,7 +22,9 @@ const GET = "GET /app?a=b HTTP/1.1\r\nHost: example.org\r\n";
 
 type Options = Record<string, unknown>;
 
-/** A proxy that asks `address` before anything may go to the origin, and the origin, which says who it was told comes. */
+/**
+ * A proxy that asks `address` before anything may go to the origin, and the origin, which says who it was told comes.
+ */
 async function gateway(address: string, options: Options = {}, more: Options = {}) {
   const origin = await Origin.start(async (request, response) => {
     const body = await bodyOf(request);

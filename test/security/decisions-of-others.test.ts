@@ -1,5 +1,5 @@
-// One caller has been let in, and what is kept of that lets in another one (nginx-ldap-auth, issue 103: the answer was kept by the
-// URL alone). Whatever is configured, who shows something else, or nothing, is asked about.
+// One caller has been let in, and what is kept of that lets in another one (nginx-ldap-auth, issue 103: the answer was
+// kept by the URL alone). Whatever is configured, who shows something else, or nothing, is asked about.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ForwardAuthInput, ForwardAuthStage } from "../support/forward-auth-stage.ts";

@@ -1,6 +1,6 @@
-// A client makes up the fields in which an authentication service tells the upstream who it is (GHSA-7r4p-vjf4-gxv4: where the
-// service says nothing, the client's own word arrived). Whatever the spelling, the place and the way the decision was had, the
-// upstream sees nothing of it.
+// A client makes up the fields in which an authentication service tells the upstream who it is (GHSA-7r4p-vjf4-gxv4:
+// where the service says nothing, the client's own word arrived). Whatever the spelling, the place and the way the
+// decision was had, the upstream sees nothing of it.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Exchange } from "../../src/pipeline/exchange.ts";

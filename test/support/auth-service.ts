@@ -1,5 +1,5 @@
-// An authentication service in a process of its own, which can be ended and started again: says 204 to "Bearer good", 401 to all
-// else. Its port is the first argument.
+// An authentication service in a process of its own, which can be ended and started again: says 204 to "Bearer good",
+// 401 to all else. Its port is the first argument.
 import http from "node:http";
 
 const server = http.createServer((request, response) => {

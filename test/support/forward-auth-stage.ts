@@ -1,8 +1,9 @@
-// The feature forwardAuth in a proxy on the simulated network: a client, the service that is asked, and the origin, each played
-// by the test.
+// The feature forwardAuth in a proxy on the simulated network: a client, the service that is asked, and the origin,
+// each played by the test.
 
 import assert from "node:assert/strict";
 import type { z } from "zod";
+import { acquireStorage, pooledStorages, releaseStorage } from "../../src/core/fields.ts";
 import { createForwardAuthFeature } from "../../src/features/forward-auth/index.ts";
 import { forwardAuthOptions } from "../../src/features/forward-auth/options.ts";
 import {
@@ -53,9 +54,15 @@ export class ForwardAuthStage {
   readonly proxy: TestProxy;
   readonly #service: Server;
   readonly #origin: Server;
+  /** Memory of field sections that is at rest. */
+  readonly #storages: number;
 
   constructor(input: ForwardAuthInput = {}, options: Omit<TestProxyOptions, "network"> = {}, calls = new CallStage()) {
     this.calls = calls;
+    // So many at rest that no exchange need make one.
+    const storages = Array.from({ length: 30 }, () => acquireStorage());
+    for (const storage of storages) releaseStorage(storage);
+    this.#storages = pooledStorages();
     const feature = createForwardAuthFeature(forwardAuthOptions.parse({ address: "http://auth/verify", ...input }), {
       http: calls.client,
       deadlines: calls.deadlines,
@@ -116,5 +123,6 @@ export class ForwardAuthStage {
     this.calls.assertNothingHeld();
     assert.deepEqual(this.proxy.finish(), []);
     this.calls.finish();
+    assert.equal(pooledStorages(), this.#storages, "the memory of all fields is given back");
   }
 }

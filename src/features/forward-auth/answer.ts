@@ -1,6 +1,7 @@
 /**
- * What the service's answer means. 2xx: the request goes on with the fields that were asked for, and without what the client
- * sent in their place, said or not said by the service (GHSA-7r4p-vjf4-gxv4). Anything else: the client gets it as it came.
+ * What the service's answer means. 2xx: the request goes on with the fields that were asked for, and without what the
+ * client sent in their place, said or not said by the service (GHSA-7r4p-vjf4-gxv4). Anything else: the client gets it
+ * as it came.
  */
 import { EncodedLines, type FieldBlock, REMOVED, ROW } from "../../core/fields.ts";
 import type { HttpAnswer } from "../../core/ports.ts";
@@ -25,7 +26,10 @@ export interface Decision {
   readonly encoded: EncodedLines | null;
 }
 
-/** What a regular expression never stands for: what frames a message, describes its body, or is a matter of the answer alone. */
+/**
+ * What a regular expression never stands for: what frames a message, describes its body, or is a matter of the answer
+ * alone.
+ */
 const NO_PATTERN =
   /^(?:connection|content-.*|host|keep-alive|proxy-.*|set-cookie|te|trailer|transfer-encoding|upgrade)$/;
 

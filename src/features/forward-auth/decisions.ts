@@ -1,10 +1,10 @@
 /**
- * Positive answers of the service, kept for a while so that it need not be asked again. Nothing here may ever make the answer about
- * one caller that about another one:
+ * Positive answers of the service, kept for a while so that it need not be asked again. Nothing here may ever make the
+ * answer about one caller that about another one:
  *
- * - The key is a digest over everything that the answer depends on, keyed by a secret of this thread, each part with its own end:
- *   joined without ends, a part of one header could pass for the beginning of the next one. It is never the URL alone, by which
- *   one caller's success let everybody in (nginx-ldap-auth, issue 103).
+ * - The key is a digest over everything that the answer depends on, keyed by a secret of its own, each part with its
+ *   own end: joined without ends, a part of one header could pass for the beginning of the next one. It is never the
+ *   URL alone, by which one caller's success let everybody in (nginx-ldap-auth, issue 103).
  * - A request that shows no credentials has no key: it is always asked about.
  * - All values of a header or cookie that stands there twice count, since nobody knows which one the service takes.
  *
@@ -18,9 +18,15 @@ import type { Exchange } from "../../pipeline/exchange.ts";
 import { type Decision, toKeep } from "./answer.ts";
 import type { DecisionOptions, DecisionPart } from "./options.ts";
 
-/** Decisions that a thread keeps for one use of the feature; the oldest make room. Callers of a large site within a minute. */
+/**
+ * Decisions that a thread keeps for one use of the feature; the oldest make room. Callers of a large site within a
+ * minute.
+ */
 const DECISIONS_MAX = 16_384;
-/** Fields of a decision that is kept; with DECISIONS_MAX of them, 64 MiB at most. Identity fields are a few hundred bytes. */
+/**
+ * Fields of a decision that is kept; with DECISIONS_MAX of them, 64 MiB at most. Identity fields are a few hundred
+ * bytes.
+ */
 const DECISION_BYTES_MAX = 4 * 1024;
 
 interface Kept {

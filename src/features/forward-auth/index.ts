@@ -1,10 +1,11 @@
 /**
- * The feature `forwardAuth`: asks an HTTP service about each request, as Traefik's ForwardAuth and nginx's auth_request do. 2xx lets
- * the request go on, any other answer is the client's, and without an answer it is 503: a request never passes because the service
- * is away.
+ * The feature `forwardAuth`: asks an HTTP service about each request, as Traefik's ForwardAuth and nginx's auth_request
+ * do. 2xx lets the request go on, any other answer is the client's, and without an answer it is 503: a request never
+ * passes because the service is away.
  *
- * Checks that are equal and run at the same time are one, where decisions are kept at all. A client that leaves gives up its part
- * of a check and nobody else's; the last one cancels it. With a decision at hand nothing waits and no call is made.
+ * Checks that are equal and run at the same time are one, where decisions are kept at all. A client that leaves gives
+ * up its part of a check and nobody else's; the last one cancels it. With a decision at hand nothing waits and no call
+ * is made.
  */
 import type { DeadlineWheel } from "../../core/deadlines.ts";
 import { ProxyError } from "../../core/errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Options of `forwardAuth`: the service that is asked, what it is told, and what of its answer counts. How connections to it are
- * made is an upstream's matter: config/ adds those keys.
+ * Options of `forwardAuth`: the service that is asked, what it is told, and what of its answer counts. How connections
+ * to it are made is an upstream's matter: config/ adds those keys.
  */
 import { z } from "zod";
 import { serviceAddress } from "../../core/option-addresses.ts";
@@ -19,7 +19,10 @@ import {
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-/** For one check, all attempts together. Traefik has 30 s, which is as long as every request then hangs while the service does. */
+/**
+ * For one check, all attempts together. Traefik has 30 s, which is as long as every request then hangs while the
+ * service does.
+ */
 const TIMEOUT_MS = 5_000;
 /** A body that is held for the check. nginx holds 16 KiB, Envoy's ext_authz asks for a number. */
 const BODY_BYTES_MAX = 64 * KiB;

@@ -1,11 +1,11 @@
 /**
- * The request that the service is sent, made of the one that it is asked about. X-Forwarded-For, -Proto and -Host are what the
- * proxy has settled at the door, whoever sent them; -Method and -Uri are always our own, in the form in which the request goes on.
+ * The request that the service is sent, made of the one that it is asked about. X-Forwarded-For, -Proto and -Host are
+ * what the proxy has settled at the door, whoever sent them; -Method and -Uri are always our own, in the form in which
+ * the request goes on.
  *
- * By default everything end-to-end goes along, but for what speaks of a message that the service does not get: the body, and
- * conditions and ranges, which would make a 304, 412 or 206 of an answer about something else.
+ * By default everything end-to-end goes along, but for what speaks of a message that the service does not get: the
+ * body, and conditions and ranges, which would make a 304, 412 or 206 of an answer about something else.
  */
-import { FIELD_CONTENT_LENGTH } from "../../core/field-names.ts";
 import { FieldBlock } from "../../core/fields.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { removeHopByHop } from "../../semantics/hop-by-hop.ts";
@@ -74,6 +74,5 @@ function chosenOf(from: FieldBlock, names: readonly string[]): FieldBlock {
       fields.appendTrusted(from.nameAt(row), from.valueAt(row));
     }
   }
-  fields.deleteId(FIELD_CONTENT_LENGTH);
   return fields;
 }
