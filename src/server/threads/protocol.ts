@@ -2,7 +2,7 @@
  * What the main thread and a worker say to each other. The main thread asks, one thing after the other, and each question
  * has one answer; between them a worker hands over lines of logs, and says what it dies of.
  *
- * All of it is data that can be cloned: a configuration that holds code travels as the name of its file.
+ * All of it is data that can be cloned: a configuration that holds code travels as the text of its file.
  */
 import type { Config, LogLevel } from "../../config/config.ts";
 import type { WantedTransport } from "../../io/open-transport.ts";
@@ -29,8 +29,8 @@ export interface WorkerSetup {
 
 export type ConfigSource =
   | { readonly kind: "data"; readonly config: Config }
-  /** The file of a program, to be imported here too; `digest` is that of the text that the main thread has imported. */
-  | { readonly kind: "program"; readonly file: string; readonly digest: string };
+  /** A program, to be imported here too; `text` is what the main thread has imported. */
+  | { readonly kind: "program"; readonly file: string; readonly text: string };
 
 /** The places for connections to one upstream that has a maximum. */
 export interface PlacesBlock {
