@@ -42,16 +42,16 @@ export interface PlacesBlock {
 /** A configuration, and what goes with it. */
 export interface Load {
   readonly source: ConfigSource;
-  readonly sockets: HandedSockets;
   readonly places: readonly PlacesBlock[];
 }
 
 /** What may be asked, and what the answer holds. */
 export interface Questions {
-  /** Take the first configuration and listen. */
-  start: { readonly asked: Load; readonly answer: { readonly transport: string } };
+  /** Take the first configuration: all that is left to do is to listen. */
+  start: { readonly asked: Load; readonly answer: null };
+  listen: { readonly asked: { readonly sockets: HandedSockets }; readonly answer: null };
   /** Make ready for another configuration. What was made ready is then taken into use or taken back. */
-  prepare: { readonly asked: Load; readonly answer: null };
+  prepare: { readonly asked: Load & { readonly sockets: HandedSockets }; readonly answer: null };
   commit: { readonly asked: null; readonly answer: null };
   rollback: { readonly asked: null; readonly answer: null };
   /** Stop accepting: afterwards nothing is done with the sockets that were handed over. */

@@ -83,13 +83,15 @@ class Worker {
   async #do(message: Exclude<ToWorker, { kind: "cut" }>): Promise<Questions[typeof message.kind]["answer"]> {
     switch (message.kind) {
       case "start": {
-        const { source, sockets, places } = message.asked;
+        const { source, places } = message.asked;
         this.#addPlaces(places);
         this.#proxy = this.#makeProxy();
         await this.#proxy.load(await configOf(source));
-        await this.#proxy.listen(sockets);
-        return { transport: this.#proxy.transport.name };
+        return null;
       }
+      case "listen":
+        await this.#proxy!.listen(message.asked.sockets);
+        return null;
       case "prepare": {
         const { source, sockets, places } = message.asked;
         this.#addPlaces(places);
