@@ -71,6 +71,7 @@ export async function loadProgram(
 async function importText(url: string, file: string, text: string): Promise<{ readonly default?: unknown }> {
   const now = readText(file, FILE_BYTES_MAX);
   if ("text" in now && now.text === text) return import(url);
+  // What has a default export is an ES module.
   const format = /\.[cm]?ts$/.test(file) ? "module-typescript" : "module";
   const hooks = registerHooks({
     // Node would look for the file.
