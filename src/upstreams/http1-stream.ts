@@ -20,12 +20,11 @@ import {
 } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, ConnectionHandler, Splice, SpliceHandler } from "../core/ports.ts";
-import type { Exchange } from "../pipeline/exchange.ts";
 import type { BodySplice } from "../pipeline/splice.ts";
-import type { UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
+import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
 import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
 import { connectionOptions, isPersistent } from "../protocol/http1/connection.ts";
-import { encoded, encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
+import { encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
 import { responseError } from "../protocol/http1/errors.ts";
 import {
   BodyFraming,
@@ -151,17 +150,16 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
 
   // ------------------------------------------------------------------------------------------- the request
 
-  sendHead(exchange: Exchange, upgrade: string | null, use: UpstreamUse): void {
+  sendHead(sender: Sender, upgrade: string | null, use: UpstreamUse): void {
     if (this.#state === GONE) return;
-    const request: RequestMessage = exchange.request;
+    const request: RequestMessage = sender.request;
     this.#state = SENDING;
     this.#use = use;
     this.#method = request.method;
     this.#upgrade = upgrade;
     this.#requestChunked = request.bodyBytes === BODY_UNTIL_END;
     this.#requestLeft = this.#requestChunked ? 0 : request.bodyBytes;
-    const length = encodeRequestHead(request, upgrade, request.wantsTrailers);
-    this.#connection.write(encoded.bytes, 0, length);
+    encodeRequestHead(this.#connection, request, upgrade, request.wantsTrailers);
   }
 
   write(bytes: Buffer, start: number, end: number): void {
@@ -188,10 +186,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     if (this.#state >= SWITCHED || this.#requestEnded) return;
     if (this.#requestLeft > 0) return this.#fail(wrongLength("shorter"), false);
     this.#requestEnded = true;
-    if (this.#requestChunked) {
-      const length = encodeLastChunk(trailers);
-      this.#connection.write(encoded.bytes, 0, length);
-    }
+    if (this.#requestChunked) encodeLastChunk(this.#connection, trailers);
     // The answer may have begun before the request ended; then its own progress counts.
     if (this.#answered) return;
     this.#queuedAtDeadline = this.#connection.queuedBytes;
