@@ -1,12 +1,12 @@
 /**
- * Nanoseconds that `credentials` and `jwt` take from a request whose token is known: parsing a browser's head, the feature, and
- * encoding what is left, less the same without the feature. The best of many short rounds, since everything else on the machine can
- * only make a round slower.
+ * Nanoseconds that `credentials` and `jwt` take from a request whose token is known: parsing a browser's head, the
+ * feature, and encoding what is left, less the same without the feature. The best of many short rounds, since
+ * everything else on the machine can only make a round slower.
  *
  *     node_modules/.bin/node --conditions=headgate-source bench/micro/credentials.ts
  *
- * Tokens are of 300 bytes, as those with half a dozen claims. One of them over and over flatters every cache: the rows of many are the
- * ones to improve.
+ * Tokens are of 300 bytes, as those with half a dozen claims. One of them over and over flatters every cache: the rows
+ * of many are the ones to improve.
  */
 import { createHmac } from "node:crypto";
 import { acquireStorage } from "../../src/core/fields.ts";

@@ -1,6 +1,6 @@
 /**
- * The envelope in which a secret lies in a store or in a cookie: encrypted, authenticated, and bound to the place where it lies, so
- * that a copy of it under another key opens nothing. It is text, base64url without padding of these bytes:
+ * The envelope in which a secret lies in a store or in a cookie: encrypted, authenticated, and bound to the place where
+ * it lies, so that a copy of it under another key opens nothing. It is text, base64url without padding of these bytes:
  *
  *     version 1: AES-256-GCM                       version 2: AES-256-CBC with HMAC-SHA-256, for older stores
  *     offset  bytes                                offset  bytes
@@ -11,16 +11,17 @@
  *     17 + n  16     tag                           21+16n  32     tag
  *
  * - The plaintext is UTF-8. So is the context: the name of the place, such as the key of the session's record.
- * - The key id is the first 4 bytes of HMAC-SHA-256(key, "headgate key id"). It says which of several keys to use, and nothing else.
- * - Version 1 has the context as its associated data, and a tag of 16 bytes. Nonces are random, which is safe for 2^32 envelopes of
- *   one key (NIST SP 800-38D section 8.3).
+ * - The key id is the first 4 bytes of HMAC-SHA-256(key, "headgate key id"). It says which of several keys to use, and
+ *   nothing else.
+ * - Version 1 has the context as its associated data, and a tag of 16 bytes. Nonces are random, which is safe for 2^32
+ *   envelopes of one key (NIST SP 800-38D section 8.3).
  * - Version 2 encrypts, then authenticates: with HMAC-SHA-256(key, "headgate cbc encryption") the one and with
- *   HMAC-SHA-256(key, "headgate cbc authentication") the other. The tag is the HMAC-SHA-256 of the context, all bytes before the tag,
- *   and the length of the context in bits as 8 bytes, most significant first (as in RFC 7518 section 5.2.2.1). It is compared in
- *   constant time before anything is decrypted, so that the padding tells nobody anything.
+ *   HMAC-SHA-256(key, "headgate cbc authentication") the other. The tag is the HMAC-SHA-256 of the context, all bytes
+ *   before the tag, and the length of the context in bits as 8 bytes, most significant first (as in RFC 7518 section
+ *   5.2.2.1). It is compared in constant time before anything is decrypted, so that the padding tells nobody anything.
  *
- * The version belongs to the key, as it was configured, and never to the envelope. What is wrong with an envelope that does not open
- * is not told to anybody.
+ * The version belongs to the key, as it was configured, and never to the envelope. What is wrong with an envelope that
+ * does not open is not told to anybody.
  */
 import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { EnvelopeKeys } from "./options.ts";
@@ -44,7 +45,10 @@ interface RingEntry {
   readonly tagKey: Buffer;
 }
 
-/** Keys that open envelopes; the first one seals them. So a key is changed by putting the new one in front of the old one. */
+/**
+ * Keys that open envelopes; the first one seals them. So a key is changed by putting the new one in front of the old
+ * one.
+ */
 export class KeyRing {
   readonly entries: readonly RingEntry[];
 
@@ -78,7 +82,10 @@ export function seal(ring: KeyRing, plaintext: string, context: string): string 
   return sealWithNonce(ring, plaintext, context, randomBytes);
 }
 
-/** `seal` with the nonce or initialisation vector of the caller, for test vectors. Used twice, it gives away what it protects. */
+/**
+ * `seal` with the nonce or initialisation vector of the caller, for test vectors. Used twice, it gives away what it
+ * protects.
+ */
 export function sealWithNonce(
   ring: KeyRing,
   plaintext: string,

@@ -1,6 +1,6 @@
-// `jwt` with an issuer that publishes its keys over HTTP and HTTPS, behind real sockets: what the parts hand each other across the
-// layers. What is asked for when, and what an issuer's failures lead to, is tested with a clock that can be moved
-// (src/identity/tokens/verifier.test.ts).
+// `jwt` with an issuer that publishes its keys over HTTP and HTTPS, behind real sockets: what the parts hand each other
+// across the layers. What is asked for when, and what an issuer's failures lead to, is tested with a clock that can be
+// moved (src/identity/tokens/verifier.test.ts).
 
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";

@@ -1,4 +1,5 @@
-// What docs/auth.md gives a login back end to paste: run as it stands there, its envelopes open, and it makes the test vectors.
+// What docs/auth.md gives a login back end to paste: run as it stands there, its envelopes open, and it makes the test
+// vectors.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -1,5 +1,5 @@
-// Tokens and records as attackers make them, sent to a whole proxy with an LMDB behind it. Whatever they are, the origin must not be asked,
-// and the answer must not say why.
+// Tokens and records as attackers make them, sent to a whole proxy with an LMDB behind it. Whatever they are, the
+// origin must not be asked, and the answer must not say why.
 
 import assert from "node:assert/strict";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";

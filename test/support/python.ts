@@ -1,5 +1,5 @@
-// A Python that has a package, for tests of what others write in it. Debian's own has the Debian packages, and need not be the first
-// one on the PATH.
+// A Python that has a package, for tests of what others write in it. Debian's own has the Debian packages, and need not
+// be the first one on the PATH.
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Tokens for tests: signed as an issuer signs them, or wrongly in any way that is asked for. Made with node:crypto alone, so that what
-// verifies them is judged by something else.
+// Tokens for tests: signed as an issuer signs them, or wrongly in any way that is asked for. Made with node:crypto
+// alone, so that what verifies them is judged by something else.
 
 import { constants, createHmac, type KeyObject, sign } from "node:crypto";
 

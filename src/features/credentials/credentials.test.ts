@@ -148,6 +148,18 @@ describe("a request with the token of a session", () => {
   });
 });
 
+it("a request as hyper-auth-proxy takes it passes as it is", async () => {
+  const token = { cookie: "Authorization", algorithm: "HS512", key: "testsecretpourlestests" };
+  const door = new Door({ token, decrypt: "off" });
+  await door.store.put("sid-1", JSON.stringify({ credentials: "YWxpY2U6c2VjcmV0\n" }), null);
+  const claims = { sub: "alice", sid: "sid-1", iat: 1, exp: secondsFrom(door.clock, 60) };
+  const jwt = hmacToken(claims, token.key, "HS512");
+  for (const text of [jwt, `"${jwt}"`]) {
+    const cookie: Line = ["Cookie", `Authorization=${Buffer.from(text).toString("base64")}`];
+    assert.deepEqual((await door.sent(null, [cookie])).requestLines, [basic("alice:secret")]);
+  }
+});
+
 describe("a request is refused", () => {
   it("without a token, with a challenge and no error", async () => {
     const door = new Door({ realm: "mail" });

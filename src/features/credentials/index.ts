@@ -1,11 +1,12 @@
 /**
- * The feature `credentials`: from the token of a session to the credentials that the upstream asks for. The token is verified, its
- * session looked up in a store, the credentials decrypted and added to the request; the token itself goes no further.
+ * The feature `credentials`: from the token of a session to the credentials that the upstream asks for. The token is
+ * verified, its session looked up in a store, the credentials decrypted and added to the request; the token itself goes
+ * no further.
  *
- * What is known costs a request next to nothing: the token's text leads to its session's key, the store gives the record that it
- * holds now, and as long as that is the record of before, the lines made of it are copied. Every request asks both anew: an expired token
- * and a session that has ended are refused at once. Whatever does not end in a good token and a readable record is refused, and
- * nothing is ever sent to the upstream then.
+ * What is known costs a request next to nothing: the token's text leads to its session's key, the store gives the
+ * record that it holds now, and as long as that is the record of before, the lines made of it are copied. Every request
+ * asks both anew: an expired token and a session that has ended are refused at once. Whatever does not end in a good
+ * token and a readable record is refused, and nothing is ever sent to the upstream then.
  */
 import { ProxyError } from "../../core/errors.ts";
 import type { EncodedLines } from "../../core/fields.ts";

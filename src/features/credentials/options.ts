@@ -1,4 +1,7 @@
-/** Options of `credentials`: the token, the session that it names, and how the credentials of that session reach the upstream. */
+/**
+ * Options of `credentials`: the token, the session that it names, and how the credentials of that session reach the
+ * upstream.
+ */
 import { z } from "zod";
 import { settableFieldName, textKind } from "../../core/option-types.ts";
 import { envelopeKeys, failedAttempts, realm, storeReference } from "../../identity/options.ts";

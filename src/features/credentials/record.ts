@@ -1,7 +1,8 @@
 /**
- * From the record of a session to the field lines that the upstream gets: JSON `{"v":1,"credentials":ENVELOPE}`, where the envelope was
- * sealed for the record's key; or, where nothing is encrypted, `{"credentials":TEXT}` as hyper-auth-proxy has it. What cannot be
- * read, or could not stand in a field, is null: half a credential is never sent.
+ * From the record of a session to the field lines that the upstream gets: JSON `{"v":1,"credentials":ENVELOPE}`, where
+ * the envelope was sealed for the record's key; or, where nothing is encrypted, `{"credentials":TEXT}` as
+ * hyper-auth-proxy has it. What cannot be read, or could not stand in a field, is null: half a credential is never
+ * sent.
  */
 import { EncodedLines } from "../../core/fields.ts";
 import { type KeyRing, open } from "../../identity/envelope.ts";

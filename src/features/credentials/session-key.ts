@@ -1,6 +1,6 @@
 /**
- * The key of a token's session, made of its claims. Two tokens with different claims never have one key: where text stands between two
- * claims, the value of the first may not contain it.
+ * The key of a token's session, made of its claims. Two tokens with different claims never have one key: where text
+ * stands between two claims, the value of the first may not contain it.
  */
 import { SESSION_KEY_BYTES_MAX } from "../../core/limits.ts";
 import type { RefusalReason } from "../../identity/refusal.ts";

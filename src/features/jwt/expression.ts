@@ -1,6 +1,6 @@
 /**
- * The small language in which `jwt` says what an identity must have: a closed grammar over claims, compiled to a tree and walked, with no
- * access to anything but the claims.
+ * The small language in which `jwt` says what an identity must have: a closed grammar over claims, compiled to a tree
+ * and walked, with no access to anything but the claims.
  *
  *     rule   = and *( "or" and )
  *     and    = not *( "and" not )
@@ -12,7 +12,8 @@
  *     name   = 1*( letter / digit / "_" / "-" ), or any text in backquotes
  *     value  = text in double quotes as in JSON / number / "true" / "false"
  *
- * A claim that is missing equals nothing, so that `!=` holds for it. Words of text are parted by spaces, as those of `scope` are.
+ * A claim that is missing equals nothing, so that `!=` holds for it. Words of text are parted by spaces, as those of
+ * `scope` are.
  */
 import { isJsonObject, type JsonObject, memberOf } from "../../identity/tokens/json.ts";
 

@@ -1,9 +1,10 @@
 /**
- * The feature `jwt`: lets requests with a good token pass, asks of its claims what the route requires, and tells the upstream of claims
- * in fields of its own. All of that is worked out once for a token and kept with it.
+ * The feature `jwt`: lets requests with a good token pass, asks of its claims what the route requires, and tells the
+ * upstream of claims in fields of its own. All of that is worked out once for a token and kept with it.
  *
- * A token that is not good is answered with 401, an identity that lacks what is required with 403. A claim that could not stand in a field
- * as what it is makes the token one that is not good: an upstream must never be told half of it, or more than it says.
+ * A token that is not good is answered with 401, an identity that lacks what is required with 403. A claim that could
+ * not stand in a field as what it is makes the token one that is not good: an upstream must never be told half of it,
+ * or more than it says.
  */
 import { EncodedLines } from "../../core/fields.ts";
 import { claimAt, claimText, hasRequiredValue, subjectOf } from "../../identity/tokens/claims.ts";

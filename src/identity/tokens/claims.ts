@@ -1,6 +1,7 @@
 /**
- * What the claims of a token must be (RFC 7519 section 4.1, RFC 8725), and how claims are named and read. Pure; the time is an
- * argument. It decides only over tokens whose signature is good: what it says tells nobody anything about keys.
+ * What the claims of a token must be (RFC 7519 section 4.1, RFC 8725), and how claims are named and read. Pure; the
+ * time is an argument. It decides only over tokens whose signature is good: what it says tells nobody anything about
+ * keys.
  */
 import type { RefusalReason } from "../refusal.ts";
 import { isJsonObject, type JsonObject, memberOf } from "./json.ts";
@@ -48,15 +49,17 @@ function isTime(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-/** From when on the token is refused, on the wall clock; Infinity: never. The claim must be a time where there is one. */
+/**
+ * From when on the token is refused, on the wall clock; Infinity: never. The claim must be a time where there is one.
+ */
 export function expiryMs(claims: JsonObject, leewayMs: number): number {
   const exp = memberOf(claims, "exp");
   return typeof exp === "number" ? exp * 1000 + leewayMs : Number.POSITIVE_INFINITY;
 }
 
 /**
- * The claim of this name; where there is none, dots lead into objects: "realm_access.roles". undefined: there is none. A name such
- * as "https://example.org/roles" is therefore found although it has dots.
+ * The claim of this name; where there is none, dots lead into objects: "realm_access.roles". undefined: there is none.
+ * A name such as "https://example.org/roles" is therefore found although it has dots.
  */
 export function claimAt(claims: JsonObject, name: string): unknown {
   const whole = memberOf(claims, name);
@@ -69,7 +72,10 @@ export function claimAt(claims: JsonObject, name: string): unknown {
   return value;
 }
 
-/** Whether a claim has one of the values that are required of it, or is there where any will do. A list has what is in it. */
+/**
+ * Whether a claim has one of the values that are required of it, or is there where any will do. A list has what is in
+ * it.
+ */
 export function hasRequiredValue(value: unknown, { values }: RequiredClaim): boolean {
   if (value === undefined || value === null) return false;
   return values === null || values.some((wanted) => isOneOf(value, wanted));
@@ -92,7 +98,9 @@ export const CONTROL = /[\0-\x1f\x7f-\x9f]/;
 const SUBJECT_CHARACTERS_MAX = 512;
 const NO_SUBJECT = "(no subject)";
 
-/** Who the token is about: `sub`, or the session when that is all there is. null: it is no text that a log could hold. */
+/**
+ * Who the token is about: `sub`, or the session when that is all there is. null: it is no text that a log could hold.
+ */
 export function subjectOf(claims: JsonObject): string | null {
   const subject = memberOf(claims, "sub") ?? memberOf(claims, "sid");
   if (subject === undefined || subject === null) return NO_SUBJECT;

@@ -1,9 +1,10 @@
 /**
- * From a request to the token that it may pass with, or to its refusal: finds the token, asks what is known, asks the limiter before
- * anything is verified, and counts what was forged. What becomes of a request with a good token is decided by the feature.
+ * From a request to the token that it may pass with, or to its refusal: finds the token, asks what is known, asks the
+ * limiter before anything is verified, and counts what was forged. What becomes of a request with a good token is
+ * decided by the feature.
  *
- * Only a token that nobody with a key has made counts as a failed attempt. One that has expired, or whose session has ended, was
- * good once: counted, a forgotten browser tab would lock out everybody behind its address.
+ * Only a token that nobody with a key has made counts as a failed attempt. One that has expired, or whose session has
+ * ended, was good once: counted, a forgotten browser tab would lock out everybody behind its address.
  */
 import type { ProxyError } from "../../core/errors.ts";
 import { FAILED_ATTEMPTS_MAX } from "../../core/limits.ts";

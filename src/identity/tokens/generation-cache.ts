@@ -1,7 +1,7 @@
 /**
- * Values by text, bounded in number and in the characters of their keys: two maps, a young and an old one. What is asked for moves to
- * the young one; when that is full it becomes the old one, and what nobody has asked for meanwhile is gone. A look-up of what was
- * asked for lately is one look-up in a map, with nothing to reorder.
+ * Values by text, bounded in number and in the characters of their keys: two maps, a young and an old one. What is
+ * asked for moves to the young one; when that is full it becomes the old one, and what nobody has asked for meanwhile
+ * is gone. A look-up of what was asked for lately is one look-up in a map, with nothing to reorder.
  */
 export class GenerationCache<T> {
   readonly #entriesMax: number;

@@ -1,6 +1,7 @@
 /**
- * JSON as tokens hold it: objects only, and none that two readers could read in two ways. A name that stands twice in an object is
- * refused (RFC 8725 section 2.4 would let the last one win, and others take the first), and so are bytes that are no UTF-8.
+ * JSON as tokens hold it: objects only, and none that two readers could read in two ways. A name that stands twice in
+ * an object is refused (RFC 8725 section 2.4 would let the last one win, and others take the first), and so are bytes
+ * that are no UTF-8.
  */
 
 export type JsonObject = Readonly<Record<string, unknown>>;

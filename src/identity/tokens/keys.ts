@@ -1,7 +1,7 @@
 /**
- * Keys of tokens. A key is for one algorithm, which was configured or stands in the key itself; what a token says of its algorithm only
- * chooses among the keys that there are, so that a public key can never be taken for a secret. HMAC is node:crypto's, which answers
- * at once; signatures are judged by jose, off this thread.
+ * Keys of tokens. A key is for one algorithm, which was configured or stands in the key itself; what a token says of
+ * its algorithm only chooses among the keys that there are, so that a public key can never be taken for a secret. HMAC
+ * is node:crypto's, which answers at once; signatures are judged by jose, off this thread.
  */
 import { createHmac, createPublicKey, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { isJsonObject, type JsonObject } from "./json.ts";
@@ -52,8 +52,9 @@ export function secretOfJwk({ kty, k }: JsonObject): Buffer | null {
 }
 
 /**
- * The keys of a JWK Set (RFC 7517) that may verify, each once for every algorithm that it is for: its own `alg`, otherwise all of
- * `algorithms` that fit. What cannot be used is passed over, as section 5 asks for: a set may be newer than its readers.
+ * The keys of a JWK Set (RFC 7517) that may verify, each once for every algorithm that it is for: its own `alg`,
+ * otherwise all of `algorithms` that fit. What cannot be used is passed over, as section 5 asks for: a set may be newer
+ * than its readers.
  */
 export function keysOfJwkSet(set: unknown, algorithms: readonly string[]): TokenKey[] {
   const jwks = isJsonObject(set) && Array.isArray(set.keys) ? set.keys.filter(isJsonObject) : [];

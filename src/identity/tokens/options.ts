@@ -1,6 +1,7 @@
 /**
- * Options of tokens, for the features that take them: where the token is, whose it may be, and what its claims must be. It decides
- * that a key and its algorithm fit each other, so that no key is ever used for what it was not made for; the resolved form is plain data.
+ * Options of tokens, for the features that take them: where the token is, whose it may be, and what its claims must be.
+ * It decides that a key and its algorithm fit each other, so that no key is ever used for what it was not made for; the
+ * resolved form is plain data.
  */
 import { z } from "zod";
 import { certificatesFile, secretBytes } from "../../core/option-files.ts";
@@ -10,9 +11,14 @@ import { keysOfJwkSet, PUBLIC_ALGORITHMS, publicKeyOfPem, SECRET_ALGORITHMS, sec
 
 /** Keys of an issuer are asked for again after this time. jose and others: 10 minutes. */
 const JWKS_MAX_AGE = "10m";
-/** While the issuer cannot be asked, its keys are believed for so long: an outage of it must not become one of ours at once. */
+/**
+ * While the issuer cannot be asked, its keys are believed for so long: an outage of it must not become one of ours at
+ * once.
+ */
 const JWKS_STALE = "1h";
-/** 128 bits: below that a secret can be guessed from one token. RFC 7518 section 3.2 asks for as many as the hash has. */
+/**
+ * 128 bits: below that a secret can be guessed from one token. RFC 7518 section 3.2 asks for as many as the hash has.
+ */
 const SECRET_BYTES_MIN = 16;
 
 const ALGORITHMS: readonly string[] = [...SECRET_ALGORITHMS, ...PUBLIC_ALGORITHMS];

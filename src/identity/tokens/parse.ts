@@ -1,13 +1,18 @@
 /**
- * From the text of a token to its parts: the compact form of RFC 7515 section 7.1 with a JSON object of claims (RFC 7519), and nothing
- * else. Pure, and stricter than the RFCs where leniency would give one token several texts or one text several meanings: base64url
- * is canonical, names are not repeated, extensions that would change the meaning (`crit`, `b64`) are refused.
+ * From the text of a token to its parts: the compact form of RFC 7515 section 7.1 with a JSON object of claims (RFC
+ * 7519), and nothing else. Pure, and stricter than the RFCs where leniency would give one token several texts or one
+ * text several meanings: base64url is canonical, names are not repeated, extensions that would change the meaning
+ * (`crit`, `b64`) are refused.
  *
- * Nothing in the header is believed here, and nothing in it ever leads anywhere: `jwk`, `jku`, `x5u` and `x5c` are not read.
+ * Nothing in the header is believed here, and nothing in it ever leads anywhere: `jwk`, `jku`, `x5u` and `x5c` are not
+ * read.
  */
 import { type JsonObject, memberOf, parseJsonObject } from "./json.ts";
 
-/** A token as it is presented. Tokens with many groups reach 8 KiB, and base64 around it adds a third; a head has 32 KiB. */
+/**
+ * A token as it is presented. Tokens with many groups reach 8 KiB, and base64 around it adds a third; a head has 32
+ * KiB.
+ */
 export const TOKEN_BYTES_MAX = 16 * 1024;
 /** A key id is a name, a thumbprint or a URL. */
 const KEY_ID_CHARACTERS_MAX = 512;
@@ -42,8 +47,8 @@ export function parseToken(text: string): ParsedToken | null {
 }
 
 /**
- * The token in a cookie's value: the value itself, or what it is the base64 of, with or without double quotes around it: back
- * ends serialise it as JSON before they encode it.
+ * The token in a cookie's value: the value itself, or what it is the base64 of, with or without double quotes around
+ * it: back ends serialise it as JSON before they encode it.
  */
 export function unwrapCookie(value: string): string {
   if (value.includes(".") || value.length > TOKEN_BYTES_MAX || !/^[A-Za-z0-9+/_-]+={0,2}$/.test(value)) return value;

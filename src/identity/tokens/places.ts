@@ -1,9 +1,9 @@
 /**
- * Where a request's token is, and how it is taken away: a cookie, `Authorization: Bearer`, another field, a parameter of the query.
- * It decides which text is the token and never what that is worth.
+ * Where a request's token is, and how it is taken away: a cookie, `Authorization: Bearer`, another field, a parameter
+ * of the query. It decides which text is the token and never what that is worth.
  *
- * This runs on every request, so it works on the bytes and makes one string, the token's. A place that could be read in two ways,
- * such as two cookies of one name, is no token but a mistake of the client.
+ * This runs on every request, so it works on the bytes and makes one string, the token's. A place that could be read in
+ * two ways, such as two cookies of one name, is no token but a mistake of the client.
  */
 import { FIELD_AUTHORIZATION, FIELD_COOKIE } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
@@ -119,8 +119,8 @@ class HeaderPlace implements Place {
 }
 
 /**
- * A cookie (RFC 6265 section 4.2.1), found as lenient servers find it: white space around its name counts for nothing, so that no
- * spelling passes unseen to an upstream which reads it all the same.
+ * A cookie (RFC 6265 section 4.2.1), found as lenient servers find it: white space around its name counts for nothing,
+ * so that no spelling passes unseen to an upstream which reads it all the same.
  */
 class CookiePlace implements Place {
   readonly isCookie = true;
@@ -200,7 +200,9 @@ class CookiePlace implements Place {
   }
 }
 
-/** The offset of the next semicolon, or `end`. Four bytes at a time: what is looked through is mostly one long token. */
+/**
+ * The offset of the next semicolon, or `end`. Four bytes at a time: what is looked through is mostly one long token.
+ */
 function semicolonAt({ bytes, view }: FieldBlock, at: number, end: number): number {
   for (; at + 4 <= end; at += 4) {
     // A byte of `difference` is zero where there is a semicolon; the classic test for a zero byte in a word.

@@ -1,9 +1,10 @@
 /**
  * The keys that an issuer publishes (a JWK Set behind a URL), kept and renewed:
  *
- * - They are asked for when the first token needs them, and again after `maxAge`; who comes meanwhile is served with those of before.
- * - A token with an unknown key id makes them asked for at once, since issuers sign with new keys before everybody has seen them; but
- *   never twice within the cool-down, whatever tokens somebody makes up.
+ * - They are asked for when the first token needs them, and again after `maxAge`; who comes meanwhile is served with
+ *   those of before.
+ * - A token with an unknown key id makes them asked for at once, since issuers sign with new keys before everybody has
+ *   seen them; but never twice within the cool-down, whatever tokens somebody makes up.
  * - While the issuer is away, the keys of before are believed until they are `stale`; then there are none.
  * - All who wait, wait for the same answer.
  *

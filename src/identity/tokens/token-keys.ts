@@ -1,4 +1,7 @@
-/** All the keys of one feature: those of the configuration and those that issuers publish. It decides which keys a token may be by. */
+/**
+ * All the keys of one feature: those of the configuration and those that issuers publish. It decides which keys a token
+ * may be by.
+ */
 import type { Clock, Fetch } from "../../core/ports.ts";
 import type { RefusalReason } from "../refusal.ts";
 import { keysForToken, keysOfJwkSet, publicKeyOfPem, secretKey, type TokenKey } from "./keys.ts";

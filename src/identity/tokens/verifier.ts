@@ -1,7 +1,8 @@
 /**
- * Whether a token is good, and what a feature makes of it. A token is judged once; then it is known by its text until it expires, or
- * until an issuer's keys change. What was refused is remembered for a while too, so that a flood of one forged token costs a look-up.
- * Both memories are bounded, and nobody without a key can put anything into the first one.
+ * Whether a token is good, and what a feature makes of it. A token is judged once; then it is known by its text until
+ * it expires, or until an issuer's keys change. What was refused is remembered for a while too, so that a flood of one
+ * forged token costs a look-up. Both memories are bounded, and nobody without a key can put anything into the first
+ * one.
  *
  * Never remembered longer than it holds: a known token is asked for its `exp` each time.
  */
@@ -14,7 +15,9 @@ import { hasHmacOf, hasSignatureOf, isSecretAlgorithm } from "./keys.ts";
 import { type ParsedToken, parseToken } from "./parse.ts";
 import type { KeyChoice, TokenKeys } from "./token-keys.ts";
 
-/** Tokens that are known, for each of two generations: more than a thread has users at a time, in at most 8 MiB of text. */
+/**
+ * Tokens that are known, for each of two generations: more than a thread has users at a time, in at most 8 MiB of text.
+ */
 const KNOWN_MAX = 20_000;
 const KNOWN_CHARACTERS_MAX = 8 * 1024 * 1024;
 /** Refused ones: anybody can make them, so there are few. */
@@ -75,7 +78,10 @@ export class TokenVerifier<T extends object> {
     return null;
   }
 
-  /** `text` is the token, `presented` the text that it was found in. A promise only for signatures, and when an issuer is asked. */
+  /**
+   * `text` is the token, `presented` the text that it was found in. A promise only for signatures, and when an issuer
+   * is asked.
+   */
   verify(text: string, presented: string): Verdict<T> | Promise<Verdict<T>> {
     const refused = this.#refused.get(presented);
     if (refused !== undefined) {
