@@ -135,6 +135,8 @@ function describeUse(use: UseConfig): string {
       return `credentials (token: ${placesOf(use.options.token)}; session: ${use.options.session.store.name})`;
     case "jwt":
       return `jwt (token: ${placesOf(use.options.tokens)})`;
+    case "oidc":
+      return `oidc ${use.options.issuer} as ${use.options.clientId}`;
     case "plugin":
       return `${use.plugin.name} (plugin)`;
   }

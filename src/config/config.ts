@@ -10,6 +10,7 @@ import type { CredentialsOptions } from "../features/credentials/options.ts";
 import type { HeadersOptions } from "../features/headers/options.ts";
 import type { IpAllowOptions } from "../features/ip-allow/options.ts";
 import type { JwtOptions } from "../features/jwt/options.ts";
+import type { OidcOptions } from "../features/oidc/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
 import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
 import type { StoreConfig } from "../identity/options.ts";
@@ -160,6 +161,7 @@ export type UseConfig =
   | { readonly feature: "compress"; readonly options: CompressOptions }
   | { readonly feature: "credentials"; readonly options: CredentialsOptions }
   | { readonly feature: "jwt"; readonly options: JwtOptions }
+  | { readonly feature: "oidc"; readonly options: OidcOptions }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 
 export type ActionConfig =

@@ -266,7 +266,7 @@ const ROUTES: readonly Case[] = [
   [
     "an item without a feature",
     route("use: [{}]"),
-    "6:15: servers.web.routes[0].use[0]: needs one of headers, stripPrefix, rewrite, ipAllow, compress, credentials or jwt",
+    "6:15: servers.web.routes[0].use[0]: needs one of headers, stripPrefix, rewrite, ipAllow, compress, credentials, jwt or oidc",
   ],
   [
     "a name for a feature",

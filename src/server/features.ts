@@ -7,6 +7,7 @@ import { createCredentialsFeature } from "../features/credentials/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
 import { createIpAllowFeature } from "../features/ip-allow/index.ts";
 import { createJwtFeature } from "../features/jwt/index.ts";
+import { createOidcFeature } from "../features/oidc/index.ts";
 import { createRewriteFeature } from "../features/rewrite/index.ts";
 import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
@@ -41,6 +42,8 @@ export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
       return createCredentialsFeature(use.options, { ...ports, store: ports.sessions(use.options.session.store.name) });
     case "jwt":
       return createJwtFeature(use.options, ports);
+    case "oidc":
+      return createOidcFeature(use.options, ports);
     case "plugin":
       // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
       return use.plugin as Feature;
