@@ -167,6 +167,7 @@ export class Stage {
         largeBuffers: false,
         authPort: null,
         redisPort: null,
+        sessions: null,
         ...assigned,
       };
       const { command, env = {}, stdoutFile } = target.launch(assignment);

@@ -79,7 +79,7 @@ export function thisCommit(): string {
 export function cell(result: ScenarioResult, row: RowResult, column: Column, baseline: string | null): number | null {
   if (column.ratio === true) {
     const base = result.rows.find(({ name }) => name === baseline);
-    return base === undefined ? null : (ratioOf(row, base, column)?.value ?? null);
+    return base === undefined ? null : (compared(row, base, column, ratio)?.value ?? null);
   }
   const values = valuesOf(row, column.metric);
   return values.length === 0 ? null : statistic(values, column.statistic) / (column.per ?? 1);
@@ -89,18 +89,27 @@ function valuesOf({ samples }: RowResult, metric: string): number[] {
   return samples.map((sample) => sample[metric]).filter((value) => value !== undefined);
 }
 
+type Compare = (own: number, other: number) => number;
+const ratio: Compare = (own, other) => own / other;
+const difference: Compare = (own, other) => own - other;
+
 /**
- * Of medians: the median of the ratios in each round, whose two samples were taken within seconds of each other, so that what
- * the machine did to one it did to the other. Of minima and maxima: their ratio.
+ * Of medians: the median of what is found in each round, whose two samples were taken within seconds of each other, so that what
+ * the machine did to one it did to the other. Of minima and maxima: theirs.
  */
-function ratioOf(row: RowResult, base: RowResult, by: Pick<Column, "metric" | "statistic">): Estimate | null {
+function compared(
+  row: RowResult,
+  base: RowResult,
+  by: Pick<Column, "metric" | "statistic">,
+  compare: Compare,
+): Estimate | null {
   const [own, others] = [valuesOf(row, by.metric), valuesOf(base, by.metric)];
   const rounds = Math.min(own.length, others.length);
   if (rounds === 0) return null;
   if (by.statistic === "median") {
-    return medianEstimate(own.slice(0, rounds).map((value, round) => value / others[round]!));
+    return medianEstimate(own.slice(0, rounds).map((value, round) => compare(value, others[round]!)));
   }
-  const value = statistic(own, by.statistic) / statistic(others, by.statistic);
+  const value = compare(statistic(own, by.statistic), statistic(others, by.statistic));
   return { value, low: value, high: value };
 }
 
@@ -115,9 +124,13 @@ export function judge(claim: Claim, rows: readonly RowResult[]): ClaimResult {
 }
 
 function estimateOf(claim: Claim, rows: readonly RowResult[]): Estimate | null {
-  const [row, base] = [claim.row, claim.against].map((wanted) => rows.find(({ name }) => name === wanted));
+  const [row, base] = [claim.row, claim.against ?? claim.minus].map((wanted) =>
+    rows.find(({ name }) => name === wanted),
+  );
   if (row === undefined) return null;
-  if (claim.against !== undefined) return base === undefined ? null : ratioOf(row, base, claim);
+  const isCompared = claim.against !== undefined || claim.minus !== undefined;
+  if (isCompared)
+    return base === undefined ? null : compared(row, base, claim, claim.minus === undefined ? ratio : difference);
   const values = valuesOf(row, claim.metric);
   if (values.length === 0) return null;
   if (claim.statistic === "median") return medianEstimate(values);

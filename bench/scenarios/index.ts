@@ -4,6 +4,7 @@ import { answer1m, answer10k } from "./answers.ts";
 import { browserHead } from "./browser-head.ts";
 import { download, upload } from "./bulk.ts";
 import { connections } from "./connections.ts";
+import { credentials, credentialsCold, credentialsShots } from "./credentials.ts";
 import { defaultLoad } from "./default-load.ts";
 import { externalAuth } from "./external-auth.ts";
 import { active, routes } from "./growth.ts";
@@ -35,6 +36,9 @@ export const SCENARIOS: readonly Scenario[] = [
   relay,
   direct,
   externalAuth,
+  credentials,
+  credentialsCold,
+  credentialsShots,
   redisReads,
   defaultLoad,
 ];

@@ -6,12 +6,16 @@ import { LOAD_CPU, missingCommand, type Stage } from "../stage.ts";
 import { wrkRow } from "./request-cost.ts";
 import { costColumns, type Scenario } from "./scenario.ts";
 
-/** Starts a Redis that holds the three keys, and keeps nothing on disk. */
-async function redis(stage: Stage): Promise<number> {
+/** Starts a Redis that keeps nothing on disk; its port. */
+export async function startRedis(stage: Stage): Promise<number> {
   const port = await freePort();
   const options = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
   const command = [findCommand("redis-server")!, ...options, "--dir", stage.folder];
   await listening(port, stage.children.start(command, { cpus: LOAD_CPU }));
+  return port;
+}
+
+async function storeKeys(port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const socket = connect(port, "127.0.0.1", () => socket.write("MSET bench:1 alice bench:2 mail bench:3 secret\r\n"));
     socket.once("data", (answer) => {
@@ -21,7 +25,6 @@ async function redis(stage: Stage): Promise<number> {
     });
     socket.once("error", reject);
   });
-  return port;
 }
 
 export const redisReads: Scenario = {
@@ -36,7 +39,8 @@ export const redisReads: Scenario = {
   missing: () => missingCommand("taskset", "nginx", "wrk", "redis-server"),
   async prepare(stage) {
     const originPort = await stage.origin();
-    const redisPort = await redis(stage);
+    const redisPort = await startRedis(stage);
+    await storeKeys(redisPort);
     const targets = await stage.startAll(stage.able("redisReads"), { originPort, redisPort });
     const withoutReads = stage.options.targets.filter(({ name }) => name === "nginx" || name === "headgate");
     for (const target of withoutReads.filter((candidate) => candidate.missing() === null)) {

@@ -34,12 +34,14 @@ export interface Column {
  */
 export const MANY_SHORT_ROUNDS = { rounds: 25, seconds: 1 } as const;
 
-/** A sentence that the numbers prove or disprove: a row's metric, divided by another row's or as it is, against a bound. */
+/** A sentence that the numbers prove or disprove: a row's metric, set against another row's or as it is, against a bound. */
 export interface Claim {
   readonly text: string;
   readonly row: string;
   /** The row that it is divided by; none: the number itself is compared. */
   readonly against?: string;
+  /** The row that is taken away from it instead. */
+  readonly minus?: string;
   readonly metric: string;
   readonly statistic: Statistic;
   readonly atMost?: number;

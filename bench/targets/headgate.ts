@@ -1,7 +1,7 @@
 /** Headgate from this tree's source, on either transport. */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Assignment, Target } from "./target.ts";
+import type { Assignment, Sessions, Target } from "./target.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
 const program = ["--conditions=headgate-source", "--disable-sigusr1", path.join(root, "src/cli/main.ts")];
@@ -10,7 +10,7 @@ type Transport = "native" | "net";
 
 /** The configuration as data. With a plugin it is a file of bench/plugins, which reads the same from the environment. */
 export function headgateConfig(assignment: Assignment, transport: Transport): object {
-  const { port, originPort, workers, accessLog, routes } = assignment;
+  const { folder, port, originPort, workers, accessLog, routes, sessions } = assignment;
   const origin = `http://127.0.0.1:${originPort}`;
   const target =
     routes === null
@@ -29,14 +29,44 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
     log: { level: "error", access: accessLog === null ? "off" : { format: "combined", output: accessLog } },
     limits: { idle: "1h" },
     upstreams: { origin: { servers: [origin] } },
-    servers: { web: { listen: [`127.0.0.1:${port}`], ...target } },
+    servers: {
+      web: {
+        listen: [`127.0.0.1:${port}`],
+        ...(sessions !== null && { use: [credentials(folder, sessions)] }),
+        ...target,
+      },
+    },
+  };
+}
+
+function credentials(folder: string, { redisPort, jwt, credentials }: Sessions): object {
+  const file = (name: string, text: string): object => {
+    writeFileSync(path.join(folder, name), text, { mode: 0o600 });
+    return { file: name };
+  };
+  return {
+    credentials: {
+      token: { cookie: "Authorization", algorithm: "HS512", key: file("jwt.key", jwt) },
+      session: { store: `redis://127.0.0.1:${redisPort}`, key: "{sid}" },
+      decrypt: { algorithm: "aes-256-gcm", key: file("credentials.key", credentials) },
+    },
   };
 }
 
 function headgate(name: string, transport: Transport): Target {
   return {
     name,
-    abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "externalAuth", "redisReads"],
+    abilities: [
+      "reverse",
+      "closing",
+      "workers",
+      "websocket",
+      "routes",
+      "accessLog",
+      "externalAuth",
+      "redisReads",
+      "credentials",
+    ],
     lacks: { connect: "Headgate has no forward proxy yet" },
     missing: () => null,
     version: () => (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { version: string }).version,

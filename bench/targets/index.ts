@@ -1,4 +1,5 @@
 /** All targets, in the order of the tables. nginx is the first: it is what the others are compared with. */
+import { aiohttp } from "./aiohttp.ts";
 import { caddy } from "./caddy.ts";
 import { floor } from "./floor.ts";
 import { haproxy } from "./haproxy.ts";
@@ -21,4 +22,5 @@ export const TARGETS: readonly Target[] = [
   fastProxy,
   fastifyHttpProxy,
   httpProxy,
+  aiohttp,
 ];

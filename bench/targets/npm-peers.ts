@@ -13,10 +13,12 @@ function npmPeer(name: string, program: string, abilities: readonly Ability[], l
     lacks: { workers: "its workers would be processes that the program starts itself", ...lacks },
     missing: () => (existsSync(installed) ? null : "npm ci, in bench/"),
     version: () => (JSON.parse(readFileSync(installed, "utf8")) as { version: string }).version,
-    launch: ({ port, originPort, redisPort }) => ({
-      command: [process.execPath, path.join(folder, "peers", program), String(port), String(originPort)],
-      env: redisPort === null ? {} : { REDIS_PORT: String(redisPort) },
-    }),
+    launch: ({ port, originPort, redisPort, sessions }) => {
+      const file = path.join(folder, "peers", sessions === null ? program : `credentials-${program}`);
+      const command = [process.execPath, file, String(port), String(originPort)];
+      if (sessions !== null) command.push(String(sessions.redisPort), sessions.jwt, sessions.credentials);
+      return { command, env: redisPort === null ? {} : { REDIS_PORT: String(redisPort) } };
+    },
   };
 }
 
@@ -26,4 +28,10 @@ export const fastProxy = npmPeer("fast-proxy", "fast-proxy.mjs", ["reverse", "cl
 export const fastifyHttpProxy = npmPeer("@fastify/http-proxy", "fastify-http-proxy.mjs", ["reverse", "websocket"], {
   closing: "it says keep-alive, as the origin does, and closes",
 });
-export const httpProxy = npmPeer("http-proxy", "http-proxy.mjs", ["reverse", "closing", "websocket", "redisReads"]);
+export const httpProxy = npmPeer("http-proxy", "http-proxy.mjs", [
+  "reverse",
+  "closing",
+  "websocket",
+  "redisReads",
+  "credentials",
+]);

@@ -19,13 +19,23 @@ export type Ability =
   /** Asks an endpoint about every request before it passes. */
   | "externalAuth"
   /** Runs code of ours for every request, which reads Redis. */
-  | "redisReads";
+  | "redisReads"
+  /** Turns the token of a cookie into HTTP Basic, by a session in Redis. */
+  | "credentials";
 
 /** Every combination of host and path is a route of its own. */
 export interface RouteTable {
   readonly hosts: readonly string[];
   /** "/p0": the route takes the path and all below. */
   readonly paths: readonly string[];
+}
+
+/** Sessions in Redis whose credentials are encrypted, and what their tokens are signed with. */
+export interface Sessions {
+  readonly redisPort: number;
+  readonly jwt: string;
+  /** 32 bytes in hex. */
+  readonly credentials: string;
 }
 
 /** What a scenario wants a target to do. */
@@ -49,6 +59,8 @@ export interface Assignment {
   /** The port where GET /auth says whether a request may pass, and who it is from in X-User. */
   readonly authPort: number | null;
   readonly redisPort: number | null;
+  /** Requests carry the token of one of these. */
+  readonly sessions: Sessions | null;
 }
 
 export interface Launch {

@@ -135,6 +135,18 @@ function describeUse(use: UseConfig): string {
       return `credentials (token: ${placesOf(use.options.token)}; session: ${use.options.session.store.name})`;
     case "jwt":
       return `jwt (token: ${placesOf(use.options.tokens)})`;
+    case "basicAuth":
+      return `basicAuth ${use.options.file ?? count(Object.keys(use.options.users ?? {}).length, "user")}`;
+    case "apiKey": {
+      const { file, keys, from } = use.options;
+      const places = from.map((place) => (place.kind === "bearer" ? "bearer" : `${place.kind}:${place.name}`));
+      return `apiKey ${joinOr(places)}, ${file ?? count(keys?.length ?? 0, "key")}`;
+    }
+    case "clientCertificate": {
+      const { subjects, sans, fingerprints } = use.options;
+      const wanted = [subjects, sans, fingerprints].flatMap((list) => (list === undefined ? [] : [joinOr(list)]));
+      return `clientCertificate ${wanted.length === 0 ? "of a trusted authority" : wanted.join("; ")}`;
+    }
     case "oidc":
       return `oidc ${use.options.issuer} as ${use.options.clientId}`;
     case "plugin":
@@ -181,4 +193,8 @@ function* actionRows(config: Config, { action, upgrade }: RouteConfig, request: 
       }
     }
   }
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

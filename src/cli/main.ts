@@ -89,6 +89,16 @@ function makeProgram(): Command {
       console.log((await explain(method, url, options)).join("\n"));
     });
 
+  program
+    .command("api-key")
+    .description("make a key for apiKey: the key is shown once, and the line that stands for it is printed")
+    .argument("<name>", "whose key it is")
+    .addHelpText("after", "\nThe line alone goes to standard output: headgate api-key build-farm >> keys.txt")
+    .action(async (name: string) => {
+      const { printNewApiKey } = await import("./api-key.ts");
+      printNewApiKey(name);
+    });
+
   addAdminCommands(program);
   addSessionCommands(program);
 

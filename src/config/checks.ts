@@ -9,6 +9,7 @@ import { isPlugin } from "./code.ts";
 import { takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
 import { featureFields, isServerUrl } from "./route-schema.ts";
+import { useOrderProblems } from "./use-order.ts";
 
 type Mapping = Readonly<Record<string, unknown>>;
 
@@ -80,6 +81,7 @@ class Checker implements Checks {
     for (const [index, item] of listen.entries()) {
       this.#checkListen(item, Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"]);
     }
+    this.#checkClientAuth(server, listen, path);
     const actions = ACTIONS.filter((action) => server[action] !== undefined);
     if (server.routes === undefined) {
       if (actions.length === 0) {
@@ -100,6 +102,38 @@ class Checker implements Checks {
       if (!isMapping(item)) continue;
       this.#checkRoute(item, routePath, false);
       if (all === null && takesAll(item.match)) all = routePath;
+    }
+  }
+
+  /** Certificates are asked for by listeners and looked at by routes: neither means anything without the other. */
+  #checkClientAuth(server: Mapping, listen: readonly unknown[], path: Path): void {
+    const asking = listen.flatMap((item, index) => {
+      const { clientAuth } = mapping(mapping(item).tls);
+      const place = Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"];
+      return clientAuth === undefined
+        ? []
+        : [{ place: [...place, "tls", "clientAuth"], clientAuth: mapping(clientAuth) }];
+    });
+    const using = [
+      { use: server.use, path },
+      ...list(server.routes).map((route, index) => ({ use: mapping(route).use, path: [...path, "routes", index] })),
+    ]
+      .flatMap((route) =>
+        list(route.use).map((item, index) => ({ item, path: [...route.path, "use", index, "clientCertificate"] })),
+      )
+      .filter(({ item }) => isMapping(item) && item.clientCertificate !== undefined);
+    if (asking.length === 0) {
+      const message = 'no address of this server asks clients for certificates: it needs "tls: { clientAuth: ... }"';
+      for (const { path } of using) this.#fail(path, message, "key");
+    }
+    if (using.length > 0) return;
+    for (const { place, clientAuth } of asking) {
+      if (clientAuth.mode !== "optional") continue;
+      this.#warn(
+        place,
+        "lets everybody in: no route of this server has clientCertificate, which would look at what clients show",
+        "key",
+      );
     }
   }
 
@@ -126,7 +160,8 @@ class Checker implements Checks {
       if (route[field] === undefined || first === undefined || first === "proxy") continue;
       this.#fail([...path, field], `only has a meaning beside "proxy"`, "key");
     }
-    for (const [index, item] of list(route.use).entries()) {
+    const use = list(route.use);
+    for (const [index, item] of use.entries()) {
       this.#checkUse(item, [...path, "use", index]);
       const oidc = mapping(mapping(item).oidc);
       if (oidc.backchannelLogoutPath !== undefined && first !== undefined && first !== "proxy") {
@@ -136,6 +171,9 @@ class Checker implements Checks {
           "key",
         );
       }
+    }
+    for (const { index, path: inner, message } of useOrderProblems(use)) {
+      this.#fail([...path, "use", index, ...inner], message, "key");
     }
     if (route.proxy !== undefined) this.#checkProxy(route.proxy, [...path, "proxy"]);
     if (isMapping(route.respond)) this.#checkRespond(route.respond, [...path, "respond"]);

@@ -5,6 +5,9 @@
  * Whoever reads this never asks what a missing value means; that was decided by schema.ts and resolve.ts.
  */
 import type { ListenAddress } from "../core/option-addresses.ts";
+import type { ApiKeyOptions } from "../features/api-key/options.ts";
+import type { BasicAuthOptions } from "../features/basic-auth/options.ts";
+import type { ClientCertificateOptions } from "../features/client-certificate/options.ts";
 import type { CompressOptions } from "../features/compress/options.ts";
 import type { CredentialsOptions } from "../features/credentials/options.ts";
 import type { HeadersOptions } from "../features/headers/options.ts";
@@ -62,6 +65,8 @@ export interface AccessLogConfig {
   readonly sample: number;
   /** Names of header fields, lower case, whose values are never written. */
   readonly redact: readonly string[];
+  /** Parameters of queries whose values are never written: those that the routes take keys from. */
+  readonly redactQuery: readonly string[];
 }
 
 export type AccessFormat =
@@ -95,6 +100,8 @@ export interface ListenTlsConfig {
   /** Absolute paths of PEM files. The first is for clients that ask for no name, or for one that no certificate has. */
   readonly certificates: readonly { readonly cert: string; readonly key: string }[];
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** null: clients are not asked for certificates. `ca` is the absolute path of a PEM file. */
+  readonly clientAuth: { readonly ca: string; readonly mode: "required" | "optional" } | null;
 }
 
 /** What a route may set for itself. */
@@ -161,6 +168,9 @@ export type UseConfig =
   | { readonly feature: "compress"; readonly options: CompressOptions }
   | { readonly feature: "credentials"; readonly options: CredentialsOptions }
   | { readonly feature: "jwt"; readonly options: JwtOptions }
+  | { readonly feature: "basicAuth"; readonly options: BasicAuthOptions }
+  | { readonly feature: "apiKey"; readonly options: ApiKeyOptions }
+  | { readonly feature: "clientCertificate"; readonly options: ClientCertificateOptions }
   | { readonly feature: "oidc"; readonly options: OidcOptions }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 

@@ -23,6 +23,7 @@ const EXPECTED: Config = {
       output: { kind: "stdout" },
       sample: 1,
       redact: ["authorization", "cookie", "set-cookie", "proxy-authorization"],
+      redactQuery: [],
     },
   },
   trustedProxies: [],

@@ -326,6 +326,58 @@ servers:
 `,
   },
   {
+    title: "basicAuth",
+    place: "`basicAuth` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.basicAuth"],
+    text: "[Authentication](auth.md#basicauth) says how a file of users is made, and what a login costs.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - basicAuth: { file: users.htpasswd, realm: Staff, userHeader: x-user }
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "apiKey",
+    place: "`apiKey` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.apiKey"],
+    text: "[Authentication](auth.md#apikey) says how keys are made, and how they stay out of logs.",
+    example: `servers:
+  web:
+    listen: ":8080"
+    use:
+      - apiKey:
+          keys:
+            - { name: build-farm, sha256: 0f8d0eb96a4d8a6a7a0ec8a1e4d1a3f5d4c3b2a190817263544536271809f0e1 }
+          from: [bearer, "header:x-api-key"]
+          nameHeader: x-client
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "clientCertificate",
+    place: "`clientCertificate` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.clientCertificate"],
+    text: "The listener asks for certificates and verifies them: `tls.clientAuth` of [servers](#servers). [Authentication](auth.md#clientcertificate) says what each of the two decides.",
+    example: `servers:
+  web:
+    listen:
+      address: ":8443"
+      tls:
+        certificates: [{ cert: example.org.pem, key: example.org.key }]
+        clientAuth: { ca: clients.pem, mode: optional }
+    routes:
+      - match: { path: /public/* }
+        proxy: http://127.0.0.1:3000
+      - use:
+          - clientCertificate:
+              sans: [dns:build.example.org, dns:deploy.example.org]
+              headers: { x-client-subject: subject, client-cert: certificate }
+        proxy: http://127.0.0.1:3000
+`,
+  },
+  {
     title: "upstreams",
     place: "`upstreams.NAME`",
     paths: ["upstreams.*"],

@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseConfig } from "./parse.ts";
-import { formatProblem } from "./problems.ts";
+import { formatProblem, joinOr } from "./problems.ts";
+import { featureFields } from "./route-schema.ts";
 
 /** The lines for a file, without its name. */
 function linesFor(text: string, file = "headgate.yaml"): readonly string[] {
@@ -266,7 +267,7 @@ const ROUTES: readonly Case[] = [
   [
     "an item without a feature",
     route("use: [{}]"),
-    "6:15: servers.web.routes[0].use[0]: needs one of headers, stripPrefix, rewrite, ipAllow, compress, credentials, jwt or oidc",
+    `6:15: servers.web.routes[0].use[0]: needs one of ${joinOr(Object.keys(featureFields))}`,
   ],
   [
     "a name for a feature",

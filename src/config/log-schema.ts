@@ -62,12 +62,19 @@ const access = z
       .describe(
         `Header fields whose values are never written, besides ${REDACTED_ALWAYS.join(", ")}, which never are.`,
       ),
+    redactQuery: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        "Parameters of queries whose values are never written, also not within `Referer` and `Location`; besides those that `apiKey` takes keys from, which never are.",
+      ),
   })
-  .transform(({ format, fields, output, sample, redact }) => ({
+  .transform(({ format, fields, output, sample, redact, redactQuery }) => ({
     format: format === "json" ? ({ kind: "json", fields } as const) : format,
     output,
     sample,
     redact: [...new Set([...REDACTED_ALWAYS, ...redact])],
+    redactQuery,
   }));
 
 const off = z.literal("off").transform((): null => null);

@@ -12,7 +12,7 @@ import {
   type UpstreamServer,
 } from "../upstreams/options.ts";
 import { canonicalJson } from "./canonical.ts";
-import type { ActionConfig, Config, LimitsConfig, RouteConfig, ServerConfig } from "./config.ts";
+import type { ActionConfig, Config, LimitsConfig, LogConfig, RouteConfig, ServerConfig } from "./config.ts";
 import { LIMITS_DEFAULT, resolveLimits, resolveRouteLimits } from "./limits-schema.ts";
 import { MATCH_ALL, type ProxyBlock, type RouteBlock } from "./route-schema.ts";
 import type { ConfigBlocks, ServerBlock } from "./schema.ts";
@@ -32,7 +32,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
     workers: blocks.workers,
     transport: blocks.transport,
     admin: blocks.admin,
-    log: blocks.log,
+    log: withKeysRedacted(blocks.log, servers),
     trustedProxies: blocks.trustedProxies,
     via: blocks.via,
     drainTimeoutMs: blocks.drainTimeout,
@@ -40,6 +40,18 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
     stores: stores.all(),
     servers,
   };
+}
+
+/** Wherever a route takes a key from, no line of the log shows one: also of requests that no route took. */
+function withKeysRedacted(log: LogConfig, servers: readonly ServerConfig[]): LogConfig {
+  if (log.access === null) return log;
+  const places = servers.flatMap(({ routes }) =>
+    routes.flatMap(({ use }) => use.flatMap((item) => (item.feature === "apiKey" ? item.options.from : []))),
+  );
+  const named = (kind: "header" | "query") => places.flatMap((place) => (place.kind === kind ? [place.name] : []));
+  const redact = [...new Set([...log.access.redact, ...named("header")])];
+  const redactQuery = [...new Set([...log.access.redactQuery, ...named("query")])];
+  return { ...log, access: { ...log.access, redact, redactQuery } };
 }
 
 /** What the blocks around a server or a route say. */

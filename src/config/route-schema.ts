@@ -18,6 +18,9 @@ import {
   TOKEN,
   textKind,
 } from "../core/option-types.ts";
+import { apiKeyOptions } from "../features/api-key/options.ts";
+import { basicAuthOptions } from "../features/basic-auth/options.ts";
+import { clientCertificateOptions } from "../features/client-certificate/options.ts";
 import { compressOptions } from "../features/compress/options.ts";
 import { credentialsOptions } from "../features/credentials/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
@@ -104,6 +107,9 @@ export const featureFields = {
   compress: compressOptions.optional(),
   credentials: credentialsOptions.optional(),
   jwt: jwtOptions.optional(),
+  basicAuth: basicAuthOptions.optional(),
+  apiKey: apiKeyOptions.optional(),
+  clientCertificate: clientCertificateOptions.optional(),
   oidc: oidcOptions.optional(),
 };
 

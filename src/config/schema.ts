@@ -47,6 +47,16 @@ const certificate = z.strictObject({
   key: filePath().describe("PEM file of the certificate's key."),
 });
 
+const clientAuth = z.strictObject({
+  ca: filePath().describe("PEM file of the authorities whose clients are trusted."),
+  mode: z
+    .enum(["required", "optional"])
+    .default("required")
+    .describe(
+      "`required`: without a certificate that is good the handshake fails. `optional`: it goes on, and `clientCertificate` decides for its routes.",
+    ),
+});
+
 const listenTls = z.strictObject({
   certificates: z
     .array(certificate)
@@ -55,6 +65,12 @@ const listenTls = z.strictObject({
       "The certificates. The one whose names fit what the client asks for (SNI) is shown, otherwise the first.",
     ),
   minVersion: tlsVersion().prefault("1.2").describe("The oldest version of TLS to speak: `1.2` or `1.3`."),
+  clientAuth: clientAuth
+    .optional()
+    .transform((block) => block ?? null)
+    .describe(
+      "With it, clients are asked for certificates (mutual TLS). A change ends the connections that began before it.",
+    ),
 });
 
 const listenItem = z.union([

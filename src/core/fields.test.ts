@@ -200,6 +200,29 @@ describe("changing fields", () => {
   });
 });
 
+describe("cutting a value", () => {
+  it("leaves what stands before and behind, on a line at the end, however long and however full the block", () => {
+    for (const length of [0, 1, 7, 8, 100, 383, 384, 385, 5000]) {
+      const [before, behind] = ["b".repeat(length), "e".repeat(length)];
+      const block = received("GET / HTTP/1.1", `Host: a\r\ncookie:  ${before}CUT${behind} \r\nX: 1\r\n`);
+      const row = block.rowOfId(FIELD_COOKIE);
+      const start = block.bytes.indexOf("CUT");
+      block.cutValue(row, start, start + 3);
+      assert.equal(block.get("Cookie"), before + behind);
+      assert.equal(block.rowOf("cookie"), 2 + 1);
+      assert.match(encoded(block, true), /^GET \/ HTTP\/1\.1\r\nHost: a\r\nX: 1\r\ncookie: {1,2}b*e*\r\n$/);
+    }
+    const many = new FieldBlock();
+    for (let count = 0; count < 300; count++) {
+      many.append(`X-${count}`, "abc");
+      const row = many.rowCount - 1;
+      const at = many.table[row * ROW + 3]! + 1;
+      many.cutValue(row, at, at + 1);
+    }
+    for (let count = 0; count < 300; count++) assert.equal(many.get(`x-${count}`), "ac");
+  });
+});
+
 describe("encoding", () => {
   it("copies what came unchanged, to the byte", () => {
     const lines = "Host:h\r\nX-Spaces: \t a  \r\nx-empty:\r\nCookie: c\r\n";

@@ -26,6 +26,32 @@ export interface TlsInfo {
   readonly alpn: string | null;
   /** The session was resumed. */
   readonly resumed: boolean;
+  /**
+   * What the client showed to prove who it is, read when it is first asked for; null when it showed nothing, was not asked,
+   * or when the connection is one that we made.
+   */
+  readonly peerCertificate: PeerCertificate | null;
+}
+
+/** A client's certificate. Texts are as the certificate has them: who passes them on makes them safe for where they go. */
+export interface PeerCertificate {
+  /** By an authority that the listener trusts, for clients, and in its time when the connection began. */
+  readonly isVerified: boolean;
+  /** Why it is not verified, in OpenSSL's word such as CERT_HAS_EXPIRED; null: it is. */
+  readonly refusal: string | null;
+  /** As RFC 4514 writes names: "CN=alice,O=Example". */
+  readonly subject: string;
+  readonly issuer: string;
+  /** Alternative names with their kind: "dns:a.example", "email:a@example.org", "uri:...", "ip:192.0.2.1"; other kinds are left out. */
+  readonly alternativeNames: readonly string[];
+  /** Hexadecimal, lower case. */
+  readonly serialNumber: string;
+  /** SHA-256 of the whole certificate: hexadecimal, lower case, without colons. */
+  readonly fingerprint: string;
+  /** On the wall clock. */
+  readonly notAfterMs: number;
+  /** DER. */
+  readonly bytes: Buffer;
 }
 
 /**
@@ -166,6 +192,12 @@ export interface Clock {
 /** Chance: numbers in [0, 1). Seeded in tests. */
 export interface Random {
   next(): number;
+}
+
+/** Verifies passwords, off this thread. */
+export interface PasswordHasher {
+  /** Whether a password is that of a bcrypt or argon2id hash. Rejects when the hash is neither. */
+  verify(hash: string, password: Uint8Array): Promise<boolean>;
 }
 
 /** What a session store has under a key. Never changed: until somebody replaces it, look-ups may give the same object. */

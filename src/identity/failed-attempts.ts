@@ -6,6 +6,7 @@
  * IPv6 clients are counted by their /64, which is what one of them has to itself.
  */
 import { createHash, randomBytes } from "node:crypto";
+import { FAILED_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Clock } from "../core/ports.ts";
 
 const WINDOW_MS = 60_000;
@@ -84,6 +85,11 @@ export class FailedAttempts {
     const set = KEY_INTS + (digest.readUInt32LE(8) % SETS) * WAYS * PLACE;
     return { high: digest.readInt32LE(0), low: digest.readInt32LE(4), set };
   }
+}
+
+/** Seconds until an address may try again under the option `failedAttempts`: undefined is its default, null no limit. */
+export function secondsBlocked(attempts: FailedAttempts, address: string, max: number | null | undefined): number {
+  return max === null ? 0 : attempts.blockedSeconds(address, max ?? FAILED_ATTEMPTS_MAX);
 }
 
 /** The first four groups of an IPv6 address, written out; other addresses as they are. */

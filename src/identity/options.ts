@@ -22,17 +22,20 @@ export function failedAttempts() {
   );
 }
 
-/** The protection space that WWW-Authenticate names (RFC 9110 section 11.5). */
-export function realm() {
-  return quotedText().prefault("headgate").describe("The realm that `WWW-Authenticate` names.");
-}
-
-const quotedText = textKind<string>({
-  id: "quotedText",
-  expected: "visible ASCII without quotes and backslashes",
-  description: "Visible ASCII and spaces, without double quotes and backslashes.",
+/** A quoted-string in a challenge, in characters that need no escape (RFC 9110 section 5.6.4). */
+const realmText = textKind<string>({
+  id: "realm",
+  expected: "a realm: visible ASCII and spaces, without quotes and backslashes",
+  description: "Visible ASCII and spaces, without quotes and backslashes.",
+  pattern: "^[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]+$",
   parse: (text) => (/^[\x20\x21\x23-\x5b\x5d-\x7e]+$/.test(text) ? text : null),
 });
+
+export function realm() {
+  return realmText()
+    .prefault("restricted")
+    .describe("What is guarded, as `WWW-Authenticate` names it: browsers show it, and ask once for each.");
+}
 
 /** What a store's URL says. */
 type StoreUrl =

@@ -28,6 +28,7 @@ export const REFUSALS = {
   login_failed: "the login was not completed",
   not_allowed: "the identity is known and lacks the right",
   auth_service_refused: "the authentication service refused the request",
+  verification_busy: "too many passwords wait to be verified",
   too_many_failures: "too many failed attempts from this address",
   store_unavailable: "the session store cannot be asked",
   keys_unavailable: "the issuer's keys cannot be had",
@@ -37,10 +38,14 @@ export const REFUSALS = {
 export type RefusalReason = keyof typeof REFUSALS;
 
 const UNAVAILABLE: ReadonlySet<RefusalReason> = new Set([
+  "verification_busy",
   "store_unavailable",
   "keys_unavailable",
   "auth_service_unavailable",
 ]);
+
+/** What another attempt with other credentials in the request would not change: no scheme of WWW-Authenticate is for certificates. */
+const FORBIDDEN: ReadonlySet<RefusalReason> = new Set(["not_allowed", "certificate_missing", "certificate_refused"]);
 
 /** Seconds after which a client may ask again while something that we depend on is away. */
 const RETRY_AFTER_SECONDS = 5;
@@ -55,11 +60,11 @@ export interface RefusalOptions {
   readonly retryAfterSeconds?: number;
 }
 
-/** 403 for `not_allowed`, 429 for `too_many_failures`, 503 when something that we depend on is away, otherwise 401. */
+/** 403 for `not_allowed` and what concerns certificates, 429 for `too_many_failures`, 503 when something that we depend on is away, otherwise 401. */
 export function refusal(by: string, reason: RefusalReason, options: RefusalOptions = {}): ProxyError {
   const fields: (readonly [string, string])[] = [...(options.fields ?? [])];
   const isUnavailable = UNAVAILABLE.has(reason);
-  const status = isUnavailable ? 503 : reason === "not_allowed" ? 403 : reason === "too_many_failures" ? 429 : 401;
+  const status = isUnavailable ? 503 : FORBIDDEN.has(reason) ? 403 : reason === "too_many_failures" ? 429 : 401;
   if (options.challenge !== undefined && status !== 429 && status !== 503) {
     fields.push(["WWW-Authenticate", options.challenge]);
   }

@@ -44,7 +44,10 @@ export interface ListenOptions {
 }
 
 export interface TransportListener extends Listener {
-  /** Certificates for connections to come; those that exist go on. Throws when they cannot be used: the old ones stay. */
+  /**
+   * Certificates and authorities for connections to come; those that exist go on, and their sessions are not resumed. Throws when
+   * they cannot be used, or when clients would be asked for something else than before: the old ones stay.
+   */
   updateTls(tls: ListenTls): void;
 }
 

@@ -2,13 +2,14 @@
  * How an exchange becomes a line of the access log: the configured format, compiled once to a function, so that a line
  * costs the reading of its fields and the joining of texts. Nothing here knows where lines go or which are wanted.
  *
- * Values of redacted header fields never reach a line: `[redacted]` says that the field was there.
+ * Values of redacted header fields and parameters never reach a line: `[redacted]` says that something was there.
  */
-import type { AccessField, AccessTemplate } from "../config/access-fields.ts";
-import type { AccessFormat } from "../config/config.ts";
+import type { AccessField, AccessFieldName, AccessTemplate } from "../config/access-fields.ts";
+import type { AccessLogConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
+import { coverParameters, coverQuery } from "../semantics/query.ts";
 import {
   causesOf,
   type FieldReader,
@@ -27,13 +28,20 @@ const REDACTED = "[redacted]";
 /** Stands for a value that is not there, in formats whose fields have no names. */
 const ABSENT = "-";
 
-/** `redact`: names of header fields in lower case. */
+/** What no line may show. */
+interface Redacted {
+  /** Of header fields, in lower case. */
+  readonly fields: ReadonlySet<string>;
+  /** Of parameters in queries, decoded; null: none. */
+  readonly parameters: ReadonlySet<string> | null;
+}
+
 export function compileLineFormat(
-  format: AccessFormat,
-  redact: readonly string[],
+  { format, redact, redactQuery }: Pick<AccessLogConfig, "format" | "redact" | "redactQuery">,
   around: RecordSurroundings,
 ): LineFormat {
-  const redacted = new Set(redact);
+  const parameters = redactQuery.length === 0 ? null : new Set(redactQuery);
+  const redacted: Redacted = { fields: new Set(redact), parameters };
   switch (format.kind) {
     case "json":
       return compileJson(format.fields, redacted, around);
@@ -45,11 +53,7 @@ export function compileLineFormat(
 }
 
 /** One object a line; a field that does not apply to the exchange is left out. */
-function compileJson(
-  fields: readonly AccessField[],
-  redacted: ReadonlySet<string>,
-  around: RecordSurroundings,
-): LineFormat {
+function compileJson(fields: readonly AccessField[], redacted: Redacted, around: RecordSurroundings): LineFormat {
   const members = fields.map((field): ((exchange: Exchange) => string) => {
     const key = `,${jsonText(nameOf(field))}:`;
     if (field.kind === "field" && field.name === "error") {
@@ -88,14 +92,14 @@ function errorText(error: ProxyError): string {
 }
 
 /** Apache's: `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, times in UTC. */
-function compileCombined(redacted: ReadonlySet<string>, around: RecordSurroundings): LineFormat {
+function compileCombined(redacted: Redacted, around: RecordSurroundings): LineFormat {
   const referer = textOf(requestHeader("referer", redacted));
   const userAgent = textOf(requestHeader("user-agent", redacted));
   return (exchange) => {
     const { request, responseBodyBytes } = exchange;
     const client = lineText(exchange.clientAddress) || ABSENT;
     const time = clfTime(startedWallMs(exchange, around.clock));
-    const target = request.receivedTarget;
+    const target = covered(request.receivedTarget, redacted);
     const line = target === "" ? ABSENT : `${request.method} ${lineText(target)} ${protocolOf(exchange)}`;
     const bytes = responseBodyBytes === 0 ? ABSENT : responseBodyBytes;
     const status = statusOf(exchange);
@@ -120,7 +124,7 @@ function clfTime(wallMs: number): string {
   return secondText;
 }
 
-function compileTemplate(parts: AccessTemplate, redacted: ReadonlySet<string>, around: RecordSurroundings): LineFormat {
+function compileTemplate(parts: AccessTemplate, redacted: Redacted, around: RecordSurroundings): LineFormat {
   const texts = parts.map((part): ((exchange: Exchange) => string) => {
     if (typeof part === "string") {
       // The operator's own words: only what would end the line is escaped.
@@ -148,26 +152,55 @@ function textOf(read: FieldReader): (exchange: Exchange) => string {
 }
 
 /** Of every field but `error`. */
-function readerOf(field: AccessField, redacted: ReadonlySet<string>, around: RecordSurroundings): FieldReader {
+function readerOf(field: AccessField, redacted: Redacted, around: RecordSurroundings): FieldReader {
   switch (field.kind) {
     case "requestHeader":
       return requestHeader(field.name, redacted);
     case "responseHeader":
       return fromFields(field.name, redacted, ({ response }) => response?.fields ?? null);
     case "field":
-      return field.name === "error" ? () => null : fieldReader(field.name, around);
+      return field.name === "error" ? () => null : queryReader(field.name, redacted, around);
   }
 }
 
-function requestHeader(name: string, redacted: ReadonlySet<string>): FieldReader {
+/** Fields that repeat a URL of ours, its query included. */
+const FIELDS_OF_URLS: ReadonlySet<string> = new Set(["referer", "location", "content-location"]);
+
+/** A field of the exchange; of those that hold a query, without what is redacted there. */
+function queryReader(
+  name: Exclude<AccessFieldName, "error">,
+  redacted: Redacted,
+  around: RecordSurroundings,
+): FieldReader {
+  const read = fieldReader(name, around);
+  const { parameters } = redacted;
+  if (parameters === null || (name !== "query" && name !== "uri")) return read;
+  return (exchange) => {
+    const text = read(exchange);
+    if (typeof text !== "string") return text;
+    return name === "uri" ? covered(text, redacted) : coverQuery(text, parameters, REDACTED);
+  };
+}
+
+function covered(url: string, { parameters }: Redacted): string {
+  return parameters === null ? url : coverParameters(url, parameters, REDACTED);
+}
+
+function requestHeader(name: string, redacted: Redacted): FieldReader {
   return fromFields(name, redacted, ({ request }) => request.fields);
 }
 
 function fromFields(
   name: string,
-  redacted: ReadonlySet<string>,
+  redacted: Redacted,
   fieldsOf: (exchange: Exchange) => FieldBlock | null,
 ): FieldReader {
-  if (redacted.has(name)) return (exchange) => (fieldsOf(exchange)?.has(name) === true ? REDACTED : null);
+  if (redacted.fields.has(name)) return (exchange) => (fieldsOf(exchange)?.has(name) === true ? REDACTED : null);
+  if (redacted.parameters !== null && FIELDS_OF_URLS.has(name)) {
+    return (exchange) => {
+      const url = fieldsOf(exchange)?.get(name) ?? null;
+      return url === null ? null : covered(url, redacted);
+    };
+  }
   return (exchange) => fieldsOf(exchange)?.get(name) ?? null;
 }

@@ -33,8 +33,12 @@ const clock: Clock = {
   after: () => ({ cancel() {} }),
 };
 
-function compile(format: AccessFormat, redact: readonly string[] = REDACTED_BY_DEFAULT): LineFormat {
-  return compileLineFormat(format, redact, { clock, serverName: "web" });
+function compile(
+  format: AccessFormat,
+  redact: readonly string[] = REDACTED_BY_DEFAULT,
+  redactQuery: readonly string[] = [],
+): LineFormat {
+  return compileLineFormat({ format, redact, redactQuery }, { clock, serverName: "web" });
 }
 
 function json(...fields: readonly string[]): AccessFormat {
@@ -80,7 +84,7 @@ describe("a line of json", () => {
     const names = Object.keys(ACCESS_FIELDS);
     const line = JSON.parse(compile(json(...names))(exchange)) as Record<string, unknown>;
     const absent = names.filter((name) => !Object.hasOwn(line, name));
-    assert.deepEqual(absent, ["route", "upstream", "upstreamAddress", "upstreamMs", "attempts", "tls"]);
+    assert.deepEqual(absent, ["route", "user", "upstream", "upstreamAddress", "upstreamMs", "attempts", "tls"]);
     assert.equal(line.peer, "192.0.2.1:50000");
     assert.equal(line.uri, "/path?q=1");
     assert.equal(line.query, "q=1");
@@ -191,6 +195,39 @@ describe("redaction", () => {
       assert.doesNotMatch(line, /secret/);
       assert.match(line, /\[redacted\]/);
     }
+  });
+});
+
+describe("redaction of parameters", () => {
+  const exchange = () =>
+    ended(
+      {
+        target: "/path?a=%41&api%5Fkey=hgk_secret&b",
+        fields: [["Referer", "https://a.example/page?api_key=hgk_secret&x=1#top"]],
+      },
+      [["Location", "/login?next=1&api_key=hgk_secret"]],
+    );
+
+  test("hides their values wherever a URL is written, and nothing else", () => {
+    const format = json("path", "query", "uri", "header:referer", "responseHeader:location");
+    assert.deepEqual(JSON.parse(compile(format, [], ["api_key"])(exchange())), {
+      path: "/path",
+      query: "a=%41&api%5Fkey=[redacted]&b",
+      uri: "/path?a=%41&api%5Fkey=[redacted]&b",
+      "header:referer": "https://a.example/page?api_key=[redacted]&x=1#top",
+      "responseHeader:location": "/login?next=1&api_key=[redacted]",
+    });
+    for (const other of [template("{uri} {query} {header:referer}"), { kind: "combined" } as const]) {
+      const line = compile(other, [], ["api_key"])(exchange());
+      assert.doesNotMatch(line, /secret/);
+      assert.match(line, /a=%41&api%5Fkey=\[redacted\]&b/);
+    }
+  });
+
+  test("leaves the rest alone", () => {
+    assert.match(compile(template("{uri}"), [], [])(exchange()), /hgk_secret/);
+    const plain = ended({ target: "/path" });
+    assert.deepEqual(JSON.parse(compile(json("uri", "query"), [], ["api_key"])(plain)), { uri: "/path" });
   });
 });
 

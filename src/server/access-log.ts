@@ -34,7 +34,7 @@ export class AccessLog {
   /** Writes the exchanges of one server. */
   observer(config: AccessLogConfig, server: ServerConfig): ExchangeObserver {
     const around = { clock: this.#around.clock, serverName: server.name };
-    const format = compileLineFormat(config.format, config.redact, around);
+    const format = compileLineFormat(config, around);
     return new ServerAccessLog(this, format, sharesOf(config, server), this.#around.random);
   }
 }

@@ -6,8 +6,9 @@
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
-import type { SessionStore } from "../core/ports.ts";
+import type { PasswordHasher, SessionStore } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
+import { PasswordChecks } from "../identity/password-checks.ts";
 import { admit } from "../pipeline/admission.ts";
 import { type Answer, type ClientConnection, Exchange } from "../pipeline/exchange.ts";
 import { explainRoute } from "../pipeline/routing/explain.ts";
@@ -15,6 +16,7 @@ import type { MatchKey } from "../pipeline/routing/match.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { parseAuthority } from "../semantics/uri.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
+import { CredentialFiles } from "./credential-files.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 
 export interface Explanation {
@@ -55,8 +57,16 @@ export function explainRequest(
 
 /** The servers of a configuration with everything but connections. */
 export function composeForInspection(config: Config): readonly ComposedServer[] {
-  const attempts = new FailedAttempts(clock);
-  const features = { clock, random, deadlines, attempts, sessions: () => NO_SESSIONS, fetchFor: () => NO_FETCH };
+  const features = {
+    clock,
+    random,
+    deadlines,
+    attempts: new FailedAttempts(clock),
+    passwords: new PasswordChecks(NO_HASHER, clock),
+    files: CredentialFiles.unread,
+    sessions: () => NO_SESSIONS,
+    fetchFor: () => NO_FETCH,
+  };
   const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
   return composeServers(config, { clock, deadlines, ...nowhere });
 }
@@ -92,6 +102,9 @@ class ExplainedExchange extends Exchange {
 
   fail(_error: ProxyError): void {}
 }
+
+/** Features are not run. */
+const NO_HASHER: PasswordHasher = { verify: () => Promise.resolve(false) };
 
 /** Stands for every upstream: routes name one, and nothing is sent. */
 const NOWHERE: Upstream = {

@@ -2,6 +2,9 @@
 import type { UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock, Fetch, Random, SessionStore } from "../core/ports.ts";
+import { createApiKeyFeature } from "../features/api-key/index.ts";
+import { createBasicAuthFeature } from "../features/basic-auth/index.ts";
+import { createClientCertificateFeature } from "../features/client-certificate/index.ts";
 import { createCompressFeature } from "../features/compress/index.ts";
 import { createCredentialsFeature } from "../features/credentials/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
@@ -11,7 +14,9 @@ import { createOidcFeature } from "../features/oidc/index.ts";
 import { createRewriteFeature } from "../features/rewrite/index.ts";
 import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
+import type { PasswordChecks } from "../identity/password-checks.ts";
 import type { Feature } from "../pipeline/phases.ts";
+import type { CredentialFiles } from "./credential-files.ts";
 
 /** What features have of the world outside. */
 export interface FeaturePorts {
@@ -24,6 +29,9 @@ export interface FeaturePorts {
   sessions(name: string): SessionStore;
   /** What fetches documents of the web; `ca` is PEM text of the authorities to trust, null: the system's. */
   fetchFor(ca: string | null): Fetch;
+  readonly passwords: PasswordChecks;
+  /** The users and keys that stand in files of their own. */
+  readonly files: CredentialFiles;
 }
 
 export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
@@ -42,6 +50,19 @@ export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
       return createCredentialsFeature(use.options, { ...ports, store: ports.sessions(use.options.session.store.name) });
     case "jwt":
       return createJwtFeature(use.options, ports);
+    case "basicAuth":
+      return createBasicAuthFeature(use.options, {
+        passwords: ports.passwords,
+        attempts: ports.attempts,
+        users: (file) => ports.files.users(file),
+      });
+    case "apiKey":
+      return createApiKeyFeature(use.options, {
+        attempts: ports.attempts,
+        keys: (file) => ports.files.keys(file),
+      });
+    case "clientCertificate":
+      return createClientCertificateFeature(use.options, ports);
     case "oidc":
       return createOidcFeature(use.options, ports);
     case "plugin":

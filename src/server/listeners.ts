@@ -3,8 +3,8 @@
  * its socket and its connections and gets the new site; a new one is opened before an old one is closed. Either all of a
  * reload happens or nothing does: every step that is taken knows how to take itself back, until it is told to stay.
  *
- * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS): then the old
- * socket is closed first, and opened again should the new one fail.
+ * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS, or asks its clients for
+ * other certificates): then the old socket is closed first, and opened again should the new one fail.
  */
 import type { ListenConfig } from "../config/config.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
@@ -156,7 +156,7 @@ export class Listeners {
     const inTheWay: [WantedListener, OpenListener[]][] = [];
     for (const item of wanted) {
       const existing = this.#open.get(item.key);
-      if (existing !== undefined && (existing.wanted.tls === null) === (item.tls === null)) {
+      if (existing !== undefined && asksTheSame(existing.wanted.tls, item.tls)) {
         updateTls(existing, item, undo);
         next.set(item.key, existing);
         continue;
@@ -271,6 +271,15 @@ function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): vo
     throw new SetupError([{ path: wanted.place, message: (error as Error).message }], error);
   }
   undo.push(() => open.socket.updateTls(before));
+}
+
+/**
+ * Whether a socket may go on with its connections: who is let in, and whether it takes a handshake, is as before. Connections that
+ * began under authorities that are trusted no more must end.
+ */
+function asksTheSame(before: ListenTls | null, now: ListenTls | null): boolean {
+  if (before === null || now === null) return before === now;
+  return JSON.stringify(before.clientAuth ?? null) === JSON.stringify(now.clientAuth ?? null);
 }
 
 /** Whether the system may refuse one of two addresses because of the other. */

@@ -10,8 +10,10 @@ import type { Config, ServerConfig } from "../config/config.ts";
 import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
+import { PasswordChecks } from "../identity/password-checks.ts";
 import { createFetch } from "../io/fetch.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
+import { passwordHasher } from "../io/password-hasher.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
 import type { ExchangeObserver, Site } from "../pipeline/site.ts";
@@ -21,6 +23,7 @@ import { AccessLog } from "./access-log.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "./access-output.ts";
 import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
+import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
@@ -79,6 +82,7 @@ export class ProxyServer {
   readonly #openAccessOutput: OpenAccessOutput;
   readonly #counters: Counters;
   readonly #attempts: FailedAttempts;
+  readonly #passwords = new PasswordChecks(passwordHasher, clock);
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
   readonly #stores: SessionStores;
@@ -227,7 +231,8 @@ export class ProxyServer {
 
   async #prepare(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<Prepared> {
     // Watched before they are read: a change in between is then seen.
-    const watch = watchFiles(TlsFiles.pathsOf(config), clock, () => this.#filesChanged());
+    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config)];
+    const watch = watchFiles(paths, clock, () => this.#filesChanged());
     let output = this.#output;
     let stores: StorePlan | null = null;
     const forget = async (): Promise<void> => {
@@ -237,6 +242,7 @@ export class ProxyServer {
     };
     try {
       const files = await TlsFiles.load(config, clock);
+      const credentials = await CredentialFiles.load(config);
       const plan = this.#pools.plan(config.upstreams, files);
       const storePlan = await this.#stores.plan(config.stores, files);
       stores = storePlan;
@@ -254,6 +260,8 @@ export class ProxyServer {
           attempts: this.#attempts,
           sessions: (name) => storePlan.get(name)!.opened.store,
           fetchFor: (ca) => createFetch({ ca }),
+          passwords: this.#passwords,
+          files: credentials,
         },
         instance: this.#instance,
       });
@@ -296,16 +304,16 @@ export class ProxyServer {
     return new FaultObserver(this.#log, this.#faults, this.#counters, accessLog);
   }
 
-  /** A certificate, key or authority is another than before: the same configuration, its files read again. */
+  /** A certificate, key, authority or list of users is another than before: the same configuration, its files read again. */
   #filesChanged(): void {
     if (this.#current === null || this.#isClosed) return;
     // Of the configuration that is in use by then: another one may be under way.
     this.#next(() => this.#apply(this.#current!.config, this.#isListening, this.#sockets)).then(
       () => {
-        if (!this.#isQuiet) this.#log.info("certificates were read again");
+        if (!this.#isQuiet) this.#log.info("files that have changed were read again");
       },
       (err: Error) =>
-        this.#log.error(`certificates have changed and cannot be used; the old ones stay: ${err.message}`),
+        this.#log.error(`files have changed and cannot be used; what they held before stays: ${err.message}`),
     );
   }
 

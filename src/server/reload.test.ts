@@ -228,7 +228,7 @@ describe("certificates", () => {
       const port = proxy.port("web");
       using before = await RawClient.connect({ port, tls: { ca: first.cert, servername: "a.test" } });
       write(folder, second);
-      await proxy.untilLogged("certificates were read again");
+      await proxy.untilLogged("files that have changed were read again");
       using after = await RawClient.connect({ port, tls: { ca: second.cert, servername: "a.test" } });
       for (const client of [before, after]) assert.equal((await client.send(get("/")).answer()).status, 204);
     }));
@@ -243,9 +243,9 @@ describe("certificates", () => {
       await using witness = await ProxyUnderTest.start(servers(200));
       write(folder, second);
       const prepared = await proxy.server.prepare(configOf(servers(204)), null);
-      await witness.untilLogged("certificates were read again");
+      await witness.untilLogged("files that have changed were read again");
       await prepared.commit();
-      await proxy.untilLogged("certificates were read again");
+      await proxy.untilLogged("files that have changed were read again");
       using client = await RawClient.connect({
         port: proxy.port("web"),
         tls: { ca: second.cert, servername: "a.test" },
@@ -260,7 +260,7 @@ describe("certificates", () => {
       const listen = { address: ANY, tls: { certificates: [files] } };
       await using proxy = await ProxyUnderTest.start({ servers: { web: { listen, respond: 204 } } });
       writeFileSync(files.key, "nothing");
-      const entry = await proxy.untilLogged("the old ones stay");
+      const entry = await proxy.untilLogged("what they held before stays");
       assert.match(entry.msg, /key\.pem: no private key is in this file/);
       using client = await RawClient.connect({
         port: proxy.port("web"),

@@ -27,11 +27,12 @@ export class TlsFiles {
   /** The files that a configuration names. */
   static pathsOf(config: Config): readonly string[] {
     const ofListeners = config.servers.flatMap(({ listen }) => listen.flatMap(({ tls }) => tls?.certificates ?? []));
+    const ofClients = config.servers.flatMap(({ listen }) => listen.map(({ tls }) => tls?.clientAuth?.ca ?? null));
     const ofUpstreams = config.upstreams.filter(speaksTls).map(({ tls }) => tls);
     const ofStores = config.stores.flatMap((store) => tlsOfStore(store) ?? []);
     const ofAll = [...ofListeners.map((pair) => ({ ...pair, ca: null })), ...ofUpstreams, ...ofStores];
     const paths = ofAll.flatMap((named) => [named.cert, named.key, named.ca]);
-    return [...new Set(paths.filter((path) => path !== null))];
+    return [...new Set([...paths, ...ofClients].filter((path) => path !== null))];
   }
 
   /** Rejects with a SetupError that names every file that cannot be used. */
@@ -43,6 +44,8 @@ export class TlsFiles {
           const place = ["servers", name, "listen", index, "tls", "certificates", at];
           await files.#loadPair(cert, key, place, clock);
         }
+        const place = ["servers", name, "listen", index, "tls", "clientAuth"];
+        if (tls !== null && tls.clientAuth !== null) await files.#loadAuthorities(tls.clientAuth.ca, place);
       }
     }
     for (const upstream of config.upstreams.filter(speaksTls)) {
@@ -56,12 +59,14 @@ export class TlsFiles {
     return files;
   }
 
-  forListener({ certificates, minVersion }: ListenTlsConfig): ListenTls {
+  forListener({ certificates, minVersion, clientAuth }: ListenTlsConfig): ListenTls {
     const texts = certificates.map(({ cert, key }) => {
       const loaded = this.#pairs.get(pairKey(cert, key))!;
       return { cert: loaded.cert, key: loaded.key };
     });
-    return { certificates: texts, minVersion };
+    if (clientAuth === null) return { certificates: texts, minVersion, clientAuth };
+    const ca = this.#authorities.get(clientAuth.ca)!;
+    return { certificates: texts, minVersion, clientAuth: { ca, isRequired: clientAuth.mode === "required" } };
   }
 
   forUpstream({ ca, cert, key }: DialFiles): DialFiles {

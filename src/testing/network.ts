@@ -366,7 +366,14 @@ class SimulatedDial implements PendingDial {
 function tlsOf({ tls }: DialTarget): TlsInfo | null {
   if (tls === null) return null;
   const alpn = tls.alpn[0] ?? null;
-  return { protocol: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256", serverName: tls.serverName, alpn, resumed: false };
+  return {
+    protocol: "TLSv1.3",
+    cipher: "TLS_AES_128_GCM_SHA256",
+    serverName: tls.serverName,
+    alpn,
+    resumed: false,
+    peerCertificate: null,
+  };
 }
 
 function nameOf({ family, address, port }: Address): string {

@@ -30,6 +30,14 @@ servers:
         respond: 204
       - match: { path: /old/* }
         redirect: https://example.org{uri}
+      - match: { path: /guarded }
+        use:
+          - credentials:
+              token: { cookie: session, query: t, algorithm: HS256, key: hidden-and-long-enough }
+              session: { store: "redis://user:hidden@127.0.0.1:6379" }
+              decrypt: { key: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
+          - jwt: { algorithm: ES256, jwks: "https://login.example.org/keys" }
+        proxy: http://127.0.0.1:5000
   other:
     listen: ["127.0.0.1:9090"]
     respond: 404
@@ -75,6 +83,13 @@ describe("headgate explain", () => {
     assert.deepEqual(headgate(folder.path, ...args), { status: 0, stdout: told, stderr: "" });
   });
 
+  test("says how the features that authenticate are asked, and none of their secrets", async () => {
+    const told = await explained("GET", "/guarded", { server: "web" });
+    assert.match(told, /^use +credentials \(token: cookie session, query t; session: redis:\/\/127\.0\.0\.1:6379\)$/m);
+    assert.match(told, /^use +jwt \(token: bearer\)$/m);
+    assert.doesNotMatch(told, /hidden|0011/);
+  });
+
   test("says why no earlier route took it", async () => {
     assert.equal(
       await explained("POST", "http://a.example:8080/api/v1/x", { header: ["X-Key: wanted"] }),
@@ -103,6 +118,7 @@ describe("headgate explain", () => {
       "routes[2]: the method is not POST or PUT",
       "routes[3]: the scheme is not https",
       "routes[4]: the path is not /old/*",
+      "routes[5]: the path is not /guarded",
     ]);
     const other = await passedOver("POST", "https://mail.example.org:1/up", { client: "::1" });
     assert.deepEqual(other.slice(0, 4), [

@@ -375,7 +375,14 @@ describe("an answer", () => {
   ] as const satisfies readonly (readonly [string, StageOptions, string, string])[]) {
     it(`${name} is copied`, () => {
       const stage = createStage({ ...options, network: { splices: true } });
-      const tls = { protocol: "TLSv1.3", cipher: "x", serverName: null, alpn: null, resumed: false };
+      const tls = {
+        protocol: "TLSv1.3",
+        cipher: "x",
+        serverName: null,
+        alpn: null,
+        resumed: false,
+        peerCertificate: null,
+      };
       const client = stage.network.connect("proxy:80", name.endsWith("TLS") ? { tls } : {}).sends(request);
       const server = stage.origin.accepts();
       server.receivesHead();

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Config } from "../../src/config/config.ts";
+import { filesBeside } from "../../src/config/load.ts";
 import { parseConfigObject } from "../../src/config/parse.ts";
 import { formatProblem } from "../../src/config/problems.ts";
 import { createAppLog } from "../../src/server/app-log.ts";
@@ -11,7 +12,7 @@ import { ProxyServer } from "../../src/server/proxy.ts";
 
 /** A configuration from what a file would say; without `log` nothing goes to the output of the tests. */
 export function configOf(value: Readonly<Record<string, unknown>>): Config {
-  const result = parseConfigObject({ log: { access: "off" }, ...value }, { file: "test" });
+  const result = parseConfigObject({ log: { access: "off" }, ...value }, { file: "test", files: filesBeside("test") });
   if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
   return result.config;
 }

@@ -3,6 +3,7 @@
 
 import type { ProxyError } from "../../src/core/errors.ts";
 import { RequestMessage, ResponseMessage } from "../../src/core/message.ts";
+import type { TlsInfo } from "../../src/core/ports.ts";
 import { type Answer, type ClientConnection, Exchange } from "../../src/pipeline/exchange.ts";
 import type { Route } from "../../src/pipeline/site.ts";
 
@@ -17,6 +18,8 @@ export interface StandInRequest {
   readonly upgrade?: string;
   readonly fields?: readonly Line[];
   readonly clientAddress?: string;
+  /** What TLS agreed on; by default the connection is a plain one. */
+  readonly tls?: TlsInfo;
 }
 
 const CONNECTION: ClientConnection = {
@@ -38,7 +41,7 @@ export class StandInExchange extends Exchange {
     const [, path = "/", query = null] = /^([^?]*)(?:\?(.*))?$/s.exec(given.target ?? "/") ?? [];
     request.setTarget(path, query);
     request.authority = given.authority ?? "example.org";
-    super(CONNECTION, request, 0);
+    super({ ...CONNECTION, tls: given.tls ?? null }, request, 0);
     this.clientAddress = given.clientAddress ?? CONNECTION.remote.address;
   }
 

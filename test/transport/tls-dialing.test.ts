@@ -47,6 +47,7 @@ test("a certificate of an authority that is trusted, for the right name", async 
     serverName: "app.internal",
     alpn: "http/1.1",
     resumed: false,
+    peerCertificate: null,
   });
   assert.equal(near.connection.remote.port, port);
   assert.equal(near.connection.local.port, accepted[0]!.remotePort);

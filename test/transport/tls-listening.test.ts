@@ -51,6 +51,7 @@ test("bytes pass both ways, and the connection tells what TLS agreed on", async 
     serverName: "first.example",
     alpn: "http/1.1",
     resumed: false,
+    peerCertificate: null,
   });
   assert.equal(client.alpnProtocol, "http/1.1");
   assert.deepEqual(connection.remote, { family: 4, address: "127.0.0.1", port: client.localPort });

@@ -164,7 +164,7 @@ describe("a request is refused", () => {
     for (const error of [unknown, forged]) {
       assert.equal(error.status, 401);
       assert.equal(error.type, "http_request_denied");
-      assert.deepEqual(error.fields, [["WWW-Authenticate", 'Bearer realm="headgate", error="invalid_token"']]);
+      assert.deepEqual(error.fields, [["WWW-Authenticate", 'Bearer realm="restricted", error="invalid_token"']]);
     }
   });
 

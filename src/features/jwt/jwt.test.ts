@@ -63,7 +63,7 @@ describe("jwt", () => {
         assert.equal(exchange.identity?.subject, "alice");
         if (!isAllowed) {
           assert.deepEqual(error?.fields, [
-            ["WWW-Authenticate", 'Bearer realm="headgate", error="insufficient_scope"'],
+            ["WWW-Authenticate", 'Bearer realm="restricted", error="insufficient_scope"'],
           ]);
         }
       });

@@ -11,7 +11,8 @@ import type { AttemptHandler, CompletionHandler, Connecting, Ends } from "../dia
 import { describeTarget } from "../dialing/dial.ts";
 import { failureOf, type SystemError } from "../failures.ts";
 import { type ConnectionOwner, NetConnection } from "./connection.ts";
-import { ClientTls, tlsInfoOf } from "./dial-tls.ts";
+import { ClientTls } from "./dial-tls.ts";
+import { tlsInfoOf } from "./tls-info.ts";
 
 /** What is read at once from a socket: the size that Node itself uses. */
 const READ_BYTES = 64 * 1024;

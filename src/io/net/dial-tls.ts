@@ -5,7 +5,7 @@
  */
 import net from "node:net";
 import tls from "node:tls";
-import type { DialTls, TlsInfo } from "../../core/ports.ts";
+import type { DialTls } from "../../core/ports.ts";
 
 /** Servers of one set of options whose sessions are kept. A session is one to five KiB. */
 const SESSIONS_MAX = 256;
@@ -57,16 +57,4 @@ export class ClientTls {
     if (this.#sessions.size >= SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!);
     this.#sessions.set(server, session);
   }
-}
-
-/** What a finished handshake agreed on. */
-export function tlsInfoOf(socket: tls.TLSSocket): TlsInfo {
-  const { servername, alpnProtocol } = socket as { servername?: unknown; alpnProtocol: string | false | null };
-  return {
-    protocol: socket.getProtocol() ?? "",
-    cipher: socket.getCipher()?.standardName ?? "",
-    serverName: typeof servername === "string" && servername !== "" ? servername.toLowerCase() : null,
-    alpn: typeof alpnProtocol === "string" ? alpnProtocol : null,
-    resumed: socket.isSessionReused(),
-  };
 }

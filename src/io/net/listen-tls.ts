@@ -1,6 +1,6 @@
 /**
  * The TLS side of a listener: one context per certificate, made once, and the choice of a context by the name that a
- * client asks for. It decides which certificate a client sees; it never reads a file.
+ * client asks for. It decides which certificate a client sees and whose certificates are good; it never reads a file.
  */
 import { X509Certificate } from "node:crypto";
 import tls from "node:tls";
@@ -9,6 +9,16 @@ export interface ListenTls {
   /** PEM texts; `cert` is a chain that begins with the server's own certificate. The first one serves unknown names. */
   readonly certificates: readonly { readonly cert: string; readonly key: string }[];
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** null or left out: clients are not asked for certificates. */
+  readonly clientAuth?: ClientAuth | null;
+}
+
+/** What is asked of clients. */
+export interface ClientAuth {
+  /** PEM text of the authorities whose certificates are good. */
+  readonly ca: string;
+  /** Without a good certificate the handshake fails; otherwise whoever looks at the connection decides. */
+  readonly isRequired: boolean;
 }
 
 /** Chooses a context by name. `undefined` means the first certificate, which the server holds as its own. */
@@ -18,8 +28,9 @@ export class CertificateChoice {
   /** Throws when a certificate or key cannot be used. */
   constructor(options: ListenTls) {
     if (options.certificates.length === 0) throw new Error("a TLS listener needs a certificate");
-    for (const { cert, key } of options.certificates) {
-      const context = tls.createSecureContext({ cert, key, minVersion: options.minVersion });
+    for (const certificate of options.certificates) {
+      const { cert } = certificate;
+      const context = tls.createSecureContext(contextOptions(options, certificate));
       for (const name of namesOf(cert)) if (!this.#byName.has(name)) this.#byName.set(name, context);
     }
   }
@@ -32,6 +43,17 @@ export class CertificateChoice {
     const dot = name.indexOf(".");
     return dot < 0 ? undefined : this.#byName.get(`*${name.slice(dot)}`);
   }
+}
+
+/**
+ * A context of a listener. OpenSSL does not verify a certificate again when it resumes a session: what keeps one from passing from
+ * one list of authorities to another is that every context of a server has keys of its own for them.
+ */
+export function contextOptions(
+  { minVersion, clientAuth = null }: ListenTls,
+  { cert, key }: ListenTls["certificates"][number],
+): tls.SecureContextOptions {
+  return { cert, key, minVersion, ...(clientAuth !== null && { ca: clientAuth.ca }) };
 }
 
 /** The DNS names among the subject alternative names of a certificate, lower case. */

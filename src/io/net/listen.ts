@@ -4,12 +4,13 @@
  */
 import net from "node:net";
 import tls from "node:tls";
+import { ProxyError } from "../../core/errors.ts";
 import type { Address } from "../../core/ports.ts";
 import { addressOf, describeAddress, UNNAMED } from "../addresses.ts";
 import { BACKLOG, bindListener, describePlace } from "../binding.ts";
 import { failureOf, ListenError, type SystemError } from "../failures.ts";
 import type { ListenOptions, TransportListener } from "../transport.ts";
-import { CertificateChoice, type ListenTls } from "./listen-tls.ts";
+import { CertificateChoice, contextOptions, type ListenTls } from "./listen-tls.ts";
 
 /** Data that waits in Node for a paused connection, beyond the one read (64 KiB) that crosses the mark. */
 const READ_HIGH_WATER_BYTES = 16 * 1024;
@@ -93,13 +94,15 @@ class ServerListener implements TransportListener {
   #secure(socketOptions: net.ServerOpts, options: ListenTls): tls.Server {
     const first = options.certificates[0]!;
     const acceptor = this.#acceptor;
+    const asked = options.clientAuth ?? null;
     const server = tls.createServer({
       ...socketOptions,
       // A client that ends within the handshake will not finish it; afterwards it may end its side alone.
       allowHalfOpen: false,
-      cert: first.cert,
-      key: first.key,
-      minVersion: options.minVersion,
+      ...contextOptions(options, first),
+      requestCert: asked !== null,
+      // Without a certificate OpenSSL then ends the handshake, with one that is not good Node does.
+      rejectUnauthorized: asked?.isRequired === true,
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: acceptor.handshakeTimeoutMs,
       SNICallback: (serverName, done) => done(null, this.#choice?.contextFor(serverName)),
@@ -107,6 +110,11 @@ class ServerListener implements TransportListener {
     server.on("connection", () => acceptor.countHandshake(1));
     server.on("secureConnection", (socket) => {
       acceptor.countHandshake(-1);
+      // Node takes a resumed session that had no certificate for an authorized one.
+      if (asked?.isRequired === true && socket.getPeerX509Certificate() === undefined) {
+        socket.destroy();
+        return;
+      }
       socket.allowHalfOpen = true;
       acceptor.accept(socket, this.#local);
     });
@@ -119,7 +127,7 @@ class ServerListener implements TransportListener {
       const who = remote === UNNAMED ? "a client" : `client ${describeAddress(remote)}`;
       const what = `TLS handshake of ${who} on ${describeAddress(this.address)}`;
       try {
-        this.#options.onTlsError?.(failureOf(error, what, "client"), remote);
+        this.#options.onTlsError?.(refusedCertificate(socket, what) ?? failureOf(error, what, "client"), remote);
       } catch (thrown) {
         acceptor.reportFault(thrown);
       }
@@ -165,8 +173,10 @@ class ServerListener implements TransportListener {
   updateTls(options: ListenTls): void {
     if (!(this.#server instanceof tls.Server)) throw new Error(`${this.#where} does not speak TLS`);
     const choice = makeChoice(options, this.#where);
-    const first = options.certificates[0]!;
-    this.#server.setSecureContext({ cert: first.cert, key: first.key, minVersion: options.minVersion });
+    // A tls.Server asks its clients for what it was made with.
+    if (askedOf(options) !== askedOf(this.#options.tls!))
+      throw new Error(`${this.#where} asks clients for something else`);
+    this.#server.setSecureContext(contextOptions(options, options.certificates[0]!));
     this.#choice = choice;
   }
 
@@ -175,4 +185,18 @@ class ServerListener implements TransportListener {
     if (this.#server.listening) this.#server.close();
     return Promise.resolve();
   }
+}
+
+function askedOf({ clientAuth }: ListenTls): "nothing" | "required" | "optional" {
+  if (clientAuth === undefined || clientAuth === null) return "nothing";
+  return clientAuth.isRequired ? "required" : "optional";
+}
+
+/** Node itself only says that the client has gone, having sent it away. null: there was no such certificate. */
+function refusedCertificate(socket: tls.TLSSocket, what: string): ProxyError | null {
+  // An Error with a code, whatever its type says.
+  const why = socket.authorizationError as unknown;
+  if (why === undefined || why === null) return null;
+  const message = `${what}: the client's certificate is not accepted: ${String(why)}`;
+  return new ProxyError("tls_certificate_error", message, { side: "client", status: 400 });
 }

@@ -15,8 +15,8 @@ import type { ListenOptions, Transport, TransportListener, TransportOptions } fr
 import { TransportState } from "../transport-state.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
-import { tlsInfoOf } from "./dial-tls.ts";
 import { openListener } from "./listen.ts";
+import { clientTlsInfoOf } from "./tls-info.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 export interface NetTransportOptions extends TransportOptions {
@@ -78,7 +78,7 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
     const connection = new NetConnection(this, socket, {
       remote: addressOf(socket.remoteAddress, socket.remotePort),
       local: local ?? addressOf(socket.localAddress, socket.localPort),
-      tls: socket instanceof tls.TLSSocket ? tlsInfoOf(socket) : null,
+      tls: socket instanceof tls.TLSSocket ? clientTlsInfoOf(socket) : null,
       side: "client",
     });
     connection.readFromEvents();

@@ -53,11 +53,11 @@ export function failureOf(error: unknown): RedisFailure {
       redirectOf(error.message),
     );
   }
-  const { code, name } = error as NodeJS.ErrnoException;
+  const { code, message } = error as NodeJS.ErrnoException;
   // Of all addresses of a name, when none could be reached.
   const inner =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException | undefined)?.code : undefined;
-  return new RedisFailure(`Redis cannot be reached: ${inner ?? code ?? name}`);
+  return new RedisFailure(`Redis cannot be reached: ${inner ?? code ?? message}`);
 }
 
 /** "MOVED 3999 127.0.0.1:6381" */

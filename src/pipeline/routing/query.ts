@@ -2,6 +2,7 @@
  * Parameters of a query as routes ask for them: the pairs of application/x-www-form-urlencoded, decoded for the
  * comparison only. What is forwarded stays as it came.
  */
+import { decodeFormText } from "../../semantics/query.ts";
 
 /** Whether the query (without "?") has a parameter of this name with one of the values; `values: null` is any value. */
 export function queryHas(query: string | null, name: string, values: readonly string[] | null): boolean {
@@ -18,12 +19,6 @@ export function queryHas(query: string | null, name: string, values: readonly st
 
 function pairMatches(pair: string, name: string, values: readonly string[] | null): boolean {
   const equals = pair.indexOf("=");
-  if (decoded(equals < 0 ? pair : pair.slice(0, equals)) !== name) return false;
-  return values === null || values.includes(equals < 0 ? "" : decoded(pair.slice(equals + 1)));
-}
-
-/** As the URL standard decodes it: what is no valid encoding stays, what is no UTF-8 becomes U+FFFD. */
-function decoded(text: string): string {
-  if (!/[%+]/.test(text)) return text;
-  return new URLSearchParams(`=${text}`).get("") ?? "";
+  if (decodeFormText(equals < 0 ? pair : pair.slice(0, equals)) !== name) return false;
+  return values === null || values.includes(equals < 0 ? "" : decodeFormText(pair.slice(equals + 1)));
 }

@@ -22,7 +22,7 @@ function addressOf(text: string | undefined, port: number | undefined): Address 
   return { family: address.includes(":") ? 6 : 4, address, port: port ?? 0 };
 }
 
-/** null on a plain connection. */
+/** null on a plain connection. Which certificates of clients are good is known to the program whose server this is, not here. */
 export function tlsInfo(socket: Socket): TlsInfo | null {
   const secure = socket as TLSSocket & { readonly servername?: string | false };
   if (secure.encrypted !== true) return null;
@@ -32,5 +32,6 @@ export function tlsInfo(socket: Socket): TlsInfo | null {
     serverName: typeof secure.servername === "string" ? secure.servername.toLowerCase() : null,
     alpn: typeof secure.alpnProtocol === "string" ? secure.alpnProtocol : null,
     resumed: secure.isSessionReused(),
+    peerCertificate: null,
   };
 }

@@ -7,10 +7,10 @@ import { createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
+import { Folder, headgate, type Outcome } from "../cli/headgate.ts";
 import { freePort } from "../support/free-port.ts";
 import { RedisServer } from "../support/redis.ts";
 import { needs } from "../support/requirements.ts";
-import { Folder, headgate, type Outcome } from "./headgate.ts";
 
 const KEY = randomBytes(32);
 const SECRET = "alice:hunter2 correct";

@@ -1,0 +1,137 @@
+/**
+ * The feature `apiKey`: a key that a program sends with each request, of which only the digest is stored. What a request shows
+ * in two places, or twice in one, is no key: another server could take the other one.
+ */
+import type { FieldBlock } from "../../core/fields.ts";
+import type { RequestMessage } from "../../core/message.ts";
+import { isApiKey, keyDigest } from "../../identity/api-keys.ts";
+import { credentialsOf, MALFORMED } from "../../identity/authorization.ts";
+import { type FailedAttempts, secondsBlocked } from "../../identity/failed-attempts.ts";
+import { fieldText, IdentityField } from "../../identity/identity-field.ts";
+import { bearerChallenge, type RefusalOptions, type RefusalReason, refusal } from "../../identity/refusal.ts";
+import type { Exchange, Identity } from "../../pipeline/exchange.ts";
+import type { Feature } from "../../pipeline/phases.ts";
+import { parametersOf, withoutParameter } from "../../semantics/query.ts";
+import type { ApiKeyOptions, KeyPlace } from "./options.ts";
+
+export interface ApiKeyPorts {
+  readonly attempts: FailedAttempts;
+  /** What a file of keys holds: digest by name. */
+  keys(file: string): ReadonlyMap<string, string>;
+}
+
+const NAME = "apiKey";
+
+interface Key {
+  readonly identity: Identity;
+  /** The name as a field can hold it. */
+  readonly fieldValue: string;
+}
+
+export function createApiKeyFeature(options: ApiKeyOptions, ports: ApiKeyPorts): Feature {
+  const feature = new ApiKey(options, ports);
+  return { name: NAME, request: (exchange) => feature.request(exchange) };
+}
+
+class ApiKey {
+  readonly #options: ApiKeyOptions;
+  readonly #attempts: FailedAttempts;
+  readonly #byDigest: ReadonlyMap<string, Key>;
+  readonly #nameField: IdentityField | null;
+
+  constructor(options: ApiKeyOptions, { attempts, keys }: ApiKeyPorts) {
+    this.#options = options;
+    this.#attempts = attempts;
+    const digests =
+      options.file === undefined
+        ? (options.keys ?? []).map(({ name, sha256 }) => [name, sha256] as const)
+        : keys(options.file);
+    this.#byDigest = new Map([...digests].map(([name, digest]) => [digest, keyOf(name)]));
+    this.#nameField = options.nameHeader === undefined ? null : new IdentityField(options.nameHeader);
+  }
+
+  request(exchange: Exchange): void {
+    const { request } = exchange;
+    const shown = this.#find(request);
+    this.#nameField?.remove(request.fields);
+    if (shown === null) return this.#refuse(exchange, "credentials_missing");
+    if (shown === MALFORMED || !isApiKey(shown)) return this.#refuse(exchange, "credentials_malformed");
+    // A look-up is cheaper than to refuse it unheard, so a known key passes whatever its address did.
+    const key = this.#byDigest.get(keyDigest(shown));
+    if (key === undefined) return this.#refuseUnknown(exchange);
+    if (!this.#options.forward) for (const place of this.#options.from) remove(request, place);
+    this.#nameField?.add(request.fields, key.fieldValue);
+    exchange.identity = key.identity;
+  }
+
+  #find(request: RequestMessage): string | null | typeof MALFORMED {
+    let found: string | null = null;
+    for (const place of this.#options.from) {
+      const here = keyAt(request, place);
+      if (here === null) continue;
+      if (here === MALFORMED || found !== null) return MALFORMED;
+      found = here;
+    }
+    return found;
+  }
+
+  #refuseUnknown(exchange: Exchange): void {
+    const { clientAddress } = exchange;
+    const retryAfterSeconds = secondsBlocked(this.#attempts, clientAddress, this.#options.failedAttempts);
+    if (retryAfterSeconds > 0) return this.#refuse(exchange, "too_many_failures", { retryAfterSeconds });
+    this.#attempts.count(clientAddress);
+    this.#refuse(exchange, "key_unknown");
+  }
+
+  #refuse(exchange: Exchange, reason: RefusalReason, options: RefusalOptions = {}): void {
+    exchange.fail(refusal(NAME, reason, { challenge: challengeOf(this.#options, reason), ...options }));
+  }
+}
+
+function keyOf(name: string): Key {
+  return { identity: { subject: name, by: NAME }, fieldValue: fieldText(name) };
+}
+
+function keyAt(request: RequestMessage, place: KeyPlace): string | null | typeof MALFORMED {
+  switch (place.kind) {
+    case "header":
+      return onlyLine(request.fields, place.name);
+    case "bearer":
+      return credentialsOf(request.fields, "bearer");
+    case "query": {
+      const [first = null, ...others] = parametersOf(request.query, place.name);
+      return others.length > 0 ? MALFORMED : first;
+    }
+  }
+}
+
+function onlyLine(fields: FieldBlock, name: string): string | null | typeof MALFORMED {
+  const row = fields.rowOf(name);
+  if (row < 0) return null;
+  return fields.rowOf(name, row + 1) < 0 ? fields.valueAt(row) : MALFORMED;
+}
+
+function remove(request: RequestMessage, place: KeyPlace): void {
+  switch (place.kind) {
+    case "header":
+      request.fields.delete(place.name);
+      return;
+    case "bearer":
+      // Of another scheme it is somebody else's.
+      if (credentialsOf(request.fields, "bearer") !== null) request.fields.delete("authorization");
+      return;
+    case "query": {
+      const { query } = request;
+      const left = withoutParameter(query, place.name);
+      if (left !== query) request.setTarget(request.path, left);
+    }
+  }
+}
+
+/** A 401 names a scheme (RFC 9110 section 15.5.2). Keys in a field of their own have none that is registered. */
+function challengeOf({ from, realm }: ApiKeyOptions, reason: RefusalReason): string {
+  const challenges = from.map(({ kind }) =>
+    kind === "bearer" ? bearerChallenge(realm, reason) : `ApiKey realm="${realm}"`,
+  );
+  return [...new Set(challenges)].join(", ");
+}

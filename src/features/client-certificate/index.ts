@@ -1,0 +1,114 @@
+/**
+ * The feature `clientCertificate`: what TLS has verified about the client becomes an identity. Which authorities are trusted is
+ * the listener's matter; here it is decided whether that is enough for a route.
+ *
+ * A connection can outlive the certificate that it began with, and a resumed session does not look at the clock: so the end of
+ * a certificate is looked at with every request.
+ */
+import type { Clock, PeerCertificate } from "../../core/ports.ts";
+import { IdentityField } from "../../identity/identity-field.ts";
+import { type RefusalReason, refusal } from "../../identity/refusal.ts";
+import type { Exchange, Identity } from "../../pipeline/exchange.ts";
+import type { Feature } from "../../pipeline/phases.ts";
+import type { CertificateFact, ClientCertificateOptions } from "./options.ts";
+
+const NAME = "clientCertificate";
+
+/** What the requests of one connection have in common, made for the first of them. */
+interface Shown {
+  readonly isAllowed: boolean;
+  readonly identity: Identity;
+  readonly lines: readonly (readonly [IdentityField, string])[];
+}
+
+export function createClientCertificateFeature(
+  options: ClientCertificateOptions,
+  { clock }: { clock: Clock },
+): Feature {
+  const feature = new ClientCertificate(options, clock);
+  return { name: NAME, request: (exchange) => feature.request(exchange) };
+}
+
+class ClientCertificate {
+  readonly #options: ClientCertificateOptions;
+  readonly #clock: Clock;
+  readonly #fields: readonly (readonly [IdentityField, CertificateFact])[];
+  readonly #shown = new WeakMap<PeerCertificate, Shown>();
+
+  constructor(options: ClientCertificateOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#fields = Object.entries(options.headers).map(([name, fact]) => [new IdentityField(name), fact]);
+  }
+
+  request(exchange: Exchange): void {
+    const { fields } = exchange.request;
+    for (const [field] of this.#fields) field.remove(fields);
+    const certificate = exchange.connection.tls?.peerCertificate ?? null;
+    if (certificate === null) return refuse(exchange, "certificate_missing");
+    if (!certificate.isVerified) return refuse(exchange, "certificate_refused", certificate.refusal);
+    if (certificate.notAfterMs <= this.#clock.wallMs()) {
+      return refuse(exchange, "certificate_refused", "the certificate has expired since the connection began");
+    }
+    let shown = this.#shown.get(certificate);
+    if (shown === undefined) {
+      shown = this.#read(certificate);
+      this.#shown.set(certificate, shown);
+    }
+    if (!shown.isAllowed) return refuse(exchange, "not_allowed", certificate.subject);
+    for (const [field, value] of shown.lines) field.add(fields, value);
+    exchange.identity = shown.identity;
+  }
+
+  #read(certificate: PeerCertificate): Shown {
+    const { subjects, sans, fingerprints } = this.#options;
+    const isAllowed =
+      (subjects === undefined || subjects.includes(certificate.subject)) &&
+      (sans === undefined || certificate.alternativeNames.some((name) => sans.includes(name))) &&
+      (fingerprints === undefined || fingerprints.includes(certificate.fingerprint));
+    return {
+      isAllowed,
+      identity: { subject: certificate.subject, by: NAME },
+      lines: this.#fields.map(([field, fact]) => [field, fieldValueOf(certificate, fact)]),
+    };
+  }
+}
+
+function refuse(exchange: Exchange, reason: RefusalReason, why: string | null = null): void {
+  exchange.fail(refusal(NAME, reason, why === null ? {} : { cause: why }));
+}
+
+/** A fact as a field holds it: visible ASCII, in which what was a separator in the certificate cannot become one. */
+function fieldValueOf(certificate: PeerCertificate, fact: CertificateFact): string {
+  switch (fact) {
+    case "subject":
+      return distinguishedName(certificate.subject);
+    case "issuer":
+      return distinguishedName(certificate.issuer);
+    case "san":
+      return certificate.alternativeNames.map(percentEncoded).join(", ");
+    case "serial":
+      return certificate.serialNumber;
+    case "fingerprint":
+      return certificate.fingerprint;
+    case "certificate":
+      // RFC 9440 section 2.1: a byte sequence of RFC 9651.
+      return `:${certificate.bytes.toString("base64")}:`;
+  }
+}
+
+/** RFC 4514 section 2.4: any byte may be written as a backslash and two hexadecimal digits. */
+function distinguishedName(name: string): string {
+  return escapeBytes(name, /[^\x20-\x7e]/gu, "\\");
+}
+
+/** Alternative names are joined by commas, so that those within them must be told apart. */
+function percentEncoded(name: string): string {
+  return escapeBytes(name, /[^\x21-\x7e]|[",\\]/gu, "%");
+}
+
+function escapeBytes(text: string, pattern: RegExp, mark: string): string {
+  return text.replace(pattern, (character) =>
+    Buffer.from(character, "utf8").toString("hex").toUpperCase().replace(/../g, `${mark}$&`),
+  );
+}

@@ -1,0 +1,80 @@
+/**
+ * Whether passwords are right, with a memory: a verification takes a core for a tenth of a second or more, so what is known is not
+ * computed again, and only so many are computed at once. What is remembered is a fact, that this password is or is not that
+ * of this hash; no change of users makes it untrue, so it needs no end but that of its time.
+ *
+ * Neither passwords nor hashes are kept: the key of a memory is an HMAC of both, by a key that never leaves this object.
+ */
+import { createHmac, randomBytes } from "node:crypto";
+import type { Clock, PasswordHasher } from "../core/ports.ts";
+
+/** Right ones and wrong ones each, so that who guesses cannot push out who is known. About a megabyte. */
+const REMEMBERED_MAX = 4096;
+/** What a memory image could tell is an hour old at most; and a user costs one verification an hour. */
+const REMEMBERED_MS = 3_600_000;
+/** Node has four threads for names, files and this, shared by all workers: a worker takes one of them. */
+const AT_ONCE_MAX = 1;
+/** Those that wait behind it take seconds; a client that comes after them is better told to come again. */
+const WAITING_MAX = 32;
+
+export class PasswordChecks {
+  readonly #hasher: PasswordHasher;
+  readonly #clock: Clock;
+  readonly #key = randomBytes(32);
+  /** Digest to the time when it is forgotten, the oldest first. */
+  readonly #right = new Map<string, number>();
+  readonly #wrong = new Map<string, number>();
+  /** Simultaneous equal questions are one. */
+  readonly #underWay = new Map<string, Promise<boolean>>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(hasher: PasswordHasher, clock: Clock) {
+    this.#hasher = hasher;
+    this.#clock = clock;
+  }
+
+  /** The name under which the answer is remembered. */
+  digest(hash: string, password: Uint8Array): string {
+    // A hash has no NUL, so no two pairs give the same bytes.
+    return createHmac("sha256", this.#key).update(hash).update("\0").update(password).digest("base64");
+  }
+
+  /** What is known already; null: `verify` must be asked. */
+  known(digest: string): boolean | null {
+    const now = this.#clock.now();
+    if ((this.#right.get(digest) ?? 0) > now) return true;
+    return (this.#wrong.get(digest) ?? 0) > now ? false : null;
+  }
+
+  /** null: too many wait already. `digest` is that of hash and password. */
+  verify(digest: string, hash: string, password: Uint8Array): Promise<boolean> | null {
+    const underWay = this.#underWay.get(digest);
+    if (underWay !== undefined) return underWay;
+    if (this.#waiting.length >= WAITING_MAX) return null;
+    const verified = this.#verify(digest, hash, password).finally(() => this.#underWay.delete(digest));
+    this.#underWay.set(digest, verified);
+    return verified;
+  }
+
+  async #verify(digest: string, hash: string, password: Uint8Array): Promise<boolean> {
+    if (this.#running >= AT_ONCE_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running++;
+    try {
+      const isRight = await this.#hasher.verify(hash, password);
+      remember(isRight ? this.#right : this.#wrong, digest, this.#clock.now() + REMEMBERED_MS);
+      return isRight;
+    } finally {
+      // The place goes to who waits longest; nobody can come in between.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running--;
+      else next();
+    }
+  }
+}
+
+function remember(memory: Map<string, number>, digest: string, untilMs: number): void {
+  memory.delete(digest);
+  if (memory.size >= REMEMBERED_MAX) memory.delete(memory.keys().next().value!);
+  memory.set(digest, untilMs);
+}

@@ -1,0 +1,93 @@
+/**
+ * The files of users and keys that a configuration names, read before anything is opened: all of them or none, and every line
+ * that cannot be used is told with its place in the configuration.
+ */
+import type { Config, UseConfig } from "../config/config.ts";
+import { parseApiKeys } from "../identity/api-keys.ts";
+import { parseHtpasswd, type ReadLines } from "../identity/htpasswd.ts";
+import type { PasswordHash } from "../identity/password-hash.ts";
+import { readTextFile } from "../io/text-file.ts";
+import { SetupError, type SetupProblem } from "./setup-error.ts";
+
+/** A hundred thousand users; a larger file is most likely another one. */
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** One `file` of one feature. */
+interface NamedFile {
+  readonly feature: "basicAuth" | "apiKey";
+  readonly path: string;
+  /** Where it stands in the configuration. */
+  readonly place: SetupProblem["path"];
+}
+
+export class CredentialFiles {
+  /** For who only looks at a configuration: every file is empty. */
+  static readonly unread = new CredentialFiles();
+  readonly #users = new Map<string, ReadonlyMap<string, PasswordHash>>();
+  readonly #keys = new Map<string, ReadonlyMap<string, string>>();
+
+  /** The files that a configuration names. */
+  static pathsOf(config: Config): readonly string[] {
+    return [...new Set(namedFiles(config).map(({ path }) => path))];
+  }
+
+  /** Rejects with a SetupError that names every line that cannot be used. */
+  static async load(config: Config): Promise<CredentialFiles> {
+    const files = new CredentialFiles();
+    const problems: SetupProblem[] = [];
+    for (const { feature, path, place } of namedFiles(config)) {
+      const found =
+        feature === "basicAuth"
+          ? await load(path, parseHtpasswd, files.#users)
+          : await load(path, parseApiKeys, files.#keys);
+      problems.push(...found.map((words) => ({ path: place, message: `${path}: ${words}` })));
+    }
+    if (problems.length > 0) throw new SetupError(problems);
+    return files;
+  }
+
+  /** Of a file of `basicAuth`: hashes by name. */
+  users(path: string): ReadonlyMap<string, PasswordHash> {
+    return this.#users.get(path) ?? new Map();
+  }
+
+  /** Of a file of `apiKey`: digests by name. */
+  keys(path: string): ReadonlyMap<string, string> {
+    return this.#keys.get(path) ?? new Map();
+  }
+}
+
+/** Reads a file that was not read yet; what is wrong with it. */
+async function load<T>(
+  path: string,
+  parse: (text: string) => ReadLines<T>,
+  into: Map<string, ReadonlyMap<string, T>>,
+): Promise<readonly string[]> {
+  if (into.has(path)) return [];
+  let text: string;
+  try {
+    text = await readTextFile(path, FILE_BYTES_MAX);
+  } catch (error) {
+    return [(error as Error).message];
+  }
+  const { entries, problems } = parse(text);
+  into.set(path, entries);
+  return problems;
+}
+
+function namedFiles(config: Config): readonly NamedFile[] {
+  return config.servers.flatMap((server) =>
+    server.routes.flatMap(({ name, use }, index) => {
+      // A server that is its own route has the name of the server.
+      const route = name === server.name ? ["servers", server.name] : ["servers", server.name, "routes", index];
+      return use.flatMap((item, at) => namedFile(item, [...route, "use", at]));
+    }),
+  );
+}
+
+function namedFile(item: UseConfig, place: SetupProblem["path"]): readonly NamedFile[] {
+  if (item.feature !== "basicAuth" && item.feature !== "apiKey") return [];
+  const { file } = item.options;
+  if (file === undefined) return [];
+  return [{ feature: item.feature, path: file, place: [...place, item.feature, "file"] }];
+}

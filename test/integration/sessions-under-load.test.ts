@@ -1,0 +1,131 @@
+// Ten thousand sessions asked for at random on many connections, while Redis goes away and comes back: whatever happens, nobody's
+// request ever reaches the upstream with another one's credentials. The upstream checks every request.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { after, describe, test } from "node:test";
+import { KeyRing, seal } from "../../src/identity/envelope.ts";
+import { SeededRandom } from "../../src/testing/seeded-random.ts";
+import { freePort } from "../support/free-port.ts";
+import { hmacToken, inSeconds } from "../support/jwt.ts";
+import { Program } from "../support/program.ts";
+import { RedisServer } from "../support/redis.ts";
+import { needs } from "../support/requirements.ts";
+import { replayHint, seed } from "../support/seed.ts";
+
+const SESSIONS = 10_000;
+const USERS = 32;
+const JWT_KEY = "k".repeat(64);
+const CREDENTIALS_KEY = "ab".repeat(32);
+const ring = new KeyRing([{ algorithm: "aes-256-gcm", key: CREDENTIALS_KEY }]);
+
+const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-sessions-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Knows from the path whose request it is. */
+class CheckingUpstream {
+  served = 0;
+  readonly wrong: string[] = [];
+  readonly server = http.createServer((request, response) => {
+    const index = /\d+/.exec(request.url ?? "")?.[0] ?? "";
+    const expected = `Basic ${Buffer.from(`user${index}:password${index}`).toString("base64")}`;
+    if (request.headers.authorization !== expected) this.wrong.push(`${request.url}: ${request.headers.authorization}`);
+    this.served++;
+    response.end("ok");
+  });
+
+  async listen(): Promise<number> {
+    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    return (this.server.address() as AddressInfo).port;
+  }
+}
+
+describe("sessions under load", { skip: needs("redis-server") }, () => {
+  test("no credential goes astray while Redis restarts", { timeout: 120_000 }, async () => {
+    await using redis = await RedisServer.start({ isDurable: true });
+    const client = await redis.client();
+    const commands = Array.from({ length: SESSIONS }, (_, index) => {
+      const credentials = seal(ring, `user${index}:password${index}`, `s-${index}`);
+      return client.sendCommand(["SET", `s-${index}`, JSON.stringify({ v: 1, credentials }), "EX", "3600"]);
+    });
+    await Promise.all(commands);
+    client.destroy();
+    const tokens = Array.from({ length: SESSIONS }, (_, index) =>
+      hmacToken({ sub: `user${index}`, sid: `s-${index}`, exp: inSeconds(3600) }, JWT_KEY),
+    );
+
+    const upstream = new CheckingUpstream();
+    const upstreamPort = await upstream.listen();
+    const port = await freePort();
+    writeFileSync(path.join(folder, "jwt.key"), JWT_KEY);
+    writeFileSync(path.join(folder, "credentials.key"), CREDENTIALS_KEY);
+    const file = path.join(folder, "headgate.json");
+    const credentials = {
+      token: { cookie: "Authorization", algorithm: "HS512", key: { file: "jwt.key" } },
+      session: { store: redis.url, key: "{sid}" },
+      decrypt: { algorithm: "aes-256-gcm", key: { file: "credentials.key" } },
+    };
+    const server = { listen: `127.0.0.1:${port}`, use: [{ credentials }], proxy: `http://127.0.0.1:${upstreamPort}` };
+    writeFileSync(file, JSON.stringify({ workers: 2, log: { access: "off" }, servers: { mail: server } }));
+    await using gateway = Program.headgate(["run", "--config", file]);
+    await gateway.until(/mail on http:/);
+
+    const random = new SeededRandom(seed);
+    const agent = new http.Agent({ keepAlive: true, maxSockets: USERS });
+    const statuses = new Map<number, number>();
+    let isOver = false;
+    const ask = (index: number): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const headers = { cookie: `Authorization=${tokens[index]}` };
+        http
+          .get({ agent, port, host: "127.0.0.1", path: `/${index}`, headers }, (response) => {
+            response.resume().once("end", () => resolve(response.statusCode!));
+          })
+          .once("error", reject);
+      });
+    /** One user after another's session; a few sessions often, the others now and then. */
+    const user = async (): Promise<void> => {
+      while (!isOver) {
+        const index = Math.floor(random.next() * (random.next() < 0.5 ? 100 : SESSIONS));
+        const status = await ask(index);
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      }
+    };
+    const enough = async (count: number, status: number): Promise<void> => {
+      const before = statuses.get(status) ?? 0;
+      while ((statuses.get(status) ?? 0) < before + count) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    const users = Promise.all(Array.from({ length: USERS }, user));
+
+    await enough(5_000, 200);
+    for (let round = 0; round < 2; round++) {
+      await redis.stop(round === 0 ? "SIGTERM" : "SIGKILL");
+      await enough(500, 503);
+      await redis.restart();
+      await enough(5_000, 200);
+    }
+    // A link that is silent and not closed.
+    redis.freeze();
+    await enough(100, 503);
+    redis.thaw();
+    await enough(5_000, 200);
+    isOver = true;
+    await users;
+
+    agent.destroy();
+    assert.equal(await gateway.stop(), 0, gateway.output);
+    upstream.server.close();
+    const told = `${JSON.stringify([...statuses])} ${replayHint}`;
+    assert.deepEqual(upstream.wrong.slice(0, 5), [], told);
+    assert.deepEqual(
+      [...statuses.keys()].sort((a, b) => a - b),
+      [200, 503],
+      told,
+    );
+    assert.ok(upstream.served >= 20_000, told);
+  });
+});

@@ -1,0 +1,175 @@
+// What clients send so that an upstream takes them for somebody else: identity fields of their own in every spelling, fields that take
+// the true ones away, credentials in two versions, and names that break out of a field.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { hash as bcrypt } from "@node-rs/bcrypt";
+import { keyDigest } from "../../src/identity/api-keys.ts";
+import { Authority, issueCertificate } from "../support/certificates.ts";
+import { TestFolder } from "../support/folder.ts";
+import { Origin } from "../support/origin.ts";
+import { ProxyUnderTest } from "../support/proxy-under-test.ts";
+import { RawClient, type Target } from "../support/raw-client.ts";
+
+const TIMEOUT = { timeout: 30_000 };
+const DAY_MS = 86_400_000;
+const PASSWORD = "wonderland";
+const KEY = "hgk_test";
+
+const basic = (text: string) => `Authorization: Basic ${Buffer.from(text).toString("base64")}`;
+const ALICE = basic(`alice:${PASSWORD}`);
+
+const FORGED = ["X-User", "x-user", "X_User", "x_USER"].map((name) => `${name}: root`);
+
+describe("a forged identity", TIMEOUT, () => {
+  let origin: Origin;
+  let proxy: ProxyUnderTest;
+  let folder: TestFolder;
+  const clients = new Authority("Clients");
+  const server = issueCertificate({ names: ["127.0.0.1"] });
+
+  before(async () => {
+    folder = new TestFolder();
+    origin = await Origin.start((_, response) => response.end("reached"));
+    const alice = await bcrypt(PASSWORD, { cost: 4 });
+    const tls = {
+      certificates: [{ cert: folder.write("server.pem", server.cert), key: folder.write("server.key", server.key) }],
+      clientAuth: { ca: folder.write("clients.pem", clients.cert), mode: "optional" },
+    };
+    const route = (path: string, feature: unknown) => ({ match: { path }, use: [feature], proxy: origin.url });
+    proxy = await ProxyUnderTest.start({
+      servers: {
+        web: {
+          listen: ["127.0.0.1:0", { address: "127.0.0.1:0", tls }],
+          routes: [
+            route("/basic", { basicAuth: { users: { alice }, userHeader: "x-user", failedAttempts: "off" } }),
+            route("/key", {
+              apiKey: {
+                keys: [{ name: "ci", sha256: keyDigest(KEY) }],
+                from: ["header:x-api-key", "bearer", "query:key"],
+                nameHeader: "x-user",
+                failedAttempts: "off",
+              },
+            }),
+            route("/certificate", {
+              clientCertificate: { headers: { "x-user": "subject", "client-cert": "certificate" } },
+            }),
+          ],
+        },
+      },
+    });
+  });
+
+  after(async () => {
+    await proxy[Symbol.asyncDispose]();
+    await origin[Symbol.asyncDispose]();
+    folder[Symbol.dispose]();
+  });
+
+  /** The status, and by what names the upstream was told who asks. */
+  async function ask(target: string, lines: readonly string[], to: Target = proxy.ports("web")[0]!) {
+    const asked = origin.asked.length;
+    using client = await RawClient.connect(to);
+    const { status } = await client
+      .send(`GET ${target} HTTP/1.1\r\n${["Host: a", ...lines].join("\r\n")}\r\n\r\n`)
+      .answer();
+    const reached = origin.asked[asked];
+    assert.equal(reached !== undefined, status === 200, `status ${status}`);
+    const told: string[] = [];
+    for (let i = 0; i < (reached?.rawHeaders.length ?? 0); i += 2) {
+      const [name = "", value = ""] = reached!.rawHeaders.slice(i, i + 2);
+      if (/^(x.user|client.cert|authorization|x.api.key)$/i.test(name)) told.push(`${name}: ${value}`);
+    }
+    return { status, told, url: reached?.url };
+  }
+
+  test("of a known user reaches the upstream in no spelling", async () => {
+    assert.deepEqual(await ask("/basic", [...FORGED, ALICE, ...FORGED]), {
+      status: 200,
+      told: ["x-user: alice"],
+      url: "/basic",
+    });
+    assert.deepEqual((await ask("/key", [...FORGED, `X-Api-Key: ${KEY}`])).told, ["x-user: ci"]);
+  });
+
+  test("cannot be had by taking the true one away: Connection names fields of the client only", async () => {
+    const { told } = await ask("/basic", ["Connection: X-User, Authorization", ALICE]);
+    assert.deepEqual(told, ["x-user: alice"]);
+  });
+
+  test("does not help who has no credentials", async () => {
+    for (const path of ["/basic", "/key", "/certificate"]) {
+      const { status } = await ask(path, FORGED);
+      assert.equal(status, path === "/certificate" ? 403 : 401);
+    }
+  });
+
+  const malformed: readonly (readonly [attack: string, lines: readonly string[]])[] = [
+    ["two Authorization lines, the true one first", [ALICE, basic("root:x")]],
+    ["two Authorization lines, the true one last", [basic("root:x"), ALICE]],
+    ["the same line twice", [ALICE, ALICE]],
+    ["two schemes in two lines", ["Authorization: Bearer x", ALICE]],
+    ["two values in one line", [`${ALICE}, Basic ${Buffer.from("root:x").toString("base64")}`]],
+    ["NUL behind the name", [basic(`alice\0:${PASSWORD}`)]],
+    ["a line break in the name", [basic(`alice\r\nX-User: root:${PASSWORD}`)]],
+    ["a line break behind the password", [basic(`alice:${PASSWORD}\n`)]],
+    ["another case of base64", [ALICE.replace("Basic ", "Basic =")]],
+    ["a tab in place of the space", [ALICE.replace("Basic ", "Basic\t")]],
+    ["underscores", [ALICE.replace("Authorization", "Authorization_")]],
+    ["a field that only a proxy reads", [ALICE.replace("Authorization", "Proxy-Authorization")]],
+  ];
+  for (const [attack, lines] of malformed) {
+    test(`basicAuth refuses: ${attack}`, async () => assert.equal((await ask("/basic", lines)).status, 401));
+  }
+
+  const twoKeys: readonly (readonly [attack: string, target: string, lines: readonly string[]])[] = [
+    ["two lines", "/key", [`X-Api-Key: ${KEY}`, "X-Api-Key: other"]],
+    ["two in one line", "/key", [`X-Api-Key: ${KEY}, other`]],
+    ["two parameters", `/key?key=${KEY}&key=other`, []],
+    ["two parameters, one of them encoded", `/key?key=${KEY}&k%65y=other`, []],
+    ["a field and a parameter", `/key?key=${KEY}`, [`X-Api-Key: ${KEY}`]],
+    ["a field and Authorization", "/key", [`X-Api-Key: ${KEY}`, `Authorization: Bearer ${KEY}`]],
+    ["underscores", "/key", [`X_Api_Key: ${KEY}`]],
+    ["the digest in place of the key", "/key", [`X-Api-Key: ${keyDigest(KEY)}`]],
+  ];
+  for (const [attack, target, lines] of twoKeys) {
+    test(`apiKey refuses: ${attack}`, async () => assert.equal((await ask(target, lines)).status, 401));
+  }
+
+  test("a key goes no further than here", async () => {
+    assert.deepEqual(await ask(`/key?a=1&k%65y=${KEY}&b=%20`, []), {
+      status: 200,
+      told: ["x-user: ci"],
+      url: "/key?a=1&b=%20",
+    });
+    assert.deepEqual((await ask("/key", [`authorization: bearer ${KEY}`])).told, ["x-user: ci"]);
+  });
+
+  test("of a certificate: by another authority of the same name, expired, of a server, in a field", async () => {
+    const namesake = new Authority("Clients");
+    const secured = (shown: object): Target => ({ port: proxy.ports("web")[1]!, tls: { ca: server.cert, ...shown } });
+    const alice = issueCertificate({ names: ["alice"], issuer: clients });
+    const forged = ["X-User: CN=root", "X_User: CN=root", "Client-Cert: :AAAA:", "client_cert: :AAAA:"];
+    const { told } = await ask("/certificate", forged, secured(alice));
+    assert.deepEqual(
+      told.map((line) => line.slice(0, 15)),
+      ["x-user: CN=alic", "client-cert: :M"],
+    );
+    for (const shown of [
+      {},
+      issueCertificate({ names: ["alice"], issuer: namesake }),
+      issueCertificate({ names: ["alice"] }),
+      issueCertificate({
+        names: ["alice"],
+        issuer: clients,
+        notBefore: new Date(Date.now() - 3 * DAY_MS),
+        notAfter: new Date(Date.now() - DAY_MS),
+      }),
+      issueCertificate({ names: ["alice"], issuer: clients, notBefore: new Date(Date.now() + DAY_MS) }),
+    ]) {
+      assert.equal((await ask("/certificate", forged, secured(shown))).status, 403);
+    }
+    // The listener without TLS of the same server.
+    assert.equal((await ask("/certificate", forged)).status, 403);
+  });
+});
