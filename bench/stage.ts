@@ -166,6 +166,7 @@ export class Stage {
         accessLogBuffered: false,
         largeBuffers: false,
         authPort: null,
+        keepsDecisions: false,
         redisPort: null,
         sessions: null,
         ...assigned,

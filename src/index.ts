@@ -3,7 +3,7 @@ export type { ConfigProblem } from "./config/problems.ts";
 export { type ErrorSide, type ErrorType, ProxyError, type ProxyErrorOptions } from "./core/errors.ts";
 export type { FieldBlock } from "./core/fields.ts";
 export { BODY_UNTIL_END, type RequestMessage, type ResponseMessage } from "./core/message.ts";
-export type { Address, TlsInfo } from "./core/ports.ts";
+export type { Address, PeerCertificate, TlsInfo } from "./core/ports.ts";
 export { type BodySink, type BodySource, type BodyTransform, PassThrough } from "./pipeline/body.ts";
 export type { Answer, BodyProducer, ClientConnection, Exchange, ProducedBody } from "./pipeline/exchange.ts";
 export type { Feature, PhaseName, Waiting } from "./pipeline/phases.ts";

@@ -57,6 +57,9 @@ class BenchExchange extends Exchange {
   respond(): boolean {
     return false;
   }
+  wholeBody(): Promise<Buffer> {
+    return Promise.reject(new Error("there is no body"));
+  }
   fail(): void {
     this.failed = true;
   }

@@ -72,7 +72,7 @@ async function plain(stage: Stage, { originPort }: Prepared): Promise<Running[]>
 /** Peers that ask an endpoint of nginx's, which says yes to everybody and looks nothing up. */
 async function asking(stage: Stage, { originPort }: Prepared): Promise<Running[]> {
   const authPort = await stage.origin();
-  const targets = stage.able("externalAuth").filter(({ name }) => name === "nginx" || name === "caddy");
+  const targets = stage.able("forwardAuth").filter(({ name }) => name === "nginx" || name === "caddy");
   const started: Running[] = [];
   for (const target of targets) {
     const running = await stage.start(target, { originPort, authPort, name: `${target.name}, asking an endpoint` });

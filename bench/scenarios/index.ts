@@ -6,7 +6,7 @@ import { download, upload } from "./bulk.ts";
 import { connections } from "./connections.ts";
 import { credentials, credentialsCold, credentialsShots } from "./credentials.ts";
 import { defaultLoad } from "./default-load.ts";
-import { externalAuth } from "./external-auth.ts";
+import { forwardAuth } from "./forward-auth.ts";
 import { active, routes } from "./growth.ts";
 import { idle } from "./idle.ts";
 import { direct, latency } from "./latency.ts";
@@ -35,10 +35,10 @@ export const SCENARIOS: readonly Scenario[] = [
   accessLog,
   relay,
   direct,
-  externalAuth,
   credentials,
   credentialsCold,
   credentialsShots,
+  forwardAuth,
   redisReads,
   defaultLoad,
 ];

@@ -1,9 +1,9 @@
-/** A gateway in Python on asyncio, as a login's back end would write it: Debian's python3-aiohttp. One process, one thread. */
+/** Programs around Python's aiohttp, written as its documentation shows client and server. One process, one thread. */
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import type { Target } from "./target.ts";
 
-/** Debian's, whose packages are meant: another one in the PATH has none of them. */
+/** Debian's, which has Debian's modules, whatever else is first on the PATH. */
 const PYTHON = "/usr/bin/python3";
 const peers = path.join(path.dirname(import.meta.dirname), "peers");
 
@@ -14,16 +14,26 @@ function python(code: string): string | null {
 
 export const aiohttp: Target = {
   name: "aiohttp",
-  abilities: ["credentials"],
-  lacks: { reverse: "the program stands for a gateway that authenticates" },
+  abilities: ["forwardAuth", "credentials"],
+  lacks: {
+    reverse: "the programs are for the scenarios of authentication",
+    workers: "its workers would be processes that the program starts itself",
+  },
   missing: () =>
     python("import aiohttp, cryptography, redis") === null
       ? "apt-get install python3-aiohttp python3-cryptography python3-redis"
       : null,
   version: () => python("import aiohttp; print(aiohttp.__version__)") ?? "",
-  launch({ port, originPort, sessions }) {
-    const { redisPort, jwt, credentials } = sessions!;
-    const ports = [port, originPort, redisPort].map(String);
-    return { command: [PYTHON, path.join(peers, "credentials-proxy.py"), ...ports, jwt, credentials] };
+  launch({ port, originPort, authPort, sessions }) {
+    const ports = [String(port), String(originPort)];
+    if (sessions === null) {
+      return {
+        command: [PYTHON, path.join(peers, "aiohttp-proxy.py"), ...ports],
+        env: { AUTH_PORT: String(authPort) },
+      };
+    }
+    const { redisPort, jwt, credentials } = sessions;
+    const program = path.join(peers, "credentials-proxy.py");
+    return { command: [PYTHON, program, ...ports, String(redisPort), jwt, credentials] };
   },
 };

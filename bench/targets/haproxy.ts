@@ -45,7 +45,7 @@ export const haproxy: Target = {
   abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog"],
   lacks: {
     connect: "HAProxy is no forward proxy",
-    externalAuth: "HAProxy needs a Lua program for it",
+    forwardAuth: "HAProxy needs a Lua program for it",
     redisReads: "HAProxy needs a Lua program for it",
   },
   missing: () => (findCommand("haproxy") === null ? "apt-get install haproxy" : null),

@@ -10,11 +10,20 @@ type Transport = "native" | "net";
 
 /** The configuration as data. With a plugin it is a file of bench/plugins, which reads the same from the environment. */
 export function headgateConfig(assignment: Assignment, transport: Transport): object {
-  const { folder, port, originPort, workers, accessLog, routes, sessions } = assignment;
+  const { folder, port, originPort, workers, accessLog, routes, authPort, keepsDecisions, sessions } = assignment;
   const origin = `http://127.0.0.1:${originPort}`;
+  const forwardAuth = {
+    address: `http://127.0.0.1:${authPort}/auth`,
+    responseHeaders: ["x-user"],
+    ...(keepsDecisions && { decisions: { for: "10s", by: ["header:authorization"] } }),
+  };
+  const use = [
+    ...(authPort === null ? [] : [{ forwardAuth }]),
+    ...(sessions === null ? [] : [credentials(folder, sessions)]),
+  ];
   const target =
     routes === null
-      ? { proxy: origin }
+      ? { proxy: origin, use }
       : {
           routes: routes.hosts.flatMap((host) =>
             routes.paths.map((prefix) => ({ match: { host, path: `${prefix}/*` }, proxy: "origin" })),
@@ -30,11 +39,7 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
     limits: { idle: "1h" },
     upstreams: { origin: { servers: [origin] } },
     servers: {
-      web: {
-        listen: [`127.0.0.1:${port}`],
-        ...(sessions !== null && { use: [credentials(folder, sessions)] }),
-        ...target,
-      },
+      web: { listen: [`127.0.0.1:${port}`], ...target },
     },
   };
 }
@@ -63,21 +68,22 @@ function headgate(name: string, transport: Transport): Target {
       "websocket",
       "routes",
       "accessLog",
-      "externalAuth",
       "redisReads",
       "credentials",
+      "forwardAuth",
+      "keptDecisions",
+      "redisReads",
     ],
     lacks: { connect: "Headgate has no forward proxy yet" },
     missing: () => null,
     version: () => (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { version: string }).version,
     launch(assignment) {
-      const { folder, authPort, redisPort } = assignment;
+      const { folder, redisPort } = assignment;
       const config = headgateConfig(assignment, transport);
-      const plugin = authPort !== null ? "external-auth.ts" : redisPort !== null ? "redis-reads.ts" : null;
-      if (plugin !== null) {
+      if (redisPort !== null) {
         return {
-          command: [process.execPath, ...program, "run", "--config", path.join(root, "bench/plugins", plugin)],
-          env: { BENCH_CONFIG: JSON.stringify(config), AUTH_PORT: String(authPort), REDIS_PORT: String(redisPort) },
+          command: [process.execPath, ...program, "run", "--config", path.join(root, "bench/plugins/redis-reads.ts")],
+          env: { BENCH_CONFIG: JSON.stringify(config), REDIS_PORT: String(redisPort) },
         };
       }
       const file = path.join(folder, "headgate.json");

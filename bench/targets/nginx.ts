@@ -11,10 +11,14 @@ const PASS = `proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_
 /** Instead of the first line's Connection, where a connection may become a WebSocket. */
 const UPGRADE = `proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;`;
 
+/** What the endpoint says, by what the caller shows and asks for. */
+const KEEP =
+  'proxy_cache auth; proxy_cache_valid 204 10s; proxy_cache_key "$http_authorization|$request_method|$host|$request_uri";';
+
 /** Its own are of one page each. */
 const LARGE_BUFFERS = `client_body_buffer_size 256k; proxy_buffer_size 64k; proxy_buffers 8 128k; proxy_busy_buffers_size 512k;`;
 
-function servers({ port, routes, authPort }: Assignment): string {
+function servers({ port, routes, authPort, keepsDecisions }: Assignment): string {
   const listen = `listen 127.0.0.1:${port} backlog=4096 reuseport;`;
   const listenToo = `listen 127.0.0.1:${port};`;
   if (routes !== null) {
@@ -28,7 +32,8 @@ function servers({ port, routes, authPort }: Assignment): string {
       ? ""
       : "auth_request /auth; auth_request_set $user $upstream_http_x_user; proxy_set_header X-User $user;";
   const ask = `location = /auth { internal; proxy_http_version 1.1; proxy_set_header Connection "";
-    proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://auth/auth; }`;
+    proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header X-Original-URI $request_uri;
+    ${keepsDecisions ? KEEP : ""} proxy_pass http://auth/auth; }`;
   return `server { ${listen} location / { ${auth} ${PASS} }
     location /websocket { ${PASS.replace('proxy_set_header Connection "";', UPGRADE)} }
     ${authPort === null ? "" : ask} }`;
@@ -39,7 +44,17 @@ function upstream(name: string, port: number): string {
 }
 
 export function nginxConfig(assignment: Assignment): string {
-  const { folder, originPort, authPort, workers, clientsMax, accessLog, accessLogBuffered, largeBuffers } = assignment;
+  const {
+    folder,
+    originPort,
+    authPort,
+    keepsDecisions,
+    workers,
+    clientsMax,
+    accessLog,
+    accessLogBuffered,
+    largeBuffers,
+  } = assignment;
   const log = accessLog === null ? "off" : `${accessLog} combined${accessLogBuffered ? " buffer=64k flush=1s" : ""}`;
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `worker_processes ${workers}; daemon off; pid ${folder}/nginx.pid; error_log ${folder}/nginx.err;
@@ -53,6 +68,7 @@ http {
   map $http_upgrade $connection_upgrade { default upgrade; "" ""; }
   ${upstream("origin", originPort)}
   ${authPort === null ? "" : upstream("auth", authPort)}
+  ${keepsDecisions ? `proxy_cache_path ${folder}/decisions keys_zone=auth:8m;` : ""}
   ${servers(assignment)}
 }
 `;
@@ -60,7 +76,7 @@ http {
 
 export const nginx: Target = {
   name: "nginx",
-  abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "externalAuth"],
+  abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "forwardAuth", "keptDecisions"],
   lacks: { connect: "nginx is no forward proxy", redisReads: "Debian's nginx runs no code that reads Redis" },
   missing: () => (findCommand("nginx") === null ? "apt-get install nginx" : null),
   version: () => versionOf("nginx", ["-v"]),

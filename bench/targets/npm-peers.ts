@@ -13,11 +13,15 @@ function npmPeer(name: string, program: string, abilities: readonly Ability[], l
     lacks: { workers: "its workers would be processes that the program starts itself", ...lacks },
     missing: () => (existsSync(installed) ? null : "npm ci, in bench/"),
     version: () => (JSON.parse(readFileSync(installed, "utf8")) as { version: string }).version,
-    launch: ({ port, originPort, redisPort, sessions }) => {
+    launch: ({ port, originPort, redisPort, authPort, sessions }) => {
       const file = path.join(folder, "peers", sessions === null ? program : `credentials-${program}`);
       const command = [process.execPath, file, String(port), String(originPort)];
       if (sessions !== null) command.push(String(sessions.redisPort), sessions.jwt, sessions.credentials);
-      return { command, env: redisPort === null ? {} : { REDIS_PORT: String(redisPort) } };
+      const env = {
+        ...(redisPort !== null && { REDIS_PORT: String(redisPort) }),
+        ...(authPort !== null && { AUTH_PORT: String(authPort) }),
+      };
+      return { command, env };
     },
   };
 }
@@ -34,4 +38,5 @@ export const httpProxy = npmPeer("http-proxy", "http-proxy.mjs", [
   "websocket",
   "redisReads",
   "credentials",
+  "forwardAuth",
 ]);

@@ -12,7 +12,7 @@ export const squid: Target = {
     workers: "Squid's workers need shared memory of the system",
     routes: "Squid has access lists, not routes",
     accessLog: "Squid's log goes through another program",
-    externalAuth: "Squid asks programs, not endpoints",
+    forwardAuth: "Squid asks programs, not endpoints",
     redisReads: "Squid runs no code of ours",
   },
   missing: () => (findCommand("squid") === null ? "apt-get install squid" : null),

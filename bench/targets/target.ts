@@ -17,7 +17,9 @@ export type Ability =
   | "routes"
   | "accessLog"
   /** Asks an endpoint about every request before it passes. */
-  | "externalAuth"
+  | "forwardAuth"
+  /** And can keep what it said. */
+  | "keptDecisions"
   /** Runs code of ours for every request, which reads Redis. */
   | "redisReads"
   /** Turns the token of a cookie into HTTP Basic, by a session in Redis. */
@@ -58,6 +60,8 @@ export interface Assignment {
   readonly largeBuffers: boolean;
   /** The port where GET /auth says whether a request may pass, and who it is from in X-User. */
   readonly authPort: number | null;
+  /** What the endpoint says is kept for 10 s by Authorization, for a target that can. */
+  readonly keepsDecisions: boolean;
   readonly redisPort: number | null;
   /** Requests carry the token of one of these. */
   readonly sessions: Sessions | null;

@@ -15,7 +15,7 @@ export const varnish: Target = {
     accessLog: "another program writes the log of Varnish",
     workers: "Varnish has a thread for each busy connection, not workers",
     routes: "Varnish has conditions, not routes",
-    externalAuth: "Debian's Varnish has no module for it",
+    forwardAuth: "Debian's Varnish has no module for it",
     redisReads: "Debian's Varnish has no module for it",
   },
   missing: () => (findCommand("varnishd") === null ? "apt-get install varnish" : null),

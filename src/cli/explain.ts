@@ -147,6 +147,9 @@ function describeUse(use: UseConfig): string {
       const wanted = [subjects, sans, fingerprints].flatMap((list) => (list === undefined ? [] : [joinOr(list)]));
       return `clientCertificate ${wanted.length === 0 ? "of a trusted authority" : wanted.join("; ")}`;
     }
+    case "forwardAuth":
+      // What stands behind a question mark may be a secret.
+      return `forwardAuth asks ${use.upstream}${use.options.address.target.replace(/\?.*$/s, "")}`;
     case "oidc":
       return `oidc ${use.options.issuer} as ${use.options.clientId}`;
     case "plugin":

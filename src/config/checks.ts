@@ -3,7 +3,8 @@
  * on once. It reads the file's own values, whatever else is wrong with them, so that one run finds all mistakes; what has
  * the wrong kind is passed over here, because the schema has said so already.
  */
-import { formatListenAddress, listenAddress } from "../core/option-addresses.ts";
+
+import { formatListenAddress, listenAddress, serviceAddress } from "../core/option-addresses.ts";
 import { isStoreUrl, STORE_REFERENCE } from "../identity/options.ts";
 import { isPlugin } from "./code.ts";
 import { takesKind } from "./known-fields.ts";
@@ -161,17 +162,7 @@ class Checker implements Checks {
       this.#fail([...path, field], `only has a meaning beside "proxy"`, "key");
     }
     const use = list(route.use);
-    for (const [index, item] of use.entries()) {
-      this.#checkUse(item, [...path, "use", index]);
-      const oidc = mapping(mapping(item).oidc);
-      if (oidc.backchannelLogoutPath !== undefined && first !== undefined && first !== "proxy") {
-        this.#fail(
-          [...path, "use", index, "oidc", "backchannelLogoutPath"],
-          'only has a meaning beside "proxy"',
-          "key",
-        );
-      }
-    }
+    for (const [index, item] of use.entries()) this.#checkUse(item, [...path, "use", index]);
     for (const { index, path: inner, message } of useOrderProblems(use)) {
       this.#fail([...path, "use", index, ...inner], message, "key");
     }
@@ -186,6 +177,7 @@ class Checker implements Checks {
     if (names.length > 1)
       this.#fail(path, `has ${names.join(" and ")}: give each an item of its own, in the wanted order`);
     for (const name of names) this.#checkStores(item[name], [...path, name], [name]);
+    if (isMapping(item.forwardAuth)) this.#checkService(item.forwardAuth, [...path, "forwardAuth"]);
   }
 
   /** The issuer sends browsers back to a path that must meet a route with the login, or they end in 404. */
@@ -228,6 +220,21 @@ class Checker implements Checks {
       this.#storePlaces.set(text, answer);
     }
     return answer;
+  }
+
+  /** A service that a feature asks: at a URL, or at an upstream. */
+  #checkService(block: Mapping, path: Path): void {
+    const { address } = block;
+    if (typeof address !== "string") return;
+    if (address.includes("://")) return this.#checkTls(block, [address], path);
+    const name = address.replace(/[/?].*$/s, "");
+    this.#used.add(name);
+    if (Object.hasOwn(this.#upstreams, name)) {
+      return this.#checkTls(block, list(mapping(this.#upstreams[name]).servers), path);
+    }
+    if (!serviceAddress().safeParse(address).success) return;
+    const suggestion = /[.]/.test(name) ? `http://${address}` : nearest(name, Object.keys(this.#upstreams));
+    this.#fail([...path, "address"], `no upstream has the name ${JSON.stringify(name)}`, "value", suggestion);
   }
 
   #checkProxy(proxy: unknown, path: Path): void {

@@ -10,6 +10,7 @@ import type { BasicAuthOptions } from "../features/basic-auth/options.ts";
 import type { ClientCertificateOptions } from "../features/client-certificate/options.ts";
 import type { CompressOptions } from "../features/compress/options.ts";
 import type { CredentialsOptions } from "../features/credentials/options.ts";
+import type { ForwardAuthOptions } from "../features/forward-auth/options.ts";
 import type { HeadersOptions } from "../features/headers/options.ts";
 import type { IpAllowOptions } from "../features/ip-allow/options.ts";
 import type { JwtOptions } from "../features/jwt/options.ts";
@@ -171,6 +172,12 @@ export type UseConfig =
   | { readonly feature: "basicAuth"; readonly options: BasicAuthOptions }
   | { readonly feature: "apiKey"; readonly options: ApiKeyOptions }
   | { readonly feature: "clientCertificate"; readonly options: ClientCertificateOptions }
+  | {
+      readonly feature: "forwardAuth";
+      readonly options: ForwardAuthOptions;
+      /** A name in `Config.upstreams`. */
+      readonly upstream: string;
+    }
   | { readonly feature: "oidc"; readonly options: OidcOptions }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 

@@ -326,6 +326,35 @@ servers:
 `,
   },
   {
+    title: "forwardAuth",
+    place: "`forwardAuth` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.forwardAuth"],
+    text: "An answer of 2xx lets the request go on, any other one is the client's; without an answer the client gets 503. [docs/auth.md](auth.md#forwardauth) shows it at work, and how to come from Traefik and nginx.",
+    example: `upstreams:
+  auth: { servers: ["http://127.0.0.1:4181"], timeouts: { connect: 500ms } }
+servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /api/* }
+        use:
+          - forwardAuth:
+              address: auth/verify
+              requestHeaders: [authorization, cookie]
+              responseHeaders: [x-user, "/^x-auth-/"]
+              identityHeader: x-user
+              decisions: { for: 10s, by: ["header:authorization", "cookie:session"] }
+        proxy: http://127.0.0.1:3000
+      - use:
+          - forwardAuth:
+              address: https://auth.internal:8443/verify?realm=web
+              tls: { ca: internal.pem }
+              responseCookies: [session]
+              signIn: "https://login.example.org/start?rd={url}"
+        proxy: http://127.0.0.1:3000
+`,
+  },
+  {
     title: "basicAuth",
     place: "`basicAuth` in an item of `use`",
     paths: ["servers.*.routes.#.use.#.basicAuth"],
@@ -403,7 +432,7 @@ servers:
     title: "stores",
     place: "`stores.NAME`",
     paths: ["stores.*"],
-    text: "Where the sessions are that features look up. Each thread has its own connection to Redis and keeps its answers in memory; Redis tells it what has changed, so that a deleted session stops working at once while Redis is connected. When the connection is lost or silent for some seconds, what is in memory is forgotten. While Redis is away, look-ups are answered with 503; `grace` lets sessions that are in memory live on. An LMDB is a folder on this machine, which only its owner can read.",
+    text: "Where the sessions are that features look up. [Operations](operations.md#session-stores) says what they promise when a session is deleted, when Redis is away and when the power fails, and how `headgate session` works on them.",
     example: `stores:
   logins:
     url: rediss://redis.internal:6379/1

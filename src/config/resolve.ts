@@ -3,7 +3,7 @@
  * pool of connections and every store named once. The file is known to be right when this runs, so nothing here can fail.
  */
 import { createHash } from "node:crypto";
-import { formatListenAddress } from "../core/option-addresses.ts";
+import { formatListenAddress, type ServerAddress } from "../core/option-addresses.ts";
 import {
   resolveUpstream,
   resolveUpstreamUse,
@@ -12,11 +12,11 @@ import {
   type UpstreamServer,
 } from "../upstreams/options.ts";
 import { canonicalJson } from "./canonical.ts";
-import type { ActionConfig, Config, LimitsConfig, LogConfig, RouteConfig, ServerConfig } from "./config.ts";
+import type { ActionConfig, Config, LimitsConfig, LogConfig, RouteConfig, ServerConfig, UseConfig } from "./config.ts";
 import { LIMITS_DEFAULT, resolveLimits, resolveRouteLimits } from "./limits-schema.ts";
-import { MATCH_ALL, type ProxyBlock, type RouteBlock } from "./route-schema.ts";
+import { MATCH_ALL, type ProxyBlock, type RouteBlock, type UseBlock } from "./route-schema.ts";
 import type { ConfigBlocks, ServerBlock } from "./schema.ts";
-import { resolveUse, Stores } from "./stores.ts";
+import { resolveStores, Stores } from "./stores.ts";
 
 export function resolveConfig(blocks: ConfigBlocks): Config {
   const pools = new Pools(blocks.upstreams);
@@ -94,12 +94,20 @@ function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfi
   return {
     name,
     match: block.match ?? MATCH_ALL,
-    use: (block.use ?? []).map((use) => resolveUse(use, outer.stores)),
+    use: (block.use ?? []).map((use) => resolveStores(resolveUse(use, outer.pools), outer.stores)),
     action: resolveAction(block, outer.pools),
     upgrade: block.upgrade ?? ["websocket"],
     limits: resolveRouteLimits(outer.limits, block.limits),
     accessLog: { off: access === null, sample: access === null ? 0 : (access?.sample ?? outer.sample) },
   };
+}
+
+function resolveUse(use: UseBlock, pools: Pools): UseConfig {
+  if (use.feature !== "forwardAuth") return use;
+  const { tls, maxConnections, ...options } = use.options;
+  const { at } = options.address;
+  const to = "name" in at ? at.name : at.server;
+  return { feature: "forwardAuth", options, upstream: pools.of(to, { tls, maxConnections }) };
 }
 
 function resolveAction(block: RouteParts, pools: Pools): ActionConfig {
@@ -152,6 +160,13 @@ class Pools {
     const name = settings === canonicalJson(plain) ? base : `${base}#${digest}`;
     if (!this.#pools.has(name)) this.#pools.set(name, { ...pool, name });
     return name;
+  }
+
+  /** The name of the pool for what is asked beside a route's own target: at the upstream of a name, or at a server. */
+  of(to: string | ServerAddress, overrides: UpstreamOverrides): string {
+    if (typeof to !== "string") return this.share(to.url, [{ ...to, weight: 1 }], [overrides]);
+    const { servers, overrides: named } = this.named(to);
+    return this.share(to, servers, [overrides, named]);
   }
 
   all(): readonly UpstreamConfig[] {

@@ -23,6 +23,7 @@ import { basicAuthOptions } from "../features/basic-auth/options.ts";
 import { clientCertificateOptions } from "../features/client-certificate/options.ts";
 import { compressOptions } from "../features/compress/options.ts";
 import { credentialsOptions } from "../features/credentials/options.ts";
+import { forwardAuthOptions } from "../features/forward-auth/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
 import { ipAllowOptions } from "../features/ip-allow/options.ts";
 import { jwtOptions } from "../features/jwt/options.ts";
@@ -98,6 +99,18 @@ const match = z
 
 export const MATCH_ALL: MatchConfig = match.parse({});
 
+/** With what an upstream has beside its servers, as far as it makes sense for a service that one feature asks. */
+const forwardAuth = forwardAuthOptions
+  .extend({ tls: upstreamFields.tls, maxConnections: upstreamFields.maxConnections })
+  .describe(
+    "Asks an HTTP service about each request: an answer of 2xx lets it go on, any other one is the client's answer.",
+  );
+
+/** An item of `use` as the file has it: which pools it needs is decided by resolve.ts. */
+export type UseBlock =
+  | Exclude<UseConfig, { readonly feature: "forwardAuth" }>
+  | { readonly feature: "forwardAuth"; readonly options: z.output<typeof forwardAuth> };
+
 /** The features by their names in the file. Each item of `use` has exactly one of them; checks.ts counts. */
 export const featureFields = {
   headers: headersOptions.optional(),
@@ -110,6 +123,7 @@ export const featureFields = {
   basicAuth: basicAuthOptions.optional(),
   apiKey: apiKeyOptions.optional(),
   clientCertificate: clientCertificateOptions.optional(),
+  forwardAuth: forwardAuth.optional(),
   oidc: oidcOptions.optional(),
 };
 
@@ -124,13 +138,13 @@ function codeOnly<T>(check: (value: unknown) => boolean, expected: string) {
 }
 
 const useItem = z.union([
-  codeOnly<PluginObject>(isPlugin, "a plugin").transform((plugin): UseConfig => ({ feature: "plugin", plugin })),
+  codeOnly<PluginObject>(isPlugin, "a plugin").transform((plugin): UseBlock => ({ feature: "plugin", plugin })),
   z
     .strictObject(featureFields)
     .meta({ id: "feature", minProperties: 1, maxProperties: 1 })
-    .transform((item): UseConfig => {
+    .transform((item): UseBlock => {
       const [feature, options] = Object.entries(item).find(([, options]) => options !== undefined) ?? [];
-      return { feature, options } as UseConfig;
+      return { feature, options } as UseBlock;
     }),
 ]);
 

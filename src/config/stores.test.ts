@@ -1,13 +1,15 @@
 /** Stores in the file: their forms, what features say of them, and that no message tells a password. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { replayHint, seed } from "../../test/support/seed.ts";
 import type { StoreConfig } from "../identity/options.ts";
-import { type StoreByUrl, storeReference } from "../identity/options.ts";
+import { type StoreByUrl, storeOptions, storeReference } from "../identity/options.ts";
+import { SeededRandom } from "../testing/seeded-random.ts";
 import type { UseConfig } from "./config.ts";
 import { takesKind } from "./known-fields.ts";
 import { parseConfig } from "./parse.ts";
 import { formatProblem } from "./problems.ts";
-import { resolveUse, Stores } from "./stores.ts";
+import { resolveStores, Stores } from "./stores.ts";
 
 const SERVER = "servers: { web: { listen: ':80', respond: 204 } }\n";
 const files = {
@@ -178,6 +180,39 @@ describe("no message tells a password", () => {
   });
 });
 
+it("a URL gives back what was put into it, and its mistakes never show a password", () => {
+  const random = new SeededRandom(seed);
+  const characters = ["a", "Z", "9", ":", "@", "/", "?", "#", "%", "é", "🔑", " ", "[", "]", "\\", "."];
+  const textOf = (length: number): string =>
+    Array.from({ length }, () => characters[Math.floor(random.next() * characters.length)]).join("");
+  for (let round = 0; round < 2_000; round++) {
+    const [username, password] = [textOf(1 + random.next() * 6), textOf(1 + random.next() * 6)];
+    const host = ["a.example", "10.0.0.1", "[2001:db8::1]", "localhost"][Math.floor(random.next() * 4)]!;
+    const port = 1 + Math.floor(random.next() * 65_535);
+    const database = Math.floor(random.next() * 16);
+    const scheme = random.next() < 0.5 ? "redis" : "rediss";
+    const secret = encodeURIComponent(password);
+    const url = `${scheme}://${encodeURIComponent(username)}:${secret}@${host}:${port}/${database}`;
+    const { settings, name } = storeReference().parse(url) as StoreByUrl;
+    assert.ok(settings.kind === "redis", replayHint);
+    const [node] = settings.nodes as readonly { host: string; port: number }[];
+    assert.deepEqual(
+      [settings.username, settings.password, node!.port, settings.database, settings.tls !== null],
+      [username, password, port, database, scheme === "rediss"],
+      replayHint,
+    );
+    assert.equal(name, `${scheme}://${host}:${port}${database === 0 ? "" : `/${database}`}`, replayHint);
+    // One character of it is another, or gone.
+    const at = Math.floor(random.next() * url.length);
+    const marked = url.replace(secret, "hunter2hunter2");
+    const wrong = marked.slice(0, at) + (random.next() < 0.5 ? "" : textOf(1)) + marked.slice(at + 1);
+    for (const type of [storeReference(), storeOptions]) {
+      const { error } = type.safeParse(wrong);
+      assert.doesNotMatch(error?.message ?? "", /hunter2/, replayHint);
+    }
+  }
+});
+
 describe("what a feature says of its store", () => {
   const stores = () => new Stores({ logins: storeAt("redis://a") });
   const storeAt = (url: string) => (storeReference().parse(url) as StoreByUrl).settings;
@@ -185,7 +220,7 @@ describe("what a feature says of its store", () => {
 
   it("becomes a name among the stores, wherever it stands", () => {
     const all = stores();
-    const resolved = resolveUse(
+    const resolved = resolveStores(
       use({ session: [{ store: storeReference().parse("redis://b/1") }], store: storeReference().parse("logins") }),
       all,
     );
@@ -216,7 +251,7 @@ describe("what a feature says of its store", () => {
 
   it("leaves options without a store as they are", () => {
     const options = { list: [1, { a: null }], when: new Date(0), regex: /x/ };
-    const resolved = resolveUse(use(options), stores()) as unknown as { options: unknown };
+    const resolved = resolveStores(use(options), stores()) as unknown as { options: unknown };
     assert.equal(resolved.options, options);
   });
 

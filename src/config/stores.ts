@@ -32,7 +32,7 @@ export class Stores {
 }
 
 /** A feature's options with the stores that they name by URL as names in `Config.stores`, wherever those stand in them. */
-export function resolveUse(use: UseConfig, stores: Stores): UseConfig {
+export function resolveStores(use: UseConfig, stores: Stores): UseConfig {
   if (use.feature === "plugin") return use;
   return { ...use, options: withStoreNames(use.options, stores) } as UseConfig;
 }

@@ -389,3 +389,35 @@ describe("fields as a whole", () => {
     );
   });
 });
+
+describe("a copy", () => {
+  it("reads and is encoded as its source was, rows removed included, whatever becomes of either", () => {
+    const lines: Line[] = Array.from({ length: 200 }, (_, row) => [`X-${row}`, "v".repeat(row)]);
+    const source = FieldBlock.from(lines);
+    source.delete("x-7");
+    const copy = FieldBlock.copyOf(source);
+    assert.equal(copy.rowCount, 200);
+    assert.equal(encoded(copy), encoded(source));
+    source.set("X-1", "other");
+    copy.append("Host", "h");
+    assert.deepEqual([copy.get("x-1"), source.get("host"), copy.rowOfId(FIELD_HOST)], ["v", null, 200]);
+    source.release();
+    assert.equal(copy.get("x-199"), "v".repeat(199));
+    copy.release();
+  });
+
+  it("of nothing is empty, and one behind a start line keeps its place", () => {
+    assert.equal(FieldBlock.copyOf(new FieldBlock()).rowCount, 0);
+    const storage = acquireStorage();
+    const whole = "GET / HTTP/1.1\r\nA: b\r\n";
+    storage.bytes.write(whole, "latin1");
+    storage.table.set([0, 16, 17, 19, 20]);
+    const block = new FieldBlock();
+    block.adopt(storage, 1, 16, whole.length, 0);
+    const copy = FieldBlock.copyOf(block);
+    assert.deepEqual([...copy.entries()], [["A", "b"]]);
+    assert.equal(encoded(copy), "A: b\r\n");
+    block.release();
+    copy.release();
+  });
+});

@@ -386,6 +386,20 @@ export class FieldBlock {
     return run < 0 ? offset : copyBytes(target, view, offset, bytes, own, run, this.#end);
   }
 
+  /** A new block with the same rows, removed ones included, in memory of its own. */
+  static copyOf(source: FieldBlock): FieldBlock {
+    const copy = new FieldBlock();
+    const from = source.#storage;
+    if (from === null) return copy;
+    const storage = acquireStorage();
+    storage.growBytes(source.#end, 0);
+    copyBytes(storage.bytes, storage.view, source.#start, from.bytes, from.view, source.#start, source.#end);
+    while (storage.table.length < source.#count * ROW) storage.growTable();
+    for (let i = 0; i < source.#count * ROW; i++) storage.table[i] = from.table[i]!;
+    copy.adopt(storage, source.#count, source.#start, source.#end, source.#seen);
+    return copy;
+  }
+
   /** A new block with the given lines. Throws TypeError like `append`. */
   static from(fields: Iterable<readonly [name: string, value: string]>): FieldBlock {
     const block = new FieldBlock();

@@ -20,7 +20,7 @@ export class RequestMessage {
   /** 10, 11 or 20: major times ten plus minor. */
   httpVersion = 11;
   scheme: "http" | "https" = "http";
-  readonly fields: FieldBlock = new FieldBlock();
+  readonly fields: FieldBlock;
   /** Length of the body: 0 none, BODY_UNTIL_END when only its end will tell. */
   bodyBytes = 0;
   /** The protocol that the client asks to switch to (Upgrade), lower case; null when it asks for none. */
@@ -44,6 +44,10 @@ export class RequestMessage {
   /** Where Host stood when the authority was settled; both 0 before that, or when there was none. */
   #hostStart = 0;
   #hostEnd = 0;
+
+  constructor(fields: FieldBlock = new FieldBlock()) {
+    this.fields = fields;
+  }
 
   get method(): string {
     return this.#method;

@@ -144,6 +144,41 @@ export const serverUrl = textKind<ServerAddress>({
   },
 });
 
+/** A document that a service answers with: at a server of its own, or at an upstream of the configuration. */
+export interface ServiceAddress {
+  readonly at: { readonly server: ServerAddress } | { readonly name: string };
+  /** Path and query. */
+  readonly target: string;
+}
+
+function parseServiceAddress(text: string): ServiceAddress | null {
+  const match = /^((?:https?:\/\/)?[^/?#]+)((?:[/?][^#]*)?)$/i.exec(text);
+  if (match === null || /[^\x21-\x7e]/.test(text)) return null;
+  const [, where = "", rest = ""] = match;
+  const target = rest.startsWith("/") ? rest : `/${rest}`;
+  if (/["<>\\^`{|}]/.test(target)) return null;
+  if (!where.includes("://")) return /[:@]/.test(where) ? null : { at: { name: where }, target };
+  const server = parseServerUrl(where);
+  return server === null ? null : { at: { server }, target };
+}
+
+/** A URL with its path and query, or the name of an upstream with them. */
+export const serviceAddress = textKind<ServiceAddress>({
+  id: "serviceAddress",
+  expected: "a URL such as http://127.0.0.1:4181/verify, or an upstream and a path such as auth/verify",
+  description:
+    "A URL with its path and query, such as `http://127.0.0.1:4181/verify`; or the name of an upstream in place of scheme and host: `auth/verify`.",
+  parse: parseServiceAddress,
+  explain: (text) => {
+    if (text.startsWith("unix:"))
+      return "a unix socket is named by an upstream: servers: [unix:/run/auth.sock], then NAME/path";
+    const origin = /^https?:\/\/[^/?#]+/i.exec(text)?.[0];
+    return origin === undefined ? null : explainServerUrl(origin);
+  },
+  suggest: (text) =>
+    /^[a-z0-9.-]+:\d{1,5}(\/|$)/i.test(text) && parseServiceAddress(`http://${text}`) ? `http://${text}` : null,
+});
+
 /** Where to listen. */
 export type ListenAddress =
   | {

@@ -259,3 +259,12 @@ export function tlsVersion() {
     .literal(["1.2", "1.3", 1.2, 1.3])
     .transform((version): "TLSv1.2" | "TLSv1.3" => (String(version) === "1.2" ? "TLSv1.2" : "TLSv1.3"));
 }
+
+/** The name of a cookie (RFC 6265 section 4.1.1). */
+export const cookieName = textKind<string>({
+  id: "cookieName",
+  expected: "the name of a cookie",
+  description: "The name of a cookie; upper and lower case differ.",
+  pattern: TOKEN.source,
+  parse: (text) => (TOKEN.test(text) ? text : null),
+});

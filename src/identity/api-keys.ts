@@ -5,7 +5,7 @@
  * A key is found by its digest, in a map. That needs no comparison in constant time: what the map compares are digests, and
  * how far two of them agree says nothing of the keys, since nobody can make a key for a wanted digest.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { explainUserName, type ReadLines, readLines } from "./htpasswd.ts";
 
 /** A key that is longer is none. */
@@ -29,7 +29,7 @@ export function isApiKey(text: string): boolean {
 }
 
 export function keyDigest(key: string): string {
-  return createHash("sha256").update(key).digest("hex");
+  return hash("sha256", key, "hex");
 }
 
 /** A file with a line "name:sha256" for each key, as `headgate api-key` prints them. Digest by name. */

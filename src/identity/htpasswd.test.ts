@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
+import { seed } from "../../test/support/seed.ts";
 import { keyDigest, parseApiKeys } from "./api-keys.ts";
 import { explainUserName, parseHtpasswd } from "./htpasswd.ts";
 
@@ -61,5 +63,36 @@ describe("a file of API keys", () => {
     assert.deepEqual(problems.length, 1);
     assert.match(problems[0]!, /^line 1: a key is stored as its SHA-256/);
     assert.ok(!problems[0]!.includes("hgk_secret"));
+  });
+});
+
+describe("any text", () => {
+  it("gives an entry or a problem for each of its lines, and no name that Basic could not send", () => {
+    const piece = fc.constantFrom(
+      "alice",
+      ":",
+      "\n",
+      "\r\n",
+      "#",
+      " ",
+      "\0",
+      HASH,
+      "$apr1$x$y",
+      "\u00e9",
+      "\u2028",
+      "\t",
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+        const text = pieces.join("");
+        const { entries, problems } = parseHtpasswd(text);
+        const lines = text.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("#"));
+        for (const name of entries.keys()) assert.equal(explainUserName(name), null);
+        if (lines.length === 0) assert.deepEqual([entries.size, problems.length], [0, 1]);
+        else if (problems.length <= 10) assert.equal(entries.size + problems.length, lines.length);
+        assert.ok(!problems.join().includes("$apr1$x"));
+      }),
+      { seed },
+    );
   });
 });

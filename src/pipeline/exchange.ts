@@ -84,12 +84,22 @@ export abstract class Exchange {
   /** Over: answered whole, failed or abandoned. */
   ended = false;
 
+  /** Rows of the request's fields that came from the client; those behind them are the proxy's and its features'. */
+  readonly receivedRows: number;
+
+  /**
+   * The client's trailers reach the upstream; they never do once `identity` is set. A feature that sets fields on which
+   * the upstream relies clears it: an upstream may take trailers for fields of the head.
+   */
+  passesTrailers = true;
+
   #locals: Map<unknown, unknown> | null = null;
 
   constructor(connection: ClientConnection, request: RequestMessage, startedMs: number) {
     this.connection = connection;
     this.request = request;
     this.clientAddress = connection.remote.address;
+    this.receivedRows = request.fields.rowCount;
     this.startedMs = startedMs;
   }
 
@@ -107,6 +117,14 @@ export abstract class Exchange {
    * does nothing and returns false. Throws TypeError on invalid fields.
    */
   abstract respond(answer: Answer): boolean;
+
+  /**
+   * The whole body of the request, for a feature that must see it before the request goes on; it is sent to the
+   * upstream all the same. Only in `request` and `selectUpstream`. Empty when there is none. Rejects with a ProxyError:
+   * of status 413 when it is longer, or when the exchange is over before the body is. A hook that lets it pass fails the
+   * exchange with it.
+   */
+  abstract wholeBody(bytesMax: number): Promise<Buffer>;
 
   /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
   abstract fail(error: ProxyError): void;

@@ -21,6 +21,7 @@ import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
 import { failureAnswer } from "./failure.ts";
 import { faultOfPart } from "./guard.ts";
 import { copyOf, HeldAnswer } from "./held-answer.ts";
+import { bodyTooLarge, HeldBody } from "./held-body.ts";
 import { isIdempotent } from "./idempotent.ts";
 import type { Feature, Waiting } from "./phases.ts";
 import {
@@ -79,12 +80,12 @@ export class Life extends Exchange implements UpstreamHandler {
   /** Whom a stream was asked of, until there is one. */
   #lessor: Upstream | null = null;
   #prepared = false;
-  /** Field lines that came from the client; those behind them are ours. */
-  readonly #receivedRows: number;
   #upgrade: string | null = null;
   /** The client sends a body. */
   readonly #hasBody: boolean;
   #requestBody: RequestBody | null = null;
+  /** A feature has asked for the whole of the body before it is sent. */
+  #heldBody: HeldBody | null = null;
 
   /** The answer came from an upstream. */
   #forwarded = false;
@@ -117,7 +118,6 @@ export class Life extends Exchange implements UpstreamHandler {
     super(downstream, request, startedMs);
     this.#site = site;
     this.#downstream = downstream;
-    this.#receivedRows = request.fields.rowCount;
     this.#hasBody = request.bodyBytes !== 0;
     this.#isHead = request.method === "HEAD";
   }
@@ -264,6 +264,7 @@ export class Life extends Exchange implements UpstreamHandler {
     // The upstream's body must not run ahead of a hook that still looks at its head.
     if (this.#step >= UPSTREAM_RESPONSE) this.#stream?.pause();
     // A plugin in JavaScript may return anything: a promise of another making, or no promise at all.
+    const wasFailing = this.#failing;
     Promise.resolve(waiting).then(
       () => {
         this.#pending = false;
@@ -271,7 +272,9 @@ export class Life extends Exchange implements UpstreamHandler {
       },
       (thrown: unknown) => {
         this.#pending = false;
-        this.fail(ProxyError.from(thrown));
+        // What has failed meanwhile has its answer already, and the hook its error from there.
+        if (this.#failing && !wasFailing) this.#advance();
+        else this.fail(ProxyError.from(thrown));
       },
     );
   }
@@ -318,6 +321,7 @@ export class Life extends Exchange implements UpstreamHandler {
     if (this.#tunnel !== null) return this.#tunnel.destroy(error);
     if (this.#headSent) return this.#finish(error);
     this.#dropUpstream();
+    this.#heldBody?.abandon(error);
     this.response?.fields.release();
     this.response = null;
     this.#localBody = null;
@@ -390,7 +394,7 @@ export class Life extends Exchange implements UpstreamHandler {
       this.#prepared = true;
       const { upgrade, bodyBytes } = this.request;
       if (upgrade !== null && bodyBytes === 0 && this.#route!.upgrade.includes(upgrade)) this.#upgrade = upgrade;
-      prepareRequest(this.request, this.#receivedRows, this.#site);
+      prepareRequest(this.request, this.receivedRows, this.#site);
     }
     prepareHost(this, this.#route!.use.host, this.#stream!);
   }
@@ -421,9 +425,24 @@ export class Life extends Exchange implements UpstreamHandler {
 
   #makeRequestBody(): void {
     const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(this.request.method);
-    const source = this.#hasBody ? this.#downstream : null;
+    const held = this.#heldBody;
+    const source = this.#hasBody ? (held ?? this.#downstream) : null;
     this.#requestBody = new RequestBody(source, replayable, (error) => this.fail(error));
+    held?.giveTo(this.#requestBody);
     this.#requestBody.transform(this, this.#chain);
+  }
+
+  wholeBody(bytesMax: number): Promise<Buffer> {
+    if (!this.#hasBody || this.ended) return Promise.resolve(EMPTY);
+    if (this.#requestBody !== null) throw new Error("the request's body is on its way already");
+    const max = Math.min(bytesMax, this.#route?.limits.bodyBytesMax ?? Number.POSITIVE_INFINITY);
+    if (this.request.bodyBytes > max) return Promise.reject(bodyTooLarge(max));
+    if (this.#heldBody !== null) return this.#heldBody.wholeWithin(bytesMax);
+    this.#heldBody = new HeldBody(this.#downstream, bytesMax);
+    // The upstream's own 100 comes too late for a client that waits for it (RFC 9110 section 10.1.1).
+    this.#downstream.sendInformational(new ResponseMessage(100));
+    this.#heldBody.begin();
+    return this.#heldBody.whole;
   }
 
   /** The driver has received a part of the request's body. */
@@ -431,15 +450,16 @@ export class Life extends Exchange implements UpstreamHandler {
     // What still comes of a body that has failed the exchange is not to fail it again.
     if (this.ended || this.#failing) return;
     this.requestBodyBytes += end - start;
-    if (!this.#exceedsBodyLimit(this.requestBodyBytes)) this.#requestBody!.write(bytes, start, end);
+    if (!this.#exceedsBodyLimit(this.requestBodyBytes)) (this.#heldBody ?? this.#requestBody!).write(bytes, start, end);
   }
 
   /** The driver has received the end of the request. */
   onRequestEnd(trailers: FieldBlock | null): void {
     if (this.ended || this.#failing) return;
     // Upstreams that take trailers for fields of the head would believe them.
+    if (this.identity !== null || !this.passesTrailers) trailers = null;
     if (trailers !== null) removeForwarded(trailers);
-    this.#requestBody!.end(trailers);
+    (this.#heldBody ?? this.#requestBody!).end(trailers);
   }
 
   /**
@@ -448,7 +468,7 @@ export class Life extends Exchange implements UpstreamHandler {
    */
   onRequestBodyAhead(from: Connection, bytes: number, giver: SpliceHandler): BodySplice | null {
     const stream = this.#stream;
-    if (this.ended || stream === null || !this.#requestBody!.passesUnseen) return null;
+    if (this.ended || stream === null || this.#heldBody !== null || !this.#requestBody!.passesUnseen) return null;
     const { bodyBytesMax } = this.#route!.limits;
     if (bodyBytesMax !== null && this.requestBodyBytes + bytes >= bodyBytesMax) return null;
     const splice = stream.spliceFrom(from, bytes, giver);
@@ -465,7 +485,7 @@ export class Life extends Exchange implements UpstreamHandler {
   #exceedsBodyLimit(bodyBytes: number): boolean {
     const limit = this.#route === null ? null : this.#route.limits.bodyBytesMax;
     if (limit === null || bodyBytes <= limit) return false;
-    this.fail(new ProxyError("http_request_error", `the body is larger than ${limit} bytes`, { status: 413 }));
+    this.fail(bodyTooLarge(limit));
     return true;
   }
 
@@ -727,6 +747,9 @@ export class Life extends Exchange implements UpstreamHandler {
     if (cutBy !== null) this.#downstream.abort(cutBy);
     this.#dropUpstream();
     this.#requestBody?.abandon(this.error);
+    this.#heldBody?.abandon(
+      this.error ?? new ProxyError("http_request_error", "the exchange was over before its body"),
+    );
     this.#responseBody?.abandon(this.error!);
     if (this.#chain.log !== null) this.#log(this.#chain.log);
     this.#site.observer?.onExchangeEnd(this);

@@ -4,9 +4,8 @@
  */
 import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
-import type { ResponseMessage } from "../core/message.ts";
+import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, SpliceHandler } from "../core/ports.ts";
-import type { Exchange } from "./exchange.ts";
 import type { BodySplice, SpliceTaker } from "./splice.ts";
 
 /** How the Host of the upstream request is chosen: the client's, the server's own address, or a fixed name. */
@@ -23,13 +22,22 @@ export interface UpstreamUse {
   readonly retriesMax: number;
 }
 
+/** What is looked at of who sends a request: an exchange, or a call of the proxy's own. */
+export interface Sender {
+  readonly request: RequestMessage;
+  /** Attempts made so far, the one that begins included. */
+  readonly attempts: number;
+  /** For a balance by clients; "" where there is none. */
+  readonly clientAddress: string;
+}
+
 export interface Upstream {
   readonly name: string;
   /**
    * Leases a stream. Exactly one of the handler's two lease calls is made, possibly before this returns, unless
-   * `cancel` comes first. Servers that failed this exchange before are chosen last.
+   * `cancel` comes first. Servers that failed this handler before are chosen last.
    */
-  lease(exchange: Exchange, handler: UpstreamHandler): void;
+  lease(sender: Sender, handler: UpstreamHandler): void;
   /** Gives up waiting for a lease: no call follows. */
   cancel(handler: UpstreamHandler): void;
   /** Asks the retry budget for one more attempt; takes it when it is granted. */
@@ -49,10 +57,10 @@ export interface UpstreamStream extends SpliceTaker {
   /** The connection served others before: it may have been closed by the upstream at this very moment. */
   readonly reused: boolean;
   /**
-   * Sends the head of `exchange.request`. `upgrade` is the protocol to ask for, null for none; `use` has the deadlines that
+   * Sends the head of `sender.request`. `upgrade` is the protocol to ask for, null for none; `use` has the deadlines that
    * the stream keeps.
    */
-  sendHead(exchange: Exchange, upgrade: string | null, use: UpstreamUse): void;
+  sendHead(sender: Sender, upgrade: string | null, use: UpstreamUse): void;
   /** Sends a part of the body, framed as the head announced. */
   write(bytes: Buffer, start: number, end: number): void;
   /** The request is complete. */

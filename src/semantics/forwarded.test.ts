@@ -110,6 +110,7 @@ describe("forwarding fields", () => {
       ["Forwarded", "for=127.0.0.1"],
       ["X-Real-IP", "127.0.0.1"],
       ["X_Real_Ip", "127.0.0.1"],
+      ["X.Forwarded!Host", "evil"],
     ];
     assert.deepEqual(forwarded(forged, CLIENT), OWN);
   });

@@ -15,12 +15,12 @@ import {
   FIELD_X_FORWARDED_PREFIX,
   FIELD_X_FORWARDED_PROTO,
   FIELD_X_REAL_IP,
-  LOWER,
 } from "../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_NAME, ROW_NAME_END } from "../core/fields.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { type CidrSet, canonicalAddress } from "./cidr.ts";
 import { splitList, splitParameters } from "./field-list.ts";
+import { FOLDED } from "./name-variants.ts";
 
 /**
  * The address of the client: the peer's own when it is not trusted; otherwise the last address in X-Forwarded-For (or
@@ -130,15 +130,13 @@ const X_REAL_IP = Uint8Array.from("x-real-ip", (character) => character.charCode
 function isForwardingName(bytes: Uint8Array, start: number, end: number): boolean {
   const length = end - start;
   if (length < X_REAL_IP.length || (bytes[start]! | 0x20) !== 0x78) return false;
-  return length === X_REAL_IP.length ? begins(bytes, start, X_REAL_IP) : begins(bytes, start, X_FORWARDED);
+  if (length === X_REAL_IP.length) return begins(bytes, start, X_REAL_IP);
+  return length >= X_FORWARDED.length && begins(bytes, start, X_FORWARDED);
 }
 
-/** CGI, and all that follows it, reads "_" as "-" in names: X_Forwarded_For must not come through beside ours. */
+/** By all variants: X_Forwarded_For must not come through beside ours. */
 function begins(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
-  for (let i = 0; i < name.length; i++) {
-    const byte = LOWER[bytes[start + i]!];
-    if (byte !== name[i] && !(byte === 0x5f && name[i] === 0x2d)) return false;
-  }
+  for (let i = 0; i < name.length; i++) if (FOLDED[bytes[start + i]!] !== name[i]) return false;
   return true;
 }
 

@@ -16,6 +16,7 @@ import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
 import { createFeature, type FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
+import { UpstreamIdentityFields } from "./upstream-identity-fields.ts";
 import { madeViaName } from "./via-name.ts";
 
 export interface ComposeSurroundings {
@@ -39,9 +40,13 @@ export interface ComposedServer {
 
 export function composeServers(config: Config, around: ComposeSurroundings): readonly ComposedServer[] {
   const shared = new SharedParts();
+  const identityFields = new UpstreamIdentityFields(config);
   const trustedProxies = config.trustedProxies.length === 0 ? null : CidrSet.parse(config.trustedProxies);
   return config.servers.map((server) => {
-    const entries = server.routes.map((route) => ({ match: route.match, route: composeRoute(route, around, shared) }));
+    const entries = server.routes.map((route) => ({
+      match: route.match,
+      route: composeRoute(route, around, shared, identityFields),
+    }));
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),
@@ -62,12 +67,18 @@ function composeVia({ via }: Config, server: ServerConfig, instance: string): Vi
   return new ViaLines(via.kind === "name" ? via.name : madeViaName(server, instance));
 }
 
-function composeRoute(route: RouteConfig, around: ComposeSurroundings, shared: SharedParts): Route {
+function composeRoute(
+  route: RouteConfig,
+  around: ComposeSurroundings,
+  shared: SharedParts,
+  identityFields: UpstreamIdentityFields,
+): Route {
   const { action } = route;
+  const guard = identityFields.guardOf(route);
+  const features = [...(guard === null ? [] : [guard]), ...route.use.map((use) => createFeature(use, around.features))];
   return {
     name: route.name,
-    chain:
-      route.use.length === 0 ? EMPTY_CHAIN : compileChain(route.use.map((use) => createFeature(use, around.features))),
+    chain: features.length === 0 ? EMPTY_CHAIN : compileChain(features),
     upstream: action.kind === "proxy" ? around.upstream(action.upstream) : null,
     handler: handlerOf(action),
     use: action.kind === "proxy" ? shared.one(action.use) : NO_USE,

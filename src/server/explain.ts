@@ -6,7 +6,7 @@
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
-import type { PasswordHasher, SessionStore } from "../core/ports.ts";
+import type { HttpClient, PasswordHasher, SessionStore } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { admit } from "../pipeline/admission.ts";
@@ -66,6 +66,7 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
     files: CredentialFiles.unread,
     sessions: () => NO_SESSIONS,
     fetchFor: () => NO_FETCH,
+    http: () => NO_CALLS,
   };
   const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
   return composeServers(config, { clock, deadlines, ...nowhere });
@@ -100,11 +101,21 @@ class ExplainedExchange extends Exchange {
     return false;
   }
 
+  wholeBody(_bytesMax: number): Promise<Buffer> {
+    return Promise.resolve(Buffer.alloc(0));
+  }
+
   fail(_error: ProxyError): void {}
 }
 
 /** Features are not run. */
 const NO_HASHER: PasswordHasher = { verify: () => Promise.resolve(false) };
+/** Nothing is asked of anybody. */
+const NO_CALLS: HttpClient = {
+  send() {
+    throw new Error("a configuration that is looked at makes no calls");
+  },
+};
 
 /** Stands for every upstream: routes name one, and nothing is sent. */
 const NOWHERE: Upstream = {

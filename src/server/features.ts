@@ -1,12 +1,13 @@
 /** The features of a route, made from what the configuration says of them. The one place that knows every feature. */
 import type { UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
-import type { Clock, Fetch, Random, SessionStore } from "../core/ports.ts";
+import type { Clock, Fetch, HttpClient, Random, SessionStore } from "../core/ports.ts";
 import { createApiKeyFeature } from "../features/api-key/index.ts";
 import { createBasicAuthFeature } from "../features/basic-auth/index.ts";
 import { createClientCertificateFeature } from "../features/client-certificate/index.ts";
 import { createCompressFeature } from "../features/compress/index.ts";
 import { createCredentialsFeature } from "../features/credentials/index.ts";
+import { createForwardAuthFeature } from "../features/forward-auth/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
 import { createIpAllowFeature } from "../features/ip-allow/index.ts";
 import { createJwtFeature } from "../features/jwt/index.ts";
@@ -32,6 +33,8 @@ export interface FeaturePorts {
   readonly passwords: PasswordChecks;
   /** The users and keys that stand in files of their own. */
   readonly files: CredentialFiles;
+  /** Requests of the proxy's own over the pool of a name in `Config.upstreams`. */
+  http(upstream: string): HttpClient;
 }
 
 export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
@@ -63,6 +66,8 @@ export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
       });
     case "clientCertificate":
       return createClientCertificateFeature(use.options, ports);
+    case "forwardAuth":
+      return createForwardAuthFeature(use.options, { http: ports.http(use.upstream), deadlines: ports.deadlines });
     case "oidc":
       return createOidcFeature(use.options, ports);
     case "plugin":

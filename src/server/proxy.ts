@@ -16,6 +16,7 @@ import { openTransport, type WantedTransport } from "../io/open-transport.ts";
 import { passwordHasher } from "../io/password-hasher.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
+import { UpstreamClient } from "../pipeline/calls.ts";
 import type { ExchangeObserver, Site } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import type { PoolSurroundings } from "../upstreams/pool.ts";
@@ -262,6 +263,7 @@ export class ProxyServer {
           fetchFor: (ca) => createFetch({ ca }),
           passwords: this.#passwords,
           files: credentials,
+          http: (name) => new UpstreamClient(plan.get(name)!.pool, deadlines),
         },
         instance: this.#instance,
       });

@@ -87,6 +87,11 @@ describe("a start that fails", () => {
           ],
           routes: [
             { match: { path: "/a" }, proxy: "named" },
+            {
+              match: { path: "/b" },
+              use: [{ compress: true }, { forwardAuth: { address: "https://127.0.0.1:4/x", tls: { ca: missing } } }],
+              proxy: "named",
+            },
             { proxy: { to: "https://127.0.0.1:2", tls: { ca: good.key } } },
           ],
         },
@@ -102,7 +107,8 @@ describe("a start that fails", () => {
           "/stranger.key: the key does not belong to the certificate in /good.crt",
         ],
         ["upstreams.named.tls.ca", "/missing.pem: cannot be read: there is no such file"],
-        ["servers.web.routes.1.proxy.tls.ca", "/good.key: no certificate is in this file: it holds a private key"],
+        ["servers.web.routes.1.use.1.forwardAuth.tls.ca", "/missing.pem: cannot be read: there is no such file"],
+        ["servers.web.routes.2.proxy.tls.ca", "/good.key: no certificate is in this file: it holds a private key"],
         ["servers.single.proxy.tls.cert", "/missing.pem: cannot be read: there is no such file"],
       ],
     );

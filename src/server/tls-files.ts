@@ -122,13 +122,18 @@ function pairKey(cert: string, key: string): string {
   return `${cert}\0${key}`;
 }
 
-/** Where the options of a pool stand: in `upstreams`, or in the first route whose own target it is. */
+/**
+ * Where the options of a pool stand: in `upstreams`, or in the first route that has it of its own, as its target or in a
+ * feature.
+ */
 function placeOfUpstreamTls(config: Config, upstream: UpstreamConfig): SetupProblem["path"] {
   for (const server of config.servers) {
-    for (const [index, { name, action }] of server.routes.entries()) {
-      if (action.kind !== "proxy" || action.upstream !== upstream.name || !/[:#]/.test(upstream.name)) continue;
-      const route = name === server.name ? [] : ["routes", index];
-      return ["servers", server.name, ...route, "proxy", "tls"];
+    for (const [index, { name, action, use }] of server.routes.entries()) {
+      if (!/[:#]/.test(upstream.name)) continue;
+      const place = ["servers", server.name, ...(name === server.name ? [] : ["routes", index])];
+      if (action.kind === "proxy" && action.upstream === upstream.name) return [...place, "proxy", "tls"];
+      const at = use.findIndex((item) => item.feature === "forwardAuth" && item.upstream === upstream.name);
+      if (at >= 0) return [...place, "use", at, "forwardAuth", "tls"];
     }
   }
   return ["upstreams", upstream.name, "tls"];

@@ -3,7 +3,7 @@
  * decides whether one is well.
  */
 import type { Random } from "../core/ports.ts";
-import type { Exchange } from "../pipeline/exchange.ts";
+import type { Sender } from "../pipeline/upstream.ts";
 import type { Balance, HashKey } from "./options.ts";
 
 /** What a balancer must know of a server. */
@@ -17,7 +17,7 @@ export interface Balanced {
 }
 
 /** Picks one of `servers`, of which there is at least one. */
-export type Balancer = <T extends Balanced>(servers: readonly T[], exchange: Exchange) => T;
+export type Balancer = <T extends Balanced>(servers: readonly T[], sender: Sender) => T;
 
 export function createBalancer(balance: Balance, hashBy: HashKey, random: Random): Balancer {
   switch (balance) {
@@ -34,7 +34,7 @@ export function createBalancer(balance: Balance, hashBy: HashKey, random: Random
         return load(other) < load(one) ? other : one;
       };
     case "hash":
-      return (servers, exchange) => rendezvous(servers, hashKey(exchange, hashBy));
+      return (servers, sender) => rendezvous(servers, hashKey(sender, hashBy));
   }
 }
 
@@ -74,12 +74,12 @@ function weighted<T extends Balanced>(servers: readonly T[], random: Random): T 
   return servers[servers.length - 1]!;
 }
 
-function hashKey(exchange: Exchange, by: HashKey): string {
+function hashKey(sender: Sender, by: HashKey): string {
   let key: string | null = null;
-  if (by.kind === "path") key = exchange.request.path;
-  else if (by.kind === "header") key = exchange.request.fields.get(by.name);
-  else if (by.kind === "cookie") key = cookie(exchange.request.fields.get("cookie"), by.name);
-  return key ?? exchange.clientAddress;
+  if (by.kind === "path") key = sender.request.path;
+  else if (by.kind === "header") key = sender.request.fields.get(by.name);
+  else if (by.kind === "cookie") key = cookie(sender.request.fields.get("cookie"), by.name);
+  return key ?? sender.clientAddress;
 }
 
 /** The value of a cookie (RFC 6265 section 4.2.1); null when it is not there. */

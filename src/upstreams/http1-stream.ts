@@ -20,9 +20,8 @@ import {
 } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, ConnectionHandler, Splice, SpliceHandler } from "../core/ports.ts";
-import type { Exchange } from "../pipeline/exchange.ts";
 import type { BodySplice } from "../pipeline/splice.ts";
-import type { UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
+import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
 import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
 import { connectionOptions, isPersistent } from "../protocol/http1/connection.ts";
 import { encoded, encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
@@ -151,9 +150,9 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
 
   // ------------------------------------------------------------------------------------------- the request
 
-  sendHead(exchange: Exchange, upgrade: string | null, use: UpstreamUse): void {
+  sendHead(sender: Sender, upgrade: string | null, use: UpstreamUse): void {
     if (this.#state === GONE) return;
-    const request: RequestMessage = exchange.request;
+    const request: RequestMessage = sender.request;
     this.#state = SENDING;
     this.#use = use;
     this.#method = request.method;

@@ -10,8 +10,7 @@ import { ProxyError } from "../core/errors.ts";
 import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
 import type { Clock, Connection, Dialer, DialHandler, DialTls, PendingDial, Random } from "../core/ports.ts";
-import type { Exchange } from "../pipeline/exchange.ts";
-import type { Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
+import type { Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
 import { type Balanced, type Balancer, createBalancer } from "./balance.ts";
 import { Http1Stream, type StreamOwner } from "./http1-stream.ts";
 import type { Balance, HashKey } from "./options.ts";
@@ -56,7 +55,7 @@ export interface PoolSurroundings {
 
 /** A request that waits: for a connection to be made, or for a place. */
 interface Waiting {
-  readonly exchange: Exchange;
+  readonly sender: Sender;
   readonly handler: UpstreamHandler;
   /** The server that a connection is being made to; null in the queue. */
   readonly server: Server | null;
@@ -118,15 +117,15 @@ export class UpstreamPool implements Upstream, PlacesUser {
     return this.#dialing.size + this.#queue.size;
   }
 
-  lease(exchange: Exchange, handler: UpstreamHandler): void {
-    if (exchange.attempts <= 1) this.#budget.countRequest();
+  lease(sender: Sender, handler: UpstreamHandler): void {
+    if (sender.attempts <= 1) this.#budget.countRequest();
     const places = this.#places;
-    const reserved = places?.othersComeFirst === true ? null : this.#reserve(exchange, handler);
-    if (reserved !== null) return this.#grant(reserved, exchange, handler);
+    const reserved = places?.othersComeFirst === true ? null : this.#reserve(sender, handler);
+    if (reserved !== null) return this.#grant(reserved, sender, handler);
     if (this.#queue.size >= this.#options.queueMax) {
       return handler.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
     }
-    const waiting: Waiting = { exchange, handler, server: null, pending: null, deadline: null, ticket: 0 };
+    const waiting: Waiting = { sender, handler, server: null, pending: null, deadline: null, ticket: 0 };
     waiting.deadline = new Deadline(this.#around.deadlines, () => {
       this.#leaveQueue(handler, waiting);
       handler.onLeaseFailed(
@@ -190,7 +189,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
   }
 
   /** The balancer's choice among the best servers that there are; null when all are at their maximum. */
-  #choose(exchange: Exchange, handler: UpstreamHandler): Server | null {
+  #choose(sender: Sender, handler: UpstreamHandler): Server | null {
     const servers = this.#servers;
     if (servers.length === 1) {
       const only = servers[0]!;
@@ -202,13 +201,13 @@ export class UpstreamPool implements Upstream, PlacesUser {
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
     const now = this.#around.clock.now();
     const well = fresh.filter((server) => server.avoidUntilMs <= now);
-    return this.#balancer(well.length > 0 ? well : fresh.length > 0 ? fresh : withPlace, exchange);
+    return this.#balancer(well.length > 0 ? well : fresh.length > 0 ? fresh : withPlace, sender);
   }
 
   /** A connection that rests, or a server with a place taken for a new one; null: there is neither. */
-  #reserve(exchange: Exchange, handler: UpstreamHandler): Http1Stream | Server | null {
+  #reserve(sender: Sender, handler: UpstreamHandler): Http1Stream | Server | null {
     for (;;) {
-      const server = this.#choose(exchange, handler);
+      const server = this.#choose(sender, handler);
       if (server === null) return null;
       const stream = this.#takeIdle(server);
       if (stream !== null) return stream;
@@ -217,8 +216,8 @@ export class UpstreamPool implements Upstream, PlacesUser {
     }
   }
 
-  #grant(reserved: Http1Stream | Server, exchange: Exchange, handler: UpstreamHandler): void {
-    if (reserved instanceof Server) return this.#dial(reserved, exchange, handler);
+  #grant(reserved: Http1Stream | Server, sender: Sender, handler: UpstreamHandler): void {
+    if (reserved instanceof Server) return this.#dial(reserved, sender, handler);
     reserved.lend(handler);
     handler.onStream(reserved);
   }
@@ -232,8 +231,8 @@ export class UpstreamPool implements Upstream, PlacesUser {
     return null;
   }
 
-  #dial(server: Server, exchange: Exchange, handler: UpstreamHandler): void {
-    const waiting: Waiting = { exchange, handler, server, pending: null, deadline: null, ticket: 0 };
+  #dial(server: Server, sender: Sender, handler: UpstreamHandler): void {
+    const waiting: Waiting = { sender, handler, server, pending: null, deadline: null, ticket: 0 };
     this.#dialing.set(handler, waiting);
     server.dialing++;
     waiting.pending = this.#around.dialer.dial(
@@ -302,10 +301,10 @@ export class UpstreamPool implements Upstream, PlacesUser {
   placeFreed(): void {
     for (const [handler, waiting] of this.#queue) {
       if (this.#places?.othersComeFirst === true) return;
-      const reserved = this.#reserve(waiting.exchange, handler);
+      const reserved = this.#reserve(waiting.sender, handler);
       if (reserved === null) return;
       this.#leaveQueue(handler, waiting);
-      this.#grant(reserved, waiting.exchange, handler);
+      this.#grant(reserved, waiting.sender, handler);
     }
   }
 

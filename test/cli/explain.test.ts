@@ -18,6 +18,7 @@ servers:
       - match: { host: mail.example.org, path: /jmap/* }
         use:
           - ipAllow: [192.0.2.0/24]
+          - forwardAuth: { address: "http://auth.internal/verify?key=hidden" }
           - headers: { request: { set: { x-secret: hidden } }, response: { remove: [server] } }
         proxy: { to: cyrus, host: upstream }
       - match: { path: /up, websocket: true }
@@ -74,6 +75,7 @@ describe("headgate explain", () => {
         "path      /jmap/x",
         "route     web.routes[0]",
         "use       ipAllow 192.0.2.0/24",
+        "use       forwardAuth asks http://auth.internal/verify",
         "use       headers (request: x-secret; response: server)",
         "proxy     cyrus: https://cyrus-1.internal:8443, https://cyrus-2.internal:8443 (weight 2) (least-connections)",
         "host      that of the server's URL",

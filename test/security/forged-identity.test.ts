@@ -3,7 +3,6 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { hash as bcrypt } from "@node-rs/bcrypt";
 import { keyDigest } from "../../src/identity/api-keys.ts";
 import { Authority, issueCertificate } from "../support/certificates.ts";
 import { TestFolder } from "../support/folder.ts";
@@ -14,6 +13,7 @@ import { RawClient, type Target } from "../support/raw-client.ts";
 const TIMEOUT = { timeout: 30_000 };
 const DAY_MS = 86_400_000;
 const PASSWORD = "wonderland";
+const HASH = "$2y$04$MJ0GIAvkD3uk8pe2inXgauT7XAvqN6cakjH6R8z7yNlOYdE/ex2CK";
 const KEY = "hgk_test";
 
 const basic = (text: string) => `Authorization: Basic ${Buffer.from(text).toString("base64")}`;
@@ -23,6 +23,8 @@ const FORGED = ["X-User", "x-user", "X_User", "x_USER"].map((name) => `${name}: 
 
 describe("a forged identity", TIMEOUT, () => {
   let origin: Origin;
+  /** Trusts no field. */
+  let other: Origin;
   let proxy: ProxyUnderTest;
   let folder: TestFolder;
   const clients = new Authority("Clients");
@@ -31,7 +33,7 @@ describe("a forged identity", TIMEOUT, () => {
   before(async () => {
     folder = new TestFolder();
     origin = await Origin.start((_, response) => response.end("reached"));
-    const alice = await bcrypt(PASSWORD, { cost: 4 });
+    other = await Origin.start((request, response) => response.end(request.headers["x-user"]));
     const tls = {
       certificates: [{ cert: folder.write("server.pem", server.cert), key: folder.write("server.key", server.key) }],
       clientAuth: { ca: folder.write("clients.pem", clients.cert), mode: "optional" },
@@ -42,7 +44,7 @@ describe("a forged identity", TIMEOUT, () => {
         web: {
           listen: ["127.0.0.1:0", { address: "127.0.0.1:0", tls }],
           routes: [
-            route("/basic", { basicAuth: { users: { alice }, userHeader: "x-user", failedAttempts: "off" } }),
+            route("/basic", { basicAuth: { users: { alice: HASH }, userHeader: "x-user", failedAttempts: "off" } }),
             route("/key", {
               apiKey: {
                 keys: [{ name: "ci", sha256: keyDigest(KEY) }],
@@ -51,6 +53,15 @@ describe("a forged identity", TIMEOUT, () => {
                 failedAttempts: "off",
               },
             }),
+            // The same server, without authentication, by itself and in a pool of its own.
+            { match: { path: "/public" }, proxy: origin.url },
+            { match: { path: "/pool" }, proxy: { to: origin.url, maxConnections: 10 } },
+            {
+              match: { path: "/anonymous" },
+              use: [{ headers: { request: { set: { "x-user": "nobody" } } } }],
+              proxy: origin.url,
+            },
+            { match: { path: "/elsewhere" }, proxy: other.url },
             route("/certificate", {
               clientCertificate: { headers: { "x-user": "subject", "client-cert": "certificate" } },
             }),
@@ -63,6 +74,7 @@ describe("a forged identity", TIMEOUT, () => {
   after(async () => {
     await proxy[Symbol.asyncDispose]();
     await origin[Symbol.asyncDispose]();
+    await other[Symbol.asyncDispose]();
     folder[Symbol.dispose]();
   });
 
@@ -90,6 +102,20 @@ describe("a forged identity", TIMEOUT, () => {
       url: "/basic",
     });
     assert.deepEqual((await ask("/key", [...FORGED, `X-Api-Key: ${KEY}`])).told, ["x-user: ci"]);
+  });
+
+  test("reaches an upstream that trusts it by no route that leads there", async () => {
+    for (const path of ["/public", "/pool"]) {
+      assert.deepEqual(await ask(path, [...FORGED, "Client_Cert: :AAAA:"]), { status: 200, told: [], url: path });
+    }
+    assert.deepEqual((await ask("/anonymous", FORGED)).told, ["x-user: nobody"]);
+    assert.deepEqual((await ask("/key", [`X-Api-Key: ${KEY}`, "Client-Cert: :AAAA:"])).told, ["x-user: ci"]);
+  });
+
+  test("is nobody's business where no feature sets it", async () => {
+    using client = await RawClient.connect(proxy.ports("web")[0]!);
+    const { body } = await client.send("GET /elsewhere HTTP/1.1\r\nHost: a\r\nX-User: me\r\n\r\n").answer();
+    assert.equal(body, "me");
   });
 
   test("cannot be had by taking the true one away: Connection names fields of the client only", async () => {

@@ -349,17 +349,14 @@ test("a message of the issuer goes to no upstream, whatever the features behind 
     },
   };
   const post = { method: "POST", body: "logout_token=x", headers: SCRIPT.headers };
-  for (const [behind, status] of [
-    [[rewriting], 400],
-    [[rewriting, choosing], 401],
-  ] as const) {
+  for (const behind of [[rewriting], [rewriting, choosing]]) {
     const options = { backchannelLogoutPath: "/oauth2/backchannel" };
     await using stage = await OidcStage.start({ isStored: true, options, behind });
     own = null;
     await stage.loggedIn();
     assert.equal(stage.origin.asked.at(-1)!.url, "/admin");
     const asked = stage.origin.asked.length;
-    assert.equal((await stage.browser().request(`${stage.url}/oauth2/backchannel`, post)).status, status);
+    assert.equal((await stage.browser().request(`${stage.url}/oauth2/backchannel`, post)).status, 400);
     assert.equal(stage.origin.asked.length, asked);
   }
 });

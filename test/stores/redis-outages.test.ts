@@ -2,8 +2,12 @@
 // and everything works again by itself.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
+import tls from "node:tls";
 import { ProxyError } from "../../src/core/errors.ts";
+import { Authority, issueCertificate } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
 import { RedisServer, until } from "../support/redis.ts";
 import { needs } from "../support/requirements.ts";
@@ -194,6 +198,45 @@ test("nobody listens: immediately, and without any wait the next time", async ()
   const start = performance.now();
   await Promise.all(Array.from({ length: 1000 }, () => refused(store.get("k"))));
   assert.ok(performance.now() - start < SOON_MS);
+});
+
+test("a closed store leaves no connection attempt behind", async () => {
+  await using server = await ScriptedRedis.start();
+  server.answer = () => null;
+  const store = openRedis(server.url);
+  const asked = refused(store.get("k"));
+  await until(() => server.sockets.size === 1);
+  const start = performance.now();
+  await store.close();
+  await asked;
+  await until(() => server.sockets.size === 0);
+  assert.ok(performance.now() - start < SOON_MS);
+});
+
+test("a server whose certificate is not trusted, or has another name, is not spoken to", async () => {
+  const authority = new Authority();
+  const issued = issueCertificate({ names: ["redis.test"], issuer: authority });
+  let heard = "";
+  const server = tls.createServer(issued, (socket) =>
+    socket
+      .on("error", () => {})
+      .on("data", (data) => {
+        heard += data;
+      }),
+  );
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `rediss://:hunter2@127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const none = { cert: null, key: null };
+  const told: Told = { events: [] };
+  await refused(openRedis(url, { told, tls: { ...none, ca: null, serverName: "redis.test" } }).get("k"));
+  await refused(openRedis(url, { told, tls: { ...none, ca: authority.cert, serverName: "other.test" } }).get("k"));
+  await refused(openRedis(url, { told, tls: { ...none, ca: authority.cert, serverName: null } }).get("k"));
+  assert.deepEqual(
+    told.events.map((event) => event.replace("away: Redis cannot be reached: ", "")),
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "ERR_TLS_CERT_ALTNAME_INVALID", "ERR_TLS_CERT_ALTNAME_INVALID"],
+  );
+  assert.equal(heard, "");
+  server.close();
 });
 
 test("a server that takes the connection and says nothing", async () => {

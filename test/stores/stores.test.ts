@@ -1,7 +1,8 @@
 // The contract of session stores, on each of them: in memory, in an LMDB, on a real Redis as it is, behind TLS and a password, on
 // a unix socket, behind sentinels, as a cluster, without tracking, and as old as before RESP3.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, before, describe } from "node:test";
@@ -13,7 +14,10 @@ import { freePort } from "../support/free-port.ts";
 import { RedisServer, startCluster } from "../support/redis.ts";
 import { needs } from "../support/requirements.ts";
 import { realTime, type StoreUnderTest, sessionStoreContract } from "./contract.ts";
-import { openRedis, SURROUNDINGS } from "./redis-stage.ts";
+import { openRedis, SURROUNDINGS, type Told } from "./redis-stage.ts";
+
+const root = mkdtempSync(path.join(os.tmpdir(), "headgate-stores-"));
+after(() => rmSync(root, { recursive: true }));
 
 describe("sessions in memory", () => {
   const clock = new VirtualClock();
@@ -22,9 +26,7 @@ describe("sessions in memory", () => {
 });
 
 describe("sessions in an LMDB", () => {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-lmdb-"));
-  after(() => rmSync(folder, { recursive: true }));
-  const store = new LmdbSessionStore(path.join(folder, "sessions.d"), SURROUNDINGS);
+  const store = new LmdbSessionStore(path.join(root, "sessions.d"), SURROUNDINGS);
   sessionStoreContract("lmdb", () => onRealTime(store));
 });
 
@@ -62,6 +64,17 @@ onRedis("where tracking is forbidden", async (servers) => {
   return openRedis(`redis://app:word@127.0.0.1:${(await started(servers, { args })).port}/2`);
 });
 
+onRedis("with no more rights than the documentation says", async (servers) => {
+  const rights = "+get +pttl +ping +hello +select +client|tracking +set +del +scan".split(" ");
+  const args = ["--user", "app", "on", ">word", "~*", ...rights, "--user", "default", "off"];
+  const server = await started(servers, { args });
+  const told: Told = { events: [] };
+  const store = openRedis(`redis://app:word@127.0.0.1:${server.port}/2`, { told });
+  await store.get("any");
+  assert.deepEqual(told.events, [], "tracked");
+  return store;
+});
+
 onRedis("that speaks RESP2 only", async (servers) => {
   const args = ["--rename-command", "HELLO", ""];
   return openRedis((await started(servers, { args })).url);
@@ -74,8 +87,8 @@ onRedis("on a unix socket, with a password", async (servers) => {
 });
 
 onRedis("behind TLS, which wants a certificate of ours", async (servers) => {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-redis-tls-"));
-  after(() => rmSync(folder, { recursive: true }));
+  const folder = path.join(root, "tls");
+  mkdirSync(folder);
   const authority = new Authority();
   const issued = issueCertificate({ names: ["redis.test"], issuer: authority });
   for (const [name, text] of [

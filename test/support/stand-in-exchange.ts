@@ -54,6 +54,10 @@ export class StandInExchange extends Exchange {
     return true;
   }
 
+  wholeBody(_bytesMax: number): Promise<Buffer> {
+    return Promise.resolve(Buffer.alloc(0));
+  }
+
   fail(error: ProxyError): void {
     this.errors.push(error);
   }

@@ -6,6 +6,7 @@
  * a certificate is looked at with every request.
  */
 import type { Clock, PeerCertificate } from "../../core/ports.ts";
+import { asciiName, escapeBytes } from "../../identity/distinguished-name.ts";
 import { IdentityField } from "../../identity/identity-field.ts";
 import { type RefusalReason, refusal } from "../../identity/refusal.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
@@ -63,7 +64,7 @@ class ClientCertificate {
   #read(certificate: PeerCertificate): Shown {
     const { subjects, sans, fingerprints } = this.#options;
     const isAllowed =
-      (subjects === undefined || subjects.includes(certificate.subject)) &&
+      (subjects === undefined || subjects.includes(asciiName(certificate.subject))) &&
       (sans === undefined || certificate.alternativeNames.some((name) => sans.includes(name))) &&
       (fingerprints === undefined || fingerprints.includes(certificate.fingerprint));
     return {
@@ -82,9 +83,9 @@ function refuse(exchange: Exchange, reason: RefusalReason, why: string | null = 
 function fieldValueOf(certificate: PeerCertificate, fact: CertificateFact): string {
   switch (fact) {
     case "subject":
-      return distinguishedName(certificate.subject);
+      return asciiName(certificate.subject);
     case "issuer":
-      return distinguishedName(certificate.issuer);
+      return asciiName(certificate.issuer);
     case "san":
       return certificate.alternativeNames.map(percentEncoded).join(", ");
     case "serial":
@@ -97,18 +98,7 @@ function fieldValueOf(certificate: PeerCertificate, fact: CertificateFact): stri
   }
 }
 
-/** RFC 4514 section 2.4: any byte may be written as a backslash and two hexadecimal digits. */
-function distinguishedName(name: string): string {
-  return escapeBytes(name, /[^\x20-\x7e]/gu, "\\");
-}
-
 /** Alternative names are joined by commas, so that those within them must be told apart. */
 function percentEncoded(name: string): string {
   return escapeBytes(name, /[^\x21-\x7e]|[",\\]/gu, "%");
-}
-
-function escapeBytes(text: string, pattern: RegExp, mark: string): string {
-  return text.replace(pattern, (character) =>
-    Buffer.from(character, "utf8").toString("hex").toUpperCase().replace(/../g, `${mark}$&`),
-  );
 }

@@ -1,6 +1,16 @@
 /** Options of `clientCertificate`: whose certificates are good, and what the upstream learns of them. */
 import { z } from "zod";
 import { oneOrMore, settableFieldName, textKind } from "../../core/option-types.ts";
+import { asciiName } from "../../identity/distinguished-name.ts";
+
+/** In the one spelling by which names are compared: with what is not ASCII escaped, as openssl prints it, or not. */
+const subject = textKind<string>({
+  id: "subject",
+  expected: "the subject of a certificate such as CN=alice,O=Example",
+  description: "The subject of a certificate as RFC 4514 writes it: `CN=alice,O=Example`.",
+  parse: (text) =>
+    /^[A-Za-z0-9.]+=/.test(text) ? asciiName(text.replace(/\\[0-9a-f]{2}/gi, (byte) => byte.toUpperCase())) : null,
+});
 
 const fingerprint = textKind<string>({
   id: "fingerprint",
@@ -32,7 +42,7 @@ const fact = z.enum(["subject", "san", "issuer", "serial", "fingerprint", "certi
 
 export const clientCertificateOptions = z
   .strictObject({
-    subjects: oneOrMore(z.string().min(1))
+    subjects: oneOrMore(subject())
       .optional()
       .describe(
         "Subjects that may pass, each whole and as RFC 4514 writes it: `CN=alice,O=Example`. `openssl x509 -noout -subject -nameopt RFC2253` prints it.",

@@ -15,7 +15,6 @@ import { type Arrival, isHttps, isNavigation } from "./arrival.ts";
 import type { Line } from "./cookie-jar.ts";
 import { takeCookies } from "./cookies.ts";
 import { type Entry, latestOf } from "./entries.ts";
-import { FormReader } from "./form-reader.ts";
 import { challenge, Login } from "./login.ts";
 import { Logout } from "./logout.ts";
 import type { OidcOptions } from "./options.ts";
@@ -32,12 +31,8 @@ export function createOidcFeature(options: OidcOptions, ports: OidcPorts): Featu
   return {
     name: "oidc",
     request: (exchange) => guard.request(exchange),
-    // A session in a store keeps its cookie, and only the issuer's word about logouts has a body to read.
+    // A session in a store keeps its cookie.
     ...(!realm.keeper.isShared && { response: (exchange, response) => guard.response(exchange, response) }),
-    ...(options.backchannelLogoutPath !== null && {
-      selectUpstream: (exchange) => guard.selectUpstream(exchange),
-      upstreamRequest: (exchange) => guard.upstreamRequest(exchange),
-    }),
   };
 }
 
@@ -47,14 +42,11 @@ class Guard {
   readonly #number: number;
   readonly #login: Login;
   readonly #logout: Logout;
-  readonly #forms: FormReader;
   readonly #needsToken: boolean;
   /** Fields that only we may set. */
   readonly #ownFields: AssertedFields;
   /** New cookies that the answers of these exchanges have to bring. */
   readonly #owed = new WeakMap<Exchange, readonly Line[]>();
-  /** The issuer's messages, which must reach no upstream. */
-  readonly #messages = new WeakSet<Exchange>();
 
   constructor(options: OidcOptions, realm: Realm) {
     this.#options = options;
@@ -62,7 +54,6 @@ class Guard {
     this.#number = realm.join(options);
     this.#login = new Login(realm, options);
     this.#logout = new Logout(realm, options);
-    this.#forms = new FormReader((exchange, form) => this.#logout.byIssuer(exchange, form));
     this.#needsToken = options.forward !== "none";
     this.#ownFields = new AssertedFields([
       ...Object.keys(options.claims),
@@ -97,17 +88,6 @@ class Guard {
     response.fields.append("Cache-Control", 'no-cache="set-cookie"');
   }
 
-  /** Other features may have chosen an upstream, or another path. */
-  selectUpstream(exchange: Exchange): void {
-    if (this.#messages.has(exchange)) exchange.upstream = this.#forms;
-  }
-
-  /** A feature behind us may have sent it elsewhere: it came without a session, and goes nowhere. */
-  upstreamRequest(exchange: Exchange): void {
-    if (!this.#messages.has(exchange) || exchange.upstream === this.#forms) return;
-    exchange.fail(refusal("oidc", "login_required", { challenge: challenge(this.#options.cookie.name) }));
-  }
-
   #ownPath(arrival: Arrival): Waiting {
     const { exchange } = arrival;
     const { path } = exchange.request;
@@ -118,13 +98,7 @@ class Guard {
       const target = new URLSearchParams(exchange.request.query ?? "").get("rd") ?? "/";
       return this.#login.begin(arrival, target);
     }
-    if (exchange.request.method !== "POST" || exchange.upstream === null) {
-      const fields = [["Allow", "POST"]] as const;
-      exchange.respond({ status: 405, fields });
-      return;
-    }
-    exchange.upstream = this.#forms;
-    this.#messages.add(exchange);
+    return this.#logout.byIssuer(exchange);
   }
 
   async #find(arrival: Arrival): Promise<void> {

@@ -12,6 +12,8 @@ import type { Realm } from "./realm.ts";
 
 /** A logout token is used at once; one that is older was kept by somebody (section 2.7 asks for about two minutes of `exp`). */
 const LOGOUT_TOKEN_AGE_MAX_MS = 5 * 60_000;
+/** A logout token has a dozen claims; those of a session with all its tokens would not be more. */
+const FORM_BYTES_MAX = 64 * 1024;
 const LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout";
 
 export class Logout {
@@ -54,11 +56,14 @@ export class Logout {
   }
 
   /** The issuer says that a session has ended. Section 2.8: 200, or 400 with a reason that tells nothing new. */
-  byIssuer(exchange: Exchange, form: URLSearchParams): void {
-    this.#endByToken(exchange, form).then(
-      () => exchange.respond({ status: 200, fields: PRIVATE }),
-      (error: unknown) => exchange.fail(ProxyError.from(error)),
-    );
+  async byIssuer(exchange: Exchange): Promise<void> {
+    if (exchange.request.method !== "POST") {
+      const fields = [["Allow", "POST"]] as const;
+      throw new ProxyError("http_request_error", "oidc: logout tokens are posted", { status: 405, fields });
+    }
+    const body = await exchange.wholeBody(FORM_BYTES_MAX);
+    await this.#endByToken(exchange, new URLSearchParams(body.toString("utf8")));
+    exchange.respond({ status: 200, fields: PRIVATE });
   }
 
   async #endByToken(exchange: Exchange, form: URLSearchParams): Promise<void> {

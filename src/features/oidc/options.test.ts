@@ -111,10 +111,4 @@ describe("a route with a login", () => {
     assert.deepEqual(problemsOf([...alone, { use: use(), ...to }]), []);
     assert.equal(problemsOf([...alone, { match: { path: "/oauth2/callback" }, ...to }]).length, 1);
   });
-
-  it("has an upstream where the issuer's messages are read", () => {
-    const stored = { session: { store: "lmdb:/tmp/x" }, backchannelLogoutPath: "/b" };
-    assert.match(problemsOf([{ use: use(stored), respond: 204 }]).join(), /backchannelLogoutPath: only has a meaning/);
-    assert.deepEqual(problemsOf([{ use: use(stored), ...to }]), []);
-  });
 });

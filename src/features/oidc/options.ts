@@ -185,7 +185,7 @@ const fields = z.strictObject({
   backchannelLogoutPath: ownPath()
     .optional()
     .describe(
-      "Where the issuer tells of logouts elsewhere (OpenID Connect Back-Channel Logout). Needs `session: { store: ... }` and a route with `proxy`.",
+      "Where the issuer tells of logouts elsewhere (OpenID Connect Back-Channel Logout). Needs `session: { store: ... }`.",
     ),
   session: z
     .union([

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { certificatesFile, secretBytes } from "../../core/option-files.ts";
-import { defaultsTo, duration, fieldName, oneOrMore, TOKEN, textKind } from "../../core/option-types.ts";
+import { cookieName, defaultsTo, duration, fieldName, oneOrMore, textKind } from "../../core/option-types.ts";
 import { parseJsonObject } from "./json.ts";
 import { keysOfJwkSet, PUBLIC_ALGORITHMS, publicKeyOfPem, SECRET_ALGORITHMS, secretOfJwk } from "./keys.ts";
 
@@ -197,14 +197,6 @@ export interface RequiredClaim {
   /** null: any. */
   readonly values: readonly (string | number | boolean)[] | null;
 }
-
-const cookieName = textKind<string>({
-  id: "cookieName",
-  expected: "the name of a cookie",
-  description: "The name of a cookie; upper and lower case differ.",
-  pattern: TOKEN.source,
-  parse: (text) => (TOKEN.test(text) ? text : null),
-});
 
 /** Where tokens may be. */
 export type TokenPlace =

@@ -81,7 +81,8 @@ export class RedisLink {
   readonly #random: Random;
   readonly #handler: LinkHandler;
   readonly #observer: LinkObserver;
-  readonly #dialect: Dialect;
+  #dialect: Dialect;
+  #hasToldUntracked = false;
   #state: "new" | "connecting" | "ready" | "away" | "closed" = "new";
   #client: Client | null = null;
   /** In the order in which they were sent. */
@@ -94,6 +95,8 @@ export class RedisLink {
   #attempts = 0;
   /** What `ready` waits for while the first attempt is under way. */
   #connected: PromiseWithResolvers<void> | null = null;
+  /** Ends the attempt that is under way. */
+  #giveUp: ((failure: RedisFailure) => void) | null = null;
   #failure: RedisFailure = new RedisFailure("Redis is not connected yet");
 
   constructor(
@@ -182,6 +185,7 @@ export class RedisLink {
     this.#state = "closed";
     this.#failure = new RedisFailure("the store is closed");
     this.#connected?.reject(this.#failure);
+    this.#giveUp?.(this.#failure);
     this.#pause?.cancel();
     this.#drop();
     if (wasReady) this.#handler.onLost();
@@ -250,7 +254,10 @@ export class RedisLink {
       this.#handler.onReady();
       this.#connected?.resolve();
       if (wasAway) this.#observer.onBack();
-      if (this.#options.tracking && !this.#dialect.tracking) this.#observer.onUntracked();
+      if (this.#options.tracking && !this.#dialect.tracking && !this.#hasToldUntracked) {
+        this.#hasToldUntracked = true;
+        this.#observer.onUntracked();
+      }
     } catch (error) {
       if (this.#state === "closed") return;
       if (this.#speaksLess(error)) await this.#connect();
@@ -276,6 +283,7 @@ export class RedisLink {
     let client: Client | null = null;
     const { promise: tooLate, reject } = Promise.withResolvers<never>();
     tooLate.catch(() => {});
+    this.#giveUp = reject;
     const deadline = this.#clock.after(connectTimeoutMs, () => {
       reject(new RedisFailure(`Redis cannot be reached: no connection within ${connectTimeoutMs} ms`));
     });
@@ -299,6 +307,7 @@ export class RedisLink {
       client?.destroy();
       throw error;
     } finally {
+      this.#giveUp = null;
       deadline.cancel();
     }
   }
@@ -333,6 +342,8 @@ export class RedisLink {
   }
 
   #lost(failure: RedisFailure): void {
+    // Behind the next connection may be another server.
+    this.#dialect = { resp: 3, tracking: this.#options.tracking };
     this.#away(failure);
     this.#handler.onLost();
   }

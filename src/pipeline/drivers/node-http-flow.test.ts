@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { MountStage } from "../../../test/support/mount-stage.ts";
 import { bodyOf, Origin } from "../../../test/support/origin.ts";
 import { RawClient } from "../../../test/support/raw-client.ts";
+import type { Feature } from "../phases.ts";
 
 const TIMEOUT = { timeout: 30_000 };
 const MiB = 1024 * 1024;
@@ -201,4 +202,29 @@ test("a program's own byte counter does not make a body vanish", TIMEOUT, async 
   client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel\xfco");
   assert.equal((await client.answer()).body, "hel\xfco");
   assert.equal(counted, 5);
+});
+
+test("a feature sees the whole body before it is sent, or the client gets 413", TIMEOUT, async () => {
+  await using origin = await Origin.start(async (request, response) => response.end(await bodyOf(request)));
+  const seen: string[] = [];
+  const holding: Feature = {
+    name: "holding",
+    async request(exchange) {
+      seen.push(String(await exchange.wholeBody(6)));
+      assert.equal(origin.asked.length, seen.length - 1);
+    },
+  };
+  await using stage = new MountStage(origin.port, { use: [holding] });
+  const port = await stage.serve();
+  using client = await RawClient.connect(port);
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\n");
+  assert.equal((await client.answer()).status, 100);
+  client.send("abcdef");
+  assert.equal((await client.answer()).body, "abcdef");
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+  assert.equal((await client.answer()).body, "abc");
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nabcdefg\r\n0\r\n\r\n");
+  assert.equal((await client.answer()).status, 413);
+  assert.deepEqual(seen, ["abcdef", "abc"]);
+  assert.equal(origin.asked.length, 2);
 });

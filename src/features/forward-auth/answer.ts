@@ -1,0 +1,124 @@
+/**
+ * What the service's answer means. 2xx: the request goes on with the fields that were asked for, and without what the
+ * client sent in their place, said or not said by the service (GHSA-7r4p-vjf4-gxv4). Anything else: the client gets it
+ * as it came.
+ */
+import { EncodedLines, type FieldBlock, REMOVED, ROW } from "../../core/fields.ts";
+import type { HttpAnswer } from "../../core/ports.ts";
+import type { Answer, Exchange } from "../../pipeline/exchange.ts";
+import { listHas } from "../../semantics/field-list.ts";
+import { foldedName, removeVariants } from "../../semantics/name-variants.ts";
+import type { ForwardAuthOptions } from "./options.ts";
+
+type Lines = readonly (readonly [name: string, value: string])[];
+
+/** The service lets the request go on. */
+export interface Decision {
+  /** For the upstream. */
+  readonly lines: Lines;
+  /** Values of Set-Cookie for the client. */
+  readonly cookies: readonly string[];
+  /** Who the client is; null: the service does not say. */
+  readonly subject: string | null;
+  /** What keeping it costs. */
+  readonly bytes: number;
+  /** `lines`, when they are to be added often. */
+  readonly encoded: EncodedLines | null;
+}
+
+/**
+ * What a regular expression never stands for: what frames a message, describes its body, or is a matter of the answer
+ * alone.
+ */
+const NO_PATTERN =
+  /^(?:connection|content-.*|host|keep-alive|proxy-.*|set-cookie|te|trailer|transfer-encoding|upgrade)$/;
+
+export class AnswerReader {
+  readonly #names: readonly string[];
+  readonly #foldedNames: readonly string[];
+  readonly #patterns: readonly RegExp[];
+  readonly #cookies: ReadonlySet<string>;
+  readonly #identityHeader: string | null;
+
+  /** @throws SyntaxError when an expression does not compile. */
+  constructor(options: Pick<ForwardAuthOptions, "responseHeaders" | "responseCookies" | "identityHeader">) {
+    const { responseHeaders } = options;
+    this.#names = responseHeaders.flatMap((pattern) => ("name" in pattern ? [pattern.name] : []));
+    this.#foldedNames = this.#names.map(foldedName);
+    this.#patterns = responseHeaders.flatMap((pattern) =>
+      "regex" in pattern ? [new RegExp(pattern.regex, "iu")] : [],
+    );
+    this.#cookies = new Set(options.responseCookies);
+    this.#identityHeader = options.identityHeader ?? null;
+  }
+
+  /** Of an answer with a status of 2xx. */
+  decision({ fields }: HttpAnswer): Decision {
+    const lines: (readonly [string, string])[] = [];
+    let bytes = 0;
+    for (const [name, value] of fields.entries()) {
+      const lower = name.toLowerCase();
+      if (!this.#names.includes(lower) && !this.#matches(lower)) continue;
+      lines.push([name, value]);
+      bytes += name.length + value.length;
+    }
+    const subject = this.#identityHeader === null ? null : fields.get(this.#identityHeader) || null;
+    return { lines, cookies: this.#cookiesOf(fields), subject, bytes: bytes + (subject?.length ?? 0), encoded: null };
+  }
+
+  #cookiesOf(fields: FieldBlock): readonly string[] {
+    if (this.#cookies.size === 0) return NONE;
+    return fields.getAll("set-cookie").filter((line) => this.isOurCookie(line));
+  }
+
+  /** Whether a value of Set-Cookie is of one that the client is to get from the service. */
+  isOurCookie(line: string): boolean {
+    return this.#cookies.has(/^[^=;]*/.exec(line)![0].trim());
+  }
+
+  /** The request goes on, with what the service says of it and of nobody else. */
+  apply(exchange: Exchange, decision: Decision): void {
+    const { fields } = exchange.request;
+    if (this.#foldedNames.length > 0) removeVariants(fields, this.#foldedNames);
+    if (this.#patterns.length > 0) this.#removeMatching(fields);
+    if (decision.encoded !== null) fields.appendEncoded(decision.encoded);
+    else for (const [name, value] of decision.lines) fields.append(name, value);
+    exchange.passesTrailers = false;
+    if (decision.subject !== null) exchange.identity = { subject: decision.subject, by: "forwardAuth" };
+  }
+
+  #removeMatching(fields: FieldBlock): void {
+    for (let row = 0; row < fields.rowCount; row++) {
+      if (fields.table[row * ROW] === REMOVED) continue;
+      const name = fields.nameAt(row).toLowerCase();
+      if (this.#matches(name) || this.#matches(foldedName(name))) fields.removeRow(row);
+    }
+  }
+
+  #matches(lowerName: string): boolean {
+    return this.#patterns.some((pattern) => pattern.test(lowerName)) && !NO_PATTERN.test(lowerName);
+  }
+}
+
+const NONE: readonly string[] = [];
+
+/** To be used again and again. */
+export function toKeep(decision: Decision): Decision {
+  return { ...decision, encoded: new EncodedLines(decision.lines) };
+}
+
+/** The service's answer as the client's. */
+export function asItCame({ status, fields, body }: HttpAnswer): Answer {
+  return { status, fields: [...fields.entries()], body };
+}
+
+/** For how long an answer may be used again (RFC 9111 section 5.2.2); 0: not at all, Infinity: it does not say. */
+export function reuseMs(fields: FieldBlock): number {
+  const control = fields.get("cache-control");
+  if (control === null) return Number.POSITIVE_INFINITY;
+  if (listHas(control, "no-store") || listHas(control, "no-cache")) return 0;
+  // The directives that have a list, such as no-cache="set-cookie", are taken for the stricter form.
+  if (/(?:^|[,\s])no-cache\s*=/i.test(control)) return 0;
+  const maxAge = /(?:^|[,\s])max-age\s*=\s*"?(\d{1,9})/i.exec(control)?.[1];
+  return maxAge === undefined ? Number.POSITIVE_INFINITY : Number(maxAge) * 1000;
+}

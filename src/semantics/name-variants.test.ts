@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { FieldBlock } from "../core/fields.ts";
+import { foldedName, removeVariants } from "./name-variants.ts";
+
+describe("variants of a field's name", () => {
+  it("have one form", () => {
+    for (const name of ["X-User", "x_user", "X.USER", "x!user", "X-uSeR"]) assert.equal(foldedName(name), "x-user");
+    assert.equal(foldedName("x-us3r"), "x-us3r");
+    assert.notEqual(foldedName("x-users"), foldedName("x-user"));
+  });
+
+  it("are removed, all lines of them, and nothing else", () => {
+    const names = ["X-User", "x_user", "X", "x-user-id", "ax-user", "X.User", "X--User", "XUser", "Cookie"];
+    const fields = FieldBlock.from(names.map((name) => [name, "1"]));
+    fields.delete("xuser");
+    removeVariants(fields, ["x-user", "cookie"]);
+    assert.deepEqual(
+      [...fields.entries()].map(([name]) => name),
+      ["X", "x-user-id", "ax-user", "X--User"],
+    );
+    removeVariants(new FieldBlock(), ["x-user"]);
+  });
+});

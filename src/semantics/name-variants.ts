@@ -1,0 +1,45 @@
+/**
+ * Field names that an upstream may take for one another. CGI and what follows it (WSGI, Rack, PHP) make variables of
+ * names, in upper case and with "_" for "-", some of them for every character that is no letter and no digit: there
+ * "X_User" and "x.user" arrive as X-User does. Who sets a field on which an upstream relies removes every variant that
+ * a client may have sent.
+ */
+import { type FieldBlock, REMOVED, ROW, ROW_NAME, ROW_NAME_END } from "../core/fields.ts";
+
+const HYPHEN = 0x2d;
+
+/** Of each byte of a name: letters in lower case, digits, and "-" for all else. */
+export const FOLDED = Uint8Array.from({ length: 256 }, (_, byte) => {
+  if (byte >= 0x41 && byte <= 0x5a) return byte + 0x20;
+  return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x30 && byte <= 0x39) ? byte : HYPHEN;
+});
+
+/** The one form of all variants of a name. */
+export function foldedName(name: string): string {
+  let folded = "";
+  for (let i = 0; i < name.length; i++) folded += String.fromCharCode(FOLDED[name.charCodeAt(i) & 0xff]!);
+  return folded;
+}
+
+/** Removes every line whose name is a variant of one of these, which are folded. Makes no strings. */
+export function removeVariants(fields: FieldBlock, foldedNames: readonly string[]): void {
+  const { bytes, table, rowCount } = fields;
+  for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
+    if (table[at] === REMOVED) continue;
+    const start = table[at + ROW_NAME]!;
+    const length = table[at + ROW_NAME_END]! - start;
+    for (const name of foldedNames) {
+      if (name.length === length && isVariant(bytes, start, name)) {
+        fields.removeRow(row);
+        break;
+      }
+    }
+  }
+}
+
+function isVariant(bytes: Uint8Array, start: number, foldedName: string): boolean {
+  for (let i = 0; i < foldedName.length; i++) {
+    if (FOLDED[bytes[start + i]!] !== foldedName.charCodeAt(i)) return false;
+  }
+  return true;
+}
