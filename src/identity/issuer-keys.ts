@@ -1,7 +1,8 @@
 /**
- * The signing keys of an OpenID provider, asked for when they are first needed and again when a token names one that is not known:
- * a provider may change its keys at any time. It verifies signatures by the algorithms of public keys alone, so that no token can
- * say that it needs none, or that a public key is a shared secret; what a token says is decided by others.
+ * The signing keys of an OpenID provider, asked for when they are first needed and again when a token names one that is
+ * not known: a provider may change its keys at any time. It verifies signatures by the algorithms of public keys alone,
+ * so that no token can say that it needs none, or that a public key is a shared secret; what a token says is decided by
+ * others.
  */
 import {
   type CompactVerifyGetKey,
@@ -14,7 +15,9 @@ import {
 import type { Fetch } from "../core/ports.ts";
 import { refusal } from "./refusal.ts";
 
-/** Between two requests for keys, however many tokens of unknown origin name unknown ones: they must not become a flood. */
+/**
+ * Between two requests for keys, however many tokens of unknown origin name unknown ones: they must not become a flood.
+ */
 export const KEYS_COOLDOWN_MS = 1_000;
 /** Keys that were withdrawn are believed no longer than this. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
@@ -44,8 +47,8 @@ export class IssuerKeys {
   readonly #algorithms: readonly string[];
 
   /**
-   * `algorithms`: what the provider says that it signs with; null: it does not say. `cooldownMs`: how long no new keys are asked for,
-   * whatever a token says; 0 for tokens that came from the provider itself.
+   * `algorithms`: what the provider says that it signs with; null: it does not say. `cooldownMs`: how long no new keys
+   * are asked for, whatever a token says; 0 for tokens that came from the provider itself.
    */
   constructor(jwksUri: string, algorithms: readonly string[] | null, fetch: Fetch, cooldownMs: number) {
     this.#algorithms =
@@ -57,7 +60,9 @@ export class IssuerKeys {
     });
   }
 
-  /** null: it is no token, or not signed by the provider. Rejects with `keys_unavailable` when the keys cannot be had. */
+  /**
+   * null: it is no token, or not signed by the provider. Rejects with `keys_unavailable` when the keys cannot be had.
+   */
   async verify(token: string, by: string): Promise<SignedToken | null> {
     try {
       const verified = await this.#verifySignature(token);

@@ -1,4 +1,5 @@
-// Login by OpenID Connect against a real provider: there and back for navigations, 401 for all else, and what the upstream is told.
+// Login by OpenID Connect against a real provider: there and back for navigations, 401 for all else, and what the
+// upstream is told.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// What becomes of a session: its tokens are refreshed, its use is noted, it ends; at its time, with its user's logout, when the issuer says
-// so. In the cookie and in a store, against a real provider.
+// What becomes of a session: its tokens are refreshed, its use is noted, it ends; at its time, with its user's logout,
+// when the issuer says so. In the cookie and in a store, against a real provider.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

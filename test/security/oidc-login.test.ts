@@ -1,4 +1,5 @@
-// Attacks on the login: somebody else's code, answers that do not belong, redirects to elsewhere, cookies and fields that were made up.
+// Attacks on the login: somebody else's code, answers that do not belong, redirects to elsewhere, cookies and fields
+// that were made up.
 
 import assert from "node:assert/strict";
 import { createHmac, generateKeyPairSync, sign } from "node:crypto";

@@ -1,5 +1,6 @@
-// A browser as far as logins are concerned: it keeps cookies by host as RFC 6265 says, with their prefixes and their limits, follows
-// redirects, and says of each navigation what browsers say. Hosts are told apart by their names alone, as cookies are.
+// A browser as far as logins are concerned: it keeps cookies by host as RFC 6265 says, with their prefixes and their
+// limits, follows redirects, and says of each navigation what browsers say. Hosts are told apart by their names alone,
+// as cookies are.
 
 import http from "node:http";
 import https from "node:https";

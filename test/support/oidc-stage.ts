@@ -1,5 +1,5 @@
-// A proxy with a login in front of an origin, a real OpenID provider beside it, and browsers: the whole of a login on loopback. The
-// clock of the login is the test's own, ahead of everybody else's by as much as it says.
+// A proxy with a login in front of an origin, a real OpenID provider beside it, and browsers: the whole of a login on
+// loopback. The clock of the login is the test's own, ahead of everybody else's by as much as it says.
 
 import { DeadlineWheel } from "../../src/core/deadlines.ts";
 import type { Clock, TimerHandle } from "../../src/core/ports.ts";

@@ -1,5 +1,5 @@
-// A real OpenID provider on loopback, whose login needs no hands: whoever comes is logged in as the account that the test has set, or
-// refused. It can be away, come back with other keys, and it counts what it was asked.
+// A real OpenID provider on loopback, whose login needs no hands: whoever comes is logged in as the account that the
+// test has set, or refused. It can be away, come back with other keys, and it counts what it was asked.
 
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from "node:crypto";
 import http from "node:http";

@@ -1,6 +1,7 @@
 /**
- * What a request says of the browser that sent it: where it believes to be, what it wants, and which cookies of ours it has. Hosts and
- * schemes are those that a trusted proxy in front tells of, where there is one: by then nobody else's word is left in these fields.
+ * What a request says of the browser that sent it: where it believes to be, what it wants, and which cookies of ours it
+ * has. Hosts and schemes are those that a trusted proxy in front tells of, where there is one: by then nobody else's
+ * word is left in these fields.
  */
 import { FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO } from "../../core/field-names.ts";
 import type { RequestMessage } from "../../core/message.ts";
@@ -38,8 +39,9 @@ function firstOf(list: string): string {
 }
 
 /**
- * Whether a person waits in front of a browser that would follow a redirect to the login and show it. Not a script's request, which
- * could do nothing with the page; not one with a body, which would be lost; not one made ahead, which nobody may ever look at.
+ * Whether a person waits in front of a browser that would follow a redirect to the login and show it. Not a script's
+ * request, which could do nothing with the page; not one with a body, which would be lost; not one made ahead, which
+ * nobody may ever look at.
  */
 export function isNavigation(request: RequestMessage): boolean {
   if (request.method !== "GET" || request.upgrade !== null) return false;
@@ -56,7 +58,9 @@ export function isAhead({ fields }: RequestMessage): boolean {
   return (fields.get("sec-purpose") ?? fields.get("purpose") ?? "").includes("prefetch");
 }
 
-/** Whether another site made the browser send this. Browsers that do not say so send no cookie of ours then (SameSite). */
+/**
+ * Whether another site made the browser send this. Browsers that do not say so send no cookie of ours then (SameSite).
+ */
 export function isCrossSite(request: RequestMessage): boolean {
   return request.fields.get("sec-fetch-site") === "cross-site";
 }

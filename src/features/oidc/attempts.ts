@@ -1,9 +1,10 @@
 /**
- * Attempts to log in that are under way, each in a short-lived encrypted cookie of the browser that began it: so it can only be
- * ended by that browser (no login with somebody else's code), several tabs have one each, and nothing is kept here.
+ * Attempts to log in that are under way, each in a short-lived encrypted cookie of the browser that began it: so it can
+ * only be ended by that browser (no login with somebody else's code), several tabs have one each, and nothing is kept
+ * here.
  *
- * The name of the cookie has a digest of the attempt's state, by which the answer finds it, and the time of its beginning, by which
- * the oldest goes when there are too many. Neither is believed: what counts is inside.
+ * The name of the cookie has a digest of the attempt's state, by which the answer finds it, and the time of its
+ * beginning, by which the oldest goes when there are too many. Neither is believed: what counts is inside.
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { type KeyRing, open, seal } from "../../identity/envelope.ts";
@@ -11,7 +12,9 @@ import type { Proofs } from "./provider.ts";
 
 /** From the first redirect until the browser comes back: a password, a second factor, perhaps a registration. */
 export const ATTEMPT_LIFETIME_MS = 15 * 60_000;
-/** Attempts of one browser: a restored window has as many tabs. Their cookies come with every request, up to 2 KiB each. */
+/**
+ * Attempts of one browser: a restored window has as many tabs. Their cookies come with every request, up to 2 KiB each.
+ */
 export const ATTEMPTS_MAX = 5;
 
 export interface Attempt extends Proofs {

@@ -1,6 +1,7 @@
 /**
- * What is said of a user: claims by their names, as header fields for the upstream, and what a route requires of them. Values come
- * from the issuer, which lets users choose some of them: none of them becomes more than one value of one field.
+ * What is said of a user: claims by their names, as header fields for the upstream, and what a route requires of them.
+ * Values come from the issuer, which lets users choose some of them: none of them becomes more than one value of one
+ * field.
  */
 import { claimAt, hasRequiredValue } from "../../identity/tokens/claims.ts";
 
@@ -19,8 +20,8 @@ export function claimsOf(token: string): Claims | null {
 }
 
 /**
- * A claim as the value of a field, its characters the bytes of UTF-8; null: it is missing, or no text, number, boolean or list of
- * those. Of a list, elements with a comma are left out: one would look like two.
+ * A claim as the value of a field, its characters the bytes of UTF-8; null: it is missing, or no text, number, boolean
+ * or list of those. Of a list, elements with a comma are left out: one would look like two.
  */
 export function fieldValueOf(claim: unknown): string | null {
   if (!Array.isArray(claim)) return textOf(claim);

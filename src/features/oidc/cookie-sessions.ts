@@ -1,7 +1,7 @@
 /**
- * Sessions in the browser's own cookie, sealed: nothing is kept here that another thread or machine lacks, and nothing ends a session
- * but its time and the browser. A session that changes is another cookie; the old value leads to the new one for a while, since
- * requests that are under way still bear it.
+ * Sessions in the browser's own cookie, sealed: nothing is kept here that another thread or machine lacks, and nothing
+ * ends a session but its time and the browser. A session that changes is another cookie; the old value leads to the new
+ * one for a while, since requests that are under way still bear it.
  */
 import type { Clock } from "../../core/ports.ts";
 import { type KeyRing, open, seal } from "../../identity/envelope.ts";

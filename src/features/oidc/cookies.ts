@@ -1,10 +1,11 @@
 /**
- * The cookies of the login: found among the others of a request and taken out of it, and made for answers. One value may lie in
- * several cookies, since browsers keep none above 4 KiB: "headgate", "headgate.1", "headgate.2", the first of which says how many
- * there are. They are told apart from other people's cookies by their names alone; what they hold is another file's business.
+ * The cookies of the login: found among the others of a request and taken out of it, and made for answers. One value
+ * may lie in several cookies, since browsers keep none above 4 KiB: "headgate", "headgate.1", "headgate.2", the first
+ * of which says how many there are. They are told apart from other people's cookies by their names alone; what they
+ * hold is another file's business.
  *
- * A session that comes twice with two values is none: the cookie of another host of the domain may not stand in for ours
- * (RFC 6265 section 8.6).
+ * A session that comes twice with two values is none: the cookie of another host of the domain may not stand in for
+ * ours (RFC 6265 section 8.6).
  */
 import { FIELD_COOKIE } from "../../core/field-names.ts";
 import type { FieldBlock } from "../../core/fields.ts";
@@ -21,7 +22,9 @@ export interface CookieAttributes {
   readonly secure: boolean;
 }
 
-/** The name as browsers get it: with a prefix that makes them refuse it from anyone but this host, or from plain HTTP. */
+/**
+ * The name as browsers get it: with a prefix that makes them refuse it from anyone but this host, or from plain HTTP.
+ */
 export function prefixedName(name: string, { domain, path, secure }: CookieAttributes): string {
   if (!secure) return name;
   return domain === null && path === "/" ? `__Host-${name}` : `__Secure-${name}`;
@@ -44,8 +47,8 @@ export interface TakenCookies {
 const NONE: TakenCookies = { session: null, sessionNames: [], attempts: new Map() };
 
 /**
- * Takes all cookies of the base name `name` out of a request. `sessionName` is the prefixed name under which a session counts;
- * others are removed and not believed.
+ * Takes all cookies of the base name `name` out of a request. `sessionName` is the prefixed name under which a session
+ * counts; others are removed and not believed.
  */
 export function takeCookies(fields: FieldBlock, name: string, sessionName: string): TakenCookies {
   if (fields.rowOfId(FIELD_COOKIE) < 0) return NONE;
@@ -70,7 +73,10 @@ export function takeCookies(fields: FieldBlock, name: string, sessionName: strin
   return collected;
 }
 
-/** What most requests have: one whole session in one cookie, and nothing else that looks like ours. null: something else. */
+/**
+ * What most requests have: one whole session in one cookie, and nothing else that looks like ours. null: something
+ * else.
+ */
 function takeOnly(
   fields: FieldBlock,
   header: string,

@@ -1,7 +1,7 @@
 /**
- * Sessions that were opened, by the cookie that they came with: decrypting one costs more than all else that is done for a request.
- * Bounded by the bytes that they hold; the one that nobody has used since it was looked at last goes first (second chance). What
- * is in here is never the only copy, and is believed only as long as its keeper says so.
+ * Sessions that were opened, by the cookie that they came with: decrypting one costs more than all else that is done
+ * for a request. Bounded by the bytes that they hold; the one that nobody has used since it was looked at last goes
+ * first (second chance). What is in here is never the only copy, and is believed only as long as its keeper says so.
  */
 import type { SessionRecord } from "../../core/ports.ts";
 import type { Session } from "./session.ts";

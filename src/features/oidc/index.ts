@@ -1,9 +1,10 @@
 /**
- * The feature `oidc`: login by OpenID Connect in front of a route. Requests of the login's own paths are answered here; all others
- * pass with a session, and without one are sent to the issuer or refused.
+ * The feature `oidc`: login by OpenID Connect in front of a route. Requests of the login's own paths are answered here;
+ * all others pass with a session, and without one are sent to the issuer or refused.
  *
- * Whatever is decided, the client's own copies of the fields that name the user are gone, and so are the cookies of the login: the
- * upstream sees neither. A session that is known and needs nothing is a look-up and a copy, without a promise.
+ * Whatever is decided, the client's own copies of the fields that name the user are gone, and so are the cookies of the
+ * login: the upstream sees neither. A session that is known and needs nothing is a look-up and a copy, without a
+ * promise.
  */
 import type { ProxyError } from "../../core/errors.ts";
 import type { ResponseMessage } from "../../core/message.ts";

@@ -1,6 +1,6 @@
 /**
- * The way to a session: to the issuer with a new attempt, and back with a code. Whatever does not fit an attempt of the same browser
- * is no login, and costs the issuer no question.
+ * The way to a session: to the issuer with a new attempt, and back with a code. Whatever does not fit an attempt of the
+ * same browser is no login, and costs the issuer no question.
  */
 import { ProxyError } from "../../core/errors.ts";
 import { refusal } from "../../identity/refusal.ts";
@@ -24,7 +24,10 @@ import { returnPathOf } from "./return-path.ts";
 const NO_REFERRER: Line = ["Referrer-Policy", "no-referrer"];
 export const PRIVATE: readonly Line[] = [["Cache-Control", "no-store"], NO_REFERRER];
 
-/** States whose code was shown to the issuer, in each thread: a code that comes twice makes an issuer revoke what it gave for it. */
+/**
+ * States whose code was shown to the issuer, in each thread: a code that comes twice makes an issuer revoke what it
+ * gave for it.
+ */
 const USED_STATES_MAX = 10_000;
 
 export class Login {
@@ -98,7 +101,9 @@ export class Login {
     return attempt === null ? null : { id, attempt };
   }
 
-  /** Somebody went back to the callback, or it was another's. Who is logged in has come to the end of that way before. */
+  /**
+   * Somebody went back to the callback, or it was another's. Who is logged in has come to the end of that way before.
+   */
   async #withoutAttempt({ exchange, cookies, jar }: Arrival): Promise<void> {
     const { keeper } = this.#realm;
     const entry = cookies.session === null ? null : await keeper.find(cookies.session);
@@ -147,7 +152,10 @@ function refused(cookieName: string, cause: Error, fields: readonly Line[] = [])
   return refusal("oidc", "login_failed", { challenge: challenge(cookieName), fields: all, cause });
 }
 
-/** There is no registered scheme for logins by cookie; this is the one that was proposed (draft-broyer-http-cookie-auth). */
+/**
+ * There is no registered scheme for logins by cookie; this is the one that was proposed
+ * (draft-broyer-http-cookie-auth).
+ */
 export function challenge(cookieName: string): string {
   return `Cookie realm="oidc", cookie-name="${cookieName}"`;
 }
@@ -156,5 +164,10 @@ export function challenge(cookieName: string): string {
 function onwardPage(path: string): string {
   const escaped = path.replace(/[&"'<>]/g, (character) => `&#${character.charCodeAt(0)};`);
   const refresh = `<meta http-equiv="refresh" content="0;url=${escaped}">`;
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8">${refresh}<title>Login</title></head><body><p><a href="${escaped}">Continue</a></p></body></html>\n`;
+  return `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8">${refresh}<title>Login</title></head>
+<body><p><a href="${escaped}">Continue</a></p></body>
+</html>
+`;
 }

@@ -1,6 +1,6 @@
 /**
- * The ends of a session that somebody asks for: its user, here and at the issuer (OpenID Connect RP-Initiated Logout 1.0), or the issuer,
- * because it ended elsewhere (Back-Channel Logout 1.0).
+ * The ends of a session that somebody asks for: its user, here and at the issuer (OpenID Connect RP-Initiated Logout
+ * 1.0), or the issuer, because it ended elsewhere (Back-Channel Logout 1.0).
  */
 import { ProxyError } from "../../core/errors.ts";
 import { refusal } from "../../identity/refusal.ts";
@@ -10,7 +10,10 @@ import { PRIVATE } from "./login.ts";
 import type { OidcOptions } from "./options.ts";
 import type { Realm } from "./realm.ts";
 
-/** A logout token is used at once; one that is older was kept by somebody (section 2.7 asks for about two minutes of `exp`). */
+/**
+ * A logout token is used at once; one that is older was kept by somebody (section 2.7 asks for about two minutes of
+ * `exp`).
+ */
 const LOGOUT_TOKEN_AGE_MAX_MS = 5 * 60_000;
 /** A logout token has a dozen claims; those of a session with all its tokens would not be more. */
 const FORM_BYTES_MAX = 64 * 1024;

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { parseConfig, parseConfigObject } from "../../config/parse.ts";
+import { parseConfigObject } from "../../config/parse.ts";
 import { formatProblem } from "../../config/problems.ts";
 import { oidcOptions } from "./options.ts";
 
@@ -72,23 +70,6 @@ describe("options of oidc", () => {
     const found = misfits({ clientSecret: " a secret ", key: "another secret" }).join("\n");
     assert.doesNotMatch(found, /a secret|another/);
     assert.match(found, /clientSecret/);
-  });
-});
-
-describe("the example of docs/auth.md", () => {
-  it("is a configuration", () => {
-    const document = readFileSync(fileURLToPath(import.meta.resolve("../../../docs/auth.md")), "utf8");
-    const chapter = document.slice(document.indexOf("\n## oidc"));
-    const example = /```yaml\n(.*?)```/s.exec(chapter)![1]!;
-    const files = {
-      resolvePath: (name: string) => `/etc/headgate/${name}`,
-      readSecret: () => "a secret",
-      readSecretBytes: () => Buffer.alloc(32, 7),
-    };
-    const result = parseConfig(example, { file: "headgate.yaml", files });
-    assert.deepEqual(result.ok ? [] : result.problems.map(formatProblem), []);
-    assert.ok(result.ok);
-    assert.deepEqual(result.warnings ?? [], []);
   });
 });
 

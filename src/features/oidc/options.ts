@@ -1,6 +1,6 @@
 /**
- * Options of `oidc`: the issuer and who we are to it, the paths that belong to the login, where sessions lie and how long they
- * last, what the upstream is told of the user, and who may pass.
+ * Options of `oidc`: the issuer and who we are to it, the paths that belong to the login, where sessions lie and how
+ * long they last, what the upstream is told of the user, and who may pass.
  */
 import { z } from "zod";
 import { FAILED_ATTEMPTS_MAX } from "../../core/limits.ts";

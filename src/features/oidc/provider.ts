@@ -1,10 +1,12 @@
 /**
- * The OpenID provider, as far as a login needs it: its metadata, asked for when it is first needed and then kept; codes and refresh
- * tokens, exchanged for tokens whose signatures are verified. `openid-client` speaks the protocol and checks what it says of
- * issuers, audiences, nonces and times; here is decided when the provider is asked, and what its failures mean.
+ * The OpenID provider, as far as a login needs it: its metadata, asked for when it is first needed and then kept; codes
+ * and refresh tokens, exchanged for tokens whose signatures are verified. `openid-client` speaks the protocol and
+ * checks what it says of issuers, audiences, nonces and times; here is decided when the provider is asked, and what its
+ * failures mean.
  *
- * A failure is either a ProviderRefusal, which ends a login or a session, or a ProxyError of status 503: the provider cannot be asked,
- * and nothing is known. Neither ever holds what the provider sent: there may be codes and tokens in it.
+ * A failure is either a ProviderRefusal, which ends a login or a session, or a ProxyError of status 503: the provider
+ * cannot be asked, and nothing is known. Neither ever holds what the provider sent: there may be codes and tokens in
+ * it.
  */
 import * as client from "openid-client";
 import { ProxyError } from "../../core/errors.ts";
@@ -16,7 +18,10 @@ import type { OidcOptions } from "./options.ts";
 
 /** Metadata older than this is asked for again, behind the back of who needs it: endpoints move seldom. */
 const METADATA_MAX_AGE_MS = 3_600_000;
-/** After a failure nobody asks again for this long, twice as long after each further one: a provider that starts up is left alone. */
+/**
+ * After a failure nobody asks again for this long, twice as long after each further one: a provider that starts up is
+ * left alone.
+ */
 const BACKOFF_MIN_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 /** One request to the provider; the client waits for it. */
@@ -233,8 +238,8 @@ export class Provider {
   }
 
   /**
-   * An ID token whose signature is the issuer's. At a refresh the old one does where the keys cannot be had: the refresh token was used
-   * up by then, and to fail would end the session.
+   * An ID token whose signature is the issuer's. At a refresh the old one does where the keys cannot be had: the
+   * refresh token was used up by then, and to fail would end the session.
    */
   async #verified(known: KnownProvider, idToken: string | null, isRefresh: boolean): Promise<string | null> {
     if (idToken === null) return null;
@@ -267,7 +272,9 @@ function unavailable(message: string, retryAfterMs = BACKOFF_MIN_MS): ProxyError
   });
 }
 
-/** Codes of RFC 6749 sections 4.1.2.1 and 5.2 by which the provider says that it cannot answer, not that it will not. */
+/**
+ * Codes of RFC 6749 sections 4.1.2.1 and 5.2 by which the provider says that it cannot answer, not that it will not.
+ */
 const TEMPORARY = new Set(["server_error", "temporarily_unavailable"]);
 /** Of openid-client: no answer, or one that is none of a token endpoint. */
 const NO_ANSWER = new Set(["OAUTH_TIMEOUT", "OAUTH_ABORT", "OAUTH_RESPONSE_IS_NOT_JSON", "OAUTH_PARSE_ERROR"]);

@@ -1,6 +1,6 @@
 /**
- * One login with one issuer, shared by all routes that say the same of it: the provider, the sessions, the names of the cookies.
- * What a route makes of a session is its own (view.ts).
+ * One login with one issuer, shared by all routes that say the same of it: the provider, the sessions, the names of the
+ * cookies. What a route makes of a session is its own (view.ts).
  */
 import { createHash } from "node:crypto";
 import type { DeadlineWheel } from "../../core/deadlines.ts";

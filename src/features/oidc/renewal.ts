@@ -1,10 +1,10 @@
 /**
- * What a session needs before it may be used: its end is seen, its tokens are refreshed in time, its use is noted. Most of the time
- * it needs nothing, and says until when (`calmUntilMs`).
+ * What a session needs before it may be used: its end is seen, its tokens are refreshed in time, its use is noted. Most
+ * of the time it needs nothing, and says until when (`calmUntilMs`).
  *
- * A shared session is changed in passing, while the request goes on with the tokens that it still has; one in a cookie is changed
- * before, because the answer must bring the new cookie. When the provider cannot be asked, a session goes on as long as its tokens
- * do, and for who forwards none as long as the session does.
+ * A shared session is changed in passing, while the request goes on with the tokens that it still has; one in a cookie
+ * is changed before, because the answer must bring the new cookie. When the provider cannot be asked, a session goes on
+ * as long as its tokens do, and for who forwards none as long as the session does.
  */
 import { ProxyError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -49,8 +49,9 @@ export class Renewal {
   }
 
   /**
-   * The session as it is to be used now, possibly another entry; null: it has ended. At once, unless it must wait for the provider
-   * or the store. Rejects with a refusal of status 503 when it cannot be used without an answer that is not to be had.
+   * The session as it is to be used now, possibly another entry; null: it has ended. At once, unless it must wait for
+   * the provider or the store. Rejects with a refusal of status 503 when it cannot be used without an answer that is
+   * not to be had.
    */
   attend(entry: Entry, needsToken: boolean): Entry | null | Promise<Entry | null> {
     const { clock, keeper, lifetimes } = this.#options;
@@ -118,7 +119,8 @@ export class Renewal {
         if (next === null) return null;
         current = latestOf(next);
       } catch (error) {
-        // Without an answer nothing has changed, and nobody asks again for a while: what then becomes of it is decided below.
+        // Without an answer nothing has changed, and nobody asks again for a while: what then becomes of it is decided
+        // below.
         if (!isUnavailable(error)) throw error;
       }
       // Otherwise somebody else has changed it in another way.
@@ -163,7 +165,8 @@ export class Renewal {
   async #refused(entry: Entry): Promise<Entry | null> {
     const { keeper } = this.#options;
     if (!keeper.isShared) {
-      // Another thread may have refreshed it, and the browser have the new cookie: this one lasts as long as its tokens.
+      // Another thread may have refreshed it, and the browser have the new cookie: this one lasts as long as its
+      // tokens.
       entry.isSpent = true;
       return entry;
     }

@@ -1,6 +1,6 @@
 /**
- * Where a browser goes behind its login: a path of the host where it began, and never anywhere else, whoever made the link
- * (an open redirect, CWE-601). What is not plainly such a path is the host's root.
+ * Where a browser goes behind its login: a path of the host where it began, and never anywhere else, whoever made the
+ * link (an open redirect, CWE-601). What is not plainly such a path is the host's root.
  */
 
 /** A longer one is not kept: it has to fit into a cookie. */

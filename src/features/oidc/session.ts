@@ -1,6 +1,7 @@
 /**
- * A session: who logged in, with which tokens, since when. It is text to whoever keeps it, and lies encrypted wherever it lies.
- * Nothing here asks a clock or a provider: it says when a session ends and when its tokens do, and others act on it.
+ * A session: who logged in, with which tokens, since when. It is text to whoever keeps it, and lies encrypted wherever
+ * it lies. Nothing here asks a clock or a provider: it says when a session ends and when its tokens do, and others act
+ * on it.
  *
  * Times are those of the wall clock in milliseconds, since a session may pass from machine to machine.
  */
@@ -88,7 +89,10 @@ export function touchMs({ seenMs }: Session, { idleMs }: Lifetimes): number {
   return idleMs === null ? Number.POSITIVE_INFINITY : seenMs + idleMs * TOUCH_SHARE;
 }
 
-/** When its tokens are to be refreshed; Infinity: never. Tokens that live shortly are refreshed in the second half of their life. */
+/**
+ * When its tokens are to be refreshed; Infinity: never. Tokens that live shortly are refreshed in the second half of
+ * their life.
+ */
 export function refreshMs({ refreshToken, gotMs, endsMs }: Session, { refreshBeforeMs }: Lifetimes): number {
   if (refreshToken === null || endsMs === null || refreshBeforeMs === null) return Number.POSITIVE_INFINITY;
   return endsMs - Math.min(refreshBeforeMs, (endsMs - gotMs) / 2);

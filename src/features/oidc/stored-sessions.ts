@@ -1,11 +1,13 @@
 /**
- * Sessions in a store that threads and machines share. The browser has a random id of 256 bits; the record lies under a digest of it,
- * sealed with the record's key as its context: who can read the store can neither use a session nor put one in another's place.
+ * Sessions in a store that threads and machines share. The browser has a random id of 256 bits; the record lies under a
+ * digest of it, sealed with the record's key as its context: who can read the store can neither use a session nor put
+ * one in another's place.
  *
- * Changes exclude each other by a lock in the store itself, by Fischer's algorithm: take the lock when it is free, wait longer than
- * anybody needs between finding it free and taking it, and go on if it is still ours. Where that time does not hold, two may refresh at
- * once; the provider then refuses one of them, who finds the other's tokens in the store. A session that ends leaves a mark for
- * as long as a change can be under way: whoever has written meanwhile sees it, and takes the record back.
+ * Changes exclude each other by a lock in the store itself, by Fischer's algorithm: take the lock when it is free, wait
+ * longer than anybody needs between finding it free and taking it, and go on if it is still ours. Where that time does
+ * not hold, two may refresh at once; the provider then refuses one of them, who finds the other's tokens in the store.
+ * A session that ends leaves a mark for as long as a change can be under way: whoever has written meanwhile sees it,
+ * and takes the record back.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { SESSION_VALUE_BYTES_MAX } from "../../core/limits.ts";

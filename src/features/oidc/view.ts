@@ -1,5 +1,6 @@
 /**
- * What one route makes of a session: whether its user may pass, and the field lines that tell the upstream who it is, encoded once.
+ * What one route makes of a session: whether its user may pass, and the field lines that tell the upstream who it is,
+ * encoded once.
  */
 import { EncodedLines } from "../../core/fields.ts";
 import { claimAt } from "../../identity/tokens/claims.ts";
