@@ -15,6 +15,8 @@ import { CommandError } from "./command-error.ts";
 export interface LoadedFile {
   readonly file: string;
   readonly config: Config;
+  /** The text of the program that it came from; null: it came from data. */
+  readonly program: string | null;
   /** Lines. */
   readonly warnings: readonly string[];
 }
@@ -33,7 +35,8 @@ export function chooseConfigFile(named: string | undefined): string {
 export async function loadConfigFile(file: string): Promise<LoadedFile> {
   const result = await loadConfig(file);
   if (!result.ok) throw new CommandError(result.problems.map(formatProblem));
-  return { file, config: result.config, warnings: result.warnings.map(formatProblem) };
+  const { config, program, warnings } = result;
+  return { file, config, program, warnings: warnings.map(formatProblem) };
 }
 
 /** The problems of a configuration from this file with the machine, as lines with their places. */

@@ -33,14 +33,14 @@ const FLAGS: readonly (readonly [field: string, flag: string])[] = [
 ];
 
 /** Throws a CommandError when a flag's value is none. */
-export function configOfFlags(flags: ProxyFlags): Pick<LoadedFile, "config" | "warnings"> {
+export function configOfFlags(flags: ProxyFlags): Omit<LoadedFile, "file"> {
   const result = parse(flags);
   if (!result.ok)
     throw new CommandError(
       result.problems.map((problem) => `error: ${line(problem)}`),
       STATUS_USAGE,
     );
-  return { config: result.config, warnings: result.warnings.map(line) };
+  return { config: result.config, program: null, warnings: result.warnings.map(line) };
 }
 
 function parse({ listen, to, path, websocket, serverName, insecure, hostHeader, workers }: ProxyFlags): ParseResult {

@@ -19,6 +19,8 @@ import { version } from "./version.ts";
 
 export interface ServiceOptions {
   readonly config: Config;
+  /** The text of the program that it came from; null: it came from data. */
+  readonly program: string | null;
   /** Lines for the log. */
   readonly warnings: readonly string[];
   /** Where the configuration came from and is read again; null: from flags. */
@@ -44,13 +46,22 @@ class Service {
   /** SIGHUP came before it could be obeyed. */
   #hungUp = false;
 
-  constructor({ config, warnings, file, watch }: ServiceOptions) {
+  constructor({ config, program, warnings, file, watch }: ServiceOptions) {
     this.#file = file;
     this.#isWatching = watch;
     const output = openStandardErrorLog(config.log.level);
     this.#output = output;
     const linesOf = (error: unknown): readonly string[] => this.#linesOf(error);
-    this.#control = new ControlPlane({ config, warnings, file, version, output, load: loadConfigFile, linesOf });
+    this.#control = new ControlPlane({
+      config,
+      program,
+      warnings,
+      file,
+      version,
+      output,
+      load: loadConfigFile,
+      linesOf,
+    });
   }
 
   async start(): Promise<void> {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, describe, it } from "node:test";
 import { diffConfig } from "./diff.ts";
-import { CONFIG_FILE_NAMES, findConfigFile, loadConfig } from "./load.ts";
+import { CONFIG_FILE_NAMES, findConfigFile, loadConfig, loadProgram } from "./load.ts";
 import type { ParseResult } from "./parse.ts";
 import { formatProblem } from "./problems.ts";
 
@@ -142,6 +142,26 @@ export default { servers: { web: { listen: \`:\${options.port}\`, use: [plugin, 
     );
     assert.equal(diffConfig(first.config, again.config).same, true);
     assert.equal(diffConfig(first.config, changed.config).code, true);
+  });
+
+  it("can be imported as their files were, with what they import", async () => {
+    write("text/port.ts", "export const port: number = 8081;\n");
+    write("text/path.cjs", 'module.exports = require("node:path").basename(__dirname);\n');
+    const text = `import { port } from "./port.ts";
+import name from "./path.cjs";
+export default { servers: { [name]: { listen: \`:\${port as number}\`, handle: () => {} } } };
+`;
+    const file = write("text/headgate.ts", "export default 1;\n");
+    for (const lose of [() => {}, () => rmSync(file)]) {
+      lose();
+      const result = await loadProgram(file, `// ${lose}\n${text}`);
+      assert.ok(result.ok, lines(result).join("\n"));
+      const [server] = result.config.servers;
+      assert.deepEqual([server!.name, server!.listen[0]!.text], ["text", ":8081"]);
+    }
+    assert.deepEqual(lines(await loadProgram(file, "throw new Error('as it was');\n")), [
+      "text/headgate.ts:1:7: cannot be imported: as it was",
+    ]);
   });
 
   it("have problems without places", async () => {

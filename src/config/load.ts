@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { registerHooks } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { OptionFiles } from "../core/option-files.ts";
@@ -17,6 +18,11 @@ export const CONFIG_FILE_NAMES = ["headgate.yaml", "headgate.yml", "headgate.jso
 /** A token or a key; a secret that is longer is most likely the wrong file. */
 const SECRET_BYTES_MAX = 64 * 1024;
 
+type Failed = Extract<ParseResult, { readonly ok: false }>;
+
+/** `program`: the text of the program that was imported; null: the file is data. */
+export type LoadResult = (Exclude<ParseResult, Failed> & { readonly program: string | null }) | Failed;
+
 /** The configuration's file in a folder; null when it has none. */
 export function findConfigFile(folder: string): string | null {
   return CONFIG_FILE_NAMES.map((name) => path.join(folder, name)).find(isFile) ?? null;
@@ -29,25 +35,60 @@ export function findConfigFile(folder: string): string | null {
 export async function loadConfig(
   file: string,
   env: Readonly<Record<string, string | undefined>> = process.env,
-): Promise<ParseResult> {
+): Promise<LoadResult> {
   const absolute = path.resolve(file);
-  const options = { file, env, files: filesBeside(absolute) };
   const read = readText(absolute, FILE_BYTES_MAX);
   if ("error" in read) return failed(file, `cannot read the file: ${read.error}`);
-  if (!/\.[cm]?[jt]s$/.test(file)) return parseConfig(read.text, options);
+  if (/\.[cm]?[jt]s$/.test(file)) return loadProgram(file, read.text, env);
+  const result = parseConfig(read.text, { file, env, files: filesBeside(absolute) });
+  return result.ok ? { ...result, program: null } : result;
+}
+
+/** The same for a program whose text was read before, whatever its file says by now. */
+export async function loadProgram(
+  file: string,
+  text: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<LoadResult> {
+  const absolute = path.resolve(file);
   // A URL with the content's digest: a changed file is imported again, an unchanged one is the same module, so that its
   // plugins are the same objects and a reload that changes nothing restarts nothing.
   const url = pathToFileURL(absolute);
-  url.searchParams.set("content", createHash("sha256").update(read.text).digest("hex").slice(0, 16));
+  url.searchParams.set("content", createHash("sha256").update(text).digest("hex").slice(0, 16));
   let module: { readonly default?: unknown };
   try {
-    module = (await import(url.href)) as { readonly default?: unknown };
+    module = await importText(url.href, absolute, text);
   } catch (error) {
     return importFailed(file, absolute, error);
   }
   if (module.default === undefined)
     return failed(file, "has no default export: write export default defineConfig({ ... })");
-  return parseConfigObject(module.default, options);
+  const result = parseConfigObject(module.default, { file, env, files: filesBeside(absolute) });
+  return result.ok ? { ...result, program: text } : result;
+}
+
+/** The module of this text, which Node reads by itself while the file still says it. */
+async function importText(url: string, file: string, text: string): Promise<{ readonly default?: unknown }> {
+  const now = readText(file, FILE_BYTES_MAX);
+  if ("text" in now && now.text === text) return import(url);
+  // What has a default export is an ES module.
+  const format = /\.[cm]?ts$/.test(file) ? "module-typescript" : "module";
+  const hooks = registerHooks({
+    // Node would look for the file.
+    resolve: (specifier, context, next) =>
+      specifier === url ? { url, format, shortCircuit: true } : next(specifier, context),
+    load: (loaded, context, next) => {
+      if (loaded !== url) return next(loaded, context);
+      // What it imports is loaded without them: in Node 22 some CommonJS packages cannot be loaded while there are any.
+      hooks.deregister();
+      return { format, source: text, shortCircuit: true };
+    },
+  });
+  try {
+    return await import(url);
+  } finally {
+    hooks.deregister();
+  }
 }
 
 /** Paths relative to the folder of the configuration's file, and secrets from the disk. */
@@ -92,13 +133,13 @@ function isFile(file: string): boolean {
   return statSync(file, { throwIfNoEntry: false })?.isFile() === true;
 }
 
-function failed(file: string, message: string, line: number | null = null, column: number | null = null): ParseResult {
+function failed(file: string, message: string, line: number | null = null, column: number | null = null): Failed {
   const problem: ConfigProblem = { file, line, column, path: "", message, suggestion: null };
   return { ok: false, problems: [problem] };
 }
 
 /** What the program threw, in one line, at the place in its own text where the stack has one. */
-function importFailed(file: string, absolute: string, error: unknown): ParseResult {
+function importFailed(file: string, absolute: string, error: unknown): Failed {
   const message = error instanceof Error ? error.message : String(error);
   const stack = error instanceof Error ? (error.stack ?? "") : "";
   const url = pathToFileURL(absolute).pathname;

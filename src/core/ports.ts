@@ -54,6 +54,14 @@ export interface PeerCertificate {
   readonly bytes: Buffer;
 }
 
+/** Where bytes are put that are about to be queued: from `start` on. */
+export interface WriteRoom {
+  readonly bytes: Buffer;
+  /** Of all of `bytes`. */
+  readonly view: DataView;
+  readonly start: number;
+}
+
 /**
  * A byte stream with a peer. Calls never throw and do nothing once the connection is closed.
  *
@@ -69,6 +77,12 @@ export interface Connection {
   write(bytes: Uint8Array, start?: number, end?: number): void;
   /** Queues text whose characters are all below U+0100. */
   writeLatin1(text: string): void;
+  /**
+   * Room for `bytesMax` bytes, where they will leave from if the transport can: what is made anew, as a head, is then copied once
+   * less. `commit` queues what was put there, up to `end`; until then nothing is asked of any connection.
+   */
+  reserve(bytesMax: number): WriteRoom;
+  commit(end: number): void;
   /** Bytes that were queued and not yet taken by the kernel. Above the high-water mark the other side is paused. */
   readonly queuedBytes: number;
   /** No onBytes until resume(); the kernel's buffers fill and the peer slows down. Idempotent. */

@@ -10,7 +10,7 @@ it("what a client calls like an identity field is removed, in every spelling tha
     ["X_USER", "3"],
     ["x-user", "4"],
     ["X-User-Name", "kept"],
-    ["X.User", "kept"],
+    ["X.User", "5"],
     ["Xuser", "kept"],
   ]);
   const field = new IdentityField("x-user");
@@ -21,7 +21,6 @@ it("what a client calls like an identity field is removed, in every spelling tha
     [...fields.entries()],
     [
       ["X-User-Name", "kept"],
-      ["X.User", "kept"],
       ["Xuser", "kept"],
       ["x-user", "alice"],
     ],

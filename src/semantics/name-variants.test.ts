@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FieldBlock } from "../core/fields.ts";
-import { foldedName, removeVariants } from "./name-variants.ts";
+import { foldedName, NameVariants } from "./name-variants.ts";
 
 describe("variants of a field's name", () => {
   it("have one form", () => {
@@ -14,11 +14,12 @@ describe("variants of a field's name", () => {
     const names = ["X-User", "x_user", "X", "x-user-id", "ax-user", "X.User", "X--User", "XUser", "Cookie"];
     const fields = FieldBlock.from(names.map((name) => [name, "1"]));
     fields.delete("xuser");
-    removeVariants(fields, ["x-user", "cookie"]);
+    const variants = new NameVariants(["X-User", "cookie"]);
+    variants.removeFrom(fields);
     assert.deepEqual(
       [...fields.entries()].map(([name]) => name),
       ["X", "x-user-id", "ax-user", "X--User"],
     );
-    removeVariants(new FieldBlock(), ["x-user"]);
+    variants.removeFrom(new FieldBlock());
   });
 });

@@ -21,17 +21,27 @@ export function foldedName(name: string): string {
   return folded;
 }
 
-/** Removes every line whose name is a variant of one of these, which are folded. Makes no strings. */
-export function removeVariants(fields: FieldBlock, foldedNames: readonly string[]): void {
-  const { bytes, table, rowCount } = fields;
-  for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
-    if (table[at] === REMOVED) continue;
-    const start = table[at + ROW_NAME]!;
-    const length = table[at + ROW_NAME_END]! - start;
-    for (const name of foldedNames) {
-      if (name.length === length && isVariant(bytes, start, name)) {
-        fields.removeRow(row);
-        break;
+/** Names, with all their variants. */
+export class NameVariants {
+  readonly #folded: readonly string[];
+
+  constructor(names: readonly string[]) {
+    this.#folded = names.map(foldedName);
+  }
+
+  /** Removes every line whose name is one of them. Makes no strings. */
+  removeFrom(fields: FieldBlock): void {
+    if (this.#folded.length === 0) return;
+    const { bytes, table, rowCount } = fields;
+    for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
+      if (table[at] === REMOVED) continue;
+      const start = table[at + ROW_NAME]!;
+      const length = table[at + ROW_NAME_END]! - start;
+      for (const name of this.#folded) {
+        if (name.length === length && isVariant(bytes, start, name)) {
+          fields.removeRow(row);
+          break;
+        }
       }
     }
   }

@@ -16,10 +16,13 @@ import { SetupError } from "./setup-error.ts";
 import type { StandardErrorLog } from "./standard-error.ts";
 import { sourceOf } from "./threads/config-source.ts";
 import { openSocketSource, type SocketSource } from "./threads/socket-source.ts";
+import type { Sourced } from "./threads/spawning.ts";
 import { WorkerGroup } from "./threads/worker-group.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
+  /** The text of the program that it came from; null: it came from data. */
+  readonly program: string | null;
   /** Lines. */
   readonly warnings: readonly string[];
 }
@@ -60,14 +63,14 @@ export class ControlPlane implements Control {
 
   /** Resolves when every worker listens. Rejects, and then nothing is open: with a SetupError when the machine is to blame. */
   async start(): Promise<void> {
-    const { output, file, warnings } = this.#options;
+    const { output, file, program, warnings } = this.#options;
     const config = this.#config;
     for (const line of warnings) output.log.warn(line);
     const source = await socketSourceFor(config);
     const workers = countWorkers(config, source);
     this.#transport = source.transport;
     const group = new WorkerGroup({ workers, transport: config.transport, source, output });
-    await group.start({ config, source: sourceOf(config, file) });
+    await group.start({ config, source: sourceOf(config, file, program) });
     this.#group = group;
     try {
       this.#admin = await this.#openAdmin(config);
@@ -146,9 +149,9 @@ export class ControlPlane implements Control {
     if (this.#isEnding) return { kind: "refused", reason: "the process is about to end" };
     let outcome: Exclude<ReloadOutcome, { kind: "refused" }>;
     try {
-      const { config, warnings } = await load(file);
+      const { config, program, warnings } = await load(file);
       const diff = diffConfig(this.#config, config);
-      await this.#apply(config, diff, file);
+      await this.#apply({ config, source: sourceOf(config, file, program) }, diff);
       const change = describeChange(this.#config, config);
       this.#config = config;
       output.log.level = config.log.level;
@@ -164,10 +167,10 @@ export class ControlPlane implements Control {
     return outcome;
   }
 
-  async #apply(config: Config, diff: ConfigDiff, file: string): Promise<void> {
-    const admin = diff.admin ? await this.#openAdmin(config) : this.#admin;
+  async #apply(next: Sourced, diff: ConfigDiff): Promise<void> {
+    const admin = diff.admin ? await this.#openAdmin(next.config) : this.#admin;
     try {
-      await this.#group!.reload({ config, source: sourceOf(config, file) }, diff.code);
+      await this.#group!.reload(next, diff.code);
     } catch (error) {
       if (admin !== this.#admin) admin?.close();
       throw error;

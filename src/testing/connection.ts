@@ -11,42 +11,19 @@
 import { ByteQueue } from "../core/byte-queue.ts";
 import { type ErrorSide, ProxyError } from "../core/errors.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
-import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, TlsInfo } from "../core/ports.ts";
-import { type DeliverySlab, READ_BYTES_MAX } from "./delivery-slab.ts";
-import type { SeededRandom } from "./seeded-random.ts";
+import type {
+  Address,
+  Connection,
+  ConnectionHandler,
+  Splice,
+  SpliceHandler,
+  TlsInfo,
+  WriteRoom,
+} from "../core/ports.ts";
+import { freshRoom } from "../core/write-room.ts";
+import { READ_BYTES_MAX } from "./delivery-slab.ts";
 import { SimulatedSplice } from "./splice.ts";
-
-/** How received bytes are cut into calls: all that is there, one byte each, or pieces of random lengths. */
-export type Fragmentation = "whole" | "bytes" | "random";
-
-/** What has something to do: the network calls `act` once for each time it was scheduled. */
-export interface Actor {
-  /** Set while the network holds it in its list. */
-  scheduled: boolean;
-  act(): void;
-}
-
-/** The network as a connection sees it. */
-export interface Wire {
-  readonly random: SeededRandom | null;
-  readonly fragmentation: Fragmentation;
-  /** Bytes that both kernels hold for one direction. */
-  readonly kernelBufferBytes: number;
-  readonly slab: DeliverySlab;
-  /** Whether the next pair that could be spliced is. */
-  grantsSplice(): boolean;
-  countSpliced(bytes: number): void;
-  schedule(actor: Actor): void;
-  closed(connection: SimulatedConnection): void;
-  /** Calls `arrive` when what leaves now in this direction of this connection reaches the other end. */
-  transit(lane: TransitLane, arrive: () => void): void;
-}
-
-/** One direction of a connection: nothing overtakes what left before it. */
-export interface TransitLane {
-  /** When the last thing that left arrives. */
-  lastArrivalMs: number;
-}
+import type { Actor, Fragmentation, TransitLane, Wire } from "./wire.ts";
 
 /** How a reset that has arrived shows itself; see `#resetShows`. */
 interface ArrivedReset {
@@ -88,6 +65,8 @@ export class SimulatedConnection implements Connection, Actor {
 
   // What leaves.
   readonly #queue = new ByteQueue();
+  /** What was reserved and is not queued yet. */
+  #reserved: WriteRoom | null = null;
   #wasAboveHighWater = false;
   #ending = false;
   #finSent = false;
@@ -137,6 +116,7 @@ export class SimulatedConnection implements Connection, Actor {
   write(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     if (this.closed || this.#ending || end <= start) return;
     this.#refuseWhileSplicedTo();
+    if (this.#reserved !== null) throw new Error("what was reserved is committed before anything else is written");
     this.#queue.append(bytes, start, end);
     if (this.#queue.length > QUEUE_HIGH_WATER_BYTES) this.#wasAboveHighWater = true;
     this.#wire.schedule(this);
@@ -144,6 +124,18 @@ export class SimulatedConnection implements Connection, Actor {
 
   writeLatin1(text: string): void {
     this.write(Buffer.from(text, "latin1"));
+  }
+
+  reserve(bytesMax: number): WriteRoom {
+    this.#reserved = freshRoom(bytesMax);
+    return this.#reserved;
+  }
+
+  commit(end: number): void {
+    const room = this.#reserved;
+    if (room === null) throw new Error("nothing was reserved");
+    this.#reserved = null;
+    this.write(room.bytes, 0, end);
   }
 
   pause(): void {

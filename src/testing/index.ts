@@ -1,7 +1,7 @@
 /**
  * `headgate/testing`: the pipeline run without a network. For tests of plugins, and for our own.
  */
-export type { Fragmentation, SimulatedConnection } from "./connection.ts";
+export type { SimulatedConnection } from "./connection.ts";
 export { Peer, type ReceivedHead, ScriptedOrigin } from "./dialogue.ts";
 export { DialogueError } from "./difference.ts";
 export { type AcceptHandler, type ConnectOptions, type NetworkOptions, SimulatedNetwork } from "./network.ts";
@@ -9,3 +9,4 @@ export { SeededRandom } from "./seeded-random.ts";
 export { MemorySessionStore } from "./session-store.ts";
 export { createTestProxy, TestProxy, type TestProxyOptions } from "./test-proxy.ts";
 export { VirtualClock } from "./virtual-clock.ts";
+export type { Fragmentation } from "./wire.ts";

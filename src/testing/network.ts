@@ -21,12 +21,12 @@ import type {
   TlsInfo,
 } from "../core/ports.ts";
 import { NameTable, type Place, placeAt, placeOf } from "./addresses.ts";
-import type { TransitLane, Wire } from "./connection.ts";
-import { type Actor, type Fragmentation, SimulatedConnection } from "./connection.ts";
+import { SimulatedConnection } from "./connection.ts";
 import { DeliverySlab } from "./delivery-slab.ts";
 import { Peer, ScriptedOrigin } from "./dialogue.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { VirtualClock } from "./virtual-clock.ts";
+import type { Actor, Fragmentation, TransitLane, Wire } from "./wire.ts";
 
 export interface NetworkOptions {
   /** Default: a new one. */

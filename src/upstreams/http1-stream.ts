@@ -24,7 +24,7 @@ import type { BodySplice } from "../pipeline/splice.ts";
 import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
 import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
 import { connectionOptions, isPersistent } from "../protocol/http1/connection.ts";
-import { encoded, encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
+import { encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
 import { responseError } from "../protocol/http1/errors.ts";
 import {
   BodyFraming,
@@ -159,8 +159,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#upgrade = upgrade;
     this.#requestChunked = request.bodyBytes === BODY_UNTIL_END;
     this.#requestLeft = this.#requestChunked ? 0 : request.bodyBytes;
-    const length = encodeRequestHead(request, upgrade, request.wantsTrailers);
-    this.#connection.write(encoded.bytes, 0, length);
+    encodeRequestHead(this.#connection, request, upgrade, request.wantsTrailers);
   }
 
   write(bytes: Buffer, start: number, end: number): void {
@@ -187,10 +186,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     if (this.#state >= SWITCHED || this.#requestEnded) return;
     if (this.#requestLeft > 0) return this.#fail(wrongLength("shorter"), false);
     this.#requestEnded = true;
-    if (this.#requestChunked) {
-      const length = encodeLastChunk(trailers);
-      this.#connection.write(encoded.bytes, 0, length);
-    }
+    if (this.#requestChunked) encodeLastChunk(this.#connection, trailers);
     // The answer may have begun before the request ended; then its own progress counts.
     if (this.#answered) return;
     this.#queuedAtDeadline = this.#connection.queuedBytes;

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { Folder, Running } from "../cli/headgate.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { bodyFrom, Clients, program } from "./workers.ts";
+import { bodyFrom, Clients, MANY, program } from "./workers.ts";
 
 function answering(body: string, more = ""): string {
   const web = `servers: { web: { listen: "127.0.0.1:0", respond: { body: ${body} } } }`;
@@ -108,6 +108,33 @@ describe("a change of code", () => {
     await Promise.all(before.all.map(({ client }) => client.untilEnded()));
     answer("done");
     assert.equal((await slow.answer()).body, "done");
+  });
+
+  test("that one of the new workers refuses reaches no connection", async () => {
+    const { promise: asked, resolve } = Promise.withResolvers<() => void>();
+    await using origin = await Origin.start((_request, response) => resolve(() => response.end()));
+    using folder = new Folder();
+    folder.file("headgate.ts", program(""));
+    await using running = await Running.start(folder.path, "run");
+    using clients = await Clients.connect(running.port("web"));
+    const old = clients.bodies;
+    // The second worker waits while it is imported; by then the first one is ready.
+    const trap = `
+      import { workerData } from "node:worker_threads";
+      if (workerData?.id === 2) {
+        await fetch("${origin.url}");
+        throw new Error("no good");
+      }
+    `;
+    folder.file("headgate.ts", program("", '"new thread " + threadId') + trap);
+    running.signal("SIGHUP");
+    const answer = await asked;
+    for (let i = 0; i < 8 * MANY; i++) await clients.add(running.port("web"));
+    answer();
+    await running.untilLogged(/cannot be imported: no good$/);
+    await running.untilLogged(/not loaded: the old configuration goes on serving$/);
+    assert.deepEqual(await clients.bodiesNow(), old);
+    assert.deepEqual(clients.bodies, old, "none was served by the new code");
   });
 
   test("that cannot be imported changes nothing", async () => {

@@ -2,6 +2,7 @@
 // another one takes the dead one's place and its listening sockets.
 
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { describe, test } from "node:test";
 import { Folder, Running } from "../cli/headgate.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -54,6 +55,34 @@ describe("a worker that dies is replaced while the other serves", () => {
 
   // It takes half a minute to be sure.
   test("when it runs in a loop for ever", () => dies("/spin", /it did not answer for 30 s/));
+});
+
+describe("a worker that dies while its file is not what was loaded", () => {
+  /** `change` is made before it dies; it is replaced by one that serves what was loaded. */
+  async function isReplacedAfter(change: (folder: Folder) => void): Promise<void> {
+    using folder = new Folder();
+    folder.file("headgate.ts", program(""));
+    await using running = await Running.start(folder.path, "run");
+    const port = running.port("web");
+    using clients = await Clients.connect(port);
+    const [one = ""] = clients.bodies;
+    change(folder);
+    clients.of(one)[0]!.send(get("/crash"));
+    await running.untilLogged(/^worker \d died of /);
+    const { msg } = await running.untilLogged(/^worker \d (serves again|cannot be started)/);
+    assert.match(msg, /serves again$/);
+    using later = await Clients.connect(port);
+    assert.equal(later.bodies.length, 2, later.bodies.join());
+    assert.ok(later.bodies.every((body) => body.startsWith("thread ")));
+  }
+
+  test("is replaced when the file was edited", () =>
+    isReplacedAfter((folder) => folder.file("headgate.ts", program("", '"edited"'))));
+
+  test("is replaced when the file is wrong", () =>
+    isReplacedAfter((folder) => folder.file("headgate.ts", "export default {\n")));
+
+  test("is replaced when the file is no more", () => isReplacedAfter((folder) => rmSync(folder.file("headgate.ts"))));
 });
 
 describe("a worker that dies again and again", () => {

@@ -69,7 +69,8 @@ test("a file leaves in order with what is written before and behind it", async (
   near.connection.writeLatin1(";between;");
   near.connection.write(Buffer.alloc(100_000, "x"));
   const second = send(near, descriptor, 16, 32);
-  near.connection.writeLatin1(";behind");
+  const { bytes, start } = near.connection.reserve(7);
+  near.connection.commit(start + bytes.write(";behind", start, "latin1"));
   near.connection.end();
   near.connection.writeLatin1("never");
   await far.until(() => far.events.includes("end"));

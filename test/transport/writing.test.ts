@@ -36,6 +36,49 @@ test("a range of bytes is written, in any kind of byte array", async () => {
   await far.untilText(`23489BCcaf\u00e9${"x".repeat(30)}`);
 });
 
+test("what is put into room that was reserved leaves in its place, whatever its size", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  const { connection } = near;
+  const [kibi, mebi] = [1024, 1024 * 1024];
+  // Several that fill what is sent at once; around what that holds; and above it.
+  const sizes = [1, 100, ...Array.from({ length: 8 }, () => 40 * kibi), 64 * kibi - 500, 64 * kibi, 64 * kibi + 1];
+  sizes.push(mebi - 500, mebi, 3 * mebi);
+  let expected = "";
+  for (const size of sizes) {
+    connection.writeLatin1("<");
+    const before = connection.queuedBytes;
+    const { bytes, view, start } = connection.reserve(size + 500);
+    assert.ok(bytes.length >= start + size + 500);
+    bytes.fill("a", start, start + size);
+    view.setUint8(start, 0x41);
+    connection.commit(start + size);
+    // Large ones may have been handed to the kernel at once.
+    if (size < kibi) assert.equal(connection.queuedBytes, before + size);
+    connection.write(Buffer.from(">"));
+    expected += `<A${"a".repeat(size - 1)}>`;
+  }
+  await far.untilText(expected);
+});
+
+test("room is given and nothing leaves once a connection was ended, or is closed", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  const put = () => {
+    const { bytes, start } = near.connection.reserve(10);
+    bytes.fill("x", start, start + 10);
+    near.connection.commit(start + 10);
+  };
+  near.connection.writeLatin1("last");
+  near.connection.end();
+  put();
+  await far.until(() => far.events.includes("end"));
+  assert.equal(far.text, "last");
+  near.connection.destroy();
+  put();
+  assert.equal(near.connection.queuedBytes, 0);
+});
+
 testOnSockets("writes of one turn leave as one segment", async () => {
   await using stage = new TransportStage();
   const chunks: number[] = [];
@@ -143,7 +186,12 @@ test(`writes of any size on several connections arrive whole and in order (${rep
     const { near, far } = pairs[index]!;
     const size = random.next() < 0.9 ? between(1, 2_000) : between(2_000, 200_000);
     const bytes = Buffer.alloc(size, between(0, 256));
-    near.connection.write(bytes);
+    if (random.next() < 0.5) near.connection.write(bytes);
+    else {
+      const { bytes: room, start } = near.connection.reserve(size + between(0, 2_000));
+      bytes.copy(room, start);
+      near.connection.commit(start + size);
+    }
     sent[index]!.push(Buffer.from(bytes));
     bytes.fill(0);
     if (random.next() < 0.2) far.connection.pause();

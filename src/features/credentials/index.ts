@@ -10,13 +10,13 @@
 import { ProxyError } from "../../core/errors.ts";
 import type { EncodedLines } from "../../core/fields.ts";
 import type { Clock, SessionRecord, SessionStore } from "../../core/ports.ts";
-import { AssertedFields } from "../../identity/asserted-fields.ts";
 import { KeyRing } from "../../identity/envelope.ts";
 import { subjectOf } from "../../identity/tokens/claims.ts";
 import { type GatePorts, TokenGate } from "../../identity/tokens/gate.ts";
 import type { GoodToken } from "../../identity/tokens/verifier.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
 import type { CredentialsOptions, Injection } from "./options.ts";
 import { linesOfRecord } from "./record.ts";
 import { sessionKeyOf } from "./session-key.ts";
@@ -47,7 +47,7 @@ class Credentials {
   readonly #clock: Clock;
   readonly #ring: KeyRing | null;
   readonly #injection: Injection;
-  readonly #asserted: AssertedFields;
+  readonly #asserted: NameVariants;
 
   constructor(options: CredentialsOptions, ports: CredentialsPorts) {
     const { token: tokens, realm, failedAttempts, inject, decrypt } = options;
@@ -56,7 +56,7 @@ class Credentials {
     this.#ring = decrypt === null ? null : new KeyRing(decrypt);
     this.#injection = inject;
     const injected = inject.kind === "headers" ? inject.headers.map(([field]) => field) : ["authorization"];
-    this.#asserted = new AssertedFields(injected);
+    this.#asserted = new NameVariants(injected);
     const gateOptions = { by: NAME, realm, tokens, failedAttempts };
     this.#gate = new TokenGate(gateOptions, ports, (claims) => {
       const found = sessionKeyOf(options.session.key, claims);

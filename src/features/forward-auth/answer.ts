@@ -7,7 +7,7 @@ import { EncodedLines, type FieldBlock, REMOVED, ROW } from "../../core/fields.t
 import type { HttpAnswer } from "../../core/ports.ts";
 import type { Answer, Exchange } from "../../pipeline/exchange.ts";
 import { listHas } from "../../semantics/field-list.ts";
-import { foldedName, removeVariants } from "../../semantics/name-variants.ts";
+import { foldedName, NameVariants } from "../../semantics/name-variants.ts";
 import type { ForwardAuthOptions } from "./options.ts";
 
 type Lines = readonly (readonly [name: string, value: string])[];
@@ -35,7 +35,7 @@ const NO_PATTERN =
 
 export class AnswerReader {
   readonly #names: readonly string[];
-  readonly #foldedNames: readonly string[];
+  readonly #variants: NameVariants;
   readonly #patterns: readonly RegExp[];
   readonly #cookies: ReadonlySet<string>;
   readonly #identityHeader: string | null;
@@ -44,7 +44,7 @@ export class AnswerReader {
   constructor(options: Pick<ForwardAuthOptions, "responseHeaders" | "responseCookies" | "identityHeader">) {
     const { responseHeaders } = options;
     this.#names = responseHeaders.flatMap((pattern) => ("name" in pattern ? [pattern.name] : []));
-    this.#foldedNames = this.#names.map(foldedName);
+    this.#variants = new NameVariants(this.#names);
     this.#patterns = responseHeaders.flatMap((pattern) =>
       "regex" in pattern ? [new RegExp(pattern.regex, "iu")] : [],
     );
@@ -79,7 +79,7 @@ export class AnswerReader {
   /** The request goes on, with what the service says of it and of nobody else. */
   apply(exchange: Exchange, decision: Decision): void {
     const { fields } = exchange.request;
-    if (this.#foldedNames.length > 0) removeVariants(fields, this.#foldedNames);
+    this.#variants.removeFrom(fields);
     if (this.#patterns.length > 0) this.#removeMatching(fields);
     if (decision.encoded !== null) fields.appendEncoded(decision.encoded);
     else for (const [name, value] of decision.lines) fields.append(name, value);

@@ -1,5 +1,6 @@
 // What may be said of forwardAuth, and what is said about mistakes.
 import assert from "node:assert/strict";
+import path from "node:path";
 import { describe, it } from "node:test";
 import { configOf } from "../../../test/support/proxy-under-test.ts";
 import { replayHint, seed } from "../../../test/support/seed.ts";
@@ -185,7 +186,7 @@ describe("the service's pool", () => {
     assert.deepEqual([other.connectionsMax, other.url], [3, url]);
     assert.deepEqual(poolsOf({ address: `${url}/x` }), { upstream: url, connectionsMax: null, ca: null, url });
     const tls = poolsOf({ address: "https://auth.internal/x", tls: { ca: "ca.pem" } });
-    assert.deepEqual([tls.url, tls.ca], ["https://auth.internal", "ca.pem"]);
+    assert.deepEqual([tls.url, tls.ca], ["https://auth.internal", path.resolve("ca.pem")]);
   });
 
   it("must be there, and counts as used", () => {

@@ -9,7 +9,7 @@
 import { FieldBlock } from "../../core/fields.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { removeHopByHop } from "../../semantics/hop-by-hop.ts";
-import { foldedName, removeVariants } from "../../semantics/name-variants.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
 import type { ForwardAuthOptions } from "./options.ts";
 
 const OURS = ["x-forwarded-method", "x-forwarded-uri"];
@@ -32,15 +32,15 @@ const OF_THE_BODY = [
 
 export class Question {
   readonly #chosen: readonly string[] | null;
-  readonly #withoutBody: readonly string[];
-  readonly #withBody: readonly string[];
+  readonly #withoutBody: NameVariants;
+  readonly #withBody: NameVariants;
   readonly #preservesMethod: boolean;
 
   constructor({ requestHeaders, method }: Pick<ForwardAuthOptions, "requestHeaders" | "method">) {
     const chosen = requestHeaders?.filter((name) => !OURS.includes(name)) ?? null;
     this.#chosen = chosen === null ? null : [...new Set([...chosen, ...SETTLED])];
-    this.#withBody = [...NEVER, ...OF_CONDITIONS].map(foldedName);
-    this.#withoutBody = [...this.#withBody, ...OF_THE_BODY.map(foldedName)];
+    this.#withBody = new NameVariants([...NEVER, ...OF_CONDITIONS]);
+    this.#withoutBody = new NameVariants([...NEVER, ...OF_CONDITIONS, ...OF_THE_BODY]);
     this.#preservesMethod = method === "preserve";
   }
 
@@ -52,7 +52,7 @@ export class Question {
   fieldsFor(exchange: Exchange, withBody: boolean): FieldBlock {
     const { request } = exchange;
     const fields = this.#chosen === null ? allOf(exchange) : chosenOf(request.fields, this.#chosen);
-    if (this.#chosen === null) removeVariants(fields, withBody ? this.#withBody : this.#withoutBody);
+    if (this.#chosen === null) (withBody ? this.#withBody : this.#withoutBody).removeFrom(fields);
     fields.appendTrusted("X-Forwarded-Method", request.method);
     fields.appendTrusted("X-Forwarded-Uri", request.target);
     // A server that wants to know the length of a POST answers 411 when nobody says it.

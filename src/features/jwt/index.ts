@@ -6,13 +6,13 @@
  * as what it is makes the token one that is not good: an upstream must never be told half of it, or more than it says.
  */
 import { EncodedLines } from "../../core/fields.ts";
-import { AssertedFields } from "../../identity/asserted-fields.ts";
 import { claimAt, claimText, hasRequiredValue, subjectOf } from "../../identity/tokens/claims.ts";
 import { type GatePorts, TokenGate } from "../../identity/tokens/gate.ts";
 import type { JsonObject } from "../../identity/tokens/json.ts";
 import type { GoodToken } from "../../identity/tokens/verifier.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
 import { holds, parseRule } from "./expression.ts";
 import type { JwtOptions } from "./options.ts";
 
@@ -34,12 +34,12 @@ export function createJwtFeature(options: JwtOptions, ports: GatePorts): Feature
 
 class Jwt {
   readonly #gate: TokenGate<Pass>;
-  readonly #asserted: AssertedFields;
+  readonly #asserted: NameVariants;
 
   constructor(options: JwtOptions, ports: GatePorts) {
     const { tokens, realm, failedAttempts, headers } = options;
     const isAllowed = compileRequirement(options.require);
-    this.#asserted = new AssertedFields(headers.map(([field]) => field));
+    this.#asserted = new NameVariants(headers.map(([field]) => field));
     this.#gate = new TokenGate({ by: NAME, realm, tokens, failedAttempts }, ports, (claims) => {
       const subject = subjectOf(claims);
       const lines = linesOf(headers, claims);

@@ -8,10 +8,10 @@
  */
 import type { ProxyError } from "../../core/errors.ts";
 import type { ResponseMessage } from "../../core/message.ts";
-import { AssertedFields } from "../../identity/asserted-fields.ts";
 import { refusal } from "../../identity/refusal.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
 import { type Arrival, isHttps, isNavigation } from "./arrival.ts";
 import type { Line } from "./cookie-jar.ts";
 import { takeCookies } from "./cookies.ts";
@@ -45,7 +45,7 @@ class Guard {
   readonly #logout: Logout;
   readonly #needsToken: boolean;
   /** Fields that only we may set. */
-  readonly #ownFields: AssertedFields;
+  readonly #ownFields: NameVariants;
   /** New cookies that the answers of these exchanges have to bring. */
   readonly #owed = new WeakMap<Exchange, readonly Line[]>();
 
@@ -56,7 +56,7 @@ class Guard {
     this.#login = new Login(realm, options);
     this.#logout = new Logout(realm, options);
     this.#needsToken = options.forward !== "none";
-    this.#ownFields = new AssertedFields([
+    this.#ownFields = new NameVariants([
       ...Object.keys(options.claims),
       ...(this.#needsToken ? ["authorization"] : []),
     ]);

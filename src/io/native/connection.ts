@@ -8,7 +8,7 @@
 import { getSystemErrorName } from "node:util";
 import { type ErrorSide, ProxyError } from "../../core/errors.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
-import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler } from "../../core/ports.ts";
+import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, WriteRoom } from "../../core/ports.ts";
 import { describeAddress } from "../addresses.ts";
 import { failureOf, systemErrorOf } from "../failures.ts";
 import type { EventLoop } from "./event-loop.ts";
@@ -101,6 +101,15 @@ export class NativeConnection implements Connection {
     if (text.length === 0 || this.#ended || this.#closed) return;
     this.#loop.writeLatin1(this.slot, text);
     this.#wrote(text.length);
+  }
+
+  reserve(bytesMax: number): WriteRoom {
+    return this.#loop.reserve(bytesMax);
+  }
+
+  commit(end: number): void {
+    if (this.#ended || this.#closed) return;
+    this.#wrote(this.#loop.commit(this.slot, end));
   }
 
   pause(): void {

@@ -5,6 +5,8 @@
  */
 import { copyBytes, viewOf } from "../../core/copy-bytes.ts";
 import { putLatin1 } from "../../core/latin1.ts";
+import type { WriteRoom } from "../../core/ports.ts";
+import { freshRoom } from "../../core/write-room.ts";
 import { holdTime, releaseTime } from "../clock.ts";
 import type { Addon } from "./addon.ts";
 import type { NativeConnection } from "./connection.ts";
@@ -76,8 +78,12 @@ export class EventLoop {
   readonly #sendSlab: Buffer;
   readonly #sendView: DataView;
   readonly #receiveView: DataView;
+  /** What was written from last. */
   #source: Uint8Array;
   #sourceView: DataView;
+  /** The send slab, from where it is free; and what was reserved last. */
+  readonly #slabRoom: { readonly bytes: Buffer; readonly view: DataView; start: number };
+  #room: WriteRoom;
   /** Where the next command goes. */
   #at = 0;
   /** The first free byte of the send slab. */
@@ -108,6 +114,7 @@ export class EventLoop {
     this.#source = this.#sendSlab;
     this.#receiveView = viewOf(this.receiveSlab);
     this.#sendView = this.#sourceView = viewOf(this.#sendSlab);
+    this.#room = this.#slabRoom = { bytes: this.#sendSlab, view: this.#sendView, start: 0 };
     this.#events = new Int32Array(memory.events);
     this.#commands = new Int32Array(memory.commands);
     this.queued = new Float64Array(memory.queued);
@@ -133,7 +140,6 @@ export class EventLoop {
     for (let at = start; at < end; at += SEND_BYTES) this.write(slot, bytes, at, Math.min(end, at + SEND_BYTES));
   }
 
-  /** Most of what is written comes from one and the same buffer: that in which heads are encoded. */
   #viewOfSource(bytes: Uint8Array): DataView {
     if (bytes !== this.#source) {
       this.#source = bytes;
@@ -151,6 +157,23 @@ export class EventLoop {
     }
     if (length > SEND_BYTES - this.#position) this.#makeRoom();
     putLatin1(this.#sendSlab, this.#append(slot, length), text);
+  }
+
+  /** Room at the end of the send slab; memory of its own for more than that holds. */
+  reserve(bytesMax: number): WriteRoom {
+    if (bytesMax > SEND_BYTES - this.#position) this.#makeRoom();
+    this.#slabRoom.start = this.#position;
+    this.#room = bytesMax > SEND_BYTES ? freshRoom(bytesMax) : this.#slabRoom;
+    return this.#room;
+  }
+
+  /** Queues what was put there; returns how many bytes. */
+  commit(slot: number, end: number): number {
+    const room = this.#room;
+    const length = end - room.start;
+    if (room === this.#slabRoom) this.#append(slot, length);
+    else this.write(slot, room.bytes, 0, end);
+    return length;
   }
 
   /** Asks to be told when nothing is queued for the connection, to which something was just written. */

@@ -11,7 +11,7 @@ import { copyBytes, LOOP_BYTES_MAX } from "../../core/copy-bytes.ts";
 import { type ErrorSide, ProxyError } from "../../core/errors.ts";
 import { putLatin1 } from "../../core/latin1.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
-import type { Address, Connection, ConnectionHandler, Splice, TlsInfo } from "../../core/ports.ts";
+import type { Address, Connection, ConnectionHandler, Splice, TlsInfo, WriteRoom } from "../../core/ports.ts";
 import { describeAddress } from "../addresses.ts";
 import { failureOf, type SystemError } from "../failures.ts";
 import { type FileOutlet, FileQueue } from "./file-queue.ts";
@@ -128,7 +128,7 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     if (length <= 0 || this.#ended || this.#closed) return;
     if (this.#files !== null || length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(bytes.subarray(start, end)));
     else {
-      const offset = this.#reserve(length);
+      const offset = this.#claim(length);
       const { bytes: slab, view } = this.#slab;
       // No view is made, and no buffer kept, for what is not copied by words.
       if (length > LOOP_BYTES_MAX) slab.set(bytes.subarray(start, end), offset);
@@ -141,9 +141,23 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     if (length === 0 || this.#ended || this.#closed) return;
     if (this.#files !== null || length > SLAB_WRITE_BYTES_MAX) this.#sendLarge(Buffer.from(text, "latin1"));
     else {
-      const offset = this.#reserve(length);
+      const offset = this.#claim(length);
       putLatin1(this.#slab.bytes, offset, text);
     }
+  }
+
+  reserve(bytesMax: number): WriteRoom {
+    if (this.#files !== null || bytesMax > SLAB_WRITE_BYTES_MAX) return this.#batch.reserveFresh(bytesMax);
+    this.#makeAppendable(bytesMax);
+    return this.#batch.reserve(bytesMax);
+  }
+
+  commit(end: number): void {
+    if (this.#ended || this.#closed) return;
+    const { room, slab } = this.#batch;
+    // Less than was reserved: it can only begin where that began.
+    if (room === slab) this.#claim(end - room.start);
+    else this.#sendLarge(room.bytes.subarray(0, end));
   }
 
   pause(): void {
@@ -233,10 +247,16 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     this.#sendPending();
   }
 
-  /** Room for `length` bytes in the slab, behind what is pending; the offset of the first. */
-  #reserve(length: number): number {
+  /** Sends what is pending unless `length` bytes can be appended to it. */
+  #makeAppendable(length: number): void {
     const batch = this.#batch;
     if (this.#end !== this.#start && (batch.tail !== this || !batch.hasRoom(length))) this.#sendPending();
+  }
+
+  /** `length` bytes of the slab, behind what is pending; the offset of the first. */
+  #claim(length: number): number {
+    const batch = this.#batch;
+    this.#makeAppendable(length);
     if (this.#end === this.#start) {
       batch.open(this, length);
       this.#slab = batch.slab;

@@ -9,6 +9,8 @@
  * for that, and serves again. It decides where bytes are kept; it never looks at them.
  */
 import { viewOf } from "../../core/copy-bytes.ts";
+import type { WriteRoom } from "../../core/ports.ts";
+import { freshRoom } from "../../core/write-room.ts";
 
 /** Holds the largest chunk that is read from a socket (64 KiB) with room for a head, or chunk framing, around it. */
 const SLAB_BYTES = 128 * 1024;
@@ -19,9 +21,11 @@ export const SLAB_WRITE_BYTES_MAX = 64 * 1024;
 const SPARE_MAX = 8;
 
 /** Memory in which connections write side by side, and who still needs it. */
-export class Slab {
+export class Slab implements WriteRoom {
   readonly bytes: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
   readonly view: DataView = viewOf(this.bytes);
+  /** Where what was reserved last begins. */
+  start = 0;
   /** Members with pending bytes in it. */
   pending = 0;
   /** Members of whose bytes Node holds some, and who will say when it has let go. */
@@ -41,15 +45,15 @@ export interface BatchMember {
 export class WriteBatch {
   /** Where pending bytes are. A member keeps its own reference: a new slab may come while its bytes are in the old one. */
   slab = new Slab();
+  /** What was reserved last. */
+  room: WriteRoom = this.slab;
   /** The first free byte of the slab. */
   position = 0;
   /** The member whose pending bytes end at `position`: it alone can append to them. */
   tail: BatchMember | null = null;
-  // Nearly all that is written comes from two buffers: that in which heads are encoded, and that into which upstreams are read.
+  /** What was written from last. */
   #source: Uint8Array = this.slab.bytes;
   #sourceView: DataView = this.slab.view;
-  #otherSource: Uint8Array = this.slab.bytes;
-  #otherView: DataView = this.slab.view;
   readonly #spare: Slab[] = [];
   #dirty: (BatchMember | null)[] = [];
   #dirtyCount = 0;
@@ -63,26 +67,40 @@ export class WriteBatch {
   /** A view of what is written from. */
   viewOfSource(bytes: Uint8Array): DataView {
     if (bytes !== this.#source) {
-      const source = this.#source;
-      const view = this.#sourceView;
-      this.#sourceView = bytes === this.#otherSource ? this.#otherView : viewOf(bytes);
       this.#source = bytes;
-      this.#otherSource = source;
-      this.#otherView = view;
+      this.#sourceView = viewOf(bytes);
     }
     return this.#sourceView;
   }
 
   /** Makes `member` the tail, with room for `length` bytes at `position`. At most SLAB_WRITE_BYTES_MAX. */
   open(member: BatchMember, length: number): void {
-    if (SLAB_BYTES - this.position < length) {
-      const usedUp = this.slab;
-      this.slab = this.#spare.pop() ?? new Slab();
-      this.position = 0;
-      this.settle(usedUp);
-    }
+    this.#makeRoom(length);
     this.slab.pending++;
     this.tail = member;
+  }
+
+  /** What is used of this is opened, or appended, by one and the same member before anything else is done here. */
+  reserve(bytesMax: number): WriteRoom {
+    this.#makeRoom(bytesMax);
+    const { slab } = this;
+    slab.start = this.position;
+    this.room = slab;
+    return slab;
+  }
+
+  /** Room for more than a slab is for. */
+  reserveFresh(bytesMax: number): WriteRoom {
+    this.room = freshRoom(bytesMax);
+    return this.room;
+  }
+
+  #makeRoom(length: number): void {
+    if (this.hasRoom(length)) return;
+    const usedUp = this.slab;
+    this.slab = this.#spare.pop() ?? new Slab();
+    this.position = 0;
+    this.settle(usedUp);
   }
 
   /** Whether the tail can append `length` bytes to what it has. */

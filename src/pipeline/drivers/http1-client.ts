@@ -34,7 +34,6 @@ import {
   isPersistent,
 } from "../../protocol/http1/connection.ts";
 import {
-  encoded,
   encodeLastChunk,
   encodeResponseHead,
   SAY_CLOSE,
@@ -455,8 +454,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       if (!this.#expectsContinue) return;
       this.#expectsContinue = false;
     }
-    const length = encodeResponseHead(response, SEND_NO_BODY, SAY_NOTHING);
-    this.connection.write(encoded.bytes, 0, length);
+    encodeResponseHead(this.connection, response, SEND_NO_BODY, SAY_NOTHING);
   }
 
   sendHead(response: ResponseMessage): void {
@@ -476,8 +474,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       if (!this.#persistent) say = SAY_CLOSE;
       else if (this.#http10) say = SAY_KEEP_ALIVE;
     }
-    const length = encodeResponseHead(response, this.#sending, say);
-    this.connection.write(encoded.bytes, 0, length);
+    encodeResponseHead(this.connection, response, this.#sending, say);
   }
 
   /** Whether the rest of the request's body is worth reading, so that the connection can be kept. */
@@ -524,10 +521,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   end(trailers: FieldBlock | null): void {
     if (this.#sending === SEND_LENGTH && this.#sendLeft > 0) return this.#life!.fail(wrongLength("shorter"));
-    if (this.#sending === SEND_CHUNKED) {
-      const length = encodeLastChunk(this.#wantsTrailers ? trailers : null);
-      this.connection.write(encoded.bytes, 0, length);
-    }
+    if (this.#sending === SEND_CHUNKED) encodeLastChunk(this.connection, this.#wantsTrailers ? trailers : null);
   }
 
   abort(error: ProxyError): void {

@@ -1,31 +1,19 @@
 /**
  * Writes heads and framing. What is forwarded unchanged is copied as ranges of bytes; only what the proxy itself decides
- * (the start line where it changed, framing, connection options) is written anew. Owns one scratch buffer a thread: the
- * result of an `encode` call is valid until the next one.
+ * (the start line where it changed, framing, connection options) is written anew. All of it goes where it will leave from: a
+ * function here asks for room and says how much of it was used.
  */
-import { viewOf } from "../../core/copy-bytes.ts";
 import { FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
 import { putLatin1 } from "../../core/latin1.ts";
 import { BODY_UNTIL_END, REASON_PHRASES, type RequestMessage, type ResponseMessage } from "../../core/message.ts";
+import type { Connection } from "../../core/ports.ts";
 
-/** Larger than any head within the default limits; grows when limits are configured higher. */
-const SCRATCH_BYTES = 64 * 1024;
+/** Whatever gives room to write to. */
+export type HeadTaker = Pick<Connection, "reserve" | "commit">;
+
 /** What an encoder adds at most beyond the fields and the target: start line, framing, connection options. */
 const FRAMING_BYTES_MAX = 512;
-
-/** The encoded bytes: `encoded.bytes[0, length)`, where the encoder returned `length`. */
-export const encoded: { bytes: Buffer } = { bytes: Buffer.allocUnsafeSlow(SCRATCH_BYTES) };
-/** Of `encoded.bytes`. */
-let view = viewOf(encoded.bytes);
-
-function room(bytes: number): Buffer {
-  if (encoded.bytes.length < bytes) {
-    encoded.bytes = Buffer.allocUnsafeSlow(bytes * 2);
-    view = viewOf(encoded.bytes);
-  }
-  return encoded.bytes;
-}
 
 /** Ends a head and returns the offset behind it. */
 function putCrlf(into: Buffer, at: number): number {
@@ -36,17 +24,23 @@ function putCrlf(into: Buffer, at: number): number {
 
 /**
  * The head of a request to an HTTP/1.1 server. Host must already be among the fields, hop-by-hop fields must be gone.
- * `upgrade` is the protocol to ask for, null for none. Returns the length in `encoded.bytes`.
+ * `upgrade` is the protocol to ask for, null for none.
  */
-export function encodeRequestHead(request: RequestMessage, upgrade: string | null, wantsTrailers: boolean): number {
+export function encodeRequestHead(
+  to: HeadTaker,
+  request: RequestMessage,
+  upgrade: string | null,
+  wantsTrailers: boolean,
+): void {
   const { fields } = request;
   frameByFields(fields, request.bodyBytes, false);
   const extra = upgrade === null ? 0 : upgrade.length;
-  const into = room(fields.end + request.method.length + request.targetBytesMax + extra + FRAMING_BYTES_MAX);
+  const bytesMax = fields.end + request.method.length + request.targetBytesMax + extra + FRAMING_BYTES_MAX;
+  const { bytes: into, view, start } = to.reserve(bytesMax);
   let at: number;
-  if (request.startLineKept) at = fields.encode(into, view, 0, true);
+  if (request.startLineKept) at = fields.encode(into, view, start, true);
   else {
-    at = putLatin1(into, 0, request.method);
+    at = putLatin1(into, start, request.method);
     into[at++] = 0x20;
     at = request.encodeTarget(into, view, at);
     at = putLatin1(into, at, " HTTP/1.1\r\n");
@@ -55,7 +49,7 @@ export function encodeRequestHead(request: RequestMessage, upgrade: string | nul
   if (request.bodyBytes === BODY_UNTIL_END) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
   if (upgrade !== null) at = putLatin1(into, at, `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
   else if (wantsTrailers) at = putLatin1(into, at, "TE: trailers\r\nConnection: TE\r\n");
-  return putCrlf(into, at);
+  to.commit(putCrlf(into, at));
 }
 
 /** How the body of a response is framed for the client. */
@@ -73,31 +67,36 @@ export const SAY_KEEP_ALIVE = "Connection: keep-alive\r\n";
  * The head of a response. Hop-by-hop fields must be gone. `framing` is one of the SEND_ constants; for SEND_NO_BODY a
  * Content-Length that describes the representation (HEAD, 304) stays. `connection` is a line of its own, or "".
  */
-export function encodeResponseHead(response: ResponseMessage, framing: number, connection: string): number {
+export function encodeResponseHead(
+  to: HeadTaker,
+  response: ResponseMessage,
+  framing: number,
+  connection: string,
+): void {
   const { fields } = response;
   // Without a length a response lasts until the connection ends (RFC 9112, section 6.3, rule 8), so 0 is said too.
   if (framing === SEND_LENGTH) frameByFields(fields, response.bodyBytes, true);
   else if (framing !== SEND_NO_BODY || response.status === 204 || response.status < 200) {
     fields.deleteId(FIELD_CONTENT_LENGTH);
   }
-  const into = room(fields.end + connection.length + FRAMING_BYTES_MAX);
+  const { bytes: into, view, start } = to.reserve(fields.end + connection.length + FRAMING_BYTES_MAX);
   let at: number;
-  if (response.startLineKept) at = fields.encode(into, view, 0, true);
+  if (response.startLineKept) at = fields.encode(into, view, start, true);
   else {
-    at = putLatin1(into, 0, statusLine(response.status));
+    at = putLatin1(into, start, statusLine(response.status));
     at = fields.encode(into, view, at);
   }
   if (framing === SEND_CHUNKED) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
   if (connection !== SAY_NOTHING) at = putLatin1(into, at, connection);
-  return putCrlf(into, at);
+  to.commit(putCrlf(into, at));
 }
 
 /** The trailer section behind the last chunk, and that chunk: "0 CRLF trailers CRLF". */
-export function encodeLastChunk(trailers: FieldBlock | null): number {
-  const into = room((trailers === null ? 0 : trailers.end) + FRAMING_BYTES_MAX);
-  let at = putLatin1(into, 0, "0\r\n");
+export function encodeLastChunk(to: HeadTaker, trailers: FieldBlock | null): void {
+  const { bytes: into, view, start } = to.reserve((trailers === null ? 0 : trailers.end) + FRAMING_BYTES_MAX);
+  let at = putLatin1(into, start, "0\r\n");
   if (trailers !== null) at = trailers.encode(into, view, at);
-  return putCrlf(into, at);
+  to.commit(putCrlf(into, at));
 }
 
 function statusLine(status: number): string {

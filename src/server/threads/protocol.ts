@@ -2,7 +2,7 @@
  * What the main thread and a worker say to each other. The main thread asks, one thing after the other, and each question
  * has one answer; between them a worker hands over lines of logs, and says what it dies of.
  *
- * All of it is data that can be cloned: a configuration that holds code travels as the name of its file.
+ * All of it is data that can be cloned: a configuration that holds code travels as the text of its file.
  */
 import type { Config, LogLevel } from "../../config/config.ts";
 import type { WantedTransport } from "../../io/open-transport.ts";
@@ -31,8 +31,8 @@ export interface WorkerSetup {
 
 export type ConfigSource =
   | { readonly kind: "data"; readonly config: Config }
-  /** The file of a program, to be imported here too; `digest` is that of the text that the main thread has imported. */
-  | { readonly kind: "program"; readonly file: string; readonly digest: string };
+  /** A program, to be imported here too; `text` is what the main thread has imported. */
+  | { readonly kind: "program"; readonly file: string; readonly text: string };
 
 /** The places for connections to one upstream that has a maximum. */
 export interface PlacesBlock {
@@ -44,16 +44,16 @@ export interface PlacesBlock {
 /** A configuration, and what goes with it. */
 export interface Load {
   readonly source: ConfigSource;
-  readonly sockets: HandedSockets;
   readonly places: readonly PlacesBlock[];
 }
 
 /** What may be asked, and what the answer holds. */
 export interface Questions {
-  /** Take the first configuration and listen. */
-  start: { readonly asked: Load; readonly answer: { readonly transport: string } };
+  /** Take the first configuration: all that is left to do is to listen. */
+  start: { readonly asked: Load; readonly answer: null };
+  listen: { readonly asked: { readonly sockets: HandedSockets }; readonly answer: null };
   /** Make ready for another configuration. What was made ready is then taken into use or taken back. */
-  prepare: { readonly asked: Load; readonly answer: null };
+  prepare: { readonly asked: Load & { readonly sockets: HandedSockets }; readonly answer: null };
   commit: { readonly asked: null; readonly answer: null };
   rollback: { readonly asked: null; readonly answer: null };
   /** Stop accepting: afterwards nothing is done with the sockets that were handed over. */

@@ -54,8 +54,8 @@ export class WorkerSpawner {
     return this.#freeColumns.length;
   }
 
-  loadOf({ config, source }: Sourced, sockets: HandedSockets): Load {
-    return { source, sockets, places: this.#places.blocksOf(config) };
+  loadOf({ config, source }: Sourced): Load {
+    return { source, places: this.#places.blocksOf(config) };
   }
 
   countsOf({ setup }: WorkerThread): WorkerCounts {
@@ -66,12 +66,21 @@ export class WorkerSpawner {
     return new Counters(this.#counters, setup.column).beats;
   }
 
-  /** A worker that serves. Rejects with a SetupError or a WorkerRefusal, and then the thread is gone. */
-  async start(id: number, sourced: Sourced, sockets: HandedSockets): Promise<WorkerThread> {
+  /** A worker that is ready to listen. Rejects with a SetupError or a WorkerRefusal, and then the thread is gone. */
+  start(id: number, sourced: Sourced): Promise<WorkerThread> {
     const thread = this.#spawn(id, sourced.config);
+    return this.#whenDone(thread, () => thread.ask("start", this.loadOf(sourced)));
+  }
+
+  /** The same worker, which then serves. Rejects likewise. */
+  listen(thread: WorkerThread, sockets: HandedSockets): Promise<WorkerThread> {
+    return this.#whenDone(thread, () => thread.ask("listen", { sockets }));
+  }
+
+  async #whenDone(thread: WorkerThread, ask: () => Promise<null>): Promise<WorkerThread> {
     this.#starting.add(thread);
     try {
-      await thread.ask("start", this.loadOf(sourced, sockets));
+      await ask();
       return thread;
     } catch (error) {
       await thread.terminate();

@@ -119,7 +119,7 @@ export class WorkerGroup {
     for (const { timer } of this.#slots) clearTimeout(timer ?? undefined);
     this.#spawner.terminateStarting();
     await this.#last;
-    const released = this.#release();
+    const released = release(this.#serving());
     for (const slot of this.#slots) this.#retire(slot, ms);
     await released;
     this.#sockets.close();
@@ -137,8 +137,11 @@ export class WorkerGroup {
   }
 
   #threads(): WorkerThread[] {
-    const serving = this.#slots.flatMap(({ thread }) => (thread === null ? [] : [thread]));
-    return [...serving, ...this.#draining.keys()];
+    return [...this.#serving(), ...this.#draining.keys()];
+  }
+
+  #serving(): WorkerThread[] {
+    return this.#slots.flatMap(({ thread }) => (thread === null ? [] : [thread]));
   }
 
   /** For a process that is about to die: writes what can be written without waiting. */
@@ -195,15 +198,23 @@ export class WorkerGroup {
       cutOff(thread);
       await drained;
     }
-    const started = await Promise.allSettled(
-      this.#slots.map(({ id }, index) => this.#spawner.start(id, next, sockets.handedTo(index))),
-    );
-    const threads = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
-    if (threads.length < this.#slots.length) {
-      await Promise.all(threads.map((thread) => thread.terminate()));
+    const started = await Promise.allSettled(this.#slots.map(({ id }) => this.#spawner.start(id, next)));
+    const ready = fulfilled(started);
+    if (ready.length < this.#slots.length) {
+      await Promise.all(ready.map((thread) => thread.terminate()));
       throw reasonOf(started);
     }
-    await this.#release();
+    // None before all are ready: what one had accepted by then would be cut when another one refuses.
+    const listening = await Promise.allSettled(
+      ready.map((thread, index) => this.#spawner.listen(thread, sockets.handedTo(index))),
+    );
+    const threads = fulfilled(listening);
+    if (threads.length < this.#slots.length) {
+      await release(threads);
+      for (const thread of threads) this.#letGo(thread, next.config.drainTimeoutMs);
+      throw reasonOf(listening);
+    }
+    await release(this.#serving());
     for (const [index, slot] of this.#slots.entries()) {
       this.#retire(slot, next.config.drainTimeoutMs);
       this.#install(slot, threads[index]!);
@@ -216,24 +227,23 @@ export class WorkerGroup {
     const dead = this.#slots.filter(({ thread }) => thread === null);
     const [prepared, started] = await Promise.all([
       Promise.allSettled(
-        living.map(({ thread, id }) => thread.ask("prepare", this.#spawner.loadOf(next, sockets.handedTo(id - 1)))),
+        living.map(({ thread, id }) =>
+          thread.ask("prepare", { ...this.#spawner.loadOf(next), sockets: sockets.handedTo(id - 1) }),
+        ),
       ),
-      Promise.allSettled(dead.map(({ id }) => this.#spawner.start(id, next, sockets.handedTo(id - 1)))),
+      Promise.allSettled(dead.map(({ id }) => this.#spawner.start(id, next))),
     ]);
     const isReady = [...prepared, ...started].every(({ status }) => status === "fulfilled");
     // Who dies now is replaced by one that has what all have in the end.
     await Promise.allSettled(living.map(({ thread }) => thread.ask(isReady ? "commit" : "rollback", null)));
     for (const [index, result] of started.entries()) {
       if (result.status === "rejected") continue;
-      if (isReady) this.#installAgain(dead[index]!, result.value);
-      else await result.value.terminate();
+      const slot = dead[index]!;
+      if (!isReady) await result.value.terminate();
+      // One that cannot is tried again like any that is dead.
+      else await this.#serveAgain(slot, result.value, sockets).catch((error: unknown) => this.#tell(slot, error));
     }
     if (!isReady) throw reasonOf([...prepared, ...started]);
-  }
-
-  /** Resolves when the workers do nothing with their listening sockets any more, which may then be closed. */
-  async #release(): Promise<void> {
-    await Promise.allSettled(this.#slots.map(({ thread }) => thread?.ask("release", null)));
   }
 
   #install(slot: Slot, thread: WorkerThread): void {
@@ -243,7 +253,8 @@ export class WorkerGroup {
   }
 
   /** In the place of one that died. */
-  #installAgain(slot: Slot, thread: WorkerThread): void {
+  async #serveAgain(slot: Slot, thread: WorkerThread, sockets: Pick<PreparedSockets, "handedTo">): Promise<void> {
+    await this.#spawner.listen(thread, sockets.handedTo(slot.id - 1));
     clearTimeout(slot.timer ?? undefined);
     slot.restarts++;
     this.#install(slot, thread);
@@ -255,7 +266,11 @@ export class WorkerGroup {
     const { thread } = slot;
     clearTimeout(slot.timer ?? undefined);
     slot.thread = null;
-    if (thread !== null) this.#draining.set(thread, this.#endOf(thread, this.#isCut ? 0 : ms));
+    if (thread !== null) this.#letGo(thread, ms);
+  }
+
+  #letGo(thread: WorkerThread, ms: number): void {
+    this.#draining.set(thread, this.#endOf(thread, this.#isCut ? 0 : ms));
   }
 
   /** Resolves with the number of connections that were cut when the thread is gone. */
@@ -290,16 +305,26 @@ export class WorkerGroup {
     slot.timer = setTimeout(() => {
       this.#next(async () => {
         if (slot.thread !== null || this.#current === null) return;
-        const thread = await this.#spawner.start(id, this.#current, this.#sockets.handedTo(id - 1));
-        this.#installAgain(slot, thread);
+        const thread = await this.#spawner.start(id, this.#current);
+        await this.#serveAgain(slot, thread, this.#sockets);
       }).catch((error: unknown) => {
         if (this.#isEnding) return;
         slot.deaths++;
-        for (const line of linesOf(error)) this.#log.error({ worker: id }, `worker ${id} cannot be started: ${line}`);
+        this.#tell(slot, error);
         this.#startAgain(slot);
       });
     }, waitMs);
   }
+
+  /** Why there is no other one yet. */
+  #tell({ id }: Slot, error: unknown): void {
+    for (const line of linesOf(error)) this.#log.error({ worker: id }, `worker ${id} cannot be started: ${line}`);
+  }
+}
+
+/** Resolves when they do nothing with their listening sockets any more, which may then be closed. */
+async function release(threads: readonly WorkerThread[]): Promise<void> {
+  await Promise.allSettled(threads.map((thread) => thread.ask("release", null)));
 }
 
 /** Its connections are cut, what it has logged is written, and it ends; one that does not hear that is ended. */
@@ -309,6 +334,10 @@ function cutOff(thread: WorkerThread): void {
 }
 
 const NO_COUNTS = { connections: 0, requests: 0, faults: 0, upstreamConnections: 0 };
+
+function fulfilled<T>(results: readonly PromiseSettledResult<T>[]): readonly T[] {
+  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+}
 
 /** Why not all of them could: what the machine lacks, rather than that a thread died of it. */
 function reasonOf(results: readonly PromiseSettledResult<unknown>[]): unknown {

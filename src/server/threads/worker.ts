@@ -15,7 +15,6 @@ import { type Prepared, ProxyServer } from "../proxy.ts";
 import { SetupError } from "../setup-error.ts";
 import { clock } from "../surroundings.ts";
 import { AccessBatch } from "./access-batch.ts";
-import { digestOf } from "./config-source.ts";
 import { BEAT_MS, Counters } from "./counters.ts";
 import { placesKey } from "./places-registry.ts";
 import type { Answer, ConfigSource, FromWorker, PlacesBlock, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
@@ -85,13 +84,15 @@ class Worker {
   async #do(message: Exclude<ToWorker, { kind: "cut" }>): Promise<Questions[typeof message.kind]["answer"]> {
     switch (message.kind) {
       case "start": {
-        const { source, sockets, places } = message.asked;
+        const { source, places } = message.asked;
         this.#addPlaces(places);
         this.#proxy = this.#makeProxy();
         await this.#proxy.load(await configOf(source));
-        await this.#proxy.listen(sockets);
-        return { transport: this.#proxy.transport.name };
+        return null;
       }
+      case "listen":
+        await this.#proxy!.listen(message.asked.sockets);
+        return null;
       case "prepare": {
         const { source, sockets, places } = message.asked;
         this.#addPlaces(places);
@@ -149,12 +150,10 @@ class Worker {
 
 async function configOf(source: ConfigSource): Promise<Config> {
   if (source.kind === "data") return source.config;
-  const { file, digest } = source;
   // YAML and the schema are needed by nobody else here.
-  const { loadConfig } = await import("../../config/load.ts");
-  const loaded = await loadConfig(file);
+  const { loadProgram } = await import("../../config/load.ts");
+  const loaded = await loadProgram(source.file, source.text);
   if (!loaded.ok) throw new Refusal(loaded.problems.map(formatProblem));
-  if (digestOf(file) !== digest) throw new Refusal([`${file}: has changed since it was loaded`]);
   return loaded.config;
 }
 

@@ -1,0 +1,36 @@
+/** What a simulated connection and the network that it is a part of know of each other. */
+import type { SimulatedConnection } from "./connection.ts";
+import type { DeliverySlab } from "./delivery-slab.ts";
+import type { SeededRandom } from "./seeded-random.ts";
+
+/** How received bytes are cut into calls: all that is there, one byte each, or pieces of random lengths. */
+export type Fragmentation = "whole" | "bytes" | "random";
+
+/** What has something to do: the network calls `act` once for each time it was scheduled. */
+export interface Actor {
+  /** Set while the network holds it in its list. */
+  scheduled: boolean;
+  act(): void;
+}
+
+/** The network as a connection sees it. */
+export interface Wire {
+  readonly random: SeededRandom | null;
+  readonly fragmentation: Fragmentation;
+  /** Bytes that both kernels hold for one direction. */
+  readonly kernelBufferBytes: number;
+  readonly slab: DeliverySlab;
+  /** Whether the next pair that could be spliced is. */
+  grantsSplice(): boolean;
+  countSpliced(bytes: number): void;
+  schedule(actor: Actor): void;
+  closed(connection: SimulatedConnection): void;
+  /** Calls `arrive` when what leaves now in this direction of this connection reaches the other end. */
+  transit(lane: TransitLane, arrive: () => void): void;
+}
+
+/** One direction of a connection: nothing overtakes what left before it. */
+export interface TransitLane {
+  /** When the last thing that left arrives. */
+  lastArrivalMs: number;
+}
