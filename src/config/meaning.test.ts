@@ -247,6 +247,24 @@ describe("features", () => {
   });
 });
 
+describe("the access log", () => {
+  it("never shows what a feature takes as a key or a token", () => {
+    const { log } = configOf(`servers:
+  web:
+    listen: ":80"
+    use:
+      - credentials:
+          token: { cookie: c, header: X-Token, query: t, algorithm: HS256, key: a-secret-of-the-tests }
+          session: { store: "lmdb:/sessions" }
+          decrypt: off
+      - jwt: { header: x-jwt, query: jwt, algorithm: HS256, key: a-secret-of-the-tests }
+    proxy: http://a
+`);
+    assert.deepEqual(log.access?.redact.slice(-2), ["x-token", "x-jwt"]);
+    assert.deepEqual(log.access?.redactQuery, ["t", "jwt"]);
+  });
+});
+
 describe("warnings", () => {
   const warningsOf = (text: string) => {
     const result = parseConfig(text, { file: "headgate.yaml" });

@@ -42,16 +42,28 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
   };
 }
 
-/** Wherever a route takes a key from, no line of the log shows one: also of requests that no route took. */
+/** Wherever a route takes a key or a token from, no line of the log shows one: also of requests that no route took. */
 function withKeysRedacted(log: LogConfig, servers: readonly ServerConfig[]): LogConfig {
   if (log.access === null) return log;
-  const places = servers.flatMap(({ routes }) =>
-    routes.flatMap(({ use }) => use.flatMap((item) => (item.feature === "apiKey" ? item.options.from : []))),
-  );
-  const named = (kind: "header" | "query") => places.flatMap((place) => (place.kind === kind ? [place.name] : []));
+  const places = servers.flatMap(({ routes }) => routes.flatMap(({ use }) => use.flatMap(placesOfSecrets)));
+  const named = (kind: "header" | "query") =>
+    places.flatMap((place) => (place.kind === kind && place.name !== undefined ? [place.name] : []));
   const redact = [...new Set([...log.access.redact, ...named("header")])];
   const redactQuery = [...new Set([...log.access.redactQuery, ...named("query")])];
   return { ...log, access: { ...log.access, redact, redactQuery } };
+}
+
+function placesOfSecrets(use: UseConfig): readonly { readonly kind: string; readonly name?: string }[] {
+  switch (use.feature) {
+    case "apiKey":
+      return use.options.from;
+    case "credentials":
+      return use.options.token.places;
+    case "jwt":
+      return use.options.tokens.places;
+    default:
+      return [];
+  }
 }
 
 /** What the blocks around a server or a route say. */

@@ -8,6 +8,11 @@ const HASH = "$2y$05$QQxXQxCQRLXpNwgcU8rjh.TJXFsQphwwuJ/iMNEQ7HzB4uh0RHZSe";
 const BASIC = `basicAuth: { users: { a: "${HASH}" }, userHeader: X-User }`;
 const KEY = `apiKey: { keys: [{ name: a, sha256: "${"0".repeat(64)}" }], nameHeader: x-client`;
 
+const TOKEN = "algorithm: HS256, key: a-secret-of-the-tests";
+const JWT = `jwt: { ${TOKEN}, headers: { x-user: sub }`;
+const CREDENTIALS = (token: string, more = "") =>
+  `credentials: { token: { ${TOKEN}${token} }, session: { store: "lmdb:/s" }, decrypt: off${more} }`;
+
 const PLAIN = '":8080"';
 const ASKING = '{ address: ":8443", tls: { certificates: [{ cert: a, key: b }], clientAuth: { ca: c } } }';
 const OPTIONAL = ASKING.replace("ca: c", "ca: c, mode: optional");
@@ -51,6 +56,31 @@ describe("an order of features", () => {
       ["headers: { request: { add: { x-user: x } } }", BASIC],
       /^use\[0\]\.headers\.request\.add: has no effect: basicAuth behind it removes x-user/,
     ],
+    [
+      [BASIC, `${JWT} }`.replace("x-user", "x-name")],
+      /^use\[1\]\.jwt: looks for credentials in authorization, as basicAuth/,
+    ],
+    [[`${JWT}, header: x-token }`, BASIC], /^use\[1\]\.basicAuth: sets x-user, which jwt before it sets too/],
+    [
+      [`${JWT}, forward: false }`, CREDENTIALS("")],
+      /^use\[1\]\.credentials: looks for its token in authorization, where jwt/,
+    ],
+    [
+      [CREDENTIALS(", cookie: c"), `${JWT} }`],
+      /^use\[1\]\.jwt: looks for credentials in authorization, which credentials before it sets$/,
+    ],
+    [
+      [CREDENTIALS(""), "headers: { request: { set: { authorization: x } } }"],
+      /^use\[1\]\.headers\.request\.set: overrides authorization, by which credentials tells/,
+    ],
+    [
+      ["headers: { request: { set: { x-token: x } } }", CREDENTIALS(", header: x-token")],
+      /^use\[0\]\.headers\.request\.set: gives every request the x-token in which credentials .* everybody would pass$/,
+    ],
+    [
+      [`${JWT}, cookie: c }`, CREDENTIALS(", cookie: c", ", inject: { headers: { X-User: u } }")],
+      /^use\[1\]\.credentials: sets x-user, which jwt before it sets too/,
+    ],
     [[BASIC, BASIC], /use\[1\]\.basicAuth: looks for credentials in authorization, as basicAuth before it does/],
     [
       [BASIC, `${KEY}, from: bearer }`],
@@ -91,6 +121,13 @@ describe("an order of features", () => {
     [BASIC, `${KEY} }`, "compress: true"],
     ["ipAllow: [10.0.0.0/8]", "headers: { request: { remove: [x-user, x-client], set: { x-other: y } } }", BASIC],
     [BASIC, "headers: { request: { set: { authorization: x }, remove: [x-user] }, response: { set: { x-user: y } } }"],
+    [`${JWT} }`, CREDENTIALS("")],
+    [BASIC, CREDENTIALS(", cookie: c")],
+    [
+      `${JWT}, cookie: c, forward: false }`,
+      CREDENTIALS("", ", inject: { headers: { X-Account: u } }"),
+      "compress: true",
+    ],
     [`${KEY}, from: [bearer, "query:k"] }`, "headers: { request: { add: { x-api-key: y } } }"],
   ];
   for (const use of fine) {

@@ -17,6 +17,10 @@ interface Claims {
   readonly reads: readonly string[];
   /** Where it tells the upstream who asks. */
   readonly sets: readonly string[];
+  /** Its credentials are a token. Two features may look at one token, unless the first takes it away. */
+  readonly token?: "kept" | "taken";
+  /** What it sets is for the upstream alone, in the place of what the client has sent there. */
+  readonly replaces?: boolean;
 }
 
 export interface UseOrderProblem {
@@ -48,11 +52,15 @@ export function useOrderProblems(use: readonly unknown[]): readonly UseOrderProb
 
 function conflictsOf(own: Claims, earlier: readonly Claims[]): readonly string[] {
   const messages = own.sets
-    .filter((name) => own.reads.includes(name))
+    .filter((name) => own.reads.includes(name) && own.replaces !== true)
     .map((name) => `tells the upstream who asks in ${name}, where the client sends its credentials`);
   for (const other of earlier) {
     for (const name of own.reads) {
-      if (other.reads.includes(name))
+      if (other.reads.includes(name) && other.token === "taken" && own.token !== undefined)
+        messages.push(
+          `looks for its token in ${name}, where ${other.feature} before it takes it away: use forward: true`,
+        );
+      else if (other.reads.includes(name) && !(other.token === "kept" && own.token !== undefined))
         messages.push(
           `looks for credentials in ${name}, as ${other.feature} before it does: no request can satisfy both`,
         );
@@ -64,7 +72,7 @@ function conflictsOf(own: Claims, earlier: readonly Claims[]): readonly string[]
         messages.push(
           `sets ${name}, which ${other.feature} before it sets too: only the last one would reach the upstream`,
         );
-      if (other.reads.includes(name))
+      if (other.reads.includes(name) && own.replaces !== true)
         messages.push(`sets ${name}, where ${other.feature} before it looks for credentials: use another field`);
     }
   }
@@ -120,7 +128,27 @@ function claimsOf(item: unknown): Claims | null {
     // Its cookies are its own: no other feature looks for credentials there.
     return { feature: "oidc", reads: [], sets: forward === "none" ? sets : [...sets, "authorization"] };
   }
+  if (isMapping(item.credentials)) {
+    const { token, inject } = item.credentials;
+    const injected = isMapping(inject) && isMapping(inject.headers) ? Object.keys(inject.headers) : ["authorization"];
+    const isKept = isMapping(token) && token.forward === true;
+    const reads = fieldsOfToken(token);
+    return { feature: "credentials", reads, sets: names(injected), token: isKept ? "kept" : "taken", replaces: true };
+  }
+  if (isMapping(item.jwt)) {
+    const { headers, forward } = item.jwt;
+    const sets = isMapping(headers) ? names(Object.keys(headers)) : [];
+    return { feature: "jwt", reads: fieldsOfToken(item.jwt), sets, token: forward === false ? "taken" : "kept" };
+  }
   return null;
+}
+
+/** The fields in which a token is looked for. Other cookies than its own are nobody's business. */
+function fieldsOfToken(token: unknown): readonly string[] {
+  if (!isMapping(token)) return [];
+  const { bearer, header, cookie, query } = token;
+  const isBearer = bearer === true || (header === undefined && cookie === undefined && query === undefined);
+  return [...(isBearer ? ["authorization"] : []), ...names(header)];
 }
 
 function fieldOfPlace(text: unknown): readonly string[] {

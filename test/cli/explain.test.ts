@@ -33,11 +33,11 @@ servers:
         redirect: https://example.org{uri}
       - match: { path: /guarded }
         use:
+          - jwt: { algorithm: ES256, jwks: "https://login.example.org/keys" }
           - credentials:
               token: { cookie: session, query: t, algorithm: HS256, key: hidden-and-long-enough }
               session: { store: "redis://user:hidden@127.0.0.1:6379" }
               decrypt: { key: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
-          - jwt: { algorithm: ES256, jwks: "https://login.example.org/keys" }
         proxy: http://127.0.0.1:5000
   other:
     listen: ["127.0.0.1:9090"]

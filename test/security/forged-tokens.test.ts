@@ -138,7 +138,7 @@ async function assertRefused(place: string, lines: readonly string[], status = 4
   assert.equal(answer.status, status);
   assert.equal(origin.asked.length, before, "the origin was asked");
   if (status === 401)
-    assert.equal(answer.fields.get("www-authenticate"), 'Bearer realm="headgate", error="invalid_token"');
+    assert.equal(answer.fields.get("www-authenticate"), 'Bearer realm="restricted", error="invalid_token"');
 }
 
 const bearer = (token: string) => [`Authorization: Bearer ${token}`];

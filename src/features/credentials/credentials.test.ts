@@ -254,11 +254,13 @@ describe("a request is refused", () => {
   it("and nothing is done for an exchange that ended meanwhile", async () => {
     const door = new Door();
     door.store.knowsAtOnce = false;
+    await door.put("s1", "alice:secret");
     const { exchange, waiting } = door.send(door.token());
     exchange.ended = true;
     await waiting;
     assert.deepEqual(exchange.errors, []);
     assert.equal(exchange.identity, null);
+    assert.ok(!exchange.requestLines.some(([name]) => name === "Authorization"));
   });
 
   it("as a fault of ours when the store breaks its contract", async () => {

@@ -9,6 +9,7 @@ import { FIELD_AUTHORIZATION, FIELD_COOKIE } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
 import { latin1At } from "../../core/latin1.ts";
 import type { RequestMessage } from "../../core/message.ts";
+import { parametersOf, withoutParameter } from "../../semantics/query.ts";
 import type { TokenPlace } from "./options.ts";
 
 /** The text of a token; null: there is none; undefined: it cannot be said which one is meant. */
@@ -225,25 +226,11 @@ class QueryPlace implements Place {
 
   find({ query }: RequestMessage): FoundToken {
     if (query === null) return null;
-    let found: string | null = null;
-    for (const pair of query.split("&")) {
-      if (!this.#isOurs(pair)) continue;
-      if (found !== null) return undefined;
-      found = pair.slice(pair.indexOf("=") + 1);
-    }
-    return found || null;
+    const [value, second] = parametersOf(query, this.#name);
+    return second === undefined ? value || null : undefined;
   }
 
   remove(request: RequestMessage): void {
-    const others = (request.query ?? "").split("&").filter((pair) => !this.#isOurs(pair));
-    request.setTarget(request.path, others.length === 0 ? null : others.join("&"));
-  }
-
-  #isOurs(pair: string): boolean {
-    const equals = pair.indexOf("=");
-    if (equals < 0) return false;
-    const name = pair.slice(0, equals);
-    if (name === this.#name) return true;
-    return /[%+]/.test(name) && new URLSearchParams(`=${name}`).get("") === this.#name;
+    request.setTarget(request.path, withoutParameter(request.query, this.#name));
   }
 }

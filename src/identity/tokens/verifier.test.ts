@@ -135,13 +135,21 @@ describe("what is remembered", () => {
     assert.ok(verify(token) instanceof GoodToken);
   });
 
-  it("a token whose value is refused is not good", () => {
+  it("a token that is refused is not good, and for a while not judged again", () => {
     const clock = new VirtualClock();
     const keys = new TokenKeys([secret("HS256")], () => noFetch, clock);
-    const verifier = new TokenVerifier(keys, RULES, clock, () => "token_claim_missing" as const);
-    const token = hmacToken({ exp: secondsFrom(clock, 60) }, SECRET);
-    assert.equal(verifier.verify(token, token), "token_claim_missing");
+    let judged = 0;
+    const verifier = new TokenVerifier(keys, RULES, clock, () => {
+      judged++;
+      return "token_claim_missing" as const;
+    });
+    const token = hmacToken({ exp: secondsFrom(clock, 3600) }, SECRET);
+    for (let count = 0; count < 5; count++) assert.equal(verifier.verify(token, token), "token_claim_missing");
     assert.equal(verifier.known(token), null);
+    assert.equal(judged, 1);
+    clock.advance(30_000);
+    assert.equal(verifier.verify(token, token), "token_claim_missing");
+    assert.equal(judged, 2);
   });
 
   it("requests that come together wait for one judgement", async () => {
