@@ -15,7 +15,7 @@ import { costColumns, MANY_SHORT_ROUNDS, type Row, type Scenario } from "./scena
 /** As many as there are connections. */
 const KNOWN_SESSIONS = 64;
 /** More than any cache of the targets holds, asked for in turn: none is known when it is asked for again. */
-const NEW_SESSIONS = 50_000;
+const NEW_SESSIONS = 150_000;
 const USERS = [1, 8] as const;
 
 const cost = { metric: "cpuUs", statistic: "median" } as const;

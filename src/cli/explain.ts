@@ -150,6 +150,8 @@ function describeUse(use: UseConfig): string {
     case "forwardAuth":
       // What stands behind a question mark may be a secret.
       return `forwardAuth asks ${use.upstream}${use.options.address.target.replace(/\?.*$/s, "")}`;
+    case "oidc":
+      return `oidc ${use.options.issuer} as ${use.options.clientId}`;
     case "plugin":
       return `${use.plugin.name} (plugin)`;
   }

@@ -95,6 +95,7 @@ class Checker implements Checks {
       if (server[field] !== undefined)
         this.#fail([...path, field], `cannot stand beside "routes": a route has it`, "key");
     }
+    this.#checkLoginPaths(list(server.routes), path);
     let all: Path | null = null;
     for (const [index, item] of list(server.routes).entries()) {
       const routePath = [...path, "routes", index];
@@ -177,6 +178,22 @@ class Checker implements Checks {
       this.#fail(path, `has ${names.join(" and ")}: give each an item of its own, in the wanted order`);
     for (const name of names) this.#checkStores(item[name], [...path, name], [name]);
     if (isMapping(item.forwardAuth)) this.#checkService(item.forwardAuth, [...path, "forwardAuth"]);
+  }
+
+  /** The issuer sends browsers back to a path that must meet a route with the login, or they end in 404. */
+  #checkLoginPaths(routes: readonly unknown[], path: Path): void {
+    const logins = routes.flatMap((route, index) =>
+      list(mapping(route).use).flatMap((item, position) => {
+        const oidc = mapping(item).oidc;
+        return isMapping(oidc) ? [{ route, oidc, path: [...path, "routes", index, "use", position, "oidc"] }] : [];
+      }),
+    );
+    for (const { oidc, path: place } of logins) {
+      const callback = oidc.redirectPath ?? "/oauth2/callback";
+      if (typeof callback !== "string" || logins.some(({ route }) => mayTakePath(mapping(route).match, callback)))
+        continue;
+      this.#fail(place, `no route with this login takes its "redirectPath" ${callback}: set it to a path of this one`);
+    }
   }
 
   /** The stores that a feature's options name, wherever those stand in them; `place` is the path from the item of `use` on. */
@@ -290,6 +307,17 @@ function takesAll(match: unknown): boolean {
   if (match === undefined) return true;
   if (!isMapping(match)) return false;
   return Object.entries(match).every(([key, value]) => key === "path" && [value].flat().includes("/*"));
+}
+
+/** Whether the patterns of a route leave room for this path; other keys of `match` are not looked at. */
+function mayTakePath(match: unknown, path: string): boolean {
+  const patterns = [mapping(match).path].flat().filter((pattern) => typeof pattern === "string");
+  return (
+    patterns.length === 0 ||
+    patterns.some((pattern) =>
+      pattern.endsWith("/*") ? `${path}/`.startsWith(pattern.slice(0, -1)) : pattern === path,
+    )
+  );
 }
 
 function quote(word: string): string {

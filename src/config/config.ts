@@ -14,6 +14,7 @@ import type { ForwardAuthOptions } from "../features/forward-auth/options.ts";
 import type { HeadersOptions } from "../features/headers/options.ts";
 import type { IpAllowOptions } from "../features/ip-allow/options.ts";
 import type { JwtOptions } from "../features/jwt/options.ts";
+import type { OidcOptions } from "../features/oidc/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
 import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
 import type { StoreConfig } from "../identity/options.ts";
@@ -177,6 +178,7 @@ export type UseConfig =
       /** A name in `Config.upstreams`. */
       readonly upstream: string;
     }
+  | { readonly feature: "oidc"; readonly options: OidcOptions }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 
 export type ActionConfig =

@@ -237,6 +237,30 @@ servers:
 `,
   },
   {
+    title: "oidc",
+    place: "`oidc` in an item of `use`",
+    paths: ["servers.*.routes.#.use.#.oidc"],
+    text: "The chapter on [authentication](auth.md#oidc) has a complete example and says what happens when.",
+    example: `stores:
+  logins: lmdb:/var/lib/headgate/sessions
+servers:
+  web:
+    listen: ":8443"
+    use:
+      - oidc:
+          issuer: https://login.example.org/realms/staff
+          clientId: headgate
+          clientSecret: "\${OIDC_SECRET:-for the example}"
+          key: "\${OIDC_KEY:-00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff}"
+          session: { store: logins }
+          backchannelLogoutPath: /oauth2/backchannel-logout
+          claims: { x-user: email, x-groups: realm_access.roles }
+          require: { email_verified: true }
+          forward: accessToken
+    proxy: http://127.0.0.1:3000
+`,
+  },
+  {
     title: "credentials",
     place: "`credentials` in an item of `use`",
     paths: ["servers.*.routes.#.use.#.credentials"],

@@ -27,6 +27,7 @@ import { forwardAuthOptions } from "../features/forward-auth/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
 import { ipAllowOptions } from "../features/ip-allow/options.ts";
 import { jwtOptions } from "../features/jwt/options.ts";
+import { oidcOptions } from "../features/oidc/options.ts";
 import { rewriteOptions } from "../features/rewrite/options.ts";
 import { stripPrefixOptions } from "../features/strip-prefix/options.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, upstreamFields } from "../upstreams/options.ts";
@@ -123,6 +124,7 @@ export const featureFields = {
   apiKey: apiKeyOptions.optional(),
   clientCertificate: clientCertificateOptions.optional(),
   forwardAuth: forwardAuth.optional(),
+  oidc: oidcOptions.optional(),
 };
 
 /** A value that only a program can hold: no text of a file is one, and the JSON Schema leaves it out. */

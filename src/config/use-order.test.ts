@@ -137,6 +137,18 @@ describe("an order of features", () => {
   }
 });
 
+describe("oidc", () => {
+  const oidc = (more: string) =>
+    `oidc: { issuer: "https://login.example.org", clientId: a, key: "${"ab".repeat(32)}", ${more} }`;
+
+  it("tells who asks in fields that no other feature may touch", () => {
+    const { errors } = judge([BASIC, oidc("claims: { x-user: email }")]);
+    assert.match(errors, /^use\[1\]\.oidc: sets x-user, which basicAuth before it sets too/);
+    assert.match(judge([oidc("forward: idToken"), BASIC]).errors, /authorization, which oidc before it sets/);
+    assert.equal(judge([oidc("claims: { x-email: email }")]).errors, "");
+  });
+});
+
 describe("clientCertificate", () => {
   const USE = ["clientCertificate: {}"];
 

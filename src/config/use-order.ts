@@ -122,6 +122,12 @@ function claimsOf(item: unknown): Claims | null {
     const { headers } = item.clientCertificate;
     return { feature: "clientCertificate", reads: [], sets: isMapping(headers) ? names(Object.keys(headers)) : [] };
   }
+  if (isMapping(item.oidc)) {
+    const { claims, forward = "none" } = item.oidc;
+    const sets = isMapping(claims) ? names(Object.keys(claims)) : [];
+    // Its cookies are its own: no other feature looks for credentials there.
+    return { feature: "oidc", reads: [], sets: forward === "none" ? sets : [...sets, "authorization"] };
+  }
   if (isMapping(item.credentials)) {
     const { token, inject } = item.credentials;
     const injected = isMapping(inject) && isMapping(inject.headers) ? Object.keys(inject.headers) : ["authorization"];

@@ -86,7 +86,7 @@ export const SESSION_VALUE_BYTES_MAX = 64 * KiB;
 /** Redis, for one look-up: a request waits for it, and a client is better told to come again than kept. */
 export const STORE_COMMAND_TIMEOUT_MS = 1_000;
 /** Answers of a store that each thread keeps, and the memory that they may take: 65,536 sessions are those of a large webmail. */
-export const STORE_CACHE_ENTRIES = 65_536;
+export const STORE_CACHE_ENTRIES_MAX = 65_536;
 export const STORE_CACHE_BYTES_MAX = 64 * MiB;
 /** How long an answer is believed when Redis does not say what changes: how long a deleted session may live on then. */
 export const STORE_CACHE_TTL_MS = 1_000;

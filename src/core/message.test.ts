@@ -26,6 +26,22 @@ function encodedTarget(request: RequestMessage): string {
   return bytes.toString("latin1", 1, end);
 }
 
+describe("the target that logs see", () => {
+  it("is the one that came, and without its query when that is hidden", () => {
+    const request = requestOf("/callback?code=secret");
+    request.setTarget("/elsewhere", "a=b");
+    assert.equal(request.receivedTarget, "/callback?code=secret");
+    request.hideReceivedQuery();
+    assert.equal(request.receivedTarget, "/callback");
+    assert.equal(request.target, "/elsewhere?a=b");
+    // From a driver without bytes of a request line.
+    const given = new RequestMessage();
+    given.setTarget("/callback", "code=secret");
+    given.hideReceivedQuery();
+    assert.deepEqual([given.receivedTarget, given.query], ["/callback", "code=secret"]);
+  });
+});
+
 describe("the method of a request", () => {
   it("is replaced by another token, and by nothing that could say more than a method", () => {
     const request = requestOf("/");

@@ -38,6 +38,7 @@ export class RequestMessage {
   #rewritten: string | null = null;
   /** What a driver without bytes of a request line set first. */
   #received: string | null = null;
+  #queryHidden = false;
   #path: string | null = null;
   #authority: string | null = null;
   /** Where Host stood when the authority was settled; both 0 before that, or when there was none. */
@@ -86,8 +87,16 @@ export class RequestMessage {
 
   /** The target as the client sent it, whatever became of it since. For logs, until the fields are released. */
   get receivedTarget(): string {
-    if (this.#targetEnd === 0) return this.#received ?? "";
-    return latin1At(this.fields.bytes, this.#targetStart, this.#targetEnd);
+    if (this.#targetEnd === 0) {
+      const received = this.#received ?? "";
+      return this.#queryHidden ? received.replace(/\?.*/s, "") : received;
+    }
+    return latin1At(this.fields.bytes, this.#targetStart, this.#queryHidden ? this.#pathEnd : this.#targetEnd);
+  }
+
+  /** From now on the target as it was received has no query: for who has found a secret in it. */
+  hideReceivedQuery(): void {
+    this.#queryHidden = true;
   }
 
   /** The path, normalised (RFC 3986 section 6.2.2), with its leading "/". */

@@ -83,20 +83,22 @@ export function secret<T extends z.ZodType<unknown, string>>(text: T) {
   return z.union([text, secretFile.pipe(text)]);
 }
 
+/** One for all fields: the JSON Schema has it once. */
+const certificatesFileName = z
+  .string()
+  .min(1)
+  .meta({ id: "certificatesFile", description: "The path of a PEM file with one or more certificates." });
+
 /** A PEM file of certificates that is read with the configuration; gives its text. */
 export function certificatesFile() {
-  return z
-    .string()
-    .min(1)
-    .meta({ id: "certificatesFile", description: "The path of a PEM file with one or more certificates." })
-    .transform((file, context): string => {
-      const text = readForOption(file, context, (path) => filesOfParse.readSecret(path), "file");
-      if (text?.includes("-----BEGIN CERTIFICATE-----")) return text;
-      if (text !== null) {
-        context.addIssue({ code: "custom", message: `there is no certificate in PEM in ${describeValue(file)}` });
-      }
-      return z.NEVER;
-    });
+  return certificatesFileName.transform((file, context): string => {
+    const text = readForOption(file, context, (path) => filesOfParse.readSecret(path), "file");
+    if (text?.includes("-----BEGIN CERTIFICATE-----")) return text;
+    if (text !== null) {
+      context.addIssue({ code: "custom", message: `there is no certificate in PEM in ${describeValue(file)}` });
+    }
+    return z.NEVER;
+  });
 }
 
 /** Of AES-256 and of everything else that is as strong. */

@@ -6,7 +6,7 @@ import { z } from "zod";
 import {
   CONNECT_TIMEOUT_MS,
   FAILED_ATTEMPTS_MAX,
-  STORE_CACHE_ENTRIES,
+  STORE_CACHE_ENTRIES_MAX,
   STORE_CACHE_TTL_MS,
   STORE_COMMAND_TIMEOUT_MS,
 } from "../core/limits.ts";
@@ -188,7 +188,7 @@ const storeCache = z.strictObject({
     .int()
     .min(0)
     .max(10_000_000)
-    .default(STORE_CACHE_ENTRIES)
+    .default(STORE_CACHE_ENTRIES_MAX)
     .describe("Answers that each thread keeps; the one that was used least recently goes first. 0: none."),
   ttl: duration()
     .prefault(formatDuration(STORE_CACHE_TTL_MS))

@@ -11,6 +11,7 @@ import { createForwardAuthFeature } from "../features/forward-auth/index.ts";
 import { createHeadersFeature } from "../features/headers/index.ts";
 import { createIpAllowFeature } from "../features/ip-allow/index.ts";
 import { createJwtFeature } from "../features/jwt/index.ts";
+import { createOidcFeature } from "../features/oidc/index.ts";
 import { createRewriteFeature } from "../features/rewrite/index.ts";
 import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
@@ -67,6 +68,8 @@ export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
       return createClientCertificateFeature(use.options, ports);
     case "forwardAuth":
       return createForwardAuthFeature(use.options, { http: ports.http(use.upstream), deadlines: ports.deadlines });
+    case "oidc":
+      return createOidcFeature(use.options, ports);
     case "plugin":
       // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
       return use.plugin as Feature;

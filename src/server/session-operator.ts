@@ -79,9 +79,21 @@ function ofName(name: string, config: Config | null): StoreConfig {
   throw new SessionError(`no store has the name ${JSON.stringify(name)}${hint}`);
 }
 
+/** An operator would rather wait than ask again. */
+const PATIENCE_MS = 10_000;
+
 /** Every answer is asked for: what an operator sees is what is there. */
 function withoutMemory(store: StoreConfig): StoreConfig {
-  return store.kind === "lmdb" ? store : { ...store, tracking: "off", cacheEntriesMax: 0, graceMs: null };
+  return store.kind === "lmdb"
+    ? store
+    : {
+        ...store,
+        tracking: "off",
+        cacheEntriesMax: 0,
+        graceMs: null,
+        connectTimeoutMs: Math.max(store.connectTimeoutMs, PATIENCE_MS),
+        commandTimeoutMs: Math.max(store.commandTimeoutMs, PATIENCE_MS),
+      };
 }
 
 /** Everything rejects with a SessionError. */

@@ -64,14 +64,14 @@ describe("on a real Redis", { skip: needs("redis-server") }, () => {
 
   test("without tracking, an answer is believed for its time and no longer", async () => {
     await using server = await RedisServer.start();
-    const store = openRedis({ url: server.url, tracking: "off", cache: { ttl: "80ms" } });
+    const store = openRedis({ url: server.url, tracking: "off", cache: { ttl: "1s" } });
     await store.put("k", "v", null);
     const record = await store.get("k");
     const start = performance.now();
     assert.equal(store.peek("k"), record);
     await server.run("DEL", "k");
     await until(() => store.peek("k") === undefined);
-    assert.ok(performance.now() - start < 1000);
+    assert.ok(performance.now() - start > 500, `${performance.now() - start} ms`);
     assert.equal(await store.get("k"), null);
   });
 });

@@ -27,14 +27,15 @@ async function refused(asked: Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-const works = (store: { get(key: string): Promise<unknown> }) =>
-  store.get("any").then(
+const isDone = (asked: Promise<unknown>): Promise<boolean> =>
+  asked.then(
     () => true,
     () => false,
   );
+const works = (store: { get(key: string): Promise<unknown> }): Promise<boolean> => isDone(store.get("any"));
 
-/** On a machine that does other things too. */
-const SOON_MS = 500;
+/** Well before the stage's timeouts, on a machine that does other things too. */
+const SOON_MS = 8_000;
 
 describe("Redis", { skip: needs("redis-server") }, () => {
   test("is stopped and started again", async () => {
@@ -93,8 +94,9 @@ describe("Redis", { skip: needs("redis-server") }, () => {
     const store = openRedis({ url: server.url, timeouts: { command: "200ms", connect: "300ms" } }, { told });
     await until(() => works(store));
     told.events.length = 0;
-    await store.put("k", "v", null);
-    await store.get("k");
+    await until(() => isDone(store.put("k", "v", null)));
+    await until(() => isDone(store.get("k")));
+    told.events.length = 0;
     server.freeze();
     const frozenMs = performance.now();
     const took = await refused(store.get("other"));
@@ -106,7 +108,7 @@ describe("Redis", { skip: needs("redis-server") }, () => {
     server.thaw();
     await until(() => works(store));
     assert.equal((await store.get("k"))?.value, "v");
-    assert.match(told.events.join(), /^away: Redis is silent: no answer within 200 ms,back$/);
+    assert.match(told.events.join(), /^away: Redis is silent: no answer within 200 ms,.*back$/);
   });
 
   test("is silent and nobody asks: the ping finds out", async () => {
@@ -115,8 +117,9 @@ describe("Redis", { skip: needs("redis-server") }, () => {
     const store = openRedis({ url: server.url, timeouts: { command: "100ms" } }, { told });
     await until(() => works(store));
     told.events.length = 0;
-    await store.put("k", "v", null);
-    await store.get("k");
+    await until(() => isDone(store.put("k", "v", null)));
+    await until(() => isDone(store.get("k")));
+    told.events.length = 0;
     server.freeze();
     const start = performance.now();
     await until(() => told.events.length > 0);
@@ -127,9 +130,9 @@ describe("Redis", { skip: needs("redis-server") }, () => {
 
   test("is away, and known sessions live on for the grace", async () => {
     await using server = await RedisServer.start();
-    const store = openRedis({ url: server.url, grace: "700ms" });
+    const store = openRedis({ url: server.url, grace: "4s" });
     await store.put("k", "v", null);
-    await store.put("short", "v", 300);
+    await store.put("short", "v", 2_000);
     await store.get("k");
     await store.get("short");
     await store.get("unknown");
@@ -141,9 +144,9 @@ describe("Redis", { skip: needs("redis-server") }, () => {
     assert.equal((await store.get("k"))?.value, "v");
     // Its own end still holds.
     await until(() => store.peek("short") === undefined);
-    assert.ok(store.peek("k") !== undefined || performance.now() - stoppedMs > 600);
+    assert.ok(store.peek("k") !== undefined || performance.now() - stoppedMs > 3_000);
     await until(() => store.peek("k") === undefined);
-    assert.ok(performance.now() - stoppedMs < 700 + SOON_MS);
+    assert.ok(performance.now() - stoppedMs < 4_000 + SOON_MS);
     await refused(store.get("k"));
   });
 

@@ -23,12 +23,18 @@ export interface Told {
 const opened: { close(): Promise<void> }[] = [];
 after(() => Promise.all(opened.map((store) => store.close())));
 
-/** Closed behind the test file. `told.events` hears what operators are told. */
+/** Longer than this machine may be busy with other things: a test that is about time says its own. */
+const PATIENT = { connect: "20s", command: "20s" };
+
+/** Closed behind the test file. `options` are those of a file, or a URL. `told.events` hears what operators are told. */
 export function openRedis(
-  options: unknown,
+  options: string | Readonly<Record<string, unknown>>,
   { tls, told }: { tls?: RedisTls; told?: Told } = {},
 ): RedisNode | RedisCluster {
-  const settings = storeOptions.parse(options);
+  const settings = storeOptions.parse({
+    timeouts: PATIENT,
+    ...(typeof options === "string" ? { url: options } : options),
+  });
   if (settings.kind !== "redis") throw new Error("no URL of Redis");
   const observer = {
     onAway: (failure: Error) => void told?.events.push(`away: ${failure.message}`),
