@@ -5,7 +5,7 @@
  */
 
 import { formatListenAddress, listenAddress, serviceAddress } from "../core/option-addresses.ts";
-import { isStoreUrl, STORE_REFERENCE } from "../identity/options.ts";
+import { isStoreUrl, STORE_REFERENCE } from "../identity/stores/options.ts";
 import { isPlugin } from "./code.ts";
 import { takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";

@@ -17,7 +17,7 @@ import type { JwtOptions } from "../features/jwt/options.ts";
 import type { OidcOptions } from "../features/oidc/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
 import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
-import type { StoreConfig } from "../identity/options.ts";
+import type { StoreConfig } from "../identity/stores/options.ts";
 import type { UpstreamConfig, UpstreamUse } from "../upstreams/options.ts";
 import type { AccessField, AccessTemplate } from "./access-fields.ts";
 import type { HandleFunction, PluginObject } from "./code.ts";

@@ -10,7 +10,7 @@ import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
-import { storeOptions } from "../identity/options.ts";
+import { storeOptions } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
 import { admin } from "./admin-schema.ts";
 import type { ViaConfig } from "./config.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { replayHint, seed } from "../../test/support/seed.ts";
-import type { StoreConfig } from "../identity/options.ts";
-import { type StoreByUrl, storeOptions, storeReference } from "../identity/options.ts";
+import type { StoreConfig } from "../identity/stores/options.ts";
+import { type StoreByUrl, storeOptions, storeReference } from "../identity/stores/options.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import type { UseConfig } from "./config.ts";
 import { takesKind } from "./known-fields.ts";

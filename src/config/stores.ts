@@ -2,7 +2,7 @@
  * Which stores there are: those that the file names, and those that a feature names by its URL alone. Whatever is said twice is
  * one store. It walks through the options of features without knowing any of them.
  */
-import { StoreByUrl, type StoreConfig, type StoreReference } from "../identity/options.ts";
+import { StoreByUrl, type StoreConfig, type StoreReference } from "../identity/stores/options.ts";
 import { canonicalJson } from "./canonical.ts";
 import type { UseConfig } from "./config.ts";
 import type { ConfigBlocks } from "./schema.ts";

@@ -14,6 +14,7 @@ import {
 } from "jose";
 import type { Fetch } from "../core/ports.ts";
 import { refusal } from "./refusal.ts";
+import { PUBLIC_ALGORITHMS } from "./tokens/keys.ts";
 
 /**
  * Between two requests for keys, however many tokens of unknown origin name unknown ones: they must not become a flood.
@@ -22,19 +23,8 @@ export const KEYS_COOLDOWN_MS = 1_000;
 /** Keys that were withdrawn are believed no longer than this. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
 
-const PUBLIC_KEY_ALGORITHMS = [
-  "RS256",
-  "RS384",
-  "RS512",
-  "PS256",
-  "PS384",
-  "PS512",
-  "ES256",
-  "ES384",
-  "ES512",
-  "EdDSA",
-  "Ed25519",
-];
+/** RFC 9864 has a name for what EdDSA with this curve is. */
+const PUBLIC_KEY_ALGORITHMS: readonly string[] = [...PUBLIC_ALGORITHMS, "Ed25519"];
 
 /** What a signed token holds, its signature verified and nothing else. */
 export interface SignedToken {

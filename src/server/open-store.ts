@@ -3,8 +3,8 @@
  * store is configured.
  */
 import type { Clock, Random, SessionStore } from "../core/ports.ts";
-import type { LmdbSettings, RedisSettings, StoreConfig } from "../identity/options.ts";
 import { refusal } from "../identity/refusal.ts";
+import type { LmdbSettings, RedisSettings, StoreConfig } from "../identity/stores/options.ts";
 import type { OpenedStore } from "./session-stores.ts";
 import { SetupError } from "./setup-error.ts";
 import type { DialFiles } from "./tls-files.ts";

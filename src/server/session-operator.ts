@@ -10,13 +10,8 @@ import { keyDigitsOf, parseWithFiles } from "../core/option-files.ts";
 import { parseDuration } from "../core/option-types.ts";
 import type { SessionStore } from "../core/ports.ts";
 import { KeyRing, open, seal } from "../identity/envelope.ts";
-import {
-  ENVELOPE_ALGORITHMS,
-  isStoreUrl,
-  type StoreByUrl,
-  type StoreConfig,
-  storeReference,
-} from "../identity/options.ts";
+import { ENVELOPE_ALGORITHMS } from "../identity/options.ts";
+import { isStoreUrl, type StoreByUrl, type StoreConfig, storeReference } from "../identity/stores/options.ts";
 import { openStore } from "./open-store.ts";
 import { clock, random } from "./surroundings.ts";
 import { TlsFiles } from "./tls-files.ts";

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SessionStore } from "../core/ports.ts";
-import { type StoreByUrl, type StoreConfig, storeReference } from "../identity/options.ts";
+import { type StoreByUrl, type StoreConfig, storeReference } from "../identity/stores/options.ts";
 import { MemorySessionStore } from "../testing/session-store.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import { type OpenedStore, SessionStores } from "./session-stores.ts";

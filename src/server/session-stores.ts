@@ -7,7 +7,7 @@
  */
 import { canonicalJson } from "../config/canonical.ts";
 import type { Clock, SessionStore } from "../core/ports.ts";
-import type { StoreConfig } from "../identity/options.ts";
+import type { StoreConfig } from "../identity/stores/options.ts";
 import type { DialFiles, TlsFiles } from "./tls-files.ts";
 
 /** An exchange that began with the old configuration may still ask the old store for so long. */

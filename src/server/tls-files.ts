@@ -4,7 +4,7 @@
  */
 import type { Config, ListenTlsConfig } from "../config/config.ts";
 import type { Clock } from "../core/ports.ts";
-import type { StoreConfig } from "../identity/options.ts";
+import type { StoreConfig } from "../identity/stores/options.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import { type LoadedCertificate, loadAuthorities, loadCertificate, PemError } from "../io/tls/pem.ts";
 import type { UpstreamConfig } from "../upstreams/options.ts";

@@ -1,8 +1,8 @@
 // Stores on real servers of Redis, made of options as a file has them.
 
 import { after } from "node:test";
-import { storeOptions } from "../../src/identity/options.ts";
 import { refusal } from "../../src/identity/refusal.ts";
+import { storeOptions } from "../../src/identity/stores/options.ts";
 import { SystemClock } from "../../src/io/clock.ts";
 import { systemRandom } from "../../src/io/random.ts";
 import type { RedisCluster } from "../../src/io/redis/cluster.ts";

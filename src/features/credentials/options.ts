@@ -4,7 +4,8 @@
  */
 import { z } from "zod";
 import { settableFieldName, textKind } from "../../core/option-types.ts";
-import { envelopeKeys, failedAttempts, realm, storeReference } from "../../identity/options.ts";
+import { envelopeKeys, failedAttempts, realm } from "../../identity/options.ts";
+import { storeReference } from "../../identity/stores/options.ts";
 import { resolveTokens, tokenFields } from "../../identity/tokens/options.ts";
 
 /** Text, and claims whose values stand in it. */

@@ -7,7 +7,8 @@ import { FAILED_ATTEMPTS_MAX } from "../../core/limits.ts";
 import { normalisedPath } from "../../core/option-addresses.ts";
 import { certificatesFile, encryptionKey, secret } from "../../core/option-files.ts";
 import { duration, settableFieldName, textKind } from "../../core/option-types.ts";
-import { failedAttempts, storeReference } from "../../identity/options.ts";
+import { failedAttempts } from "../../identity/options.ts";
+import { storeReference } from "../../identity/stores/options.ts";
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
