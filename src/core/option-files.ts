@@ -156,3 +156,11 @@ const encryptionKeyFile = secretFileName.transform(({ file }, context): string =
 export function encryptionKey() {
   return z.union([encryptionKeyText(), encryptionKeyFile]);
 }
+
+/** A check of options in which `cert` and `key` are there together or not at all. */
+export function needsPair(context: z.core.ParsePayload<{ cert?: string | undefined; key?: string | undefined }>): void {
+  const { cert, key } = context.value;
+  if ((cert === undefined) === (key === undefined)) return;
+  const [there, missing] = cert === undefined ? ["key", "cert"] : ["cert", "key"];
+  context.issues.push({ code: "custom", message: `needs "${missing}" beside it`, path: [there], input: context.value });
+}

@@ -19,7 +19,7 @@ import {
   RETRY_BUDGET_SHARE,
 } from "../core/limits.ts";
 import { authority, hostName, serverUrl } from "../core/option-addresses.ts";
-import { filePath } from "../core/option-files.ts";
+import { filePath, needsPair } from "../core/option-files.ts";
 import { defaultsTo, duration, formatDuration, tlsVersion } from "../core/option-types.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, firstOf } from "./use.ts";
 
@@ -75,17 +75,7 @@ const tls = z
     verify: z.boolean().default(true).describe("`false` accepts any certificate: for tests only."),
     minVersion: tlsVersion().prefault("1.2").describe("The oldest version of TLS to speak: `1.2` or `1.3`."),
   })
-  .check((context) => {
-    const { cert, key } = context.value;
-    if ((cert === undefined) === (key === undefined)) return;
-    const [there, missing] = cert === undefined ? ["key", "cert"] : ["cert", "key"];
-    context.issues.push({
-      code: "custom",
-      message: `needs "${missing}" beside it`,
-      path: [there],
-      input: context.value,
-    });
-  })
+  .check(needsPair)
   .transform((options) => ({
     serverName: options.serverName ?? null,
     ca: options.ca ?? null,

@@ -10,7 +10,7 @@ import {
   STORE_COMMAND_TIMEOUT_MS,
 } from "../../core/limits.ts";
 import { canonicalHost, hostName } from "../../core/option-addresses.ts";
-import { filePath, resolveOptionPath, secret } from "../../core/option-files.ts";
+import { filePath, needsPair, resolveOptionPath, secret } from "../../core/option-files.ts";
 import { duration, formatDuration, textKind } from "../../core/option-types.ts";
 
 /** What a store's URL says. */
@@ -131,17 +131,7 @@ const storeTls = z
       .optional()
       .describe("The name to ask for (SNI) and to verify. By default the host that is connected to."),
   })
-  .check((context) => {
-    const { cert, key } = context.value;
-    if ((cert === undefined) === (key === undefined)) return;
-    const [there, missing] = cert === undefined ? ["key", "cert"] : ["cert", "key"];
-    context.issues.push({
-      code: "custom",
-      message: `needs "${missing}" beside it`,
-      path: [there],
-      input: context.value,
-    });
-  })
+  .check(needsPair)
   .transform(({ ca, cert, key, serverName }) => ({
     ca: ca ?? null,
     cert: cert ?? null,
