@@ -14,8 +14,10 @@ type Issue = z.core.$ZodIssue;
 export const plainMessages: z.core.$ZodErrorMap = (issue) => {
   const got = describeValue(issue.input);
   switch (issue.code) {
-    case "invalid_type":
-      return `expected ${KINDS[issue.expected] ?? issue.expected}, got ${got}`;
+    case "invalid_type": {
+      const expected = KINDS[issue.expected] ?? issue.expected;
+      return `expected ${expected}, got ${isOfParts(expected) ? describeKind(issue.input) : got}`;
+    }
     case "invalid_value":
       return `expected ${joinOr([...new Set(issue.values.map(String))])}, got ${got}`;
     case "too_small":
@@ -38,6 +40,18 @@ const KINDS: Readonly<Record<string, string>> = {
   object: "a mapping",
   record: "a mapping",
 };
+
+const OF_PARTS: ReadonlySet<string> = new Set(["a list", "a mapping"]);
+
+function isOfParts(expected: string): boolean {
+  return OF_PARTS.has(expected);
+}
+
+/** Where something of several parts is meant, people put the secret that is one of them: it is not repeated. */
+function describeKind(value: unknown): string {
+  if (typeof value === "string") return "text";
+  return typeof value === "number" ? "a number" : describeValue(value);
+}
 
 /** Everything that is wrong with `input`, whose issues these are. */
 export function findingsOf(issues: readonly Issue[], input: unknown): readonly Finding[] {
@@ -86,7 +100,8 @@ function findingsOfUnion(branches: readonly (readonly Issue[])[], path: Path, in
   // YAML 1.1 read "off" as false; people and tools still do.
   const text = value === false && words.includes("off") ? "off" : value;
   const suggestion = typeof text === "string" ? nearest(text, words) : null;
-  const message = `expected ${joinOr([...new Set(expected)])}, got ${describeValue(value)}`;
+  const got = expected.some(isOfParts) ? describeKind(value) : describeValue(value);
+  const message = `expected ${joinOr([...new Set(expected)])}, got ${got}`;
   return [{ path, at: "value", message, suggestion }];
 }
 

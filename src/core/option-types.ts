@@ -37,8 +37,12 @@ interface TextKind<T> {
 export function textKind<T>(kind: TextKind<T>) {
   const { id, expected, description, pattern } = kind;
   const error = (issue: { readonly input?: unknown }) => {
-    const hidden = kind.isSecret === true && typeof issue.input === "string";
-    return `expected ${expected}, got ${hidden ? "other text" : describeValue(issue.input)}`;
+    const { input } = issue;
+    const isText = typeof input === "string";
+    if (kind.isSecret !== true || (!isText && typeof input !== "number")) {
+      return `expected ${expected}, got ${describeValue(input)}`;
+    }
+    return `expected ${expected}, got ${isText ? "other text" : "a number: put it in quotes"}`;
   };
   const text = z.string({ error }).meta({ id, description, ...(pattern === undefined ? {} : { pattern }) });
   return () =>

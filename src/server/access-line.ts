@@ -91,7 +91,10 @@ function errorText(error: ProxyError): string {
   return `${error.type} (${error.side})${reason}: ${[error.message, ...causesOf(error)].join(": ")}`;
 }
 
-/** Apache's: `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, times in UTC. */
+/**
+ * Apache's: `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, times in UTC. Who reads it splits at spaces, so that those of a
+ * user's name are escaped.
+ */
 function compileCombined(redacted: Redacted, around: RecordSurroundings): LineFormat {
   const referer = textOf(requestHeader("referer", redacted));
   const userAgent = textOf(requestHeader("user-agent", redacted));
@@ -103,7 +106,9 @@ function compileCombined(redacted: Redacted, around: RecordSurroundings): LineFo
     const line = target === "" ? ABSENT : `${request.method} ${lineText(target)} ${protocolOf(exchange)}`;
     const bytes = responseBodyBytes === 0 ? ABSENT : responseBodyBytes;
     const status = statusOf(exchange);
-    return `${client} - - [${time}] "${line}" ${status} ${bytes} "${referer(exchange)}" "${userAgent(exchange)}"\n`;
+    const user =
+      exchange.identity === null ? ABSENT : lineText(exchange.identity.subject).replaceAll(" ", "\\x20") || ABSENT;
+    return `${client} - ${user} [${time}] "${line}" ${status} ${bytes} "${referer(exchange)}" "${userAgent(exchange)}"\n`;
   };
 }
 
