@@ -145,6 +145,13 @@ describe("a line of combined", () => {
     );
   });
 
+  test("names who asks, in one word whatever the name", () => {
+    const exchange = ended();
+    exchange.identity = { subject: 'CN=Ann "A" Lee\n', by: "clientCertificate" };
+    const line = compile({ kind: "combined" })(exchange);
+    assert.match(line, /^192\.0\.2\.1 - CN=Ann\\x20\\"A\\"\\x20Lee\\\S+ \[21\/Nov/);
+  });
+
   test("has a hyphen for what is not there", () => {
     const exchange = ended();
     exchange.responseBodyBytes = 0;
