@@ -87,6 +87,29 @@ test("look-ups of one turn leave together, and equal ones once", async () => {
   assert.ok(server.reads.length <= 2, `${server.reads.length} reads`);
 });
 
+test("what cannot be read ends the connection: no later answer is taken for that to another question", async () => {
+  await using server = await ScriptedRedis.start();
+  const store = openRedis(server.url);
+  await store.get("warm");
+  server.answer = (command) => {
+    if (command[0] === "GET") return command[1] === "a" ? "Zgarbage\r\n" : bulk(`of ${command[1]}`);
+    return command[0] === "PTTL" && command[1] !== "a" ? ":-1\r\n" : command[1] === "a" ? "" : answerAsUsual(command);
+  };
+  const settled = await Promise.allSettled(["a", "b", "c"].map((key) => store.get(key)));
+  for (const [index, key] of ["a", "b", "c"].entries()) {
+    const outcome = settled[index]!;
+    if (outcome.status === "fulfilled") assert.equal(outcome.value?.value, `of ${key}`);
+  }
+  assert.equal(settled[0]!.status, "rejected");
+  const later = (): Promise<string | undefined> =>
+    store
+      .get("b")
+      .then((record) => record?.value)
+      .catch(() => undefined);
+  await until(async () => (await later()) === "of b");
+  assert.equal(store.peek("a"), undefined);
+});
+
 describe("an answer that was under way when its key changed", () => {
   test("is not kept, though both arrive in one read", async () => {
     await using server = await ScriptedRedis.start();

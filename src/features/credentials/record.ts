@@ -33,7 +33,8 @@ function credentialsIn(value: string, key: string, ring: KeyRing | null): string
   if (record === null) return null;
   const credentials = memberOf(record, "credentials");
   const version = memberOf(record, "v");
-  if (typeof credentials !== "string") return null;
+  // Half a surrogate pair has no bytes: something else would be sent in its place.
+  if (typeof credentials !== "string" || !credentials.isWellFormed()) return null;
   // The form without encryption is older than versions.
   if (version !== VERSION && !(ring === null && version === undefined)) return null;
   return ring === null ? credentials.replace(/\r?\n$/, "") : open(ring, credentials, key);

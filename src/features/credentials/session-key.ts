@@ -1,12 +1,17 @@
 /**
  * The key of a token's session, made of its claims. Two tokens with different claims never have one key: where text
- * stands between two claims, the value of the first may not contain it.
+ * stands between two claims, the first place where it can be found in the key must be its own.
  */
 import { SESSION_KEY_BYTES_MAX } from "../../core/limits.ts";
 import type { RefusalReason } from "../../identity/refusal.ts";
 import { claimAt, claimText } from "../../identity/tokens/claims.ts";
 import type { JsonObject } from "../../identity/tokens/json.ts";
 import type { KeyTemplate } from "./options.ts";
+
+/** Whether `separator` behind `text` is the first one: with "::", the text "x:" would end one character early. */
+function endsAtFirst(text: string, separator: string): boolean {
+  return (text + separator).indexOf(separator) === text.length;
+}
 
 /** `{ key }`, or why the claims give none. */
 export function sessionKeyOf(template: KeyTemplate, claims: JsonObject): { readonly key: string } | RefusalReason {
@@ -21,7 +26,7 @@ export function sessionKeyOf(template: KeyTemplate, claims: JsonObject): { reado
     if (value === undefined || value === null) return "token_claim_missing";
     const text = claimText(value);
     if (text === null) return "token_claim_refused";
-    if (index < lastClaim && text.includes(template[index + 1] as string)) return "token_claim_refused";
+    if (index < lastClaim && !endsAtFirst(text, template[index + 1] as string)) return "token_claim_refused";
     key += text;
   }
   return Buffer.byteLength(key) > SESSION_KEY_BYTES_MAX ? "token_claim_refused" : { key };

@@ -47,6 +47,13 @@ const BY: DecisionInput = { for: "10s", by: ["header:authorization", "cookie:ses
 const TOKEN = "Authorization: Bearer x\r\n";
 
 describe("a decision", () => {
+  it("is not that of a request whose fields only look the same when they are joined", async () => {
+    const by: DecisionInput = { for: "10s", by: ["header:x-key", "cookie:s"] };
+    assert.equal(await isShared(by, "X-Key: A, B\r\n", "X-Key: A\r\nX-Key: B\r\n"), false);
+    assert.equal(await isShared(by, "Cookie: s=1\r\n", "Cookie: s=1\xa0\r\n"), false);
+    assert.equal(await isShared(by, "Cookie: s=1\r\n", "Cookie: a=2;  s=1 \r\n"), true);
+  });
+
   it("is kept for its time, and the request then waits for nothing", async () => {
     const stage = stageWith({ for: "10s", by: ["header:authorization"] });
     stage.client(TOKEN);

@@ -129,16 +129,26 @@ function requestPart({ request }: Exchange): string {
 function partOf(exchange: Exchange, part: DecisionPart): string | null {
   if (part.kind === "client") return exchange.clientAddress;
   const { fields } = exchange.request;
-  return part.kind === "header" ? fields.get(part.name) : cookieValues(fields, part.name);
+  return part.kind === "header" ? headerLines(fields, part.name) : cookieValues(fields, part.name);
 }
+
+/** All lines of a field, each with its length: two lines are not one with a comma in it. */
+function headerLines(fields: FieldBlock, name: string): string | null {
+  const lines = fields.getAll(name);
+  if (lines.length <= 1) return lines[0] ?? null;
+  return lines.map((line) => `${line.length}:${line}`).join("\n");
+}
+
+/** What RFC 6265 section 5.2 takes away around names and values; `trim` would take more. */
+const WHITE_SPACE_AROUND = /^[\t ]+|[\t ]+$/g;
 
 /** All values of a cookie, as they came (RFC 6265 section 4.2.1); null when it is not there. */
 function cookieValues(fields: FieldBlock, name: string): string | null {
   let values: string | null = null;
   for (const pair of fields.get("cookie")?.split(";") ?? []) {
     const equals = pair.indexOf("=");
-    if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
-    const value = pair.slice(equals + 1).trim();
+    if (equals < 0 || pair.slice(0, equals).replace(WHITE_SPACE_AROUND, "") !== name) continue;
+    const value = pair.slice(equals + 1).replace(WHITE_SPACE_AROUND, "");
     // A value has no semicolon.
     values = values === null ? value : `${values};${value}`;
   }

@@ -84,10 +84,10 @@ export class Logout {
       ports.attempts.count(address);
       throw badToken("it is not a logout token by the issuer for us, or too old");
     }
-    if (!(await stored!.isNew(logout.tokenId, LOGOUT_TOKEN_AGE_MAX_MS + 2 * limits.skewMs))) {
-      throw badToken("it was used before");
-    }
+    if (await stored!.isUsed(logout.tokenId)) throw badToken("it was used before");
     await stored!.endAll(logout.sid === null ? { subject: logout.subject! } : { sid: logout.sid });
+    // Only now: while the store is away, the issuer asks again with the same token.
+    await stored!.markUsed(logout.tokenId, LOGOUT_TOKEN_AGE_MAX_MS + 2 * limits.skewMs);
   }
 }
 

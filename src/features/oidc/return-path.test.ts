@@ -25,6 +25,9 @@ describe("where a browser goes behind its login", () => {
     ["", "/"],
     ["/oauth2/logout", "/"],
     ["/oauth2/x/../logout?y", "/"],
+    ["/oauth2/%6cogout", "/"],
+    ["/oauth2//logout", "/"],
+    ["/a%2", "/"],
     [`/${"a".repeat(3000)}`, "/"],
   ];
   for (const [target, path] of table) {

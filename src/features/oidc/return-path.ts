@@ -2,6 +2,7 @@
  * Where a browser goes behind its login: a path of the host where it began, and never anywhere else, whoever made the
  * link (an open redirect, CWE-601). What is not plainly such a path is the host's root.
  */
+import { normalisePath } from "../../semantics/uri.ts";
 
 /** A longer one is not kept: it has to fit into a cookie. */
 const CHARACTERS_MAX = 2048;
@@ -14,5 +15,7 @@ export function returnPathOf(target: string, ownPaths: ReadonlySet<string>): str
   // As a browser will read it: the proof that it stays on its host.
   const url = URL.parse(target, "https://host.invalid");
   if (url === null || url.origin !== "https://host.invalid" || url.pathname.startsWith("//")) return "/";
-  return ownPaths.has(url.pathname) ? "/" : target;
+  // In any spelling of it that routes take for the same.
+  const path = normalisePath(url.pathname);
+  return path === null || ownPaths.has(path) ? "/" : target;
 }

@@ -274,8 +274,9 @@ describe("sessions in a store", () => {
     assert.equal(await sessions.endAll({ subject: "alice" }), 2);
     assert.equal(sessions.peek(second.value), null);
     assert.notEqual(sessions.peek(other.value), null);
-    assert.equal(await sessions.isNew("jti", 1000), true);
-    assert.equal(await sessions.isNew("jti", 1000), false);
+    assert.equal(await sessions.isUsed("jti"), false);
+    await sessions.markUsed("jti", 1000);
+    assert.equal(await sessions.isUsed("jti"), true);
   });
 
   it("copied to the place of another open nothing", async () => {

@@ -186,14 +186,17 @@ export class StoredSessions implements Keeper {
     return ended;
   }
 
-  /** Whether this is the first time that it is seen; it is remembered for so long. */
-  async isNew(tokenId: string, ttlMs: number): Promise<boolean> {
-    const key = `${this.#prefix}jti:${digest(tokenId)}`;
-    return this.#ask(async () => {
-      if ((await this.#store.get(key)) !== null) return false;
-      await this.#store.put(key, "1", ttlMs);
-      return true;
-    });
+  /** Whether a logout token of this id has done its work. Two that come at the same time may both: to end a session twice is no harm. */
+  isUsed(tokenId: string): Promise<boolean> {
+    return this.#ask(async () => (await this.#store.get(this.#keyOfToken(tokenId))) !== null);
+  }
+
+  markUsed(tokenId: string, ttlMs: number): Promise<void> {
+    return this.#ask(() => this.#store.put(this.#keyOfToken(tokenId), "1", ttlMs));
+  }
+
+  #keyOfToken(id: string): string {
+    return `${this.#prefix}jti:${digest(id)}`;
   }
 
   #keyOf(id: string): string {

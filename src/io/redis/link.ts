@@ -330,8 +330,11 @@ export class RedisLink {
       maintNotifications: "disabled",
       emitInvalidate: tracking,
     });
-    // What goes wrong reaches us by the promises, and by "terminated".
-    client.on("error", () => {});
+    // The library reads on behind what it could not read, and would take later answers for those to earlier questions: nothing that comes
+    // over such a connection can be believed any more. Before it is ours, what goes wrong reaches us by the promise.
+    client.on("error", (cause: unknown) => {
+      if (this.#client === client) this.#lost(failureOf(cause));
+    });
     client.on("invalidate", (key: Buffer | string | null) => {
       if (this.#client === client) this.#handler.onInvalid(key === null ? null : key.toString());
     });
