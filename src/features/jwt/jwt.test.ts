@@ -44,6 +44,18 @@ describe("jwt", () => {
     assert.equal(exchange.identity, null);
   });
 
+  it("refuses a request that could be of two tokens, whatever they are worth", () => {
+    const places = { bearer: true, cookie: "tok" };
+    for (const second of [
+      ["Cookie", "tok=x"],
+      ["Authorization", "Basic eg=="],
+    ] as const) {
+      const { refused, exchange } = door(places).send({}, [second]);
+      assert.equal(refused, "401 credentials_malformed");
+      assert.equal(exchange.identity, null);
+    }
+  });
+
   describe("asks for what the route requires, with 403", () => {
     const table: readonly (readonly [required: unknown, claims: object, isAllowed: boolean])[] = [
       ['"admin" in groups', { groups: ["admin"] }, true],
