@@ -76,6 +76,13 @@ describe("the keys that an issuer publishes", () => {
     assert.equal(around.origin.asked.length, 0);
   });
 
+  it("cannot be had from an issuer that answers what no Response can be, which ends nothing", TIMEOUT, async () => {
+    await using issuer = await Origin.start((_request, response) => response.writeHead(600).end(KEYS));
+    await using around = await stage({}, () => issuer.url);
+    assert.equal((await around.ask(token("alice"))).status, 503);
+    assert.equal((await around.ask("none")).status, 401);
+  });
+
   it("come too late for a client that has left, which reaches nobody", TIMEOUT, async () => {
     const asked = Promise.withResolvers<void>();
     const published = Promise.withResolvers<void>();
