@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Line, StandInExchange } from "../../../test/support/stand-in-exchange.ts";
 import { hmacToken, secondsFrom } from "../../../test/support/tokens.ts";
+import type { Kept } from "../../core/ports.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { createJwtFeature } from "./index.ts";
@@ -13,7 +14,8 @@ function door(options: Record<string, unknown> = {}) {
   const clock = new VirtualClock();
   const parsed = jwtOptions.parse({ algorithm: "HS256", key: SECRET, ...options });
   const fetchFor = () => () => Promise.reject(new Error("nothing is fetched"));
-  const feature = createJwtFeature(parsed, { clock, attempts: new FailedAttempts(clock), fetchFor });
+  const kept: Kept = (_kind, _options, make) => make();
+  const feature = createJwtFeature(parsed, { clock, attempts: new FailedAttempts(clock), fetchFor, kept });
   const send = (claims: object, fields: readonly Line[] = [], secret = SECRET) => {
     const token = hmacToken({ sub: "alice", exp: secondsFrom(clock, 3600), ...claims }, secret);
     const exchange = new StandInExchange({ fields: [["Authorization", `Bearer ${token}`], ...fields] });
