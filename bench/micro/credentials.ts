@@ -103,16 +103,18 @@ const store = new MemorySessionStore(clock);
 const ring = new KeyRing([{ algorithm: "aes-256-gcm", key: KEY }]);
 const attempts = new FailedAttempts(clock);
 const fetchFor = () => () => Promise.reject(new Error("nothing is fetched"));
+const kept = <T>(_kind: string, _options: unknown, make: () => T) => make();
 const token = { algorithm: "HS512", key: SECRET };
 const credentials = (place: object) =>
   createCredentialsFeature(
     credentialsOptions.parse({ token: { ...place, ...token }, session: { store: "s" }, decrypt: { key: KEY } }),
-    { clock, attempts, fetchFor, store },
+    { clock, attempts, fetchFor, kept, store },
   );
 const jwt = createJwtFeature(jwtOptions.parse({ ...token, headers: { "x-user": "sub" } }), {
   clock,
   attempts,
   fetchFor,
+  kept,
 });
 
 const withCookie = (text: string) =>

@@ -284,7 +284,7 @@ servers:
     title: "token",
     place: "`token` of `credentials`; the same fields stand in `jwt` itself",
     paths: ["servers.*.routes.#.use.#.credentials.token"],
-    text: "A key is for one algorithm, and a token cannot choose another. Places are asked in the order of this table; the first token that is there counts.",
+    text: "A key is for one algorithm, and a token cannot choose another. A request with tokens in two places, or twice in one, is refused: the upstream could believe the one that was not verified. So is one with two lines of `Authorization`, where tokens are looked for there.",
     example: `servers:
   web:
     listen: ":8080"

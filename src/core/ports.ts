@@ -287,3 +287,9 @@ export interface FetchInit {
   readonly body?: string | URLSearchParams | Uint8Array | null | undefined;
   readonly signal?: AbortSignal | null | undefined;
 }
+
+/**
+ * What was made for these options before, in this configuration or the one of before it, or what `make` makes: for what was
+ * learnt of others and must outlive a reload. The kind tells apart what has the same options.
+ */
+export type Kept = <T extends object>(kind: string, options: unknown, make: () => T) => T;

@@ -50,7 +50,9 @@ function send(url: URL, sent: Sent, body: Buffer | null, { ca }: FetchOptions): 
     const options = { ...sent, agent: false, ...(isTls && ca !== null && { ca }) };
     const request = isTls ? https.request(url, options) : http.request(url, options);
     request.on("error", reject);
+    let hasAnswer = false;
     request.on("response", (message) => {
+      hasAnswer = true;
       const parts: Buffer[] = [];
       let length = 0;
       message.on("data", (part: Buffer) => {
@@ -59,7 +61,20 @@ function send(url: URL, sent: Sent, body: Buffer | null, { ca }: FetchOptions): 
         else parts.push(part);
       });
       message.on("error", reject);
-      message.on("end", () => resolve(responseOf(message, Buffer.concat(parts))));
+      message.on("end", () => {
+        // What throws here, nobody else would catch.
+        try {
+          resolve(responseOf(message, Buffer.concat(parts)));
+        } catch (error) {
+          reject(error);
+        }
+      });
+      // Whatever else may end it: behind "end" and "error" this says nothing new.
+      message.on("close", () => reject(new Error("the answer has no end")));
+    });
+    // Also when another protocol was taken up, which nobody has asked for.
+    request.on("close", () => {
+      if (!hasAnswer) reject(new Error("the connection was closed without an answer"));
     });
     request.end(body ?? undefined);
   });
@@ -67,6 +82,8 @@ function send(url: URL, sent: Sent, body: Buffer | null, { ca }: FetchOptions): 
 
 function responseOf(message: http.IncomingMessage, bytes: Buffer): Response {
   const status = message.statusCode!;
+  // HTTP allows three digits, the web's Response these.
+  if (status < 200 || status > 599) throw new Error(`the answer has the status ${status}`);
   const headers = new Headers();
   for (let i = 0; i < message.rawHeaders.length; i += 2)
     headers.append(message.rawHeaders[i]!, message.rawHeaders[i + 1]!);

@@ -6,7 +6,7 @@
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
-import type { HttpClient, PasswordHasher, SessionStore } from "../core/ports.ts";
+import type { HttpClient, Kept, PasswordHasher, SessionStore } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { admit } from "../pipeline/admission.ts";
@@ -66,6 +66,7 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
     files: CredentialFiles.unread,
     sessions: () => NO_SESSIONS,
     fetchFor: () => NO_FETCH,
+    kept: NOTHING_KEPT,
     http: () => NO_CALLS,
   };
   const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
@@ -126,6 +127,8 @@ const NOWHERE: Upstream = {
 };
 
 /** Stands for the web: nobody asks it either. */
+const NOTHING_KEPT: Kept = (_kind, _options, make) => make();
+
 const NO_FETCH = () => Promise.reject(new Error("nothing is fetched here"));
 
 /** Stands for every store: features hold one, and nobody asks it. */

@@ -1,7 +1,7 @@
 /** The features of a route, made from what the configuration says of them. The one place that knows every feature. */
 import type { UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
-import type { Clock, Fetch, HttpClient, Random, SessionStore } from "../core/ports.ts";
+import type { Clock, Fetch, HttpClient, Kept, Random, SessionStore } from "../core/ports.ts";
 import { createApiKeyFeature } from "../features/api-key/index.ts";
 import { createBasicAuthFeature } from "../features/basic-auth/index.ts";
 import { createClientCertificateFeature } from "../features/client-certificate/index.ts";
@@ -30,6 +30,8 @@ export interface FeaturePorts {
   sessions(name: string): SessionStore;
   /** What fetches documents of the web; `ca` is PEM text of the authorities to trust, null: the system's. */
   fetchFor(ca: string | null): Fetch;
+  /** What outlives a reload. */
+  readonly kept: Kept;
   readonly passwords: PasswordChecks;
   /** The users and keys that stand in files of their own. */
   readonly files: CredentialFiles;

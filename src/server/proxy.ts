@@ -1,7 +1,7 @@
 /**
  * A proxy as a whole: what a configuration asks for, opened, kept through reloads, and closed. It decides what happens in
  * which order, so that a configuration takes effect as a whole or not at all; how one thing is kept alive is decided by
- * listeners.ts, upstream-pools.ts, session-stores.ts and access-output.ts.
+ * listeners.ts, upstream-pools.ts, session-stores.ts, kept-parts.ts and access-output.ts.
  *
  * It reads no configuration file, handles no signal and never ends the process.
  */
@@ -26,6 +26,7 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
+import { KeptParts } from "./kept-parts.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
@@ -87,6 +88,7 @@ export class ProxyServer {
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
   readonly #stores: SessionStores;
+  readonly #parts = new KeptParts();
   readonly #listeners: Listeners;
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance: string;
@@ -247,6 +249,7 @@ export class ProxyServer {
       const plan = this.#pools.plan(config.upstreams, files);
       const storePlan = await this.#stores.plan(config.stores, files);
       stores = storePlan;
+      const parts = this.#parts.plan();
       const { access } = config.log;
       output = access === null ? null : this.#openAccessOutput(access, this.#output);
       const servers = composeServers(config, {
@@ -261,6 +264,7 @@ export class ProxyServer {
           attempts: this.#attempts,
           sessions: (name) => storePlan.get(name)!.opened.store,
           fetchFor: (ca) => createFetch({ ca }),
+          kept: parts.kept,
           passwords: this.#passwords,
           files: credentials,
           http: (name) => new UpstreamClient(plan.get(name)!.pool, deadlines),
@@ -273,6 +277,7 @@ export class ProxyServer {
         listeners?.commit();
         this.#pools.keep(plan);
         this.#stores.keep(storePlan);
+        this.#parts.keep(parts);
         if (isListening) this.#stores.start();
         this.#sockets = sockets;
         this.#current?.watch.close();

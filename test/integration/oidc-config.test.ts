@@ -11,6 +11,7 @@ import { Authority, issueCertificate } from "../support/certificates.ts";
 import { KEY, SCRIPT } from "../support/oidc-stage.ts";
 import { CLIENT_ID, CLIENT_SECRET, OpenIdProvider } from "../support/openid-provider.ts";
 import { Origin } from "../support/origin.ts";
+import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RedisServer } from "../support/redis.ts";
 import { needs } from "../support/requirements.ts";
 
@@ -110,4 +111,22 @@ test("an issuer with a certificate of its own authority is believed with `ca` al
     assert.equal(issuer.asked.length, asked);
     await proxy.close({ timeoutMs: 0 });
   }
+});
+
+test("what is known of the issuer outlives a reload while it is away", TIMEOUT, async () => {
+  await using provider = await OpenIdProvider.start();
+  const oidc = { issuer: provider.issuer, clientId: CLIENT_ID, clientSecret: CLIENT_SECRET, key: KEY };
+  const config = (more: object) => ({
+    servers: { web: { listen: "127.0.0.1:0", use: [{ oidc: { ...oidc, ...more } }], respond: 204 } },
+  });
+  await using proxy = await ProxyUnderTest.start(config({}));
+  provider.configure({ client: { redirectUris: ["http://127.0.0.1/oauth2/callback"] } });
+  const begin = () => new Browser().visit(`http://127.0.0.1:${proxy.port("web")}/`, /\/auth\?/);
+  assert.equal((await begin()).status, 302);
+  provider.isAway = true;
+  // A session's lifetime changes nothing of the issuer.
+  await proxy.reload(config({ lifetime: "1h" }));
+  assert.equal((await begin()).status, 302);
+  await proxy.reload(config({ clientSecret: "another one" }));
+  assert.equal((await begin()).status, 503);
 });

@@ -76,6 +76,42 @@ describe("the keys that an issuer publishes", () => {
     assert.equal(around.origin.asked.length, 0);
   });
 
+  it("cannot be had from an issuer that answers what no Response can be, which ends nothing", TIMEOUT, async () => {
+    await using issuer = await Origin.start((_request, response) => response.writeHead(600).end(KEYS));
+    await using around = await stage({}, () => issuer.url);
+    assert.equal((await around.ask(token("alice"))).status, 503);
+    assert.equal((await around.ask("none")).status, 401);
+  });
+
+  it("outlive reloads while the issuer is away, unless other keys are asked for", TIMEOUT, async () => {
+    await using issuer = await Origin.start((_request, response) => response.end(KEYS));
+    const { url } = issuer;
+    await using around = await stage({}, () => url);
+    assert.equal((await around.ask(token("alice"))).status, 200);
+    await issuer[Symbol.asyncDispose]();
+    const reload = (jwks: object) => {
+      const jwt = { algorithm: "ES256", jwks, headers: { "x-user": "sub" } };
+      return around.proxy.reload({
+        servers: { web: { listen: "127.0.0.1:0", use: [{ jwt }], proxy: around.origin.url } },
+      });
+    };
+    const ask = async (sub: string) => {
+      const client = await RawClient.connect(around.proxy.port("web"));
+      const head = `GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer ${token(sub)}\r\n\r\n`;
+      client.socket.write(head);
+      const { status } = await client.answer();
+      client.socket.destroy();
+      return status;
+    };
+    await reload({ url });
+    assert.equal(await ask("bob"), 200);
+    assert.equal(around.origin.asked.at(-1)!.headers["x-user"], "bob");
+    await reload({ url, stale: "2h" });
+    assert.equal(await ask("carol"), 503);
+    await reload({ url });
+    assert.equal(await ask("dave"), 503, "what was not asked for is forgotten");
+  });
+
   it("come too late for a client that has left, which reaches nobody", TIMEOUT, async () => {
     const asked = Promise.withResolvers<void>();
     const published = Promise.withResolvers<void>();

@@ -99,6 +99,7 @@ export class OidcStage {
       attempts,
       fetchFor: () => createFetch({ ca: null }),
       sessions: () => store,
+      kept: <T>(_kind: string, _options: unknown, make: () => T) => make(),
     };
     const ofAll = {
       issuer: provider.issuer,

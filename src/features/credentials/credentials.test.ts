@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Line, StandInExchange } from "../../../test/support/stand-in-exchange.ts";
 import { hmacToken, secondsFrom } from "../../../test/support/tokens.ts";
-import type { SessionStore } from "../../core/ports.ts";
+import type { Kept, SessionStore } from "../../core/ports.ts";
 import { KeyRing, seal } from "../../identity/envelope.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { refusal } from "../../identity/refusal.ts";
@@ -30,7 +30,9 @@ class Door {
       ...others,
     });
     const fetchFor = () => () => Promise.reject(new Error("nothing is fetched"));
-    this.#feature = createCredentialsFeature(parsed, { clock: this.clock, attempts: this.attempts, fetchFor, store });
+    const kept: Kept = (_kind, _options, make) => make();
+    const { clock, attempts } = this;
+    this.#feature = createCredentialsFeature(parsed, { clock, attempts, fetchFor, kept, store });
   }
 
   token(claims: object = {}, secret = SECRET): string {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Line, StandInExchange } from "../../../test/support/stand-in-exchange.ts";
 import { hmacToken, secondsFrom } from "../../../test/support/tokens.ts";
+import type { Kept } from "../../core/ports.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { createJwtFeature } from "./index.ts";
@@ -13,7 +14,8 @@ function door(options: Record<string, unknown> = {}) {
   const clock = new VirtualClock();
   const parsed = jwtOptions.parse({ algorithm: "HS256", key: SECRET, ...options });
   const fetchFor = () => () => Promise.reject(new Error("nothing is fetched"));
-  const feature = createJwtFeature(parsed, { clock, attempts: new FailedAttempts(clock), fetchFor });
+  const kept: Kept = (_kind, _options, make) => make();
+  const feature = createJwtFeature(parsed, { clock, attempts: new FailedAttempts(clock), fetchFor, kept });
   const send = (claims: object, fields: readonly Line[] = [], secret = SECRET) => {
     const token = hmacToken({ sub: "alice", exp: secondsFrom(clock, 3600), ...claims }, secret);
     const exchange = new StandInExchange({ fields: [["Authorization", `Bearer ${token}`], ...fields] });
@@ -42,6 +44,18 @@ describe("jwt", () => {
     door({ realm: "reports" }).feature.request!(exchange);
     assert.deepEqual(exchange.errors[0]?.fields, [["WWW-Authenticate", 'Bearer realm="reports"']]);
     assert.equal(exchange.identity, null);
+  });
+
+  it("refuses a request that could be of two tokens, whatever they are worth", () => {
+    const places = { bearer: true, cookie: "tok" };
+    for (const second of [
+      ["Cookie", "tok=x"],
+      ["Authorization", "Basic eg=="],
+    ] as const) {
+      const { refused, exchange } = door(places).send({}, [second]);
+      assert.equal(refused, "401 credentials_malformed");
+      assert.equal(exchange.identity, null);
+    }
   });
 
   describe("asks for what the route requires, with 403", () => {

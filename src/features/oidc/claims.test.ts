@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { seed } from "../../../test/support/seed.ts";
-import { claimsOf, fieldValueOf, unmetRequirement } from "./claims.ts";
+import { claimAt } from "../../identity/tokens/claims.ts";
+import { claimsOf, fieldValueOf, mergedClaims, unmetRequirement } from "./claims.ts";
 
 describe("claims", () => {
   const values: readonly (readonly [claim: unknown, value: string | null])[] = [
@@ -50,5 +51,24 @@ describe("claims", () => {
   it("of a token that is none are none", () => {
     for (const token of ["", "a", "a.b", "a.bnVsbA.c", "a.W10.c", "a.Ig.c"]) assert.equal(claimsOf(token), null);
     assert.deepEqual(claimsOf(`a.${Buffer.from('{"sub":"x"}').toString("base64url")}.c`), { sub: "x" });
+  });
+
+  it("that are signed win over those of the userinfo endpoint, by whichever name they are asked for", () => {
+    const signed = { sub: "mallory", realm_access: { roles: ["user"] }, "team.name": "blue", none: {} };
+    const table: readonly (readonly [userInfo: Record<string, unknown>, name: string, value: unknown])[] = [
+      [{ "realm_access.roles": ["admin"] }, "realm_access.roles", ["user"]],
+      [{ realm_access: { roles: ["admin"] } }, "realm_access.roles", ["user"]],
+      [{ "realm_access.level": 9 }, "realm_access.level", undefined],
+      [{ "none.a.b": 9, "none.a": { b: 9 } }, "none.a.b", undefined],
+      [{ team: { name: "red" } }, "team.name", "blue"],
+      [{ "team.name": "red" }, "team.name", "blue"],
+      [{ sub: "root" }, "sub", "mallory"],
+      [{ "https://a.example/roles": ["x"] }, "https://a.example/roles", ["x"]],
+      [{ address: { country: "FR" } }, "address.country", "FR"],
+    ];
+    for (const [userInfo, name, value] of table) {
+      assert.deepEqual(claimAt(mergedClaims(signed, userInfo), name), value, JSON.stringify(userInfo));
+    }
+    assert.deepEqual(mergedClaims(signed, null), signed);
   });
 });

@@ -20,6 +20,16 @@ export function claimsOf(token: string): Claims | null {
 }
 
 /**
+ * What is signed, and of what the userinfo endpoint says, which is not, the rest. A name with dots leads into an object
+ * as well: an unsigned "realm_access.roles" must not hide the signed roles, or add some to them.
+ */
+export function mergedClaims(signed: Claims, added: Claims | null): Claims {
+  if (added === null) return signed;
+  const rest = Object.entries(added).filter(([name]) => !Object.hasOwn(signed, name.split(".", 1)[0]!));
+  return { ...Object.fromEntries(rest), ...signed };
+}
+
+/**
  * A claim as the value of a field, its characters the bytes of UTF-8; null: it is missing, or no text, number, boolean
  * or list of those. Of a list, elements with a comma are left out: one would look like two.
  */

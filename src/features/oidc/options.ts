@@ -243,7 +243,9 @@ const fields = z.strictObject({
   userInfo: z
     .boolean()
     .default(false)
-    .describe("Whether the claims of the issuer's userinfo endpoint are asked for too, at login and at each refresh."),
+    .describe(
+      "Whether the claims of the issuer's userinfo endpoint are asked for too, at login and at each refresh. They add to those of the ID token, which are signed, and never replace or hide one.",
+    ),
   unauthenticated: z
     .union([z.literal("redirect"), z.literal(401).transform(() => "refuse" as const)])
     .prefault("redirect")

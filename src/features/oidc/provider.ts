@@ -71,8 +71,17 @@ export interface KnownProvider {
   readonly hasEndSession: boolean;
 }
 
+/** Of the options, those that what is known of a provider depends on. */
+export type ProviderOptions = ReturnType<typeof providerOptionsOf>;
+
+export function providerOptionsOf(options: OidcOptions) {
+  const { issuer, ca, clientId, clientSecret, clientAuthentication, allowedSkew, scopes, parameters, userInfo } =
+    options;
+  return { issuer, ca, clientId, clientSecret, clientAuthentication, allowedSkew, scopes, parameters, userInfo };
+}
+
 export class Provider {
-  readonly #options: OidcOptions;
+  readonly #options: ProviderOptions;
   readonly #clock: Clock;
   readonly #fetch: Fetch;
   #known: KnownProvider | null = null;
@@ -82,7 +91,7 @@ export class Provider {
   #failures = 0;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: OidcOptions, clock: Clock, fetch: Fetch) {
+  constructor(options: ProviderOptions, clock: Clock, fetch: Fetch) {
     this.#options = options;
     this.#clock = clock;
     this.#fetch = fetch;

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { DeadlineWheel } from "../../core/deadlines.ts";
-import type { Clock, Fetch, SessionStore } from "../../core/ports.ts";
+import type { Clock, Fetch, Kept, SessionStore } from "../../core/ports.ts";
 import { KeyRing } from "../../identity/envelope.ts";
 import type { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { CookieJar } from "./cookie-jar.ts";
@@ -12,7 +12,7 @@ import { CookieSessions } from "./cookie-sessions.ts";
 import { splitValue } from "./cookies.ts";
 import type { Keeper } from "./keeper.ts";
 import type { OidcOptions } from "./options.ts";
-import { Provider, type Tokens } from "./provider.ts";
+import { Provider, providerOptionsOf, type Tokens } from "./provider.ts";
 import { Renewal } from "./renewal.ts";
 import type { Lifetimes, Session } from "./session.ts";
 import { StoredSessions } from "./stored-sessions.ts";
@@ -25,6 +25,7 @@ export interface OidcPorts {
   /** `ca` is PEM text of the authorities to trust; null: the system's. */
   fetchFor(ca: string | null): Fetch;
   sessions(name: string): SessionStore;
+  readonly kept: Kept;
 }
 
 /** What routes may say differently of one login. */
@@ -78,7 +79,9 @@ export class Realm {
     this.options = options;
     this.ports = ports;
     this.keys = new KeyRing(key.map((digits) => ({ algorithm: "aes-256-gcm", key: digits })));
-    this.provider = new Provider(options, ports.clock, ports.fetchFor(options.ca));
+    const ofProvider = providerOptionsOf(options);
+    const { clock, fetchFor, kept } = ports;
+    this.provider = kept("oidc provider", ofProvider, () => new Provider(ofProvider, clock, fetchFor(options.ca)));
     this.#lifetimes = {
       lifetimeMs: options.lifetime,
       idleMs: options.idle,

@@ -4,7 +4,7 @@
  */
 import { EncodedLines } from "../../core/fields.ts";
 import { claimAt } from "../../identity/tokens/claims.ts";
-import { type Claims, claimsOf, fieldValueOf, unmetRequirement } from "./claims.ts";
+import { claimsOf, fieldValueOf, mergedClaims, unmetRequirement } from "./claims.ts";
 import type { OidcOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 
@@ -20,8 +20,7 @@ export interface View {
 
 export function viewOf(session: Session, options: OidcOptions): View {
   const { claims: named, forward } = options;
-  // What the ID token says is signed; the userinfo endpoint only adds to it.
-  const claims: Claims = { ...session.userInfo, ...claimsOf(session.idToken) };
+  const claims = mergedClaims(claimsOf(session.idToken) ?? {}, session.userInfo);
   const lines: [string, string][] = [];
   for (const [name, path] of Object.entries(named)) {
     const value = fieldValueOf(claimAt(claims, path));

@@ -9,14 +9,13 @@
 import type { ProxyError } from "../../core/errors.ts";
 import { FAILED_ATTEMPTS_MAX } from "../../core/limits.ts";
 import type { RequestMessage } from "../../core/message.ts";
-import type { Clock } from "../../core/ports.ts";
 import type { FailedAttempts } from "../failed-attempts.ts";
 import { bearerChallenge, type RefusalReason, refusal } from "../refusal.ts";
 import type { JsonObject } from "./json.ts";
 import type { TokenOptions } from "./options.ts";
 import { unwrapCookie } from "./parse.ts";
 import { TokenPlaces } from "./places.ts";
-import { type FetchFor, TokenKeys } from "./token-keys.ts";
+import { type KeyPorts, TokenKeys } from "./token-keys.ts";
 import { type GoodToken, TokenVerifier, type Verdict } from "./verifier.ts";
 
 /** What a gate asks of an exchange. */
@@ -27,10 +26,8 @@ export interface GatedExchange {
   fail(error: ProxyError): void;
 }
 
-export interface GatePorts {
-  readonly clock: Clock;
+export interface GatePorts extends KeyPorts {
   readonly attempts: FailedAttempts;
-  readonly fetchFor: FetchFor;
 }
 
 export interface GateOptions {
@@ -64,7 +61,7 @@ export class TokenGate<T extends object> {
     this.#failedAttemptsMax = options.failedAttempts === undefined ? FAILED_ATTEMPTS_MAX : options.failedAttempts;
     this.#attempts = ports.attempts;
     this.#places = new TokenPlaces(tokens.places, tokens.forward);
-    this.#keys = new TokenKeys(tokens.keys, ports.fetchFor, ports.clock);
+    this.#keys = new TokenKeys(tokens.keys, ports);
     this.#verifier = new TokenVerifier(this.#keys, tokens, ports.clock, derive);
   }
 

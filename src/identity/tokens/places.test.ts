@@ -99,18 +99,27 @@ describe("the token in Authorization", () => {
     ["Bearer ", null],
     ["BearerT", null],
     ["Basic Qg==", null],
-    ["Bearer\tT", null],
+    ["Bearer\tT", undefined],
+    ["Bearer \t T", undefined],
+    ["BasicT", null],
   ] as const) {
     it(JSON.stringify(value), () => {
       const { found, lines } = taken([{ kind: "bearer" }], [["Authorization", value]]);
       assert.equal(found, token);
-      assert.equal(lines.length, token === null ? 1 : 0);
+      assert.equal(lines.length, typeof token === "string" ? 0 : 1);
     });
   }
 
   it("is none when there are two lines", () => {
     const line: Line = ["Authorization", "Bearer T"];
-    assert.equal(taken([{ kind: "bearer" }], [line, line]).found, undefined);
+    const basic: Line = ["Authorization", "Basic eg=="];
+    for (const lines of [
+      [line, line],
+      [basic, line],
+      [line, basic],
+      [basic, basic],
+    ])
+      assert.equal(taken([{ kind: "bearer" }], lines).found, undefined);
   });
 });
 
@@ -154,16 +163,29 @@ describe("the token in the query", () => {
 
 describe("several places", () => {
   const places: TokenPlace[] = [{ kind: "bearer" }, { kind: "cookie", name: "t" }, { kind: "query", name: "t" }];
+  const bearer: Line = ["Authorization", "Bearer A"];
+  const cookie: Line = ["Cookie", "t=B; u=1"];
 
-  it("give the first token, and lose those of all", () => {
-    const fields: Line[] = [
-      ["Authorization", "Bearer A"],
-      ["Cookie", "t=B; u=1"],
-    ];
-    const result = taken(places, fields, { target: "/?t=C&v=2" });
-    assert.deepEqual(result, { found: "A", lines: [["Cookie", "u=1"]], target: "/?v=2" });
-    assert.equal(taken(places, fields.slice(1)).found, "B");
-    assert.equal(taken(places, [], { target: "/?t=C" }).found, "C");
+  it("give the token that is in one of them", () => {
+    assert.deepEqual(taken(places, [bearer]), { found: "A", lines: [], target: "/" });
+    assert.deepEqual(taken(places, [cookie]), { found: "B", lines: [["Cookie", "u=1"]], target: "/" });
+    assert.deepEqual(taken(places, [], { target: "/?t=C&v=2" }), { found: "C", lines: [], target: "/?v=2" });
     assert.equal(taken(places, []).found, null);
+  });
+
+  it("give none when it is in two, the same or not, forwarded or not", () => {
+    for (const forward of [true, false]) {
+      assert.equal(taken(places, [bearer, cookie], { forward }).found, undefined);
+      assert.equal(taken(places, [["Cookie", "t=A"], bearer], { forward }).found, undefined);
+      assert.equal(taken(places, [bearer], { target: "/?t=A", forward }).found, undefined);
+      assert.equal(taken(places, [cookie], { target: "/?t=B", forward }).found, undefined);
+    }
+  });
+
+  it("give none when one of them could be read in two ways", () => {
+    const basic: Line = ["Authorization", "Basic eg=="];
+    assert.equal(taken(places, [basic, cookie]).found, "B");
+    assert.equal(taken(places, [cookie, basic, bearer]).found, undefined);
+    assert.equal(taken(places, [cookie], { target: "/?t=C&t=D" }).found, undefined);
   });
 });

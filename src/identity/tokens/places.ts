@@ -2,8 +2,9 @@
  * Where a request's token is, and how it is taken away: a cookie, `Authorization: Bearer`, another field, a parameter
  * of the query. It decides which text is the token and never what that is worth.
  *
- * This runs on every request, so it works on the bytes and makes one string, the token's. A place that could be read in
- * two ways, such as two cookies of one name, is no token but a mistake of the client.
+ * This runs on every request, so it works on the bytes and makes one string, the token's. What could be read in two ways,
+ * such as two cookies of one name, is no token but a mistake of the client. So are tokens in two places (RFC 6750
+ * section 2): the upstream may read the one that nobody has verified.
  */
 import { FIELD_AUTHORIZATION, FIELD_COOKIE } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
@@ -23,32 +24,33 @@ interface Place {
   remove(request: RequestMessage): void;
 }
 
-/** The places of one route, in the order in which they are asked. */
+/** The places of one route. */
 export class TokenPlaces {
   readonly #places: readonly Place[];
   readonly #forward: boolean;
   /** Of the token that was taken last. */
   isCookie = false;
 
-  /** `forward`: the tokens stay in the request. */
+  /** `forward`: the token stays in the request. */
   constructor(places: readonly TokenPlace[], forward: boolean) {
     this.#places = places.map(placeOf);
     this.#forward = forward;
   }
 
-  /** The first token that there is; unless they are forwarded, those of all places are gone from the request then. */
+  /** The only token that there is; unless it is forwarded, it is gone from the request then. */
   take(request: RequestMessage): FoundToken {
-    let taken: FoundToken = null;
+    let taken: string | null = null;
+    let at: Place | null = null;
     for (const place of this.#places) {
       const found = place.find(request);
-      if (found === undefined) return undefined;
       if (found === null) continue;
-      if (!this.#forward) place.remove(request);
-      if (taken !== null) continue;
+      if (found === undefined || at !== null) return undefined;
       taken = found;
-      this.isCookie = place.isCookie;
-      if (this.#forward) break;
+      at = place;
     }
+    if (at === null) return null;
+    this.isCookie = at.isCookie;
+    if (!this.#forward) at.remove(request);
     return taken;
   }
 }
@@ -72,24 +74,30 @@ const SEMICOLON = 0x3b;
 const EQUALS = 0x3d;
 const QUOTE = 0x22;
 
-/** "bearer " in lower case, which is what the bytes are with their sixth bit set. */
-const BEARER = Buffer.from("bearer ");
+/** In lower case, which is what the bytes are with their sixth bit set. */
+const BEARER = Buffer.from("bearer");
 
-/** credentials = "Bearer" 1*SP b64token (RFC 6750 section 2.1). Another scheme is no token. */
+/**
+ * credentials = "Bearer" 1*SP b64token (RFC 6750 section 2.1). Another scheme is no token. Two lines are a mistake,
+ * whatever they say, and so is a tab behind the scheme, which lenient servers take for the space.
+ */
 class BearerPlace implements Place {
   readonly isCookie = false;
 
   find({ fields }: RequestMessage): FoundToken {
     const row = fields.rowOfId(FIELD_AUTHORIZATION);
     if (row < 0) return null;
+    if (fields.rowOfId(FIELD_AUTHORIZATION, row + 1) >= 0) return undefined;
     const { bytes, table } = fields;
     const end = table[row * ROW + ROW_VALUE_END]!;
     let at = table[row * ROW + ROW_VALUE]!;
     if (end - at <= BEARER.length) return null;
     for (let i = 0; i < BEARER.length; i++) if ((bytes[at + i]! | 0x20) !== BEARER[i]) return null;
     at += BEARER.length;
+    if (bytes[at] === TAB) return undefined;
+    if (bytes[at] !== SPACE) return null;
     while (bytes[at] === SPACE) at++;
-    if (fields.rowOfId(FIELD_AUTHORIZATION, row + 1) >= 0) return undefined;
+    if (bytes[at] === TAB) return undefined;
     return at < end ? latin1At(bytes, at, end) : null;
   }
 

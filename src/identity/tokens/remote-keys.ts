@@ -8,6 +8,8 @@
  * - While the issuer is away, the keys of before are believed until they are `stale`; then there are none.
  * - All who wait, wait for the same answer.
  *
+ * They live on through reloads (server/kept-parts.ts).
+ *
  * Off the path of requests: what a request asks here is answered from memory, or is a promise to wait for.
  */
 import type { Clock, Fetch } from "../../core/ports.ts";

@@ -2,7 +2,7 @@
  * All the keys of one feature: those of the configuration and those that issuers publish. It decides which keys a token
  * may be by.
  */
-import type { Clock, Fetch } from "../../core/ports.ts";
+import type { Clock, Fetch, Kept } from "../../core/ports.ts";
 import type { RefusalReason } from "../refusal.ts";
 import { keysForToken, keysOfJwkSet, publicKeyOfPem, secretKey, type TokenKey } from "./keys.ts";
 import type { RemoteKeysOptions, TokenKeyOptions } from "./options.ts";
@@ -11,6 +11,13 @@ import { RemoteKeys } from "./remote-keys.ts";
 /** What fetches documents; `ca` is PEM text of the authorities to trust, null: the system's. */
 export type FetchFor = (ca: string | null) => Fetch;
 
+/** What issuers are asked with, and what is known of them kept in. */
+export interface KeyPorts {
+  readonly clock: Clock;
+  readonly fetchFor: FetchFor;
+  readonly kept: Kept;
+}
+
 /** Keys that a token may be by, or why there are none. */
 export type KeyChoice = readonly TokenKey[] | RefusalReason;
 
@@ -18,11 +25,11 @@ export class TokenKeys {
   readonly #own: readonly TokenKey[];
   readonly #remote: readonly RemoteKeys[];
 
-  constructor(options: readonly TokenKeyOptions[], fetchFor: FetchFor, clock: Clock) {
+  constructor(options: readonly TokenKeyOptions[], { clock, fetchFor, kept }: KeyPorts) {
     this.#own = options.flatMap(ownKeys);
     this.#remote = options
       .filter((one): one is RemoteKeysOptions => one.kind === "jwks")
-      .map((one) => new RemoteKeys(one, fetchFor(one.ca), clock));
+      .map((one) => kept("issuer keys", one, () => new RemoteKeys(one, fetchFor(one.ca), clock)));
   }
 
   /** Another number: keys have gone or come since, and what was verified before must be verified again. */

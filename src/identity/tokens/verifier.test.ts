@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, it } from "node:test";
 import { hmacSigned, hmacToken, secondsFrom, signedToken, signingInput } from "../../../test/support/tokens.ts";
-import type { Fetch } from "../../core/ports.ts";
+import type { Fetch, Kept } from "../../core/ports.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { PUBLIC_ALGORITHMS, SECRET_ALGORITHMS } from "./keys.ts";
 import type { RemoteKeysOptions, TokenKeyOptions } from "./options.ts";
@@ -11,6 +11,7 @@ import { GoodToken, TokenVerifier } from "./verifier.ts";
 
 const SECRET = "the secret of the tests, long enough";
 const RULES = { leewayMs: 0, isExpRequired: true, issuers: null, audiences: null, claims: [] };
+const kept: Kept = (_kind, _options, make) => make();
 const noFetch: Fetch = () => Promise.reject(new Error("away"));
 
 function secret(algorithm: string, text = SECRET, id: string | null = null): TokenKeyOptions {
@@ -20,10 +21,15 @@ function secret(algorithm: string, text = SECRET, id: string | null = null): Tok
 function verifierOf(keys: readonly TokenKeyOptions[], fetch: Fetch = noFetch) {
   const clock = new VirtualClock();
   let derived = 0;
-  const verifier = new TokenVerifier(new TokenKeys(keys, () => fetch, clock), RULES, clock, (claims) => {
-    derived++;
-    return { sub: claims.sub };
-  });
+  const verifier = new TokenVerifier(
+    new TokenKeys(keys, { clock, fetchFor: () => fetch, kept }),
+    RULES,
+    clock,
+    (claims) => {
+      derived++;
+      return { sub: claims.sub };
+    },
+  );
   const verify = (token: string) => verifier.known(token) ?? verifier.verify(token, token);
   /** The subject of a good token, or why it is refused. */
   const judge = async (token: string) => {
@@ -137,7 +143,7 @@ describe("what is remembered", () => {
 
   it("a token that is refused is not good, and for a while not judged again", () => {
     const clock = new VirtualClock();
-    const keys = new TokenKeys([secret("HS256")], () => noFetch, clock);
+    const keys = new TokenKeys([secret("HS256")], { clock, fetchFor: () => noFetch, kept });
     let judged = 0;
     const verifier = new TokenVerifier(keys, RULES, clock, () => {
       judged++;
