@@ -10,7 +10,6 @@ import { isPlugin } from "./code.ts";
 import { takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
 import { featureFields, isServerUrl } from "./route-schema.ts";
-import { useOrderProblems } from "./use-order.ts";
 
 type Mapping = Readonly<Record<string, unknown>>;
 
@@ -163,9 +162,6 @@ class Checker implements Checks {
     }
     const use = list(route.use);
     for (const [index, item] of use.entries()) this.#checkUse(item, [...path, "use", index]);
-    for (const { index, path: inner, message } of useOrderProblems(use)) {
-      this.#fail([...path, "use", index, ...inner], message, "key");
-    }
     if (route.proxy !== undefined) this.#checkProxy(route.proxy, [...path, "proxy"]);
     if (isMapping(route.respond)) this.#checkRespond(route.respond, [...path, "respond"]);
   }

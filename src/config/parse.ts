@@ -10,6 +10,7 @@ import { findingsOf, pathsThatWantOtherScalars, plainMessages, valueAt, withoutC
 import { type ConfigProblem, type Finding, formatPath, type Path } from "./problems.ts";
 import { resolveConfig } from "./resolve.ts";
 import { configSchema } from "./schema.ts";
+import { useOrderProblems } from "./use-order.ts";
 
 export type ParseResult =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigProblem[] }
@@ -44,7 +45,8 @@ function judge(document: SourceDocument, options: ParseOptions): ParseResult {
   const checks = checkConfig(document.value);
   // What could not be read is not also of the wrong kind.
   const unread = new Set(document.findings.filter(({ path }) => path.length > 0).map(({ path }) => pathKey(path)));
-  const later = [...findingsOf(parsed.error?.issues ?? [], document.value), ...checks.errors].filter(
+  const orders = parsed.success ? useOrderProblems(parsed.data) : [];
+  const later = [...findingsOf(parsed.error?.issues ?? [], document.value), ...checks.errors, ...orders].filter(
     ({ path }) => !path.some((_, index) => unread.has(pathKey(path.slice(0, index + 1)))),
   );
   const findings = [...document.findings, ...withoutConsequences(later)];

@@ -137,6 +137,49 @@ describe("an order of features", () => {
   }
 });
 
+describe("forwardAuth", () => {
+  const asks = (...headers: readonly string[]) =>
+    `forwardAuth: { address: "http://auth/verify", responseHeaders: ${JSON.stringify(headers)} }`;
+  const SET = "headers: { request: { set: { X-User: x } } }";
+
+  const refused: readonly (readonly [use: readonly string[], message: RegExp])[] = [
+    [[BASIC, asks("X-User")], /^use\[1\]\.forwardAuth: sets x-user, which basicAuth before it sets too/],
+    [[BASIC, asks("/^x-/")], /^use\[1\]\.forwardAuth: sets x-user, which basicAuth before it sets too/],
+    [[asks("/^x-/"), BASIC], /^use\[1\]\.basicAuth: sets x-user, which forwardAuth before it sets too/],
+    [[asks("x-user"), asks("x-user")], /^use\[1\]\.forwardAuth: sets x-user, which forwardAuth before/],
+    [[asks("/^x-api/"), `${KEY} }`], /^use\[1\]\.apiKey: looks for credentials in x-api-key, which forwardAuth/],
+    [[asks("x-user"), SET], /^use\[1\]\.headers\.request\.set: overrides x-user, by which forwardAuth tells/],
+    [[asks("/user$/"), SET], /^use\[1\]\.headers\.request\.set: overrides x-user, by which forwardAuth tells/],
+    [[SET, asks("/user$/")], /^use\[0\]\.headers\.request\.set: has no effect: forwardAuth behind it removes x-user/],
+  ];
+  for (const [use, message] of refused) {
+    it(`${use.map((item) => item.replace(HASH, "")).join(" | ")} is refused`, () =>
+      assert.match(judge(use).errors, message));
+  }
+
+  it("may stand beside features with other fields, replace a token that was read, and give one", () => {
+    for (const use of [
+      [BASIC, asks("x-group", "/^x-auth-/"), "headers: { request: { set: { x-other: y } } }"],
+      [`${JWT} }`, asks("authorization")],
+      [asks("authorization"), `${JWT} }`],
+      [SET, asks("x-group")],
+      // No expression stands for what frames a message or describes its body.
+      [asks("/./"), "headers: { request: { set: { content-type: text/plain } } }"],
+    ]) {
+      assert.deepEqual(judge(use), { errors: "", warnings: "" }, use.join(" | "));
+    }
+  });
+});
+
+describe("a list of features", () => {
+  it("of a server that is its own route is judged too", () => {
+    const text = `servers: { web: { listen: ${PLAIN}, use: [{ ${BASIC} }, { ${BASIC} }], respond: 204 } }`;
+    const result = parseConfig(text, { file: "x" });
+    assert.ok(!result.ok);
+    assert.match(formatProblem(result.problems[0]!), /servers\.web\.use\[1\]\.basicAuth: looks for credentials/);
+  });
+});
+
 describe("oidc", () => {
   const oidc = (more: string) =>
     `oidc: { issuer: "https://login.example.org", clientId: a, key: "${"ab".repeat(32)}", ${more} }`;

@@ -89,7 +89,8 @@ export abstract class Exchange {
 
   /**
    * The client's trailers reach the upstream; they never do once `identity` is set. A feature that sets fields on which
-   * the upstream relies clears it: an upstream may take trailers for fields of the head.
+   * the upstream relies clears it: an upstream may take trailers for fields of the head. It is looked at when they are to
+   * be sent, whenever they came.
    */
   passesTrailers = true;
 

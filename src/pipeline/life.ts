@@ -427,9 +427,9 @@ export class Life extends Exchange implements UpstreamHandler {
     const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(this.request.method);
     const held = this.#heldBody;
     const source = this.#hasBody ? (held ?? this.#downstream) : null;
-    this.#requestBody = new RequestBody(source, replayable, (error) => this.fail(error));
+    this.#requestBody = new RequestBody(this, source, replayable, (error) => this.fail(error));
     held?.giveTo(this.#requestBody);
-    this.#requestBody.transform(this, this.#chain);
+    this.#requestBody.transform(this.#chain);
   }
 
   wholeBody(bytesMax: number): Promise<Buffer> {
@@ -456,8 +456,6 @@ export class Life extends Exchange implements UpstreamHandler {
   /** The driver has received the end of the request. */
   onRequestEnd(trailers: FieldBlock | null): void {
     if (this.ended || this.#failing) return;
-    // Upstreams that take trailers for fields of the head would believe them.
-    if (this.identity !== null || !this.passesTrailers) trailers = null;
     if (trailers !== null) removeForwarded(trailers);
     (this.#heldBody ?? this.#requestBody!).end(trailers);
   }

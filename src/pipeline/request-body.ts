@@ -21,6 +21,7 @@ export interface RequestSource {
 }
 
 export class RequestBody implements BodySource {
+  readonly #exchange: Exchange;
   readonly #source: RequestSource | null;
   readonly #onAbort: (error: ProxyError) => void;
   readonly #replay: ReplayBuffer | null;
@@ -38,14 +39,20 @@ export class RequestBody implements BodySource {
    * `source` null: the client sends no body, a feature announced one all the same; it is complete at once. `replayable`: keep
    * what is sent, for another attempt.
    */
-  constructor(source: RequestSource | null, replayable: boolean, onAbort: (error: ProxyError) => void) {
+  constructor(
+    exchange: Exchange,
+    source: RequestSource | null,
+    replayable: boolean,
+    onAbort: (error: ProxyError) => void,
+  ) {
+    this.#exchange = exchange;
     this.#source = source;
     this.#replay = replayable ? new ReplayBuffer() : null;
     this.#onAbort = onAbort;
   }
 
   /** Asks the features for their transforms; before the first byte. */
-  transform(exchange: Exchange, chain: Chain): void {
+  transform(chain: Chain): void {
     const hooks = chain.requestBody;
     if (hooks === null) return;
     // The last feature of `use` is the closest to the upstream: built from there, each with a link to what feeds it.
@@ -57,7 +64,7 @@ export class RequestBody implements BodySource {
     let link: SourceLink | null = null;
     for (let i = hooks.length - 1; i >= 0; i--) {
       const source = new SourceLink(this);
-      const made = hooks[i]!.feature.requestBody!(exchange, next, source);
+      const made = hooks[i]!.feature.requestBody!(this.#exchange, next, source);
       if (made === null) continue;
       const transform = new GuardedTransform(made, this.#onAbort);
       if (link === null) this.#last = transform;
@@ -105,9 +112,14 @@ export class RequestBody implements BodySource {
     else this.#first.write(bytes, start, end);
   }
 
-  /** The driver has received the end of the body. */
+  /**
+   * The end of the body: as the driver receives it, or as what was held of it is sent. Whether its trailers may pass is
+   * decided now, when all that features find out about the request is known: an upstream that takes trailers for fields
+   * of the head would believe them.
+   */
   end(trailers: FieldBlock | null): void {
-    if (this.#first === null) this.#finish(trailers);
+    const { identity, passesTrailers } = this.#exchange;
+    if (this.#first === null) this.#finish(identity === null && passesTrailers ? trailers : null);
     else this.#first.end();
   }
 

@@ -22,4 +22,11 @@ describe("variants of a field's name", () => {
     );
     variants.removeFrom(new FieldBlock());
   });
+
+  it("stay where they are behind the rows that are meant", () => {
+    const fields = FieldBlock.from([["X-User", "1"]]);
+    fields.append("x_user", "2");
+    new NameVariants(["x-user"]).removeFrom(fields, 1);
+    assert.deepEqual([...fields.entries()], [["x_user", "2"]]);
+  });
 });

@@ -29,11 +29,11 @@ export class NameVariants {
     this.#folded = names.map(foldedName);
   }
 
-  /** Removes every line whose name is one of them. Makes no strings. */
-  removeFrom(fields: FieldBlock): void {
+  /** Removes every line whose name is one of them, of the first so many rows. Makes no strings. */
+  removeFrom(fields: FieldBlock, rows: number = fields.rowCount): void {
     if (this.#folded.length === 0) return;
-    const { bytes, table, rowCount } = fields;
-    for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
+    const { bytes, table } = fields;
+    for (let row = 0, at = 0; row < rows; row++, at += ROW) {
       if (table[at] === REMOVED) continue;
       const start = table[at + ROW_NAME]!;
       const length = table[at + ROW_NAME_END]! - start;

@@ -75,7 +75,7 @@ function composeRoute(
 ): Route {
   const { action } = route;
   const guard = identityFields.guardOf(route);
-  const features = [...(guard === null ? [] : [guard]), ...route.use.map((use) => createFeature(use, around.features))];
+  const features = [...route.use.map((use) => createFeature(use, around.features)), ...(guard === null ? [] : [guard])];
   return {
     name: route.name,
     chain: features.length === 0 ? EMPTY_CHAIN : compileChain(features),

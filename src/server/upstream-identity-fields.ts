@@ -3,38 +3,52 @@
  * `x-user` does so for the route without authentication, too. A feature removes what clients send before it sets its own; here the
  * same is done for the other routes to the same servers.
  */
-import type { Config, RouteConfig, UseConfig } from "../config/config.ts";
-import { IdentityField } from "../identity/identity-field.ts";
+import type { Config, RouteConfig } from "../config/config.ts";
+import { claimsOf } from "../config/identity-fields.ts";
+import { AssertedFields } from "../features/forward-auth/asserted-fields.ts";
+import { type HeaderPattern, HeaderPatterns } from "../features/forward-auth/options.ts";
 import type { Feature } from "../pipeline/phases.ts";
 
+/**
+ * Where clients send credentials of their own, which an upstream verifies itself. Some features replace them, and on other
+ * routes they are the client's all the same.
+ */
+const OF_CLIENTS: ReadonlySet<string> = new Set(["authorization", "cookie"]);
+
 export class UpstreamIdentityFields {
-  /** Names in lower case, by the URL of the server that trusts them. */
-  readonly #trusted = new Map<string, Set<string>>();
+  /** By the URL of the server that trusts them. */
+  readonly #trusted = new Map<string, Map<string, HeaderPattern>>();
   /** URLs of servers, by the name of the upstream. */
   readonly #servers: ReadonlyMap<string, readonly string[]>;
 
   constructor(config: Config) {
     this.#servers = new Map(config.upstreams.map(({ name, servers }) => [name, servers.map(({ url }) => url)]));
     for (const route of config.servers.flatMap(({ routes }) => routes)) {
-      const fields = route.use.flatMap(fieldsSetBy);
+      const fields = fieldsSetOn(route);
       for (const url of this.#serversOf(route)) {
-        const trusted = this.#trusted.get(url) ?? new Set();
-        for (const field of fields) trusted.add(field);
+        const trusted = this.#trusted.get(url) ?? new Map();
+        for (const [key, pattern] of fields) trusted.set(key, pattern);
         this.#trusted.set(url, trusted);
       }
     }
   }
 
-  /** To stand before all features of the route; null: its own see to everything. */
+  /**
+   * To stand behind all features of the route, which thus may look for credentials in such a field; null: its own see to
+   * everything. Only what the client has sent is removed, and of trailers all: who takes them for fields of the head
+   * would believe them, and they come when nothing can be refused any more.
+   */
   guardOf(route: RouteConfig): Feature | null {
-    const own = new Set(route.use.flatMap(fieldsSetBy));
-    const trusted = new Set(this.#serversOf(route).flatMap((url) => [...(this.#trusted.get(url) ?? [])]));
-    const fields = [...trusted].filter((name) => !own.has(name)).map((name) => new IdentityField(name));
-    if (fields.length === 0) return null;
+    const own = fieldsSetOn(route);
+    const trusted = new Map(this.#serversOf(route).flatMap((url) => [...(this.#trusted.get(url) ?? [])]));
+    const others = [...trusted].filter(([key]) => !own.has(key)).map(([, pattern]) => pattern);
+    if (others.length === 0) return null;
+    const fields = new AssertedFields(new HeaderPatterns(others), OF_CLIENTS);
     return {
       name: "identity fields",
       request(exchange) {
-        for (const field of fields) field.remove(exchange.request.fields);
+        fields.removeFrom(exchange.request.fields, exchange.receivedRows);
+        exchange.passesTrailers = false;
       },
     };
   }
@@ -44,16 +58,9 @@ export class UpstreamIdentityFields {
   }
 }
 
-/** Of one feature. */
-function fieldsSetBy(use: UseConfig): readonly string[] {
-  switch (use.feature) {
-    case "basicAuth":
-      return [use.options.userHeader ?? []].flat();
-    case "apiKey":
-      return [use.options.nameHeader ?? []].flat();
-    case "clientCertificate":
-      return Object.keys(use.options.headers);
-    default:
-      return [];
-  }
+/** Names and regular expressions, each under a text of its own: no name has a slash. */
+function fieldsSetOn({ use }: RouteConfig): ReadonlyMap<string, HeaderPattern> {
+  const patterns = use.flatMap((one) => claimsOf(one)?.sets.patterns ?? []);
+  const keyed = patterns.map((one) => ["name" in one ? one.name : `/${one.regex}/`, one] as const);
+  return new Map(keyed.filter(([key]) => !OF_CLIENTS.has(key)));
 }

@@ -70,11 +70,28 @@ describe("a whole body", () => {
       (exchange: Exchange) => void Object.assign(exchange, { identity: { subject: "ann", by: "test" } }),
       (exchange: Exchange) => void Object.assign(exchange, { passesTrailers: false }),
     ]) {
-      const { proxy, client } = stage({ name: "act", request: act });
-      client.sends(`${CHUNKED}1\r\na\r\n0\r\nX-User: eve\r\n\r\n`);
-      proxy.origin.accepts().receives(/\r\n\r\n1\r\na\r\n0\r\n\r\n$/);
-      await finish(proxy);
+      // Found out before the trailers came, and when they were there already.
+      for (const feature of [{ name: "act", request: act }, holder(100, act).feature]) {
+        const { proxy, client } = stage(feature);
+        client.sends(`${CHUNKED}1\r\na\r\n0\r\nX-User: eve\r\n\r\n`);
+        await proxy.network.settle();
+        proxy.origin.accepts().receives(/\r\n\r\n1\r\na\r\n0\r\n\r\n$/);
+        await finish(proxy);
+      }
     }
+  });
+
+  it("loses the trailers when the feature behind the one that holds it says so", async () => {
+    const { feature } = holder(100);
+    const behind: Feature = {
+      name: "behind",
+      upstreamRequest: (exchange) => void Object.assign(exchange, { passesTrailers: false }),
+    };
+    const { proxy, client } = stage(behind, { use: [feature] });
+    client.sends(`${CHUNKED}1\r\na\r\n0\r\nX-User: eve\r\n\r\n`);
+    await proxy.network.settle();
+    proxy.origin.accepts().receives(/\r\n\r\n1\r\na\r\n0\r\n\r\n$/);
+    await finish(proxy);
   });
 
   it("is empty when there is none", async () => {

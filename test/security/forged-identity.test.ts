@@ -2,6 +2,7 @@
 // the true ones away, credentials in two versions, and names that break out of a field.
 
 import assert from "node:assert/strict";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { keyDigest } from "../../src/identity/api-keys.ts";
 import { Authority, issueCertificate } from "../support/certificates.ts";
@@ -19,7 +20,35 @@ const KEY = "hgk_test";
 const basic = (text: string) => `Authorization: Basic ${Buffer.from(text).toString("base64")}`;
 const ALICE = basic(`alice:${PASSWORD}`);
 
+const TOKEN = { algorithm: "HS256", key: "a secret of the tests" };
+// None of these is ever asked here: what they would say reaches the upstream by their own routes alone.
+const SESSION = { token: TOKEN, session: { store: "sessions" }, decrypt: "off" };
+const SERVICE = { address: "http://127.0.0.1:9/verify" };
+const LOGIN = {
+  issuer: "http://127.0.0.1:9",
+  clientId: "headgate",
+  key: "42".repeat(32),
+  redirectPath: "/X-Of-Login/callback",
+};
+
+/** Every feature, each with a field of its own by which the upstream learns who asks. */
+const OF_FEATURES: readonly (readonly [field: string, feature: object])[] = [
+  ["X-Of-Basic", { basicAuth: { users: { alice: HASH }, userHeader: "x-of-basic" } }],
+  ["X-Of-Key", { apiKey: { keys: [{ name: "ci", sha256: keyDigest(KEY) }], nameHeader: "x-of-key" } }],
+  ["X-Of-Certificate", { clientCertificate: { headers: { "x-of-certificate": "san" } } }],
+  ["X-Of-Token", { jwt: { ...TOKEN, headers: { "x-of-token": "sub" } } }],
+  ["X-Of-Login", { oidc: { ...LOGIN, claims: { "x-of-login": "email" }, forward: "idToken" } }],
+  ["X-Of-Service", { forwardAuth: { ...SERVICE, responseHeaders: ["x-of-service", "authorization"] } }],
+  ["X-Of-Group-Admin", { forwardAuth: { ...SERVICE, responseHeaders: ["/^x-of-group-|^auth/"] } }],
+  ["X-Of-Session", { credentials: { ...SESSION, inject: { headers: { "x-of-session": "user", cookie: "jar" } } } }],
+];
+
 const FORGED = ["X-User", "x-user", "X_User", "x_USER"].map((name) => `${name}: root`);
+
+/** Once the request is whole: what an upstream might add to the fields of its head. */
+function answerWithTrailers(request: IncomingMessage, response: ServerResponse): void {
+  request.resume().on("end", () => response.end(request.rawTrailers.join(": ")));
+}
 
 describe("a forged identity", TIMEOUT, () => {
   let origin: Origin;
@@ -32,14 +61,15 @@ describe("a forged identity", TIMEOUT, () => {
 
   before(async () => {
     folder = new TestFolder();
-    origin = await Origin.start((_, response) => response.end("reached"));
-    other = await Origin.start((request, response) => response.end(request.headers["x-user"]));
+    origin = await Origin.start(answerWithTrailers);
+    other = await Origin.start(answerWithTrailers);
     const tls = {
       certificates: [{ cert: folder.write("server.pem", server.cert), key: folder.write("server.key", server.key) }],
       clientAuth: { ca: folder.write("clients.pem", clients.cert), mode: "optional" },
     };
     const route = (path: string, feature: unknown) => ({ match: { path }, use: [feature], proxy: origin.url });
     proxy = await ProxyUnderTest.start({
+      stores: { sessions: `lmdb:${folder.file("sessions")}` },
       servers: {
         web: {
           listen: ["127.0.0.1:0", { address: "127.0.0.1:0", tls }],
@@ -62,6 +92,11 @@ describe("a forged identity", TIMEOUT, () => {
               proxy: origin.url,
             },
             { match: { path: "/elsewhere" }, proxy: other.url },
+            ...OF_FEATURES.map(([field, feature]) => route(`/${field}/*`, feature)),
+            // Takes for credentials what another route tells the upstream.
+            route("/session-key", {
+              apiKey: { keys: [{ name: "ci", sha256: keyDigest(KEY) }], from: "header:x-of-session", forward: true },
+            }),
             route("/certificate", {
               clientCertificate: { headers: { "x-user": "subject", "client-cert": "certificate" } },
             }),
@@ -90,7 +125,7 @@ describe("a forged identity", TIMEOUT, () => {
     const told: string[] = [];
     for (let i = 0; i < (reached?.rawHeaders.length ?? 0); i += 2) {
       const [name = "", value = ""] = reached!.rawHeaders.slice(i, i + 2);
-      if (/^(x.user|client.cert|authorization|x.api.key)$/i.test(name)) told.push(`${name}: ${value}`);
+      if (/^(x.user|client.cert|authorization|cookie|x.api.key|x.of.+)$/i.test(name)) told.push(`${name}: ${value}`);
     }
     return { status, told, url: reached?.url };
   }
@@ -112,10 +147,49 @@ describe("a forged identity", TIMEOUT, () => {
     assert.deepEqual((await ask("/key", [`X-Api-Key: ${KEY}`, "Client-Cert: :AAAA:"])).told, ["x-user: ci"]);
   });
 
+  for (const [field, feature] of OF_FEATURES) {
+    test(`in ${field} of ${Object.keys(feature)[0]} reaches the same upstream by no other route`, async () => {
+      const spellings = [field, field.toLowerCase(), field.replaceAll("-", "_"), field.replaceAll("-", ".")];
+      const lines = spellings.map((name) => `${name}: root`);
+      for (const path of ["/public", "/pool", "/anonymous"]) {
+        const { told } = await ask(path, lines);
+        assert.deepEqual(told, path === "/anonymous" ? ["x-user: nobody"] : []);
+      }
+      assert.deepEqual((await ask("/basic", [...lines, ALICE])).told, ["x-user: alice"]);
+    });
+  }
+
+  test("is not what clients send as credentials of their own, though some features replace them", async () => {
+    const own = ["Authorization: Bearer mine", "Cookie: session=mine"];
+    assert.deepEqual((await ask("/public", own)).told, own);
+  });
+
+  test("is not had by credentials that a route looks for in a field that another one sets", async () => {
+    assert.equal((await ask("/session-key", ["X-Of-Session: root"])).status, 401);
+    assert.deepEqual((await ask("/session-key", [`X-Of-Session: ${KEY}`, "X_Of_Session: root"])).told, []);
+  });
+
+  test("in trailers reaches an upstream that trusts it by no route", async () => {
+    for (const [path, lines, expected] of [
+      ["/public", [], ""],
+      ["/pool", [], ""],
+      ["/anonymous", [], ""],
+      ["/basic", [ALICE], ""],
+      ["/elsewhere", [], "X-User: root"],
+    ] as const) {
+      using client = await RawClient.connect(proxy.ports("web")[0]!);
+      const head = ["Host: a", "Trailer: X-User", "Transfer-Encoding: chunked", ...lines].join("\r\n");
+      const text = `POST ${path} HTTP/1.1\r\n${head}\r\n\r\n1\r\na\r\n0\r\nX-User: root\r\n\r\n`;
+      const { status, body } = await client.send(text).answer();
+      assert.deepEqual({ path, status, body }, { path, status: 200, body: expected });
+    }
+  });
+
   test("is nobody's business where no feature sets it", async () => {
+    const asked = other.asked.length;
     using client = await RawClient.connect(proxy.ports("web")[0]!);
-    const { body } = await client.send("GET /elsewhere HTTP/1.1\r\nHost: a\r\nX-User: me\r\n\r\n").answer();
-    assert.equal(body, "me");
+    await client.send("GET /elsewhere HTTP/1.1\r\nHost: a\r\nX-User: me\r\n\r\n").answer();
+    assert.equal(other.asked[asked]?.headers["x-user"], "me");
   });
 
   test("cannot be had by taking the true one away: Connection names fields of the client only", async () => {

@@ -49,14 +49,17 @@ for (const [form, responseHeaders] of [
       }
     }
 
-    it("in trailers, which an upstream may add to the fields, are of no use", async () => {
-      const stage = new ForwardAuthStage({ responseHeaders: [...responseHeaders] });
-      const head = "POST / HTTP/1.1\r\nHost: a\r\nTrailer: X-User\r\nTransfer-Encoding: chunked\r\n\r\n";
-      stage.proxy.connect().sends(`${head}1\r\na\r\n0\r\nX-User: admin\r\n\r\n`);
-      await stage.answers(SILENT);
-      stage.proxy.origin.accepts().receives(/\r\n\r\n1\r\na\r\n0\r\n\r\n$/);
-      await stage.finish();
-    });
+    for (const forward of [false, true]) {
+      const seen = forward ? ", also behind a body that the service sees first" : "";
+      it(`in trailers, which an upstream may add to the fields, are of no use${seen}`, async () => {
+        const stage = new ForwardAuthStage({ responseHeaders: [...responseHeaders], body: { forward } });
+        const head = "POST / HTTP/1.1\r\nHost: a\r\nTrailer: X-User\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stage.proxy.connect().sends(`${head}1\r\na\r\n0\r\nX-User: admin\r\n\r\n`);
+        await stage.answers(SILENT);
+        stage.proxy.origin.accepts().receives(/\r\n\r\n1\r\na\r\n0\r\n\r\n$/);
+        await stage.finish();
+      });
+    }
 
     it("that Connection names are the service's all the same", async () => {
       const stage = new ForwardAuthStage({ responseHeaders: [...responseHeaders] });

@@ -5,12 +5,13 @@
  * A connection can outlive the certificate that it began with, and a resumed session does not look at the clock: so the end of
  * a certificate is looked at with every request.
  */
+import { EncodedLines } from "../../core/fields.ts";
 import type { Clock, PeerCertificate } from "../../core/ports.ts";
 import { asciiName, escapeBytes } from "../../identity/distinguished-name.ts";
-import { IdentityField } from "../../identity/identity-field.ts";
 import { type RefusalReason, refusal } from "../../identity/refusal.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
 import type { CertificateFact, ClientCertificateOptions } from "./options.ts";
 
 const NAME = "clientCertificate";
@@ -19,7 +20,7 @@ const NAME = "clientCertificate";
 interface Shown {
   readonly isAllowed: boolean;
   readonly identity: Identity;
-  readonly lines: readonly (readonly [IdentityField, string])[];
+  readonly lines: EncodedLines;
 }
 
 export function createClientCertificateFeature(
@@ -33,18 +34,20 @@ export function createClientCertificateFeature(
 class ClientCertificate {
   readonly #options: ClientCertificateOptions;
   readonly #clock: Clock;
-  readonly #fields: readonly (readonly [IdentityField, CertificateFact])[];
+  readonly #fields: readonly (readonly [name: string, CertificateFact])[];
+  readonly #asserted: NameVariants;
   readonly #shown = new WeakMap<PeerCertificate, Shown>();
 
   constructor(options: ClientCertificateOptions, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
-    this.#fields = Object.entries(options.headers).map(([name, fact]) => [new IdentityField(name), fact]);
+    this.#fields = Object.entries(options.headers);
+    this.#asserted = new NameVariants(Object.keys(options.headers));
   }
 
   request(exchange: Exchange): void {
     const { fields } = exchange.request;
-    for (const [field] of this.#fields) field.remove(fields);
+    this.#asserted.removeFrom(fields);
     const certificate = exchange.connection.tls?.peerCertificate ?? null;
     if (certificate === null) return refuse(exchange, "certificate_missing");
     if (!certificate.isVerified) return refuse(exchange, "certificate_refused", certificate.refusal);
@@ -57,7 +60,7 @@ class ClientCertificate {
       this.#shown.set(certificate, shown);
     }
     if (!shown.isAllowed) return refuse(exchange, "not_allowed", certificate.subject);
-    for (const [field, value] of shown.lines) field.add(fields, value);
+    fields.appendEncoded(shown.lines);
     exchange.identity = shown.identity;
   }
 
@@ -70,7 +73,7 @@ class ClientCertificate {
     return {
       isAllowed,
       identity: { subject: certificate.subject, by: NAME },
-      lines: this.#fields.map(([field, fact]) => [field, fieldValueOf(certificate, fact)]),
+      lines: new EncodedLines(this.#fields.map(([name, fact]) => [name, fieldValueOf(certificate, fact)])),
     };
   }
 }

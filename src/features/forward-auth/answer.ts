@@ -3,12 +3,12 @@
  * client sent in their place, said or not said by the service (GHSA-7r4p-vjf4-gxv4). Anything else: the client gets it
  * as it came.
  */
-import { EncodedLines, type FieldBlock, REMOVED, ROW } from "../../core/fields.ts";
+import { EncodedLines, type FieldBlock } from "../../core/fields.ts";
 import type { HttpAnswer } from "../../core/ports.ts";
 import type { Answer, Exchange } from "../../pipeline/exchange.ts";
 import { listHas } from "../../semantics/field-list.ts";
-import { foldedName, NameVariants } from "../../semantics/name-variants.ts";
-import type { ForwardAuthOptions } from "./options.ts";
+import { AssertedFields } from "./asserted-fields.ts";
+import { type ForwardAuthOptions, HeaderPatterns } from "./options.ts";
 
 type Lines = readonly (readonly [name: string, value: string])[];
 
@@ -26,28 +26,14 @@ export interface Decision {
   readonly encoded: EncodedLines | null;
 }
 
-/**
- * What a regular expression never stands for: what frames a message, describes its body, or is a matter of the answer
- * alone.
- */
-const NO_PATTERN =
-  /^(?:connection|content-.*|host|keep-alive|proxy-.*|set-cookie|te|trailer|transfer-encoding|upgrade)$/;
-
 export class AnswerReader {
-  readonly #names: readonly string[];
-  readonly #variants: NameVariants;
-  readonly #patterns: readonly RegExp[];
+  readonly #fields: AssertedFields;
   readonly #cookies: ReadonlySet<string>;
   readonly #identityHeader: string | null;
 
   /** @throws SyntaxError when an expression does not compile. */
   constructor(options: Pick<ForwardAuthOptions, "responseHeaders" | "responseCookies" | "identityHeader">) {
-    const { responseHeaders } = options;
-    this.#names = responseHeaders.flatMap((pattern) => ("name" in pattern ? [pattern.name] : []));
-    this.#variants = new NameVariants(this.#names);
-    this.#patterns = responseHeaders.flatMap((pattern) =>
-      "regex" in pattern ? [new RegExp(pattern.regex, "iu")] : [],
-    );
+    this.#fields = new AssertedFields(new HeaderPatterns(options.responseHeaders));
     this.#cookies = new Set(options.responseCookies);
     this.#identityHeader = options.identityHeader ?? null;
   }
@@ -57,8 +43,7 @@ export class AnswerReader {
     const lines: (readonly [string, string])[] = [];
     let bytes = 0;
     for (const [name, value] of fields.entries()) {
-      const lower = name.toLowerCase();
-      if (!this.#names.includes(lower) && !this.#matches(lower)) continue;
+      if (!this.#fields.patterns.has(name.toLowerCase())) continue;
       lines.push([name, value]);
       bytes += name.length + value.length;
     }
@@ -79,24 +64,11 @@ export class AnswerReader {
   /** The request goes on, with what the service says of it and of nobody else. */
   apply(exchange: Exchange, decision: Decision): void {
     const { fields } = exchange.request;
-    this.#variants.removeFrom(fields);
-    if (this.#patterns.length > 0) this.#removeMatching(fields);
+    this.#fields.removeFrom(fields, fields.rowCount);
     if (decision.encoded !== null) fields.appendEncoded(decision.encoded);
     else for (const [name, value] of decision.lines) fields.append(name, value);
     exchange.passesTrailers = false;
     if (decision.subject !== null) exchange.identity = { subject: decision.subject, by: "forwardAuth" };
-  }
-
-  #removeMatching(fields: FieldBlock): void {
-    for (let row = 0; row < fields.rowCount; row++) {
-      if (fields.table[row * ROW] === REMOVED) continue;
-      const name = fields.nameAt(row).toLowerCase();
-      if (this.#matches(name) || this.#matches(foldedName(name))) fields.removeRow(row);
-    }
-  }
-
-  #matches(lowerName: string): boolean {
-    return this.#patterns.some((pattern) => pattern.test(lowerName)) && !NO_PATTERN.test(lowerName);
   }
 }
 
