@@ -7,9 +7,9 @@
  * ended, was good once: counted, a forgotten browser tab would lock out everybody behind its address.
  */
 import type { ProxyError } from "../../core/errors.ts";
-import { FAILED_ATTEMPTS_MAX } from "../../core/limits.ts";
 import type { RequestMessage } from "../../core/message.ts";
 import type { Clock } from "../../core/ports.ts";
+import { AttemptLimit } from "../attempt-limit.ts";
 import type { FailedAttempts } from "../failed-attempts.ts";
 import { bearerChallenge, type RefusalReason, refusal } from "../refusal.ts";
 import type { JsonObject } from "./json.ts";
@@ -52,8 +52,7 @@ const FORGED: ReadonlySet<RefusalReason> = new Set([
 
 export class TokenGate<T extends object> {
   readonly #options: GateOptions;
-  readonly #failedAttemptsMax: number | null;
-  readonly #attempts: FailedAttempts;
+  readonly #limit: AttemptLimit;
   readonly #places: TokenPlaces;
   readonly #keys: TokenKeys;
   readonly #verifier: TokenVerifier<T>;
@@ -61,8 +60,7 @@ export class TokenGate<T extends object> {
   constructor(options: GateOptions, ports: GatePorts, derive: (claims: JsonObject) => T | RefusalReason) {
     const { tokens } = options;
     this.#options = options;
-    this.#failedAttemptsMax = options.failedAttempts === undefined ? FAILED_ATTEMPTS_MAX : options.failedAttempts;
-    this.#attempts = ports.attempts;
+    this.#limit = new AttemptLimit(options.by, ports.attempts, options.failedAttempts);
     this.#places = new TokenPlaces(tokens.places, tokens.forward);
     this.#keys = new TokenKeys(tokens.keys, ports.fetchFor, ports.clock);
     this.#verifier = new TokenVerifier(this.#keys, tokens, ports.clock, derive);
@@ -77,10 +75,9 @@ export class TokenGate<T extends object> {
   }
 
   #verify(exchange: GatedExchange, presented: string | undefined) {
-    const max = this.#failedAttemptsMax;
-    const blockedSeconds = max === null ? 0 : this.#attempts.blockedSeconds(exchange.clientAddress, max);
-    if (blockedSeconds > 0) {
-      exchange.fail(refusal(this.#options.by, "too_many_failures", { retryAfterSeconds: blockedSeconds }));
+    const blocked = this.#limit.refusalOf(exchange.clientAddress);
+    if (blocked !== null) {
+      exchange.fail(blocked);
       return null;
     }
     if (presented === undefined) return this.#settle(exchange, "credentials_malformed");
@@ -92,7 +89,7 @@ export class TokenGate<T extends object> {
 
   #settle(exchange: GatedExchange, verdict: Verdict<T>): GoodToken<T> | null {
     if (typeof verdict !== "string") return exchange.ended ? null : verdict;
-    if (this.#failedAttemptsMax !== null && FORGED.has(verdict)) this.#attempts.count(exchange.clientAddress);
+    if (FORGED.has(verdict)) this.#limit.count(exchange.clientAddress);
     return this.refuse(exchange, verdict);
   }
 
