@@ -4,7 +4,8 @@
  * decided by the feature.
  *
  * Only a token that nobody with a key has made counts as a failed attempt. One that has expired, or whose session has
- * ended, was good once: counted, a forgotten browser tab would lock out everybody behind its address.
+ * ended, was good once: counted, a forgotten browser tab would lock out everybody behind its address. Nor does one with
+ * an unknown key id where an issuer publishes the keys: it may be by a key that is too new for us.
  */
 import type { ProxyError } from "../../core/errors.ts";
 import type { RequestMessage } from "../../core/message.ts";
@@ -70,7 +71,7 @@ export class TokenGate<T extends object> {
   admit(exchange: GatedExchange): GoodToken<T> | null | Promise<GoodToken<T> | null> {
     const presented = this.#places.take(exchange.request);
     if (presented === null) return this.refuse(exchange, "credentials_missing");
-    const known = presented === undefined ? null : this.#verifier.known(presented);
+    const known = presented === undefined ? null : this.#verifier.known(presented, this.#places.isCookie);
     return known ?? this.#verify(exchange, presented);
   }
 
@@ -89,8 +90,12 @@ export class TokenGate<T extends object> {
 
   #settle(exchange: GatedExchange, verdict: Verdict<T>): GoodToken<T> | null {
     if (typeof verdict !== "string") return exchange.ended ? null : verdict;
-    if (FORGED.has(verdict)) this.#limit.count(exchange.clientAddress);
+    if (this.#isForged(verdict)) this.#limit.count(exchange.clientAddress);
     return this.refuse(exchange, verdict);
+  }
+
+  #isForged(verdict: RefusalReason): boolean {
+    return FORGED.has(verdict) && (verdict !== "token_key_unknown" || !this.#keys.arePublished);
   }
 
   /** Fails the exchange; the client learns no more than that its token is not good, or that it needs one. */
