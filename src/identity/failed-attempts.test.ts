@@ -33,6 +33,21 @@ describe("failed attempts", () => {
     assert.ok(one.blockedSeconds("10.0.0.1", 1) > 0);
   });
 
+  it("can be taken back, but not more than there were", () => {
+    const clock = new VirtualClock();
+    const attempts = new FailedAttempts(clock);
+    attempts.takeBack("192.0.2.1");
+    attempts.count("192.0.2.1");
+    attempts.count("192.0.2.1");
+    attempts.takeBack("192.0.2.1");
+    assert.ok(attempts.blockedSeconds("192.0.2.1", 1) > 0);
+    assert.equal(attempts.blockedSeconds("192.0.2.1", 2), 0);
+    for (let i = 0; i < 3; i++) attempts.takeBack("192.0.2.1");
+    assert.equal(attempts.blockedSeconds("192.0.2.1", 1), 0);
+    attempts.count("192.0.2.1");
+    assert.ok(attempts.blockedSeconds("192.0.2.1", 1) > 0);
+  });
+
   it("keep who fails most when the table is full", () => {
     const attempts = new FailedAttempts(new VirtualClock());
     for (let i = 0; i < 30; i++) attempts.count("198.51.100.7");

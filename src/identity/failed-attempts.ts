@@ -6,8 +6,8 @@
  * IPv6 clients are counted by their /64, which is what one of them has to itself.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { FAILED_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Clock } from "../core/ports.ts";
+import { ShortMemory } from "./short-memory.ts";
 
 const WINDOW_MS = 60_000;
 /** Sets of places; an address can only stand in one of them. */
@@ -15,11 +15,17 @@ const SETS = 4096;
 const WAYS = 4;
 /** Ints of a place: two of the address's digest, the minute, the failures. */
 const PLACE = 4;
+/** As many credentials, each with an address that it was good from, as passwords are remembered. About a megabyte. */
+const PROVED_MAX = 4096;
+/** A user who has logged in within the hour is not locked out by a neighbour. */
+const PROVED_MS = 3_600_000;
 /** Secret, so that nobody can choose addresses that push another one out; and its own minute 0. */
 const KEY_INTS = 4;
 
 export class FailedAttempts {
   readonly memory: SharedArrayBuffer;
+  /** Digests of credentials with the address from which they were good; of this thread alone. See AttemptLimit. */
+  readonly proved: ShortMemory;
   readonly #ints: Int32Array;
   readonly #key: Buffer;
   readonly #clock: Clock;
@@ -27,6 +33,7 @@ export class FailedAttempts {
   /** `memory` is that of another thread's table, to count in the same one. */
   constructor(clock: Clock, memory: SharedArrayBuffer | null = null) {
     this.#clock = clock;
+    this.proved = new ShortMemory(clock, PROVED_MAX, PROVED_MS);
     this.memory = memory ?? new SharedArrayBuffer((KEY_INTS + SETS * WAYS * PLACE) * 4);
     this.#ints = new Int32Array(this.memory);
     const key = new Uint8Array(this.memory, 0, KEY_INTS * 4);
@@ -65,6 +72,12 @@ export class FailedAttempts {
     Atomics.store(ints, victim + 1, low);
   }
 
+  /** A failure less: what was counted ahead was none. In another minute it is forgotten already. */
+  takeBack(address: string): void {
+    const found = this.#find(address);
+    if (found >= 0 && Atomics.load(this.#ints, found + 3) > 0) Atomics.sub(this.#ints, found + 3, 1);
+  }
+
   /** The place of an address with failures in this minute; -1: it has none. */
   #find(address: string): number {
     const { high, low, set } = this.#digest(address);
@@ -85,11 +98,6 @@ export class FailedAttempts {
     const set = KEY_INTS + (digest.readUInt32LE(8) % SETS) * WAYS * PLACE;
     return { high: digest.readInt32LE(0), low: digest.readInt32LE(4), set };
   }
-}
-
-/** Seconds until an address may try again under the option `failedAttempts`: undefined is its default, null no limit. */
-export function secondsBlocked(attempts: FailedAttempts, address: string, max: number | null | undefined): number {
-  return max === null ? 0 : attempts.blockedSeconds(address, max ?? FAILED_ATTEMPTS_MAX);
 }
 
 /** The first four groups of an IPv6 address, written out; other addresses as they are. */

@@ -11,7 +11,7 @@ import { defaultsTo, textKind } from "../core/option-types.ts";
 export function failedAttempts() {
   const off = z.literal("off").transform((): null => null);
   return defaultsTo(FAILED_ATTEMPTS_MAX, z.union([off, z.int().min(1).max(100_000)])).describe(
-    "Failures from one address in a minute, after which it gets 429 unheard until the minute is over; who is known already still passes. `off`: no limit.",
+    "Failures from one address in a minute, after which it gets 429 unheard until the minute is over; who is known already from there still passes. Clients without an address, on unix sockets, are not limited. `off`: no limit, and nothing is counted.",
   );
 }
 

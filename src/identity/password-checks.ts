@@ -4,10 +4,11 @@
  * of this hash; no change of users makes it untrue, so it needs no end but that of its time.
  *
  * Neither passwords nor hashes are kept, but a digest of both with a secret that never leaves this object. Since digests do not
- * leave it either, a secret in front does what HMAC would, for a sixth of its time.
+ * leave the process either, a secret in front does what HMAC would, for a sixth of its time.
  */
 import { hash as digestOf, randomBytes } from "node:crypto";
 import type { Clock, PasswordHasher } from "../core/ports.ts";
+import { ShortMemory } from "./short-memory.ts";
 
 /** Right ones and wrong ones each, so that who guesses cannot push out who is known. About a megabyte. */
 const REMEMBERED_MAX = 4096;
@@ -20,11 +21,9 @@ const WAITING_MAX = 32;
 
 export class PasswordChecks {
   readonly #hasher: PasswordHasher;
-  readonly #clock: Clock;
   readonly #secret = randomBytes(32).toString("hex");
-  /** Digest to the time when it is forgotten, the oldest first. */
-  readonly #right = new Map<string, number>();
-  readonly #wrong = new Map<string, number>();
+  readonly #right: ShortMemory;
+  readonly #wrong: ShortMemory;
   /** Simultaneous equal questions are one. */
   readonly #underWay = new Map<string, Promise<boolean>>();
   readonly #waiting: (() => void)[] = [];
@@ -32,7 +31,8 @@ export class PasswordChecks {
 
   constructor(hasher: PasswordHasher, clock: Clock) {
     this.#hasher = hasher;
-    this.#clock = clock;
+    this.#right = new ShortMemory(clock, REMEMBERED_MAX, REMEMBERED_MS);
+    this.#wrong = new ShortMemory(clock, REMEMBERED_MAX, REMEMBERED_MS);
   }
 
   /** The name under which the answer is remembered. */
@@ -43,9 +43,13 @@ export class PasswordChecks {
 
   /** What is known already; null: `verify` must be asked. */
   known(digest: string): boolean | null {
-    const now = this.#clock.now();
-    if ((this.#right.get(digest) ?? 0) > now) return true;
-    return (this.#wrong.get(digest) ?? 0) > now ? false : null;
+    if (this.#right.has(digest)) return true;
+    return this.#wrong.has(digest) ? false : null;
+  }
+
+  /** Whether somebody waits for the answer already, so that another question costs nothing. */
+  isUnderWay(digest: string): boolean {
+    return this.#underWay.has(digest);
   }
 
   /** null: too many wait already. `digest` is that of hash and password. */
@@ -63,7 +67,7 @@ export class PasswordChecks {
     else this.#running++;
     try {
       const isRight = await this.#hasher.verify(hash, password);
-      remember(isRight ? this.#right : this.#wrong, digest, this.#clock.now() + REMEMBERED_MS);
+      (isRight ? this.#right : this.#wrong).add(digest);
       return isRight;
     } finally {
       // The place goes to who waits longest; nobody can come in between.
@@ -72,10 +76,4 @@ export class PasswordChecks {
       else next();
     }
   }
-}
-
-function remember(memory: Map<string, number>, digest: string, untilMs: number): void {
-  memory.delete(digest);
-  if (memory.size >= REMEMBERED_MAX) memory.delete(memory.keys().next().value!);
-  memory.set(digest, untilMs);
 }

@@ -28,7 +28,7 @@ export const REFUSALS = {
   login_failed: "the login was not completed",
   not_allowed: "the identity is known and lacks the right",
   auth_service_refused: "the authentication service refused the request",
-  verification_busy: "too many passwords wait to be verified",
+  verification_busy: "too many passwords or tokens wait to be verified",
   too_many_failures: "too many failed attempts from this address",
   store_unavailable: "the session store cannot be asked",
   keys_unavailable: "the issuer's keys cannot be had",

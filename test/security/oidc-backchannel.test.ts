@@ -127,6 +127,13 @@ test("failures from one address are refused unheard after a while", TIMEOUT, asy
   assert.deepEqual(statuses, [400, 400, 400, 429, 429]);
 });
 
+test("without a limit failures are not counted for other features either", TIMEOUT, async () => {
+  const options = { backchannelLogoutPath: "/oauth2/backchannel", failedAttempts: "off" };
+  await using lenient = await OidcStage.start({ isStored: true, options });
+  assert.equal(await post("a.b.c", lenient), 400);
+  assert.equal(lenient.attempts.blockedSeconds("127.0.0.1", 1), 0);
+});
+
 test("a good one ends the sessions of its subject once, and a replay ends no later one", TIMEOUT, async () => {
   const token = stage.provider.signed(claims());
   assert.equal(await post(token), 200);

@@ -178,6 +178,15 @@ test("failed logins from one address are refused unheard after a while", TIMEOUT
   assert.equal(stage.provider.count("/token"), asked);
 });
 
+test("without a limit failed logins are not counted for other features either", TIMEOUT, async () => {
+  await using stage = await OidcStage.start({ options: { failedAttempts: "off" } });
+  const browser = stage.browser();
+  const callback = await upToCallback(stage, browser);
+  callback.searchParams.set("code", "wrong");
+  assert.equal((await browser.visit(callback.href)).status, 401);
+  assert.equal(stage.attempts.blockedSeconds("127.0.0.1", 1), 0);
+});
+
 test("codes and states are in no log", TIMEOUT, async () => {
   await using stage = await OidcStage.start();
   const browser = stage.browser();

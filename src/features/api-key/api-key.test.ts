@@ -24,7 +24,7 @@ function stage(options: Readonly<Record<string, unknown>> = {}) {
     const error = exchange.errors[0] ?? null;
     return { exchange, error, outcome: error === null ? exchange.identity?.subject : error.reason };
   };
-  return { ask, clock };
+  return { ask, clock, attempts };
 }
 
 describe("apiKey", () => {
@@ -128,14 +128,35 @@ describe("apiKey", () => {
     }
   });
 
-  it("hears no more of an address that guesses, but of a key that it knows", () => {
+  it("hears no more of an address that guesses, but of a key that was good from there", () => {
     const { ask, clock } = stage({ failedAttempts: 2 });
-    const guess = (key: string) => ask({ fields: [["x-api-key", key]] }).outcome;
+    const send = (key: string, clientAddress = "192.0.2.1") => ask({ fields: [["x-api-key", key]], clientAddress });
+    const guess = (key: string) => send(key).outcome;
     assert.equal(ask({}).outcome, "credentials_missing");
+    assert.equal(guess(KEY), "ci");
+    assert.equal(send("other", "192.0.2.2").outcome, "Bürø");
     assert.deepEqual([guess("1"), guess("2"), guess("3")], ["key_unknown", "key_unknown", "too_many_failures"]);
     assert.equal(guess(KEY), "ci");
+    // Word for word the answer of an unknown one, as often as it asks.
+    const [wrong, good] = [send("3"), send("other")];
+    assert.equal(good.exchange.identity, null);
+    assert.deepEqual([good.error?.status, good.error?.message], [429, wrong.error?.message]);
+    assert.deepEqual(good.error?.fields, wrong.error?.fields);
+    assert.equal(guess("other"), "too_many_failures");
+    assert.equal(send("other", "192.0.2.2").outcome, "Bürø");
     clock.advance(60_000);
     assert.equal(guess("4"), "key_unknown");
+    assert.equal(guess("other"), "Bürø");
+  });
+
+  it("may count nothing, and counts no client without an address", () => {
+    const off = stage({ failedAttempts: "off" });
+    const some = stage({ failedAttempts: 2 });
+    for (let i = 0; i < 9; i++) {
+      assert.equal(off.ask({ fields: [["x-api-key", `${i}`]] }).outcome, "key_unknown");
+      assert.equal(some.ask({ fields: [["x-api-key", `${i}`]], clientAddress: "" }).outcome, "key_unknown");
+    }
+    assert.equal(off.attempts.blockedSeconds("192.0.2.1", 1), 0);
   });
 
   it("refuses options that cannot be meant", () => {

@@ -5,10 +5,11 @@
 import type { FieldBlock } from "../../core/fields.ts";
 import type { RequestMessage } from "../../core/message.ts";
 import { isApiKey, keyDigest } from "../../identity/api-keys.ts";
+import { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { credentialsOf, MALFORMED } from "../../identity/authorization.ts";
-import { type FailedAttempts, secondsBlocked } from "../../identity/failed-attempts.ts";
+import type { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";
-import { bearerChallenge, type RefusalOptions, type RefusalReason, refusal } from "../../identity/refusal.ts";
+import { bearerChallenge, type RefusalReason, refusal } from "../../identity/refusal.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { parametersOf, withoutParameter } from "../../semantics/query.ts";
@@ -35,13 +36,13 @@ export function createApiKeyFeature(options: ApiKeyOptions, ports: ApiKeyPorts):
 
 class ApiKey {
   readonly #options: ApiKeyOptions;
-  readonly #attempts: FailedAttempts;
+  readonly #limit: AttemptLimit;
   readonly #byDigest: ReadonlyMap<string, Key>;
   readonly #nameField: IdentityField | null;
 
   constructor(options: ApiKeyOptions, { attempts, keys }: ApiKeyPorts) {
     this.#options = options;
-    this.#attempts = attempts;
+    this.#limit = new AttemptLimit(NAME, attempts, options.failedAttempts);
     const digests =
       options.file === undefined
         ? (options.keys ?? []).map(({ name, sha256 }) => [name, sha256] as const)
@@ -56,9 +57,19 @@ class ApiKey {
     this.#nameField?.remove(request.fields);
     if (shown === null) return this.#refuse(exchange, "credentials_missing");
     if (shown === MALFORMED || !isApiKey(shown)) return this.#refuse(exchange, "credentials_malformed");
-    // A look-up is cheaper than to refuse it unheard, so a known key passes whatever its address did.
-    const key = this.#byDigest.get(keyDigest(shown));
-    if (key === undefined) return this.#refuseUnknown(exchange);
+    const digest = keyDigest(shown);
+    const key = this.#byDigest.get(digest);
+    const address = exchange.clientAddress;
+    if (key === undefined || !this.#limit.isProved(address, digest)) {
+      // Whether there is such a key or not: see AttemptLimit.
+      const blocked = this.#limit.refusalOf(address);
+      if (blocked !== null) return exchange.fail(blocked);
+      if (key === undefined) {
+        this.#limit.count(address);
+        return this.#refuse(exchange, "key_unknown");
+      }
+      this.#limit.prove(address, digest);
+    }
     if (!this.#options.forward) for (const place of this.#options.from) remove(request, place);
     this.#nameField?.add(request.fields, key.fieldValue);
     exchange.identity = key.identity;
@@ -75,16 +86,8 @@ class ApiKey {
     return found;
   }
 
-  #refuseUnknown(exchange: Exchange): void {
-    const { clientAddress } = exchange;
-    const retryAfterSeconds = secondsBlocked(this.#attempts, clientAddress, this.#options.failedAttempts);
-    if (retryAfterSeconds > 0) return this.#refuse(exchange, "too_many_failures", { retryAfterSeconds });
-    this.#attempts.count(clientAddress);
-    this.#refuse(exchange, "key_unknown");
-  }
-
-  #refuse(exchange: Exchange, reason: RefusalReason, options: RefusalOptions = {}): void {
-    exchange.fail(refusal(NAME, reason, { challenge: challengeOf(this.#options, reason), ...options }));
+  #refuse(exchange: Exchange, reason: RefusalReason): void {
+    exchange.fail(refusal(NAME, reason, { challenge: challengeOf(this.#options, reason) }));
   }
 }
 

@@ -138,9 +138,82 @@ describe("basicAuth", () => {
     assert.equal((await login("alice", "same")).error?.status, 429);
   });
 
-  it("may count nothing", async () => {
-    const { login } = stage({ failedAttempts: "off" });
+  it("tells a blocked address nothing of a password that is known to be right from elsewhere", async () => {
+    const { login, hasher } = stage({ failedAttempts: 3 });
+    await login("alice", "wonderland", [], "192.0.2.7");
+    for (let i = 0; i < 3; i++) await login("alice", `guess ${i}`);
+    const wrong = await login("alice", "guess 0");
+    const right = await login("alice", "wonderland");
+    assert.deepEqual([right.error?.status, right.waited, right.exchange.identity], [429, false, null]);
+    assert.deepEqual(right.error?.fields, wrong.error?.fields);
+    assert.equal(right.error?.message, wrong.error?.message);
+    // Nor by having asked: it had no success.
+    assert.equal((await login("alice", "wonderland")).error?.status, 429);
+    assert.equal((await login("alice", "wonderland", [], "192.0.2.7")).error, null);
+    assert.equal(hasher.hashes.length, 4);
+  });
+
+  it("knows by whom a password was right though another one had verified it, and for an hour", async () => {
+    const { login, clock } = stage({ failedAttempts: 3 });
+    await login("alice", "wonderland", [], "192.0.2.7");
+    assert.equal((await login("alice", "wonderland")).waited, false);
+    for (let i = 0; i < 3; i++) await login("alice", `guess ${i}`);
+    assert.equal((await login("alice", "wonderland")).error, null);
+    clock.advance(3_600_000);
+    for (let i = 0; i < 3; i++) await login("alice", `guess ${i}`);
+    assert.equal((await login("alice", "wonderland")).error?.status, 429);
+  });
+
+  it("hears no more guesses of one address at once than it may fail", async () => {
+    const { hasher, login } = stage({ failedAttempts: 3 });
+    const asked: string[] = [];
+    const answers: (() => void)[] = [];
+    hasher.verify = (_hash, password) => {
+      const text = Buffer.from(password).toString();
+      asked.push(text);
+      return new Promise((resolve) => answers.push(() => resolve(text === "wonderland")));
+    };
+    const logins = ["1", "wonderland", "wonderland", "2", "3", "4"].map((password) => login("alice", password));
+    const other = login("alice", "5", [], "192.0.2.2");
+    for (let done = 0; done < asked.length; done++) {
+      answers[done]!();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(asked, ["1", "wonderland", "2", "5"]);
+    assert.equal((await other).error?.status, 401);
+    const statuses = (await Promise.all(logins)).map(({ error }) => error?.status);
+    assert.deepEqual(statuses, [401, undefined, undefined, 401, 429, 429]);
+    // What was right has cost nothing: there is one more.
+    const last = login("alice", "6");
+    answers.at(-1)!();
+    assert.equal((await last).error?.status, 401);
+    assert.equal((await login("alice", "7")).error?.status, 429);
+  });
+
+  it("counts a wrong password for each who waited for it, and none that was not verified", async () => {
+    const { hasher, login, attempts } = stage({ failedAttempts: 3 });
+    const held = Promise.withResolvers<boolean>();
+    hasher.verify = () => held.promise;
+    const logins = [login("alice", "x"), login("alice", "x"), login("alice", "x")];
+    held.resolve(false);
+    for (const { error } of await Promise.all(logins)) assert.equal(error?.status, 401);
+    assert.equal((await login("alice", "x")).error?.status, 429);
+    hasher.verify = () => Promise.reject(new Error("no memory"));
+    await assert.rejects(login("alice", "y", [], "192.0.2.2"), /no memory/);
+    assert.equal(attempts.blockedSeconds("192.0.2.2", 1), 0);
+  });
+
+  it("may count nothing, and then counts nothing for others either", async () => {
+    const { login, attempts } = stage({ failedAttempts: "off" });
     for (let i = 0; i < 50; i++) assert.equal((await login("alice", `${i}`)).error?.status, 401);
+    assert.equal((await login("alice", "7")).error?.status, 401);
+    assert.equal(attempts.blockedSeconds("192.0.2.1", 1), 0);
+  });
+
+  it("does not count clients that have no address: one would lock out all behind a unix socket", async () => {
+    const { login } = stage({ failedAttempts: 3 });
+    for (let i = 0; i < 9; i++) assert.equal((await login("alice", `${i}`, [], "")).error?.status, 401);
+    assert.equal((await login("alice", "wonderland", [], "")).error, null);
   });
 
   it("counts the failure of a client that has left, and lets it change nothing", async () => {
@@ -170,12 +243,14 @@ describe("basicAuth", () => {
     const feature = createBasicAuthFeature(basicAuthOptions.parse({ users: USERS }), ports);
     const waiting: unknown[] = [];
     for (let i = 0; i < 33; i++) {
-      waiting.push(feature.request!(new StandInExchange({ fields: [["Authorization", basic("alice", `${i}`)]] })));
+      const fields = [["Authorization", basic("alice", `${i}`)]] as const;
+      waiting.push(feature.request!(new StandInExchange({ fields, clientAddress: `198.51.100.${i}` })));
     }
     const exchange = new StandInExchange({ fields: [["Authorization", basic("alice", "wonderland")]] });
     assert.equal(feature.request!(exchange), undefined);
     const [error] = exchange.errors;
     assert.deepEqual([error?.status, error?.reason, error?.fields], [503, "verification_busy", [["Retry-After", "5"]]]);
+    assert.equal(ports.attempts.blockedSeconds("192.0.2.1", 1), 0, "who was not heard has not failed");
     let done = 0;
     while (done < waiting.length) {
       answers[done++]?.();

@@ -6,12 +6,13 @@
  * the users', is remembered and counted alike, and gets the same answer.
  */
 import { createHmac, randomBytes } from "node:crypto";
+import { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { credentialsOf, MALFORMED, parseBasic } from "../../identity/authorization.ts";
-import { type FailedAttempts, secondsBlocked } from "../../identity/failed-attempts.ts";
+import type { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";
 import type { PasswordChecks } from "../../identity/password-checks.ts";
 import { type PasswordHash, standInHash } from "../../identity/password-hash.ts";
-import { type RefusalOptions, type RefusalReason, refusal } from "../../identity/refusal.ts";
+import { type RefusalReason, refusal } from "../../identity/refusal.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import type { BasicAuthOptions } from "./options.ts";
@@ -39,7 +40,8 @@ export function createBasicAuthFeature(options: BasicAuthOptions, ports: BasicAu
 
 class BasicAuth {
   readonly #options: BasicAuthOptions;
-  readonly #ports: BasicAuthPorts;
+  readonly #passwords: PasswordChecks;
+  readonly #limit: AttemptLimit;
   readonly #users: ReadonlyMap<string, User>;
   readonly #standIns: StandIns;
   readonly #userField: IdentityField | null;
@@ -47,7 +49,8 @@ class BasicAuth {
 
   constructor(options: BasicAuthOptions, ports: BasicAuthPorts) {
     this.#options = options;
-    this.#ports = ports;
+    this.#passwords = ports.passwords;
+    this.#limit = new AttemptLimit(NAME, ports.attempts, options.failedAttempts);
     const { file, users = {}, realm, userHeader } = options;
     const hashes = file === undefined ? new Map(Object.entries(users)) : ports.users(file);
     this.#users = new Map([...hashes].map(([name, { text }]) => [name, userOf(name, text)]));
@@ -67,33 +70,58 @@ class BasicAuth {
     const hash = user?.hash ?? this.#standIns.of(login.user);
     // No user at all, as where a configuration is only looked at.
     if (hash === null) return this.#refuse(exchange, "password_wrong");
-    const { passwords, attempts } = this.#ports;
+    const passwords = this.#passwords;
     const digest = passwords.digest(hash, login.password);
     const known = passwords.known(digest);
-    if (known === true) return this.#decide(exchange, user, true);
-    const retryAfterSeconds = secondsBlocked(attempts, exchange.clientAddress, this.#options.failedAttempts);
-    if (retryAfterSeconds > 0) return this.#refuse(exchange, "too_many_failures", { retryAfterSeconds });
-    if (known === false) return this.#decide(exchange, user, false);
-    const verified = passwords.verify(digest, hash, login.password);
-    if (verified === null) return this.#refuse(exchange, "verification_busy");
-    // Counted also when the client has left meanwhile: leaving early must not make guesses free.
-    return verified.then((isRight) => this.#decide(exchange, user, isRight));
+    const address = exchange.clientAddress;
+    if (known === true && user !== null && this.#limit.isProved(address, digest)) return this.#pass(exchange, user);
+    // Before anything is said of the password, though the answer may be known: see AttemptLimit.
+    const blocked = this.#limit.refusalOf(address);
+    if (blocked !== null) return exchange.fail(blocked);
+    if (known === null) return this.#verify(exchange, user, digest, hash, login.password);
+    if (!known) this.#limit.count(address);
+    this.#decide(exchange, user, digest, known);
   }
 
-  #decide(exchange: Exchange, user: User | null, isRight: boolean): void {
-    if (user === null || !isRight) {
-      this.#ports.attempts.count(exchange.clientAddress);
-      return this.#refuse(exchange, "password_wrong");
-    }
-    if (exchange.ended) return;
+  /**
+   * Counts ahead, so that no more guesses of one address are verified at once than one after the other. Who asks what is
+   * being verified already, as the requests of one page do, guesses nothing new and is counted when the answer is there.
+   */
+  #verify(exchange: Exchange, user: User | null, digest: string, hash: string, password: Buffer): void | Promise<void> {
+    const address = exchange.clientAddress;
+    const isCounted = !this.#passwords.isUnderWay(digest);
+    const verified = this.#passwords.verify(digest, hash, password);
+    if (verified === null) return this.#refuse(exchange, "verification_busy");
+    if (isCounted) this.#limit.count(address);
+    return verified.then(
+      (isRight) => {
+        if (isCounted && isRight) this.#limit.takeBack(address);
+        // Also when the client has left meanwhile: leaving early must not make guesses free.
+        if (!isCounted && !isRight) this.#limit.count(address);
+        this.#decide(exchange, user, digest, isRight);
+      },
+      (error: unknown) => {
+        if (isCounted) this.#limit.takeBack(address);
+        throw error;
+      },
+    );
+  }
+
+  #decide(exchange: Exchange, user: User | null, digest: string, isRight: boolean): void {
+    if (user === null || !isRight) return this.#refuse(exchange, "password_wrong");
+    this.#limit.prove(exchange.clientAddress, digest);
+    if (!exchange.ended) this.#pass(exchange, user);
+  }
+
+  #pass(exchange: Exchange, user: User): void {
     const { fields } = exchange.request;
     if (!this.#options.forward) fields.delete("authorization");
     this.#userField?.add(fields, user.fieldValue);
     exchange.identity = user.identity;
   }
 
-  #refuse(exchange: Exchange, reason: RefusalReason, options: RefusalOptions = {}): void {
-    exchange.fail(refusal(NAME, reason, { challenge: this.#challenge, ...options }));
+  #refuse(exchange: Exchange, reason: RefusalReason): void {
+    exchange.fail(refusal(NAME, reason, { challenge: this.#challenge }));
   }
 }
 

@@ -320,6 +320,14 @@ describe("the limiter", () => {
     assert.equal(await door.refused(forged), "429 too_many_failures");
   });
 
+  it("counts no client without an address: one would lock out all behind a unix socket", async () => {
+    const door = new Door({ failedAttempts: 2 });
+    const forged = door.token({}, `${SECRET}!`);
+    for (let count = 0; count < 5; count++) {
+      assert.equal(await door.refused(forged, [], ""), "401 token_signature_invalid");
+    }
+  });
+
   it("can be off", async () => {
     const door = new Door({ failedAttempts: "off" });
     for (let count = 0; count < 50; count++) {

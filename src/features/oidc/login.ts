@@ -3,6 +3,7 @@
  * same browser is no login, and costs the issuer no question.
  */
 import { ProxyError } from "../../core/errors.ts";
+import { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { refusal } from "../../identity/refusal.ts";
 import { type Arrival, originOf } from "./arrival.ts";
 import {
@@ -32,12 +33,12 @@ const USED_STATES_MAX = 10_000;
 
 export class Login {
   readonly #realm: Realm;
-  readonly #options: OidcOptions;
+  readonly #limit: AttemptLimit;
   readonly #used = new Set<string>();
 
   constructor(realm: Realm, options: OidcOptions) {
     this.#realm = realm;
-    this.#options = options;
+    this.#limit = new AttemptLimit("oidc", realm.ports.attempts, options.failedAttempts);
   }
 
   /** Sends the browser to the issuer. `target` is where it wanted to go. */
@@ -74,7 +75,8 @@ export class Login {
     if (found === null) return this.#withoutAttempt(arrival);
     const { id, attempt } = found;
     const forget = jar.withoutAttempts([id]);
-    this.#checkFailures(exchange.clientAddress);
+    const blocked = this.#limit.refusalOf(exchange.clientAddress);
+    if (blocked !== null) throw blocked;
     this.#used.add(attempt.state);
     if (this.#used.size > USED_STATES_MAX) this.#used.delete(this.#used.values().next().value!);
     let lines: Line[];
@@ -129,16 +131,9 @@ export class Login {
     return jar.session(entry, ports.clock.wallMs(), cookies.sessionNames);
   }
 
-  #checkFailures(address: string): void {
-    const { failedAttempts } = this.#options;
-    if (failedAttempts === null) return;
-    const seconds = this.#realm.ports.attempts.blockedSeconds(address, failedAttempts);
-    if (seconds > 0) throw refusal("oidc", "too_many_failures", { retryAfterSeconds: seconds });
-  }
-
   #failed(error: unknown, { exchange, jar }: Arrival, attempt: Attempt, forget: readonly Line[]): unknown {
     if (error instanceof ProviderRefusal) {
-      this.#realm.ports.attempts.count(exchange.clientAddress);
+      this.#limit.count(exchange.clientAddress);
       return refused(jar.sessionName, error, forget);
     }
     // The issuer or the store is away: the browser still has its attempt, and may ask again.

@@ -3,6 +3,7 @@
  * 1.0), or the issuer, because it ended elsewhere (Back-Channel Logout 1.0).
  */
 import { ProxyError } from "../../core/errors.ts";
+import { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { refusal } from "../../identity/refusal.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { type Arrival, isAhead, isCrossSite, originOf } from "./arrival.ts";
@@ -21,11 +22,11 @@ const LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout";
 
 export class Logout {
   readonly #realm: Realm;
-  readonly #options: OidcOptions;
+  readonly #limit: AttemptLimit;
 
   constructor(realm: Realm, options: OidcOptions) {
     this.#realm = realm;
-    this.#options = options;
+    this.#limit = new AttemptLimit("oidc", realm.ports.attempts, options.failedAttempts);
   }
 
   /** The user wants to leave. */
@@ -72,16 +73,15 @@ export class Logout {
   async #endByToken(exchange: Exchange, form: URLSearchParams): Promise<void> {
     const { provider, stored, ports } = this.#realm;
     const address = exchange.clientAddress;
-    const { failedAttempts } = this.#options;
-    const seconds = failedAttempts === null ? 0 : ports.attempts.blockedSeconds(address, failedAttempts);
-    if (seconds > 0) throw refusal("oidc", "too_many_failures", { retryAfterSeconds: seconds });
+    const blocked = this.#limit.refusalOf(address);
+    if (blocked !== null) throw blocked;
     const known = await provider.find();
     const signed = await known.cautiousKeys.verify(form.get("logout_token") ?? "", "oidc");
     const facts = { issuer: known.issuer, clientId: this.#realm.options.clientId };
     const limits = { wallMs: ports.clock.wallMs(), skewMs: this.#realm.options.allowedSkew };
     const logout = signed === null ? null : logoutOf(signed.header.typ, signed.payload, facts, limits);
     if (logout === null) {
-      ports.attempts.count(address);
+      this.#limit.count(address);
       throw badToken("it is not a logout token by the issuer for us, or too old");
     }
     if (await stored!.isUsed(logout.tokenId)) throw badToken("it was used before");

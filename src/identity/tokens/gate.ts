@@ -4,11 +4,12 @@
  * decided by the feature.
  *
  * Only a token that nobody with a key has made counts as a failed attempt. One that has expired, or whose session has
- * ended, was good once: counted, a forgotten browser tab would lock out everybody behind its address.
+ * ended, was good once: counted, a forgotten browser tab would lock out everybody behind its address. Nor does one with
+ * an unknown key id where an issuer publishes the keys: it may be by a key that is too new for us.
  */
 import type { ProxyError } from "../../core/errors.ts";
-import { FAILED_ATTEMPTS_MAX } from "../../core/limits.ts";
 import type { RequestMessage } from "../../core/message.ts";
+import { AttemptLimit } from "../attempt-limit.ts";
 import type { FailedAttempts } from "../failed-attempts.ts";
 import { bearerChallenge, type RefusalReason, refusal } from "../refusal.ts";
 import type { JsonObject } from "./json.ts";
@@ -49,8 +50,7 @@ const FORGED: ReadonlySet<RefusalReason> = new Set([
 
 export class TokenGate<T extends object> {
   readonly #options: GateOptions;
-  readonly #failedAttemptsMax: number | null;
-  readonly #attempts: FailedAttempts;
+  readonly #limit: AttemptLimit;
   readonly #places: TokenPlaces;
   readonly #keys: TokenKeys;
   readonly #verifier: TokenVerifier<T>;
@@ -58,8 +58,7 @@ export class TokenGate<T extends object> {
   constructor(options: GateOptions, ports: GatePorts, derive: (claims: JsonObject) => T | RefusalReason) {
     const { tokens } = options;
     this.#options = options;
-    this.#failedAttemptsMax = options.failedAttempts === undefined ? FAILED_ATTEMPTS_MAX : options.failedAttempts;
-    this.#attempts = ports.attempts;
+    this.#limit = new AttemptLimit(options.by, ports.attempts, options.failedAttempts);
     this.#places = new TokenPlaces(tokens.places, tokens.forward);
     this.#keys = new TokenKeys(tokens.keys, ports);
     this.#verifier = new TokenVerifier(this.#keys, tokens, ports.clock, derive);
@@ -69,15 +68,14 @@ export class TokenGate<T extends object> {
   admit(exchange: GatedExchange): GoodToken<T> | null | Promise<GoodToken<T> | null> {
     const presented = this.#places.take(exchange.request);
     if (presented === null) return this.refuse(exchange, "credentials_missing");
-    const known = presented === undefined ? null : this.#verifier.known(presented);
+    const known = presented === undefined ? null : this.#verifier.known(presented, this.#places.isCookie);
     return known ?? this.#verify(exchange, presented);
   }
 
   #verify(exchange: GatedExchange, presented: string | undefined) {
-    const max = this.#failedAttemptsMax;
-    const blockedSeconds = max === null ? 0 : this.#attempts.blockedSeconds(exchange.clientAddress, max);
-    if (blockedSeconds > 0) {
-      exchange.fail(refusal(this.#options.by, "too_many_failures", { retryAfterSeconds: blockedSeconds }));
+    const blocked = this.#limit.refusalOf(exchange.clientAddress);
+    if (blocked !== null) {
+      exchange.fail(blocked);
       return null;
     }
     if (presented === undefined) return this.#settle(exchange, "credentials_malformed");
@@ -89,8 +87,12 @@ export class TokenGate<T extends object> {
 
   #settle(exchange: GatedExchange, verdict: Verdict<T>): GoodToken<T> | null {
     if (typeof verdict !== "string") return exchange.ended ? null : verdict;
-    if (this.#failedAttemptsMax !== null && FORGED.has(verdict)) this.#attempts.count(exchange.clientAddress);
+    if (this.#isForged(verdict)) this.#limit.count(exchange.clientAddress);
     return this.refuse(exchange, verdict);
+  }
+
+  #isForged(verdict: RefusalReason): boolean {
+    return FORGED.has(verdict) && (verdict !== "token_key_unknown" || !this.#keys.arePublished);
   }
 
   /** Fails the exchange; the client learns no more than that its token is not good, or that it needs one. */

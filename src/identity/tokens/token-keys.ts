@@ -32,6 +32,11 @@ export class TokenKeys {
       .map((one) => kept("issuer keys", one, () => new RemoteKeys(one, fetchFor(one.ca), clock)));
   }
 
+  /** Whether an issuer may have keys that are not here yet. */
+  get arePublished(): boolean {
+    return this.#remote.length > 0;
+  }
+
   /** Another number: keys have gone or come since, and what was verified before must be verified again. */
   generation(): number {
     let sum = 0;

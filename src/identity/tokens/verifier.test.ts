@@ -30,7 +30,7 @@ function verifierOf(keys: readonly TokenKeyOptions[], fetch: Fetch = noFetch) {
       return { sub: claims.sub };
     },
   );
-  const verify = (token: string) => verifier.known(token) ?? verifier.verify(token, token);
+  const verify = (token: string) => verifier.known(token, false) ?? verifier.verify(token, token);
   /** The subject of a good token, or why it is refused. */
   const judge = async (token: string) => {
     const verdict = await verify(token);
@@ -151,7 +151,7 @@ describe("what is remembered", () => {
     });
     const token = hmacToken({ exp: secondsFrom(clock, 3600) }, SECRET);
     for (let count = 0; count < 5; count++) assert.equal(verifier.verify(token, token), "token_claim_missing");
-    assert.equal(verifier.known(token), null);
+    assert.equal(verifier.known(token, false), null);
     assert.equal(judged, 1);
     clock.advance(30_000);
     assert.equal(verifier.verify(token, token), "token_claim_missing");
@@ -169,6 +169,27 @@ describe("what is remembered", () => {
     assert.ok((await Promise.all(verdicts)).every((verdict) => verdict instanceof GoodToken));
     assert.equal(derived(), 1);
     assert.ok(verify(token) instanceof GoodToken, "known now");
+  });
+
+  it("no more tokens wait than a bound, and those that do get their verdict", async () => {
+    const issuer = new Issuer();
+    const one = keyPair("1");
+    issuer.keys = [one.jwk];
+    const held = Promise.withResolvers<Response>();
+    issuer.answer = () => held.promise;
+    const { judge, claims } = verifierOf([remote(["EdDSA"])], issuer.fetch);
+    const tokens = Array.from({ length: 2001 }, (_, i) => one.sign(claims(`user-${i}`, 3600)));
+    const verdicts = tokens.slice(0, 2000).map(judge);
+    const late = judge(tokens[2000]!);
+    const again = judge(tokens[7]!);
+    held.resolve(Response.json({ keys: issuer.keys }));
+    assert.equal(await late, "verification_busy");
+    assert.equal(await again, "user-7");
+    assert.deepEqual(
+      await Promise.all(verdicts),
+      verdicts.map((_, i) => `user-${i}`),
+    );
+    assert.equal(await judge(tokens[2000]!), "user-2000", "it is not held against it");
   });
 });
 

@@ -1,6 +1,6 @@
 /**
- * Whether a token is good, and what a feature makes of it. A token is judged once; then it is known by its text until
- * it expires, or until an issuer's keys change. What was refused is remembered for a while too, so that a flood of one
+ * Whether a token is good, and what a feature makes of it. A token is judged once; then it is known by the text that it
+ * was presented in until it expires, or until an issuer's keys change. What was refused is remembered for a while too, so that a flood of one
  * forged token costs a look-up. Both memories are bounded, and nobody without a key can put anything into the first
  * one.
  *
@@ -23,6 +23,8 @@ const KNOWN_CHARACTERS_MAX = 8 * 1024 * 1024;
 /** Refused ones: anybody can make them, so there are few. */
 const REFUSED_MAX = 2_000;
 const REFUSED_CHARACTERS_MAX = 512 * 1024;
+/** Tokens of one thread that are being judged; more are told to come again. As many as refused ones are kept. */
+const PENDING_MAX = 2_000;
 /** How long a refusal is believed: the clock of this machine may be set, and keys may come. */
 const REFUSED_MS = 30_000;
 
@@ -32,11 +34,14 @@ export class GoodToken<T> {
   /** On the wall clock. */
   readonly expiresMs: number;
   readonly generation: number;
+  /** It was presented in the wrapping that only cookies have. */
+  readonly isWrapped: boolean;
 
-  constructor(value: T, expiresMs: number, generation: number) {
+  constructor(value: T, expiresMs: number, generation: number, isWrapped: boolean) {
     this.value = value;
     this.expiresMs = expiresMs;
     this.generation = generation;
+    this.isWrapped = isWrapped;
   }
 }
 
@@ -69,37 +74,38 @@ export class TokenVerifier<T extends object> {
     this.#derive = derive;
   }
 
-  /** The token that is known by this text and still good; null: ask `verify`. */
-  known(text: string): GoodToken<T> | null {
-    const token = this.#known.get(text);
-    if (token === undefined) return null;
+  /** The token that is known by this text, as a cookie or elsewhere, and still good; null: ask `verify`. */
+  known(presented: string, isCookie: boolean): GoodToken<T> | null {
+    const token = this.#known.get(presented);
+    if (token === undefined || (token.isWrapped && !isCookie)) return null;
     if (this.#clock.wallMs() < token.expiresMs && token.generation === this.#keys.generation()) return token;
-    this.#known.delete(text);
+    this.#known.delete(presented);
     return null;
   }
 
   /**
-   * `text` is the token, `presented` the text that it was found in. A promise only for signatures, and when an issuer
-   * is asked.
+   * `text` is the token, `presented` the text that it was found in. What is remembered of a refusal is the token:
+   * wrapped as in a cookie it is none elsewhere. A promise only for signatures, and when an issuer is asked.
    */
   verify(text: string, presented: string): Verdict<T> | Promise<Verdict<T>> {
-    const refused = this.#refused.get(presented);
+    const refused = this.#refused.get(text);
     if (refused !== undefined) {
       const holds = this.#clock.now() < refused.untilMs && refused.generation === this.#keys.generation();
       if (holds) return refused.reason;
-      this.#refused.delete(presented);
+      this.#refused.delete(text);
     }
-    const pending = this.#pending.get(presented);
+    const pending = this.#pending.get(text);
     if (pending !== undefined) return pending;
     const token = parseToken(text);
-    if (token === null) return this.#refuse(presented, "token_malformed");
+    if (token === null) return this.#refuse(text, "token_malformed");
     const choice = this.#keys.choose(token.algorithm, token.keyId);
-    if (typeof choice === "string") return this.#refuse(presented, choice);
+    if (typeof choice === "string") return this.#refuse(text, choice);
     if (!(choice instanceof Promise) && isSecretAlgorithm(token.algorithm)) {
       return this.#judge(token, presented, hasHmacOf(token, choice), this.#keys.generation());
     }
-    const judged = this.#verifyLater(token, presented, choice).finally(() => this.#pending.delete(presented));
-    this.#pending.set(presented, judged);
+    if (this.#pending.size >= PENDING_MAX) return "verification_busy";
+    const judged = this.#verifyLater(token, presented, choice).finally(() => this.#pending.delete(text));
+    this.#pending.set(text, judged);
     return judged;
   }
 
@@ -109,26 +115,26 @@ export class TokenVerifier<T extends object> {
     choice: KeyChoice | Promise<KeyChoice>,
   ): Promise<Verdict<T>> {
     const keys = await choice;
-    if (typeof keys === "string") return this.#refuse(presented, keys);
+    if (typeof keys === "string") return this.#refuse(token.text, keys);
     // Of the keys that judge it, whatever comes while they do.
     const generation = this.#keys.generation();
     return this.#judge(token, presented, await hasSignatureOf(token, keys), generation);
   }
 
-  #judge({ claims }: ParsedToken, presented: string, isAuthentic: boolean, generation: number): Verdict<T> {
-    if (!isAuthentic) return this.#refuse(presented, "token_signature_invalid");
+  #judge({ claims, text }: ParsedToken, presented: string, isAuthentic: boolean, generation: number): Verdict<T> {
+    if (!isAuthentic) return this.#refuse(text, "token_signature_invalid");
     const refused = refusedClaims(claims, this.#rules, this.#clock.wallMs());
-    if (refused !== null) return this.#refuse(presented, refused);
+    if (refused !== null) return this.#refuse(text, refused);
     const value = this.#derive(claims);
-    if (typeof value === "string") return this.#refuse(presented, value);
-    const token = new GoodToken(value, expiryMs(claims, this.#rules.leewayMs), generation);
+    if (typeof value === "string") return this.#refuse(text, value);
+    const token = new GoodToken(value, expiryMs(claims, this.#rules.leewayMs), generation, text !== presented);
     this.#known.set(presented, token);
     return token;
   }
 
-  #refuse(presented: string, reason: RefusalReason): RefusalReason {
+  #refuse(text: string, reason: RefusalReason): RefusalReason {
     if (!PASSING.has(reason)) {
-      this.#refused.set(presented, {
+      this.#refused.set(text, {
         reason,
         untilMs: this.#clock.now() + REFUSED_MS,
         generation: this.#keys.generation(),
