@@ -8,7 +8,13 @@ import { isApiKey, keyDigest } from "../../identity/api-keys.ts";
 import { credentialsOf, MALFORMED } from "../../identity/authorization.ts";
 import { type FailedAttempts, secondsBlocked } from "../../identity/failed-attempts.ts";
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";
-import { bearerChallenge, type RefusalOptions, type RefusalReason, refusal } from "../../identity/refusal.ts";
+import {
+  BEARER_MALFORMED_STATUS,
+  bearerChallenge,
+  type RefusalOptions,
+  type RefusalReason,
+  refusal,
+} from "../../identity/refusal.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { parametersOf, withoutParameter } from "../../semantics/query.ts";
@@ -38,10 +44,15 @@ class ApiKey {
   readonly #attempts: FailedAttempts;
   readonly #byDigest: ReadonlyMap<string, Key>;
   readonly #nameField: IdentityField | null;
+  readonly #malformed: RefusalOptions;
+  readonly #unknown: RefusalOptions;
 
   constructor(options: ApiKeyOptions, { attempts, keys }: ApiKeyPorts) {
     this.#options = options;
     this.#attempts = attempts;
+    this.#unknown = { challenge: challengeOf(options, "key_unknown") };
+    // As RFC 6750 wants it of Bearer.
+    this.#malformed = options.from.some(({ kind }) => kind === "bearer") ? { status: BEARER_MALFORMED_STATUS } : {};
     const digests =
       options.file === undefined
         ? (options.keys ?? []).map(({ name, sha256 }) => [name, sha256] as const)
@@ -55,7 +66,9 @@ class ApiKey {
     const shown = this.#find(request);
     this.#nameField?.remove(request.fields);
     if (shown === null) return this.#refuse(exchange, "credentials_missing");
-    if (shown === MALFORMED || !isApiKey(shown)) return this.#refuse(exchange, "credentials_malformed");
+    if (shown === MALFORMED) return this.#refuse(exchange, "credentials_malformed", this.#malformed);
+    // For the client as wrong as an unknown one.
+    if (!isApiKey(shown)) return this.#refuse(exchange, "credentials_malformed", this.#unknown);
     // A look-up is cheaper than to refuse it unheard, so a known key passes whatever its address did.
     const key = this.#byDigest.get(keyDigest(shown));
     if (key === undefined) return this.#refuseUnknown(exchange);
