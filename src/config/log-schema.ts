@@ -66,7 +66,7 @@ const access = z
       .array(z.string().min(1))
       .default([])
       .describe(
-        "Parameters of queries whose values are never written, also not within `Referer` and `Location`; besides those that `apiKey` takes keys from, which never are.",
+        "Parameters of queries whose values are never written, also not within `Referer` and `Location`; besides those that `apiKey`, `credentials` and `jwt` look for keys and tokens in, which never are.",
       ),
   })
   .transform(({ format, fields, output, sample, redact, redactQuery }) => ({

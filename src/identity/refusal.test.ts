@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, it } from "node:test";
-import { bearerChallenge, REFUSALS, type RefusalReason, refusal } from "./refusal.ts";
+import { bearerChallenge, bearerRefusal, REFUSALS, type RefusalReason, refusal } from "./refusal.ts";
 
 const reasons = Object.keys(REFUSALS) as RefusalReason[];
 
@@ -33,6 +33,16 @@ describe("a refusal", () => {
   it("names no error code to a client that has shown nothing (RFC 6750 section 3.1)", () => {
     assert.equal(bearerChallenge("mail", "credentials_missing"), 'Bearer realm="mail"');
     assert.match(bearerChallenge("mail", "not_allowed"), /error="insufficient_scope"$/);
+  });
+
+  it("is 400 where the request itself is malformed, and only there (RFC 6750 section 3.1)", () => {
+    const challenge = bearerChallenge("mail", "credentials_malformed");
+    assert.equal(challenge, 'Bearer realm="mail", error="invalid_request"');
+    const { status, fields } = bearerRefusal("jwt", "credentials_malformed", { challenge });
+    assert.deepEqual([status, fields], [400, [["WWW-Authenticate", challenge]]]);
+    for (const reason of reasons.filter((one) => one !== "credentials_malformed")) {
+      assert.equal(bearerRefusal("jwt", reason, { challenge }).status, refusal("jwt", reason).status, reason);
+    }
   });
 
   it("has its reason in the documentation, and that has no others", () => {

@@ -56,6 +56,8 @@ export interface RefusalOptions {
   /** Field lines of the answer besides. */
   readonly fields?: ProxyError["fields"];
   readonly cause?: unknown;
+  /** In place of the status that the reason has. */
+  readonly status?: number;
   /** In place of the seconds that Retry-After says with 429 and 503. */
   readonly retryAfterSeconds?: number;
 }
@@ -64,7 +66,8 @@ export interface RefusalOptions {
 export function refusal(by: string, reason: RefusalReason, options: RefusalOptions = {}): ProxyError {
   const fields: (readonly [string, string])[] = [...(options.fields ?? [])];
   const isUnavailable = UNAVAILABLE.has(reason);
-  const status = isUnavailable ? 503 : FORBIDDEN.has(reason) ? 403 : reason === "too_many_failures" ? 429 : 401;
+  const usual = isUnavailable ? 503 : FORBIDDEN.has(reason) ? 403 : reason === "too_many_failures" ? 429 : 401;
+  const status = options.status ?? usual;
   if (options.challenge !== undefined && status !== 429 && status !== 503) {
     fields.push(["WWW-Authenticate", options.challenge]);
   }
@@ -85,10 +88,30 @@ export function refusal(by: string, reason: RefusalReason, options: RefusalOptio
   );
 }
 
+/** Of a request that is malformed or has several tokens (RFC 6750 section 3.1): that a guesser knows already. */
+export const BEARER_MALFORMED_STATUS = 400;
+
+/** A refusal of what was sent as a Bearer token: whatever is wrong with a token itself is one answer, 401. */
+export function bearerRefusal(
+  by: string,
+  reason: RefusalReason,
+  options: RefusalOptions & { readonly challenge: string },
+): ProxyError {
+  return refusal(
+    by,
+    reason,
+    reason === "credentials_malformed" ? { ...options, status: BEARER_MALFORMED_STATUS } : options,
+  );
+}
+
+const BEARER_ERRORS: Partial<Readonly<Record<RefusalReason, string>>> = {
+  credentials_malformed: "invalid_request",
+  not_allowed: "insufficient_scope",
+};
+
 /** `Bearer` challenges (RFC 6750 section 3): no error code when the request had no token at all. */
 export function bearerChallenge(realm: string, reason: RefusalReason): string {
   const start = `Bearer realm="${realm}"`;
   if (reason === "credentials_missing") return start;
-  const error = reason === "not_allowed" ? "insufficient_scope" : "invalid_token";
-  return `${start}, error="${error}"`;
+  return `${start}, error="${BEARER_ERRORS[reason] ?? "invalid_token"}"`;
 }

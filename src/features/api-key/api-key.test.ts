@@ -105,6 +105,21 @@ describe("apiKey", () => {
     assert.deepEqual([basic.outcome, basic.exchange.requestLines], ["ci", [["Authorization", "Basic YTpi"]]]);
   });
 
+  it("answers several keys with 400 where Bearer is spoken, and one in a wrong form as an unknown one", () => {
+    const { ask } = stage({ from: ["bearer", "header:x-api-key"] });
+    const answer = (fields: StandInRequest["fields"] & object) => {
+      const { error } = ask({ fields });
+      return [error?.status, error?.fields];
+    };
+    const bearer = ["Authorization", `Bearer ${KEY}`] as const;
+    const invalidRequest = 'Bearer realm="restricted", error="invalid_request", ApiKey realm="restricted"';
+    assert.deepEqual(answer([bearer, ["x-api-key", KEY]]), [400, [["WWW-Authenticate", invalidRequest]]]);
+    assert.deepEqual(answer([bearer, bearer]), [400, [["WWW-Authenticate", invalidRequest]]]);
+    assert.deepEqual(answer([["x-api-key", `${KEY} ${KEY}`]]), answer([["x-api-key", "no"]]));
+    const fields = [["x-api-key", KEY] as const, ["x-api-key", KEY] as const];
+    assert.equal(stage({ from: "header:x-api-key" }).ask({ fields }).error?.status, 401);
+  });
+
   it("refuses what it does not know, with a challenge", () => {
     for (const [from, missing, unknown] of [
       ["header:x-api-key", 'ApiKey realm="restricted"', 'ApiKey realm="restricted"'],

@@ -5,11 +5,17 @@
 import type { FieldBlock } from "../../core/fields.ts";
 import type { RequestMessage } from "../../core/message.ts";
 import { isApiKey, keyDigest } from "../../identity/api-keys.ts";
-import { AttemptLimit } from "../../identity/attempt-limit.ts";
+import type { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { credentialsOf, MALFORMED } from "../../identity/authorization.ts";
 import type { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";
-import { bearerChallenge, type RefusalReason, refusal } from "../../identity/refusal.ts";
+import {
+  BEARER_MALFORMED_STATUS,
+  bearerChallenge,
+  type RefusalOptions,
+  type RefusalReason,
+  refusal,
+} from "../../identity/refusal.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { parametersOf, withoutParameter } from "../../semantics/query.ts";
@@ -39,10 +45,15 @@ class ApiKey {
   readonly #limit: AttemptLimit;
   readonly #byDigest: ReadonlyMap<string, Key>;
   readonly #nameField: IdentityField | null;
+  readonly #malformed: RefusalOptions;
+  readonly #unknown: RefusalOptions;
 
   constructor(options: ApiKeyOptions, { attempts, keys }: ApiKeyPorts) {
     this.#options = options;
     this.#limit = new AttemptLimit(NAME, attempts, options.failedAttempts);
+    this.#unknown = { challenge: challengeOf(options, "key_unknown") };
+    // As RFC 6750 wants it of Bearer.
+    this.#malformed = options.from.some(({ kind }) => kind === "bearer") ? { status: BEARER_MALFORMED_STATUS } : {};
     const digests =
       options.file === undefined
         ? (options.keys ?? []).map(({ name, sha256 }) => [name, sha256] as const)
@@ -56,7 +67,9 @@ class ApiKey {
     const shown = this.#find(request);
     this.#nameField?.remove(request.fields);
     if (shown === null) return this.#refuse(exchange, "credentials_missing");
-    if (shown === MALFORMED || !isApiKey(shown)) return this.#refuse(exchange, "credentials_malformed");
+    if (shown === MALFORMED) return this.#refuse(exchange, "credentials_malformed", this.#malformed);
+    // For the client as wrong as an unknown one.
+    if (!isApiKey(shown)) return this.#refuse(exchange, "credentials_malformed", this.#unknown);
     const digest = keyDigest(shown);
     const key = this.#byDigest.get(digest);
     const address = exchange.clientAddress;
@@ -86,8 +99,8 @@ class ApiKey {
     return found;
   }
 
-  #refuse(exchange: Exchange, reason: RefusalReason): void {
-    exchange.fail(refusal(NAME, reason, { challenge: challengeOf(this.#options, reason) }));
+  #refuse(exchange: Exchange, reason: RefusalReason, options: RefusalOptions = {}): void {
+    exchange.fail(refusal(NAME, reason, { challenge: challengeOf(this.#options, reason), ...options }));
   }
 }
 

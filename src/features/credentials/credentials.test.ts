@@ -262,7 +262,7 @@ describe("a request is refused", () => {
     const door = new Door();
     await door.put("s1", "alice:secret");
     const token = door.token();
-    assert.equal(await door.refused(token, [["Cookie", `session=${token}`]]), "401 credentials_malformed");
+    assert.equal(await door.refused(token, [["Cookie", `session=${token}`]]), "400 credentials_malformed");
   });
 
   it("and nothing is done for an exchange that ended meanwhile", async () => {

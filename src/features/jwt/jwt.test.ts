@@ -52,8 +52,9 @@ describe("jwt", () => {
       ["Cookie", "tok=x"],
       ["Authorization", "Basic eg=="],
     ] as const) {
-      const { refused, exchange } = door(places).send({}, [second]);
-      assert.equal(refused, "401 credentials_malformed");
+      const { refused, error, exchange } = door(places).send({}, [second]);
+      assert.equal(refused, "400 credentials_malformed");
+      assert.deepEqual(error?.fields, [["WWW-Authenticate", 'Bearer realm="restricted", error="invalid_request"']]);
       assert.equal(exchange.identity, null);
     }
   });

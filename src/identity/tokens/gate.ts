@@ -11,7 +11,7 @@ import type { ProxyError } from "../../core/errors.ts";
 import type { RequestMessage } from "../../core/message.ts";
 import { AttemptLimit } from "../attempt-limit.ts";
 import type { FailedAttempts } from "../failed-attempts.ts";
-import { bearerChallenge, type RefusalReason, refusal } from "../refusal.ts";
+import { bearerChallenge, bearerRefusal, type RefusalReason, refusal } from "../refusal.ts";
 import type { JsonObject } from "./json.ts";
 import type { TokenOptions } from "./options.ts";
 import { unwrapCookie } from "./parse.ts";
@@ -100,7 +100,7 @@ export class TokenGate<T extends object> {
     if (exchange.ended) return null;
     const why = cause ?? (reason === "keys_unavailable" ? this.#keys.failure : null);
     const challenge = bearerChallenge(this.#options.realm, reason);
-    exchange.fail(refusal(this.#options.by, reason, { challenge, ...(why !== null && { cause: why }) }));
+    exchange.fail(bearerRefusal(this.#options.by, reason, { challenge, ...(why !== null && { cause: why }) }));
     return null;
   }
 }
