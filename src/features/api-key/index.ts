@@ -5,7 +5,7 @@
 import type { FieldBlock } from "../../core/fields.ts";
 import type { RequestMessage } from "../../core/message.ts";
 import { isApiKey, keyDigest } from "../../identity/api-keys.ts";
-import type { AttemptLimit } from "../../identity/attempt-limit.ts";
+import { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { credentialsOf, MALFORMED } from "../../identity/authorization.ts";
 import type { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";

@@ -11,7 +11,7 @@ import type { ProxyError } from "../../core/errors.ts";
 import type { RequestMessage } from "../../core/message.ts";
 import { AttemptLimit } from "../attempt-limit.ts";
 import type { FailedAttempts } from "../failed-attempts.ts";
-import { bearerChallenge, bearerRefusal, type RefusalReason, refusal } from "../refusal.ts";
+import { bearerChallenge, bearerRefusal, type RefusalReason } from "../refusal.ts";
 import type { JsonObject } from "./json.ts";
 import type { TokenOptions } from "./options.ts";
 import { unwrapCookie } from "./parse.ts";
