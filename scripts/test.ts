@@ -31,6 +31,18 @@ const onEveryTransport: readonly string[] = [
   "test/transport/",
 ];
 
+/** Of these, what is about something else than bytes: it runs once, on the one that a user would get. */
+const onOneTransport: readonly string[] = [
+  "test/examples/auth-document",
+  "test/integration/oidc-",
+  "test/integration/password-files",
+  "test/integration/published-keys",
+  "test/integration/python-envelopes",
+  "test/integration/sessions-under-load",
+  "test/security/oidc-",
+  "test/threads/session-stores",
+];
+
 interface Tally {
   passed: number;
   failed: number;
@@ -70,7 +82,9 @@ function findTestFiles(paths: readonly string[]): string[] {
 function planPasses(files: readonly string[]): Pass[] {
   const chosen = process.env.HEADGATE_TRANSPORT;
   if (chosen) return [{ transport: chosen, files: [...files] }];
-  const usesTransport = (file: string) => onEveryTransport.some((prefix) => file.startsWith(path.normalize(prefix)));
+  const isBelow = (file: string, prefixes: readonly string[]) =>
+    prefixes.some((prefix) => file.startsWith(path.normalize(prefix)));
+  const usesTransport = (file: string) => isBelow(file, onEveryTransport) && !isBelow(file, onOneTransport);
   const onEach = files.filter(usesTransport);
   const once = files.filter((file) => !usesTransport(file));
   const addon = process.env.HEADGATE_ADDON ?? path.join(root, "native", "build", "headgate.node");
