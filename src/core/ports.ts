@@ -70,6 +70,8 @@ export interface WriteRoom {
 export interface Connection {
   readonly local: Address;
   readonly remote: Address;
+  /** Where the client had meant to go, when its traffic was redirected here by the system; otherwise absent or null. */
+  readonly originalDestination?: Address | null;
   readonly tls: TlsInfo | null;
   /** Who is told of bytes and of the end; may be replaced at any time (a tunnel takes over after 101). */
   handler: ConnectionHandler;
@@ -154,6 +156,14 @@ export interface DialTarget {
   readonly tls: DialTls | null;
   /** Address racing included; name resolution and TLS handshake included. */
   readonly timeoutMs: number;
+  /** Asked about every address before it is connected to, the host's own when that is one. Left out: all may be. */
+  readonly addresses?: AddressFilter;
+}
+
+/** Which addresses may be connected to: of a name, whatever it resolved to this time. */
+export interface AddressFilter {
+  /** Why not (destination_ip_prohibited); null: it may be. `address` is without brackets; IPv4-mapped ones come as IPv4. */
+  refusalOf(address: string): ProxyError | null;
 }
 
 /** The client side of TLS, already loaded: contents of PEM files, not paths. */
@@ -187,6 +197,26 @@ export interface PendingDial {
 
 export interface Dialer {
   dial(target: DialTarget, handler: DialHandler): PendingDial;
+}
+
+/** Our side of TLS where we are the server: contents of PEM files, not paths. */
+export interface ServeTls {
+  /** The certificate, followed by those between it and the authority's. */
+  readonly cert: string;
+  readonly key: string;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  /** Protocols to agree to by ALPN, most wanted first. */
+  readonly alpn: readonly string[];
+}
+
+/**
+ * TLS on a connection that is there already: what a client sends inside a tunnel, or what we send through one. From the call on
+ * the connection belongs to the layer, which closes it when the handshake fails, is cancelled, or is not over in `timeoutMs`;
+ * what was written to it before leaves first. `early` is what had arrived and was not used.
+ */
+export interface TlsLayer {
+  serve(connection: Connection, early: Buffer, tls: ServeTls, timeoutMs: number, handler: DialHandler): PendingDial;
+  connect(connection: Connection, early: Buffer, tls: DialTls, timeoutMs: number, handler: DialHandler): PendingDial;
 }
 
 /** A timer that was set and can be cleared. */
