@@ -87,8 +87,10 @@ async function takeFromOpenssl(options: readonly string[]): Promise<Taken> {
   // It may end before its input is closed.
   child.stdin.on("error", () => {});
   child.stdin.end();
+  const silent = closed.then(() => assert.fail("openssl sent no ClientHello"));
+  const found = await Promise.race([taken, silent]);
   await closed;
-  return taken;
+  return found;
 }
 
 describe("openssl s_client", { skip: needs("openssl") }, () => {
