@@ -22,20 +22,23 @@ export interface LeafSurroundings {
   readonly tell: (message: string) => void;
 }
 
+/** What leaves need of an authority. */
+export type LeafIssuer = Pick<Authority, "certificate" | "permits" | "issue">;
+
 interface Kept {
   readonly leaf: Leaf;
   readonly refreshAtMs: number;
 }
 
 export class LeafCertificates {
-  readonly #authority: Authority;
+  readonly #authority: LeafIssuer;
   readonly #surroundings: LeafSurroundings;
   /** By host, the one that was asked for least lately first. */
   readonly #kept = new Map<string, Kept>();
   readonly #coming = new Map<string, Promise<Leaf>>();
   #isStoreTroubled = false;
 
-  constructor(authority: Authority, surroundings: LeafSurroundings) {
+  constructor(authority: LeafIssuer, surroundings: LeafSurroundings) {
     this.#authority = authority;
     this.#surroundings = surroundings;
   }
