@@ -9,7 +9,7 @@ import { defaultAuthorityFolder } from "../config/authority-folders.ts";
 import type { AuthorityOperatorError, ShownAuthority } from "../server/authority-operator.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { withoutControls } from "./status-report.ts";
-import { TRUST_PLACES, type TrustPlace, trustInstructions } from "./trust-instructions.ts";
+import { quoted, TRUST_PLACES, type TrustPlace, trustInstructions } from "./trust-instructions.ts";
 
 interface InitOptions {
   readonly dir: string;
@@ -93,12 +93,12 @@ function factsOf(shown: ShownAuthority): readonly string[] {
 
 function nextSteps(shown: ShownAuthority, hosts: string | undefined, defaultDir: string): readonly string[] {
   const dir = path.dirname(shown.certificateFile);
-  const flag = dir === path.resolve(defaultDir) ? "" : ` --dir ${dir}`;
+  const flag = dir === path.resolve(defaultDir) ? "" : ` --dir ${quoted(dir)}`;
   const patterns = (hosts ?? "*.example.org").split(",").map((host) => host.trim());
   const configuration = { intercept: { hosts: patterns, ca: dir } };
   return [
     "You alone can read the key. If the proxy runs as another user, give the folder to that one:",
-    `  chown -R USER ${dir}`,
+    `  chown -R USER ${quoted(dir)}`,
     "Next, have clients trust it:",
     `  headgate ca show${flag} --for ${TRUST_PLACES.slice(0, 4).join("|")}|...`,
     "Then name it in the configuration:",

@@ -101,7 +101,7 @@ export function trustInstructions(certificateFile: string, place: TrustPlace | n
 }
 
 /** As a shell reads it. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 

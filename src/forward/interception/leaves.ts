@@ -36,6 +36,7 @@ export class LeafCertificates {
   /** By host, the one that was asked for least lately first. */
   readonly #kept = new Map<string, Kept>();
   readonly #coming = new Map<string, Promise<Leaf>>();
+  readonly #writing = new Set<Promise<void>>();
   #isStoreTroubled = false;
 
   constructor(authority: LeafIssuer, surroundings: LeafSurroundings) {
@@ -69,6 +70,11 @@ export class LeafCertificates {
     return coming;
   }
 
+  /** Resolves when the store has been given what was made so far. */
+  async written(): Promise<void> {
+    await Promise.all(this.#writing);
+  }
+
   async #find(name: LeafName): Promise<Leaf> {
     const { store, clock } = this.#surroundings;
     const refusal = this.#refusalOf(name, clock.wallMs());
@@ -77,7 +83,10 @@ export class LeafCertificates {
     if (stored !== null) return this.#keep(name, stored);
     const leaf = await this.#authority.issue(name, clock.wallMs());
     // Nobody waits for the disk: the next run does without, if it must.
-    if (store !== null) void this.#write(store, name, leaf);
+    if (store !== null) {
+      const writing = this.#write(store, name, leaf).finally(() => this.#writing.delete(writing));
+      this.#writing.add(writing);
+    }
     return this.#keep(name, leaf);
   }
 
