@@ -69,7 +69,10 @@ const INSTRUCTIONS = {
   },
   java: {
     title: "Java (Debian's own packages follow the system's CAs)",
-    lines: (file) => [`sudo keytool -importcert -noprompt -cacerts -storepass changeit -alias headgate -file ${file}`],
+    lines: (file) => [
+      `sudo keytool -importcert -noprompt -cacerts -storepass changeit -alias headgate -file ${file}`,
+      "# Java takes any name from a CA that it trusts, whatever that may certify; OpenSSL and Chromium do not.",
+    ],
   },
   curl: {
     title: "curl (in place of all other CAs)",

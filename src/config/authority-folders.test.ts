@@ -7,7 +7,7 @@ import { defaultAuthorityFolder, defaultLeafFolder } from "./authority-folders.t
 test("of the system for root, of the user for everybody else", () => {
   const cases = [
     [0, {}, "/etc/headgate/ca", "/var/cache/headgate/leaves"],
-    [0, { XDG_DATA_HOME: "/root/x", CACHE_DIRECTORY: "/var/cache/gate" }, "/etc/headgate/ca", "/var/cache/gate/leaves"],
+    [0, { XDG_DATA_HOME: "/data", CACHE_DIRECTORY: "/var/cache/gate" }, "/etc/headgate/ca", "/var/cache/gate/leaves"],
     [1000, {}, "/home/alice/.local/share/headgate/ca", "/home/alice/.cache/headgate/leaves"],
     [1000, { XDG_DATA_HOME: "/data/", XDG_CACHE_HOME: "/cache" }, "/data/headgate/ca", "/cache/headgate/leaves"],
     [

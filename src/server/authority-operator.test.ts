@@ -103,7 +103,7 @@ test("a mistake in a flag is told, and nothing is made", async () => {
 test("where it cannot be made, that is told", async () => {
   using folder = new TestFolder();
   const file = folder.write("file", "");
-  const words = "(this is not a folder|a part of the path is not a folder)";
+  const words = "(this is not a folder|a part of the path is not a folder, or cannot be made)";
   await refused(init(`${file}/ca`), new RegExp(`^cannot make the folder ${file}/ca: ${words}$`));
   await refused(init(file), new RegExp(`^cannot write ${file}/ca\\.key: ${words}$`));
 });

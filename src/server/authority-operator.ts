@@ -157,7 +157,8 @@ function nameOf(text: string | undefined): string {
 const WRITE_FAILURES: Readonly<Record<string, string>> = {
   EACCES: "permission denied; name another folder with --dir",
   EPERM: "permission denied; name another folder with --dir",
-  ENOTDIR: "a part of the path is not a folder",
+  // Also what Node makes of a folder above that may not be made.
+  ENOTDIR: "a part of the path is not a folder, or cannot be made",
   EEXIST: "this is not a folder",
   EROFS: "the file system is read-only",
   ENOSPC: "the disk is full",

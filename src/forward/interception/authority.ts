@@ -148,8 +148,7 @@ export class Authority {
       throw new AuthorityError("certificate", `the CA expired on ${dateOf(certificate.notAfterMs)}`);
     }
     const algorithm = algorithmOf(keyObject);
-    const der = keyObject.export({ type: "pkcs8", format: "der" });
-    const key = await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]);
+    const key = await importKey(keyObject, algorithm);
     return new Authority(certificate, key, algorithm, await keyIdentifierOf(certificate));
   }
 
@@ -223,6 +222,8 @@ function algorithmOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): Si
   );
 }
 
+const KEY_DAMAGED = "the private key is damaged";
+
 function parseKey(pem: string): KeyObject {
   if (!/-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----/.test(pem)) {
     const found = pem.includes("BEGIN CERTIFICATE")
@@ -236,7 +237,17 @@ function parseKey(pem: string): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch (error) {
-    throw new AuthorityError("key", "the private key is damaged", error);
+    throw new AuthorityError("key", KEY_DAMAGED, error);
+  }
+}
+
+async function importKey(key: KeyObject, algorithm: SigningAlgorithm): Promise<webcrypto.CryptoKey> {
+  try {
+    const der = key.export({ type: "pkcs8", format: "der" });
+    return await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]);
+  } catch (error) {
+    // It is looked at more closely here: its public half may be that of the certificate, and its private one not.
+    throw new AuthorityError("key", KEY_DAMAGED, error);
   }
 }
 

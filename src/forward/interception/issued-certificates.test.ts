@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import tls from "node:tls";
 import { promisify } from "node:util";
+import fc from "fast-check";
 import { TestFolder } from "../../../test/support/folder.ts";
 import { needs } from "../../../test/support/requirements.ts";
 import { Authority, AuthorityError, BACKDATED_MS, LEAF_LIFE_MS, type Leaf } from "./authority.ts";
@@ -178,6 +179,29 @@ test("what is no CA that can be used is refused, each with its reason", async ()
       return true;
     });
   }
+});
+
+test("damaged files are refused, and nothing worse", async () => {
+  const bent = (text: string): fc.Arbitrary<string> =>
+    fc
+      .tuple(fc.nat(text.length - 1), fc.nat(4), fc.string({ unit: "binary-ascii", maxLength: 4 }))
+      .map(([at, removed, added]) => text.slice(0, at) + added + text.slice(at + removed));
+  const pair = fc.tuple(
+    fc.oneof(bent(open.cert), fc.constant(open.cert)),
+    fc.oneof(bent(open.key), fc.constant(open.key)),
+  );
+  await fc.assert(
+    fc.asyncProperty(pair, async ([cert, key]) => {
+      try {
+        const { certificate } = await Authority.load(cert, key, Date.now());
+        // What was bent was the space between the lines, or what nobody looks at before it is asked for: the signature.
+        assert.ok(certificate.x509.publicKey.equals(open.authority.certificate.x509.publicKey));
+      } catch (error) {
+        assert.ok(error instanceof AuthorityError, String(error));
+      }
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test("a leaf is for one host, for a week, and not longer than its CA", async () => {

@@ -68,15 +68,9 @@ test("what is no name of one host is refused", () => {
 });
 
 test("whatever is taken is plain, and taken again as it is", () => {
-  const labels = fc.stringMatching(/^[A-Za-z0-9_.:[\]*/%\\ -]{0,80}$/);
-  const anything = fc.oneof(
-    labels,
-    fc.string({ unit: "binary" }),
-    fc.domain(),
-    fc.ipV4(),
-    fc.ipV6(),
-    fc.webAuthority(),
-  );
+  const characters = fc.constantFrom(..."aZ09_.:[]*/%\\ -x\0");
+  const alike = fc.string({ unit: characters, maxLength: 80 });
+  const anything = fc.oneof(alike, fc.string({ unit: "binary" }), fc.domain(), fc.ipV4(), fc.ipV6());
   fc.assert(
     fc.property(anything, (host) => {
       const name = leafNameOf(host);

@@ -1,7 +1,10 @@
 // One leaf for all who ask: from memory, from the store, made anew; and never one that the CA would not issue now.
 
 import assert from "node:assert/strict";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { describe, test } from "node:test";
+import tls from "node:tls";
+import fc from "fast-check";
 import { ProxyError } from "../../core/errors.ts";
 import type { Clock, LeafStore } from "../../core/ports.ts";
 import { Authority, BACKDATED_MS, LEAF_LIFE_MS, type Leaf } from "./authority.ts";
@@ -247,6 +250,25 @@ describe("the store", () => {
     const before = issuer.issued;
     assert.deepEqual(await stage.restarted().leafFor("a.example"), good);
     assert.equal(issuer.issued, before);
+  });
+
+  test("whatever becomes of a file, what is served is a leaf of the CA for the host with its key", async () => {
+    const stage = new Stage();
+    await stage.leaves.leafFor("a.example");
+    const own = stage.store.texts.get("a.example")!;
+    const change = fc.tuple(fc.nat(own.length - 1), fc.nat(3), fc.string({ unit: "binary-ascii", maxLength: 3 }));
+    await fc.assert(
+      fc.asyncProperty(change, async ([at, removed, added]) => {
+        stage.store.texts.set("a.example", own.slice(0, at) + added + own.slice(at + removed));
+        const { cert, key } = await stage.restarted().leafFor("a.example");
+        const certificate = new X509Certificate(cert);
+        assert.ok(certificate.verify(stage.issuer.certificate.x509.publicKey));
+        assert.equal(certificate.subjectAltName, "DNS:a.example");
+        assert.ok(certificate.checkPrivateKey(createPrivateKey(key)));
+        tls.createSecureContext({ cert, key });
+      }),
+      { numRuns: 100 },
+    );
   });
 
   test("a store that cannot be written to is told of once, and again when it had worked", async () => {

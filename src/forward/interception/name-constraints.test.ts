@@ -53,6 +53,11 @@ test("constraints that others have written", () => {
   const but: NameConstraints = { permitted: [], excluded: [{ kind: "dns", value: "bank.example" }] };
   assert.ok(permitsHost(but, "example.org") && permitsHost(but, "192.0.2.1") && !permitsHost(but, "www.bank.example"));
   assert.equal(describeConstraints(but), "not bank.example and below");
+  const noAddresses: NameConstraints = { permitted: [], excluded: constraintsFor(["a.example"], []).excluded };
+  assert.ok(permitsHost(noAddresses, "example.org") && !permitsHost(noAddresses, "192.0.2.1"));
+  assert.equal(describeConstraints(noAddresses), "not 0.0.0.0/0, ::/0");
+  const mixed: NameConstraints = { ...constraintsFor(["example.org"], []), excluded: but.excluded };
+  assert.equal(describeConstraints(mixed), "only example.org and below; not bank.example and below");
   const gaps: NameConstraints = { permitted: [{ kind: "ip", value: "10.0.0.0/255.0.255.0" }], excluded: [] };
   assert.ok(!permitsHost(gaps, "10.0.0.1"));
   // [1] rfc822Name: a kind that no leaf has.

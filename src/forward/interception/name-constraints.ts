@@ -77,16 +77,16 @@ function networkHas(network: string, address: string): boolean {
 
 /** One line for an operator, such as "only example.org and below, 10.0.0.0/8". */
 export function describeConstraints({ permitted, excluded }: NameConstraints): string {
-  const parts: string[] = [];
-  if (permitted.length > 0) parts.push(`only ${permitted.map(describeSubtree).join(", ")}`);
-  // What `constraintsFor` excludes follows from what it permits.
+  if (permitted.length === 0) return `not ${excluded.map(describeSubtree).join(", ")}`;
+  // That all of the other kind are excluded goes without saying.
   const further = excluded.filter((one) => one.value !== "" && !ALL_ADDRESSES.some(({ value }) => value === one.value));
-  if (further.length > 0) parts.push(`not ${further.map(describeSubtree).join(", ")}`);
-  return parts.join("; ") || "no names at all";
+  const exceptions = further.length === 0 ? "" : `; not ${further.map(describeSubtree).join(", ")}`;
+  return `only ${permitted.map(describeSubtree).join(", ")}${exceptions}`;
 }
 
 function describeSubtree({ kind, value }: Subtree): string {
   if (kind !== "dns") return value;
+  if (value === "") return "any host name";
   return value.startsWith(".") ? `*${value}` : `${value} and below`;
 }
 

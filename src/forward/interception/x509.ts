@@ -1,6 +1,7 @@
 /**
- * The package that writes certificates, with the polyfill that it asks for and that must be there before it. It takes a tenth of
- * a second and some twenty megabytes to load: who intercepts nothing never imports this.
+ * The package that writes certificates, with the polyfill that it asks for and that must be there before it. That one adds functions
+ * to the program's `Reflect`, and both take a tenth of a second and some twenty megabytes to load: who intercepts nothing
+ * never imports this.
  */
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
