@@ -12,7 +12,8 @@ import { describeConstraints } from "../forward/interception/name-constraints.ts
 import { makeAuthority } from "../forward/interception/new-authority.ts";
 import type { SystemError } from "../io/failures.ts";
 import { readTextFile } from "../io/text-file.ts";
-import { CERTIFICATE_FILE, KEY_FILE, PEM_BYTES_MAX } from "./interception-authority.ts";
+import { CERTIFICATE_FILE, KEY_FILE } from "./authority-folder.ts";
+import { PEM_BYTES_MAX } from "./interception-authority.ts";
 import { clock } from "./surroundings.ts";
 
 /** What cannot be done, in a line for the operator. */

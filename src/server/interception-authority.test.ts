@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { TestFolder } from "../../test/support/folder.ts";
 import type { Leaf } from "../forward/interception/authority.ts";
 import { makeAuthority } from "../forward/interception/new-authority.ts";
-import { leavesOf, loadAuthority, pathsOfAuthority } from "./interception-authority.ts";
+import { pathsOfAuthority } from "./authority-folder.ts";
+import { leavesOf, loadAuthority } from "./interception-authority.ts";
 import { SetupError } from "./setup-error.ts";
 import { clock } from "./surroundings.ts";
 

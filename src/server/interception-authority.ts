@@ -3,17 +3,15 @@
  * beside it in a folder of their own. Who intercepts nothing never imports this: it brings a library along.
  */
 import { stat } from "node:fs/promises";
-import path from "node:path";
 import type { Clock } from "../core/ports.ts";
 import { Authority, AuthorityError, LEAF_LIFE_MS } from "../forward/interception/authority.ts";
 import { LeafCertificates } from "../forward/interception/leaves.ts";
 import { permitsPattern } from "../forward/interception/name-constraints.ts";
 import { LeafFiles } from "../io/leaf-files.ts";
 import { readTextFile } from "../io/text-file.ts";
+import { pathsOfAuthority } from "./authority-folder.ts";
 import { SetupError, type SetupProblem } from "./setup-error.ts";
 
-export const CERTIFICATE_FILE = "ca.pem";
-export const KEY_FILE = "ca.key";
 /** A chain with its comments, or a key. */
 export const PEM_BYTES_MAX = 1024 * 1024;
 
@@ -21,11 +19,6 @@ export interface LoadedAuthority {
   readonly authority: Authority;
   /** Sentences for the log. */
   readonly warnings: readonly string[];
-}
-
-/** The files that are read, for who watches them. */
-export function pathsOfAuthority(folder: string): readonly string[] {
-  return [path.join(folder, CERTIFICATE_FILE), path.join(folder, KEY_FILE)];
 }
 
 /**
