@@ -1,6 +1,6 @@
 /**
  * The CA of interception from its folder, read and checked before anything is opened; and the leaves that it issues, kept
- * beside it in a folder of their own. Who intercepts nothing never imports this: it brings a library along.
+ * in a folder of their own. Who intercepts nothing never imports this: it brings a library along.
  */
 import { stat } from "node:fs/promises";
 import type { Clock } from "../core/ports.ts";
