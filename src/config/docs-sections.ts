@@ -49,6 +49,26 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
 `,
   },
   {
+    title: "forward",
+    place: "`forward` in a server",
+    paths: ["servers.*.forward"],
+    text: "Requests in absolute form (`http_proxy=http://HOST:3128`), tunnels by CONNECT and WebSockets through both go where their client says. Rules of `deny` are asked first, then those of `allow`; the first one that matches decides, and the log names it. Addresses of this machine, of private networks and of metadata services are refused unless the rule that allows them names their network, whatever a name resolves to. Requests in origin form still meet the server's routes.",
+    example: `servers:
+  egress:
+    listen: ":3128"
+    forward:
+      auth: { basic: { file: users.htpasswd } }
+      deny:
+        - { name: ads, hosts: ["*.ads.example"] }
+      allow:
+        - name: builds
+          clients: 10.0.0.0/8
+          hosts: ["*.mirror.example", registry.example.org]
+        - { name: office, users: [ann], times: { days: [mon, tue, wed, thu, fri], from: "08:00", to: "18:00" } }
+      timeouts: { connect: 5s }
+`,
+  },
+  {
     title: "servers",
     place: "`servers.NAME`",
     paths: ["servers.*"],
@@ -68,7 +88,7 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
     listen: ":80"
     redirect: "https://{host}{uri}"
 `,
-    omit: ROUTE_FIELDS,
+    omit: [...ROUTE_FIELDS, "forward"],
   },
   {
     title: "routes",

@@ -11,6 +11,7 @@ import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
+import { namesByDns } from "../io/dns/names.ts";
 import { createFetch } from "../io/fetch.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
 import { passwordHasher } from "../io/password-hasher.ts";
@@ -26,6 +27,8 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
+import { ForwardUpstreams } from "./forward-destinations.ts";
+import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
@@ -87,6 +90,7 @@ export class ProxyServer {
   readonly #passwords = new PasswordChecks(passwordHasher, clock);
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
+  readonly #forwards: ForwardUpstreams;
   readonly #stores: SessionStores;
   readonly #parts = new KeptParts();
   readonly #listeners: Listeners;
@@ -120,6 +124,16 @@ export class ProxyServer {
       random,
       countConnection: (change) => counters.countUpstreamConnection(change),
       ...(options.places !== undefined && { places: options.places }),
+    });
+    this.#forwards = new ForwardUpstreams({
+      dialerFor: ({ servers, minTtlMs, maxTtlMs }) =>
+        this.transport.dialerWith(
+          namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
+        ),
+      clock,
+      deadlines,
+      random,
+      countConnection: (change) => counters.countUpstreamConnection(change),
     });
     this.#stores = new SessionStores(
       options.openStore ?? ((config, files) => openStore(config, files, this.#storeSurroundings)),
@@ -200,6 +214,7 @@ export class ProxyServer {
       this.#isClosed = true;
       const cut = await this.#listeners.drain(ms);
       this.#pools.destroy();
+      this.#forwards.destroy();
       await this.#stores.close();
       this.#current?.watch.close();
       await this.#output?.writer.close();
@@ -234,7 +249,7 @@ export class ProxyServer {
 
   async #prepare(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<Prepared> {
     // Watched before they are read: a change in between is then seen.
-    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config)];
+    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config), ...Interceptions.pathsOf(config)];
     const watch = watchFiles(paths, clock, () => this.#filesChanged());
     let output = this.#output;
     let stores: StorePlan | null = null;
@@ -246,7 +261,9 @@ export class ProxyServer {
     try {
       const files = await TlsFiles.load(config, clock);
       const credentials = await CredentialFiles.load(config);
+      const interceptions = await Interceptions.load(config, this.#interceptionSurroundings);
       const plan = this.#pools.plan(config.upstreams, files);
+      const forwards = this.#forwards.plan(config, files);
       const storePlan = await this.#stores.plan(config.stores, files);
       stores = storePlan;
       const parts = this.#parts.plan();
@@ -256,6 +273,10 @@ export class ProxyServer {
         clock,
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
+        forward: (server) => {
+          const { destinations } = forwards.get(server.name)!;
+          return { destinations, interception: interceptions.of(server, destinations, parts.kept) };
+        },
         observer: (server) => this.#observer(config, server),
         features: {
           clock,
@@ -276,13 +297,14 @@ export class ProxyServer {
       const commit = (): Promise<void> => {
         listeners?.commit();
         this.#pools.keep(plan);
+        this.#forwards.keep(forwards);
         this.#stores.keep(storePlan);
         this.#parts.keep(parts);
         if (isListening) this.#stores.start();
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
-        for (const warning of files.warnings) this.#warnOnce(warning);
+        for (const warning of [...files.warnings, ...interceptions.warnings]) this.#warnOnce(warning);
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
       };
@@ -329,6 +351,10 @@ export class ProxyServer {
     if (this.#isQuiet || this.#warnings.has(warning)) return;
     this.#warnings.add(warning);
     this.#log.warn(warning);
+  }
+
+  get #interceptionSurroundings(): InterceptionSurroundings {
+    return { clock, deadlines, tls: this.transport.tls, tell: (message) => this.#log.warn(message) };
   }
 
   get #storeSurroundings(): StoreSurroundings {
