@@ -2,6 +2,7 @@
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
 import { ForwardAccess } from "../forward/access.ts";
+import type { Interception } from "../forward/interception/interception.ts";
 import { BY, ForwardLogins } from "../forward/logins.ts";
 import type { ForwardConfig } from "../forward/options.ts";
 import { ForwardRules } from "../forward/rules.ts";
@@ -16,15 +17,22 @@ export function forwardRouteName(server: string): string {
   return `${server}.forward`;
 }
 
+export interface ForwardParts {
+  /** Where forwarded requests go. */
+  readonly destinations: Upstream;
+  /** null: no tunnel is looked into. */
+  readonly interception: Interception | null;
+}
+
 export function composeForward(
   { name, forward }: ServerConfig,
-  destinations: Upstream,
+  { destinations, interception }: ForwardParts,
   ports: FeaturePorts,
 ): ForwardRoute | null {
   if (forward === null) return null;
   const auth = authOf(forward, ports);
   const rules = new ForwardRules(forward.deny, forward.allow);
-  const access = new ForwardAccess({ rules, auth, clock: ports.clock });
+  const access = new ForwardAccess({ rules, auth, interception, clock: ports.clock });
   return {
     name: forwardRouteName(name),
     chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports))]),
