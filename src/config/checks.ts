@@ -81,6 +81,7 @@ class Checker implements Checks {
     for (const [index, item] of listen.entries()) {
       this.#checkListen(item, Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"]);
     }
+    this.#checkProtocols(server, listen, path);
     this.#checkClientAuth(server, listen, path);
     for (const [index, item] of list(mapping(server.forward).use).entries()) {
       this.#checkUse(item, [...path, "forward", "use", index]);
@@ -105,6 +106,16 @@ class Checker implements Checks {
       if (!isMapping(item)) continue;
       this.#checkRoute(item, routePath, false);
       if (all === null && takesAll(item.match)) all = routePath;
+    }
+  }
+
+  /** SOCKS has nothing but tunnels, and nobody makes them without `forward`. */
+  #checkProtocols(server: Mapping, listen: readonly unknown[], path: Path): void {
+    if (server.forward !== undefined) return;
+    for (const [index, item] of listen.entries()) {
+      if (mapping(item).protocol !== "socks") continue;
+      const place = Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"];
+      this.#fail([...place, "protocol"], 'needs "forward": what comes by SOCKS goes where its client says');
     }
   }
 

@@ -104,6 +104,7 @@ export interface ListenConfig {
   readonly text: string;
   readonly address: ListenAddress;
   readonly tls: ListenTlsConfig | null;
+  readonly protocol: "http" | "socks";
 }
 
 export interface ListenTlsConfig {

@@ -75,19 +75,23 @@ const listenTls = z.strictObject({
 });
 
 const listenItem = z.union([
-  listenAddress().transform((address) => ({ address, tls: null })),
+  listenAddress().transform((address) => ({ address, tls: null, protocol: "http" as const })),
   z
     .strictObject({
       address: listenAddress().describe("`:8443`, `127.0.0.1:8443`, `[::1]:8443` or `unix:/run/web.sock`."),
       tls: listenTls.optional().describe("With it, clients speak TLS here. The files are read again when they change."),
+      protocol: z
+        .enum(["http", "socks"])
+        .default("http")
+        .describe("What clients speak here: `http`, or `socks` for SOCKS5, SOCKS4 and SOCKS4a, which needs `forward`."),
     })
-    .transform(({ address, tls }) => ({ address, tls: tls ?? null })),
+    .transform(({ address, tls, protocol }) => ({ address, tls: tls ?? null, protocol })),
 ]);
 
 const server = z.strictObject({
   listen: z
     .union([listenItem.transform((item) => [item]), z.array(listenItem).min(1)])
-    .describe("Where clients connect to: an address or a list of them, each plain or `{ address, tls }`."),
+    .describe("Where clients connect to: an address or a list of them, each plain or `{ address, tls, protocol }`."),
   routes: z
     .array(route)
     .min(1)

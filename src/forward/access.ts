@@ -7,16 +7,14 @@ import { ProxyError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.ts";
 import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
-import { type RefusalReason, refusal } from "../identity/refusal.ts";
-import type { Exchange, Identity } from "../pipeline/exchange.ts";
+import type { RefusalReason } from "../identity/refusal.ts";
+import type { Exchange } from "../pipeline/exchange.ts";
 import type { Forwarding } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
 import type { Interception } from "./interception/interception.ts";
+import { BY, identityOf, loginRefusal } from "./logins.ts";
 import { Denial } from "./refusal.ts";
 import type { ForwardRules } from "./rules.ts";
-
-/** What the log and the refusals call it. */
-export const BY = "forward";
 
 export interface AccessOptions {
   readonly rules: ForwardRules;
@@ -40,7 +38,7 @@ export class ForwardAccess implements Feature {
   request(exchange: Exchange): Waiting {
     const forward = exchange.forward!;
     const { auth } = this.#options;
-    // Who was let into a tunnel need not say again who it is.
+    // Who was let into a tunnel, or has proved it in a handshake, need not say again who it is.
     if (auth === null || forward.user !== null) return this.#decide(exchange, forward);
     const { fields } = exchange.request;
     const given = credentialsOf(fields, "basic", "proxy-authorization");
@@ -83,19 +81,6 @@ export class ForwardAccess implements Feature {
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {
-    const isBusy = reason === "verification_busy";
-    exchange.fail(refusal(BY, reason, isBusy ? {} : { status: 407, fields: this.#challenge }));
+    exchange.fail(loginRefusal(reason, this.#challenge));
   }
-}
-
-const identities = new WeakMap<object, Identity>();
-
-/** The same object for the same user. */
-function identityOf(user: { readonly name: string }): Identity {
-  let identity = identities.get(user);
-  if (identity === undefined) {
-    identity = { subject: user.name, by: BY };
-    identities.set(user, identity);
-  }
-  return identity;
 }

@@ -3,8 +3,8 @@
  * its socket and its connections and gets the new site; a new one is opened before an old one is closed. Either all of a
  * reload happens or nothing does: every step that is taken knows how to take itself back, until it is told to stay.
  *
- * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS, or asks its clients for
- * other certificates): then the old socket is closed first, and opened again should the new one fail.
+ * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS or SOCKS, or asks its
+ * clients for other certificates): then the old socket is closed first, and opened again should the new one fail.
  */
 import type { ListenConfig } from "../config/config.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
@@ -12,6 +12,7 @@ import type { Address, Connection } from "../core/ports.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import type { Transport, TransportListener } from "../io/transport.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
+import { ClientSocks } from "../pipeline/drivers/socks.ts";
 import type { ConnectionOrigin } from "../pipeline/forwarding.ts";
 import type { Site } from "../pipeline/site.ts";
 import type { AppLog } from "./app-log.ts";
@@ -59,18 +60,22 @@ export interface ListenerSurroundings {
 
 /** The client connections of one listener; says when the last one has gone. */
 class ClientConnections extends Http1Driver {
+  readonly #protocol: ListenConfig["protocol"];
   readonly #counters: Counters;
   onEmpty: (() => void) | null = null;
 
-  constructor(site: Site, counters: Counters) {
+  constructor({ site, listen }: WantedListener, counters: Counters) {
     super(site);
+    this.#protocol = listen.protocol;
     this.#counters = counters;
   }
 
   override accept(connection: Connection, origin: ConnectionOrigin | null = null): void {
     // A handshake that ended after we had stopped accepting: nobody has sent a request on it yet.
     if (this.draining) return connection.destroy();
-    super.accept(connection, origin);
+    // What comes out of a tunnel speaks HTTP, whatever made the tunnel.
+    if (this.#protocol === "socks" && origin === null) this.add(new ClientSocks(this, connection));
+    else super.accept(connection, origin);
     this.#counters.countConnection(1);
   }
 
@@ -157,7 +162,7 @@ export class Listeners {
     const inTheWay: [WantedListener, OpenListener[]][] = [];
     for (const item of wanted) {
       const existing = this.#open.get(item.key);
-      if (existing !== undefined && asksTheSame(existing.wanted.tls, item.tls)) {
+      if (existing !== undefined && asksTheSame(existing.wanted, item)) {
         updateTls(existing, item, undo);
         next.set(item.key, existing);
         continue;
@@ -175,7 +180,7 @@ export class Listeners {
   }
 
   async #openNew(wanted: WantedListener, undo: Undo[]): Promise<OpenListener> {
-    const clients = new ClientConnections(wanted.site, this.#around.counters);
+    const clients = new ClientConnections(wanted, this.#around.counters);
     const socket = await this.#bind(wanted, clients);
     const open = new OpenListener(wanted, socket, clients);
     undo.push(async () => {
@@ -275,10 +280,13 @@ function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): vo
 }
 
 /**
- * Whether a socket may go on with its connections: who is let in, and whether it takes a handshake, is as before. Connections that
- * began under authorities that are trusted no more must end.
+ * Whether a socket may go on with its connections: who is let in, what is spoken, and whether it takes a handshake, is as before.
+ * Connections that began under authorities that are trusted no more must end.
  */
-function asksTheSame(before: ListenTls | null, now: ListenTls | null): boolean {
+function asksTheSame(existing: WantedListener, wanted: WantedListener): boolean {
+  if (existing.listen.protocol !== wanted.listen.protocol) return false;
+  const before = existing.tls;
+  const now = wanted.tls;
   if (before === null || now === null) return before === now;
   return JSON.stringify(before.clientAuth ?? null) === JSON.stringify(now.clientAuth ?? null);
 }
