@@ -82,6 +82,7 @@ class Checker implements Checks {
       this.#checkListen(item, Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"]);
     }
     this.#checkProtocols(server, listen, path);
+    this.#checkTransparent(server, listen, path);
     this.#checkClientAuth(server, listen, path);
     for (const [index, item] of list(mapping(server.forward).use).entries()) {
       this.#checkUse(item, [...path, "forward", "use", index]);
@@ -116,6 +117,28 @@ class Checker implements Checks {
       if (mapping(item).protocol !== "socks") continue;
       const place = Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"];
       this.#fail([...place, "protocol"], 'needs "forward": what comes by SOCKS goes where its client says');
+    }
+  }
+
+  /** Clients there know of no proxy: they speak to it in no way of its own, and nobody can ask them who they are. */
+  #checkTransparent(server: Mapping, listen: readonly unknown[], path: Path): void {
+    for (const [index, item] of listen.entries()) {
+      const { transparent, address, tls, protocol } = mapping(item);
+      if (transparent !== true) continue;
+      const place = [...path, "listen", ...(Array.isArray(server.listen) ? [index] : []), "transparent"];
+      if (server.forward === undefined)
+        this.#fail(place, 'needs "forward": what is redirected goes where it was headed');
+      if (tls !== undefined) this.#fail(place, 'cannot stand beside "tls": clients speak TLS with their origin');
+      if (protocol === "socks") this.#fail(place, 'cannot stand beside "protocol: socks": clients know of no proxy');
+      if (typeof address === "string" && address.startsWith("unix:")) {
+        this.#fail(place, "no firewall redirects traffic to a unix socket");
+      }
+      const { auth } = mapping(server.forward);
+      if (isMapping(auth) && auth.optional !== true) {
+        const remedy =
+          'set "optional: true" there, or give the address a server of its own whose rules name its "clients"';
+        this.#fail(place, `nobody can prove who it is here, and "auth" in "forward" asks everybody: ${remedy}`);
+      }
     }
   }
 

@@ -105,6 +105,8 @@ export interface ListenConfig {
   readonly address: ListenAddress;
   readonly tls: ListenTlsConfig | null;
   readonly protocol: "http" | "socks";
+  /** Traffic is redirected here by the system's firewall. */
+  readonly transparent: boolean;
 }
 
 export interface ListenTlsConfig {

@@ -75,7 +75,7 @@ const listenTls = z.strictObject({
 });
 
 const listenItem = z.union([
-  listenAddress().transform((address) => ({ address, tls: null, protocol: "http" as const })),
+  listenAddress().transform((address) => ({ address, tls: null, protocol: "http" as const, transparent: false })),
   z
     .strictObject({
       address: listenAddress().describe("`:8443`, `127.0.0.1:8443`, `[::1]:8443` or `unix:/run/web.sock`."),
@@ -84,8 +84,14 @@ const listenItem = z.union([
         .enum(["http", "socks"])
         .default("http")
         .describe("What clients speak here: `http`, or `socks` for SOCKS5, SOCKS4 and SOCKS4a, which needs `forward`."),
+      transparent: z
+        .boolean()
+        .default(false)
+        .describe(
+          "`true`: a firewall redirects traffic to this address (`redirect` of nftables, `REDIRECT` of iptables), and clients know of no proxy: HTTP and HTTPS go where they were headed. Needs `forward`, and the native addon.",
+        ),
     })
-    .transform(({ address, tls, protocol }) => ({ address, tls: tls ?? null, protocol })),
+    .transform(({ address, tls, protocol, transparent }) => ({ address, tls: tls ?? null, protocol, transparent })),
 ]);
 
 const server = z.strictObject({

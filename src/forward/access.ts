@@ -14,10 +14,17 @@ import type { Feature, Waiting } from "../pipeline/phases.ts";
 import type { Interception } from "./interception/interception.ts";
 import { BY, identityOf, loginRefusal } from "./logins.ts";
 import { Denial } from "./refusal.ts";
-import type { ForwardRules } from "./rules.ts";
+import type { Decision, ForwardRules, Wish } from "./rules.ts";
+
+/** Where names lead to. */
+export interface HostNames {
+  /** Whether it is an address of this host. The promise comes only where the answer must be waited for, and does not reject. */
+  leadsTo(host: string, address: string): boolean | Promise<boolean>;
+}
 
 export interface AccessOptions {
   readonly rules: ForwardRules;
+  readonly names: HostNames;
   /** null: nobody has to say who it is. */
   readonly auth: { readonly users: BasicUsers; readonly realm: string; readonly isOptional: boolean } | null;
   /** null: all tunnels are left alone. */
@@ -37,13 +44,36 @@ export class ForwardAccess implements Feature {
 
   request(exchange: Exchange): Waiting {
     const forward = exchange.forward!;
+    return forward.isHostVerified ? this.#identify(exchange, forward) : this.#verify(exchange, forward);
+  }
+
+  /** A claim is believed where it leads to what the client's traffic was headed for; then it goes on in any case. */
+  #verify(exchange: Exchange, forward: Forwarding): Waiting {
+    const { destination, claimed } = forward;
+    const { host, port } = claimed!;
+    const leads = port === destination.port && this.#options.names.leadsTo(host, destination.address!);
+    if (leads instanceof Promise) {
+      return leads.then((known) => {
+        if (known) forward.believeHost();
+        if (!exchange.ended) return this.#identify(exchange, forward);
+      });
+    }
+    if (leads) forward.believeHost();
+    return this.#identify(exchange, forward);
+  }
+
+  #identify(exchange: Exchange, forward: Forwarding): Waiting {
     const { auth } = this.#options;
     // Who was let into a tunnel, or has proved it in a handshake, need not say again who it is.
     if (auth === null || forward.user !== null) return this.#decide(exchange, forward);
+    if (exchange.connection.origin != null) {
+      // It speaks with its origin, as far as it knows: it cannot be asked.
+      return auth.isOptional ? this.#decide(exchange, forward) : this.#refuse(exchange, "credentials_missing");
+    }
     const { fields } = exchange.request;
     const given = credentialsOf(fields, "basic", "proxy-authorization");
     if (given === null) {
-      if (auth.isOptional && exchange.connection.origin == null) return this.#decide(exchange, forward);
+      if (auth.isOptional) return this.#decide(exchange, forward);
       return this.#refuse(exchange, "credentials_missing");
     }
     const login = given === MALFORMED ? null : parseBasic(given);
@@ -63,21 +93,43 @@ export class ForwardAccess implements Feature {
   }
 
   #decide(exchange: Exchange, forward: Forwarding): void {
-    const { host, port, kind } = forward.destination;
-    const decision = this.#options.rules.decide({
-      client: exchange.clientAddress,
-      user: forward.user === null ? null : forward.user.subject,
-      host,
-      port,
-      // What comes out of a tunnel went through its port.
-      isTunnel: kind === "tunnel" || exchange.connection.origin != null,
-      method: exchange.request.method,
-      wallMs: this.#options.clock.wallMs(),
-    });
+    const wish = this.#wishOf(exchange, forward);
+    const { rules } = this.#options;
+    const decision = rules.decide(wish);
     if (decision === "authenticate") return this.#refuse(exchange, "credentials_missing");
+    const denial = forward.isHostVerified ? decision : this.#denialOfClaim(wish, forward, decision);
+    if (denial instanceof Denial) return exchange.fail(denial);
     if (decision instanceof Denial) return exchange.fail(decision);
     forward.access = decision;
     forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
+  }
+
+  #wishOf({ clientAddress, connection, request }: Exchange, { destination, user }: Forwarding): Wish {
+    const { host, port, kind } = destination;
+    const origin = connection.origin ?? null;
+    return {
+      client: clientAddress,
+      user: user === null ? null : user.subject,
+      isUnaskable: origin !== null,
+      host,
+      port,
+      // What comes out of a tunnel went through its port; plain HTTP that was redirected here went through none.
+      isTunnel: kind === "tunnel" || (origin !== null && origin.kind === "https"),
+      method: request.method,
+      wallMs: this.#options.clock.wallMs(),
+    };
+  }
+
+  /**
+   * A claim that is not true opens nothing, but closes what a true one would: whoever names a host that a rule refuses is refused,
+   * since many hosts have more addresses than we are told. null: it changes nothing.
+   */
+  #denialOfClaim(wish: Wish, { claimed, destination }: Forwarding, decision: Decision): Denial | null {
+    const ofClaim = this.#options.rules.decide({ ...wish, host: claimed!.host });
+    if (ofClaim === "authenticate") return null;
+    if (ofClaim instanceof Denial) return ofClaim.rule === null ? null : ofClaim;
+    const isMissed = decision instanceof Denial && decision.rule === null;
+    return isMissed && ofClaim.refusalOf(destination.address!) === null ? new Denial("unverified_host") : null;
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {

@@ -19,6 +19,8 @@ export interface Wish {
   readonly client: string;
   /** null: it has not said who it is. */
   readonly user: string | null;
+  /** It cannot be asked who it is either: it knows of no proxy. Rules for users allow it nothing, and what they refuse is refused. */
+  readonly isUnaskable?: boolean;
   /** Lower case; an address without brackets. */
   readonly host: string;
   readonly port: number;
@@ -47,8 +49,8 @@ export class ForwardRules {
     const denied: Rule[] = [];
     for (const rule of this.#deny) {
       const matches = rule.matches(wish);
-      if (matches === "unknown user") return "authenticate";
-      if (!matches) continue;
+      if (matches === "unknown user" && wish.isUnaskable !== true) return "authenticate";
+      if (matches === false) continue;
       if (rule.networks === null) return new Denial("rule_denied", rule.config.name);
       denied.push(rule);
     }
@@ -56,7 +58,8 @@ export class ForwardRules {
     for (const rule of this.#allow) {
       const matches = rule.matches(wish);
       // Nothing before it has allowed it for everybody.
-      if (matches === "unknown user" && !allowed.some(({ networks }) => networks === null)) return "authenticate";
+      const isUnknown = matches === "unknown user" && wish.isUnaskable !== true;
+      if (isUnknown && !allowed.some(({ networks }) => networks === null)) return "authenticate";
       if (matches === true) allowed.push(rule);
     }
     if (allowed.length === 0) return new Denial("nothing_allows");

@@ -35,7 +35,7 @@ export function admitForward(exchange: Exchange, site: Site): ProxyError | null 
         ? absoluteDestination(request)
         : destinationAtOrigin(request, origin);
   if (destination instanceof ProxyError) return destination;
-  exchange.forward = new Forwarding(destination, (origin === null ? connection.user : origin.user) ?? null);
+  exchange.forward = forwardingOf(exchange, destination);
   const remoteAddress = connection.remote.address;
   if (site.trustedProxies?.has(remoteAddress) === true) {
     // What stands between a client and us says who that is; no origin has to know.
@@ -45,9 +45,29 @@ export function admitForward(exchange: Exchange, site: Site): ProxyError | null 
   return loopOf(request, site);
 }
 
+/**
+ * What was redirected here goes to its address, whatever it calls it: that is its host, too, until the claim was looked at. Behind
+ * TLS that we have opened the certificate of the origin shows which host it is.
+ */
+function forwardingOf({ request, connection }: Exchange, destination: Destination): Forwarding {
+  const origin = connection.origin ?? null;
+  if (origin === null) return new Forwarding(destination, connection.user ?? null);
+  const { host, port, address } = destination;
+  if (origin.kind === "https" || address === null) return new Forwarding(destination, origin.user);
+  // An HTTP/1.0 client may name no host; then the address that it was headed for is all that is known.
+  const named =
+    origin.kind === "http" && request.authority !== "" ? placeOf(request.authority, "http")! : { host, port };
+  if (named.host === address && named.port === port) return new Forwarding(destination, origin.user);
+  return new Forwarding({ ...destination, host: address }, origin.user, named);
+}
+
 /** CONNECT host:port (RFC 9110 section 9.3.6). What its Host says has no meaning. */
 function tunnelDestination(request: RequestMessage, origin: ConnectionOrigin | null): Destination | ProxyError {
-  if (origin !== null) return refused("CONNECT within a tunnel", 405);
+  if (origin !== null) {
+    if (origin.kind !== "tunnel") return refused("CONNECT within a tunnel", 405);
+    const { host, port, address } = origin;
+    return { kind: "tunnel", host: host ?? address ?? "", port, address };
+  }
   if (request.bodyBytes !== 0) return refused("CONNECT has no body", 400);
   const { target } = request;
   const parsed = parseAuthority(target);
@@ -79,11 +99,12 @@ function absoluteDestination(request: RequestMessage): Destination | ProxyError 
 
 /** On a connection whose requests all go to one place: Host must be that place, or the request was sent to the wrong one. */
 function destinationAtOrigin(request: RequestMessage, origin: ConnectionOrigin): Destination | ProxyError {
+  const { kind } = origin;
+  if (kind === "tunnel") return refused("a request on a connection that is to be a tunnel", 400);
   if (request.form === "absolute") {
     const parts = splitAbsoluteForm(request.target);
     if (parts === null) return refused("the absolute request target is not a valid http URL", 400);
-    if (parts.scheme !== origin.kind)
-      return refused(`a request for ${parts.scheme} on a connection for ${origin.kind}`, 421);
+    if (parts.scheme !== kind) return refused(`a request for ${parts.scheme} on a connection for ${kind}`, 421);
     request.settleAuthority();
     if (request.authority !== "" && request.authority !== parts.authority) {
       return refused(`Host ${request.authority} is not the target's ${parts.authority}`, 400);
@@ -96,18 +117,15 @@ function destinationAtOrigin(request: RequestMessage, origin: ConnectionOrigin):
   if (serverName !== null && serverName !== origin.host) {
     return refused(`TLS was begun for ${serverName} on a connection for ${origin.host}`, 421);
   }
-  const named = placeOf(request.authority, origin.kind);
+  const named = placeOf(request.authority, kind);
   if (origin.host === null) {
-    // An HTTP/1.0 client may name no host; then the address that it was headed for is all that is known.
-    if (request.authority === "") return { kind: origin.kind, host: address ?? "", port: origin.port, address };
-    return named === null
-      ? refused("the request's Host is no host", 400)
-      : { kind: origin.kind, host: named.host, port: origin.port, address };
+    if (named === null && request.authority !== "") return refused("the request's Host is no host", 400);
+    return { kind, host: named?.host ?? address ?? "", port: origin.port, address };
   }
   if (named === null || named.host !== origin.host || named.port !== origin.port) {
     return refused(`Host ${request.authority} is not ${origin.host}:${origin.port}, which the connection is for`, 421);
   }
-  return { kind: origin.kind, host: origin.host, port: origin.port, address };
+  return { kind, host: origin.host, port: origin.port, address };
 }
 
 /** RFC 9112 section 3.2.4: OPTIONS without a path asks about the server as a whole, and the last proxy says so. */

@@ -46,12 +46,12 @@ export interface TakenConnection {
 }
 
 /**
- * What is known of a connection before its first request: it came out of a tunnel, or was redirected here by the system.
- * Every request on it goes there.
+ * What is known of a connection before its first request: it came out of a tunnel ("https"), or was redirected here by the system
+ * ("http", and "tunnel" when it is to be one, which its driver asks for). Every request on it goes there.
  */
 export interface ConnectionOrigin {
-  readonly kind: "http" | "https";
-  /** null: each request names it by its Host. */
+  readonly kind: "tunnel" | "http" | "https";
+  /** null: each request names it by its Host, or nobody does. */
   readonly host: string | null;
   readonly port: number;
   /** What is connected to in place of the host's own: the address that the client named or was headed for; else null. */
@@ -67,9 +67,23 @@ export interface Lessor {
   cancel(handler: UpstreamHandler): void;
 }
 
+/** What a client says its destination is called. */
+export type ClaimedHost = Pick<Destination, "host" | "port">;
+
 /** Of one exchange. */
 export class Forwarding {
-  readonly destination: Destination;
+  /** With the address for its host where a claim is in doubt. */
+  destination: Destination;
+  /**
+   * The Host, or the name in TLS, of traffic that was headed for an address and was redirected here; null: nothing is in doubt.
+   * Whoever can reach an address can claim any host there (CVE-2009-0801).
+   */
+  readonly claimed: ClaimedHost | null;
+  /**
+   * The destination is what its host says it is, as far as names and addresses tell. false: its claim was not found to be true.
+   * Then the answer is that of the address and of nobody else: nothing of it may be kept, or believed, under the claimed host.
+   */
+  isHostVerified: boolean;
   /** Who uses the proxy, as it has proved to it; null: nobody has. No Authorization: the origin knows nothing of it. */
   user: Identity | null;
   /** Set when it is allowed; without it nothing is connected to. */
@@ -79,8 +93,16 @@ export class Forwarding {
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
 
-  constructor(destination: Destination, user: Identity | null) {
+  constructor(destination: Destination, user: Identity | null, claimed: ClaimedHost | null = null) {
     this.destination = destination;
     this.user = user;
+    this.claimed = claimed;
+    this.isHostVerified = claimed === null;
+  }
+
+  /** The claimed host leads to the address that the traffic was headed for. */
+  believeHost(): void {
+    this.destination = { ...this.destination, host: this.claimed!.host };
+    this.isHostVerified = true;
   }
 }

@@ -1,7 +1,7 @@
 /** The route that forwarded requests meet, made of what `forward` says: who may and where to first, then the features of `use`. */
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
-import { ForwardAccess } from "../forward/access.ts";
+import { ForwardAccess, type HostNames } from "../forward/access.ts";
 import type { Interception } from "../forward/interception/interception.ts";
 import { BY, ForwardLogins } from "../forward/logins.ts";
 import type { ForwardConfig } from "../forward/options.ts";
@@ -20,19 +20,20 @@ export function forwardRouteName(server: string): string {
 export interface ForwardParts {
   /** Where forwarded requests go. */
   readonly destinations: Upstream;
+  readonly names: HostNames;
   /** null: no tunnel is looked into. */
   readonly interception: Interception | null;
 }
 
 export function composeForward(
   { name, forward }: ServerConfig,
-  { destinations, interception }: ForwardParts,
+  { destinations, names, interception }: ForwardParts,
   ports: FeaturePorts,
 ): ForwardRoute | null {
   if (forward === null) return null;
   const auth = authOf(forward, ports);
   const rules = new ForwardRules(forward.deny, forward.allow);
-  const access = new ForwardAccess({ rules, auth, interception, clock: ports.clock });
+  const access = new ForwardAccess({ rules, names, auth, interception, clock: ports.clock });
   return {
     name: forwardRouteName(name),
     chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports))]),

@@ -7,6 +7,7 @@ import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
 import type { HttpClient, Kept, PasswordHasher, SessionStore } from "../core/ports.ts";
+import type { HostNames } from "../forward/access.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { admit } from "../pipeline/admission.ts";
@@ -71,7 +72,7 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
   };
   const nowhere = {
     upstream: () => NOWHERE,
-    forward: () => ({ destinations: NOWHERE, interception: null }),
+    forward: () => ({ destinations: NOWHERE, names: NO_NAMES, interception: null }),
     observer: () => null,
     features,
     instance: "",
@@ -123,6 +124,9 @@ const NO_CALLS: HttpClient = {
     throw new Error("a configuration that is looked at makes no calls");
   },
 };
+
+/** No name is resolved. */
+const NO_NAMES: HostNames = { leadsTo: () => false };
 
 /** Stands for every upstream: routes name one, and nothing is sent. */
 const NOWHERE: Upstream = {

@@ -9,20 +9,24 @@ import type { Config, ForwardServerConfig } from "../config/config.ts";
 import type { Dialer, DialTls } from "../core/ports.ts";
 import { type DestinationsSurroundings, ForwardDestinations } from "../forward/destinations.ts";
 import type { ForwardConfig } from "../forward/options.ts";
+import type { NameCache } from "../io/dialing/name-cache.ts";
 import { forwardRouteName } from "./compose-forward.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
 const ALPN = ["http/1.1"];
 
 export interface ForwardSurroundings extends Omit<DestinationsSurroundings, "dialer"> {
-  /** A dialer that resolves names in this way. */
-  dialerFor(dns: ForwardConfig["dns"]): Dialer;
+  namesFor(dns: ForwardConfig["dns"]): NameCache;
+  /** A dialer that resolves names by them. */
+  dialerWith(names: NameCache): Dialer;
 }
 
 interface Planned {
   /** Equal texts, equal destinations; the contents of files included. */
   readonly identity: string;
   readonly destinations: ForwardDestinations;
+  /** What its names are resolved by. */
+  readonly names: NameCache;
 }
 
 /** By the server's name. */
@@ -43,10 +47,7 @@ export class ForwardUpstreams {
       const ca = forward.originCa === null ? null : files.authorities(forward.originCa);
       const identity = canonicalJson({ forward, ca });
       const existing = this.#current.get(name);
-      plan.set(
-        name,
-        existing?.identity === identity ? existing : { identity, destinations: this.#create(name, forward, ca) },
-      );
+      plan.set(name, existing?.identity === identity ? existing : { identity, ...this.#create(name, forward, ca) });
     }
     return plan;
   }
@@ -64,14 +65,16 @@ export class ForwardUpstreams {
     for (const { destinations } of this.#current.values()) destinations.destroy();
   }
 
-  #create(server: string, forward: ForwardServerConfig, ca: string | null): ForwardDestinations {
+  #create(server: string, forward: ForwardServerConfig, ca: string | null): Omit<Planned, "identity"> {
     const { connectTimeoutMs, idleMs, lifetimeMs } = forward;
     const tlsFor = (serverName: string): DialTls => {
       return { serverName, verify: true, ca, cert: null, key: null, minVersion: "TLSv1.2", alpn: ALPN };
     };
-    return new ForwardDestinations(
+    const names = this.#around.namesFor(forward.dns);
+    const destinations = new ForwardDestinations(
       { name: forwardRouteName(server), connectTimeoutMs, idleMs, lifetimeMs, tlsFor },
-      { ...this.#around, dialer: this.#around.dialerFor(forward.dns) },
+      { ...this.#around, dialer: this.#around.dialerWith(names) },
     );
+    return { destinations, names };
   }
 }

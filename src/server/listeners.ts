@@ -3,8 +3,8 @@
  * its socket and its connections and gets the new site; a new one is opened before an old one is closed. Either all of a
  * reload happens or nothing does: every step that is taken knows how to take itself back, until it is told to stay.
  *
- * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS or SOCKS, or asks its
- * clients for other certificates): then the old socket is closed first, and opened again should the new one fail.
+ * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS or SOCKS, takes redirected
+ * traffic, or asks its clients for other certificates): then the old socket is closed first, and opened again should the new one fail.
  */
 import type { ListenConfig } from "../config/config.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
@@ -12,6 +12,7 @@ import type { Address, Connection } from "../core/ports.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import type { Transport, TransportListener } from "../io/transport.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
+import { ClientRedirected } from "../pipeline/drivers/redirected.ts";
 import { ClientSocks } from "../pipeline/drivers/socks.ts";
 import type { ConnectionOrigin } from "../pipeline/forwarding.ts";
 import type { Site } from "../pipeline/site.ts";
@@ -60,13 +61,13 @@ export interface ListenerSurroundings {
 
 /** The client connections of one listener; says when the last one has gone. */
 class ClientConnections extends Http1Driver {
-  readonly #protocol: ListenConfig["protocol"];
+  readonly #listen: ListenConfig;
   readonly #counters: Counters;
   onEmpty: (() => void) | null = null;
 
   constructor({ site, listen }: WantedListener, counters: Counters) {
     super(site);
-    this.#protocol = listen.protocol;
+    this.#listen = listen;
     this.#counters = counters;
   }
 
@@ -74,8 +75,10 @@ class ClientConnections extends Http1Driver {
     // A handshake that ended after we had stopped accepting: nobody has sent a request on it yet.
     if (this.draining) return connection.destroy();
     // What comes out of a tunnel speaks HTTP, whatever made the tunnel.
-    if (this.#protocol === "socks" && origin === null) this.add(new ClientSocks(this, connection));
-    else super.accept(connection, origin);
+    if (origin !== null) super.accept(connection, origin);
+    else if (this.#listen.protocol === "socks") this.add(new ClientSocks(this, connection));
+    else if (this.#listen.transparent) this.add(new ClientRedirected(this, connection));
+    else super.accept(connection);
     this.#counters.countConnection(1);
   }
 
@@ -199,13 +202,15 @@ export class Listeners {
   }
 
   async #bind({ listen, tls, place, socket }: WantedListener, clients: ClientConnections): Promise<TransportListener> {
-    const { address } = listen;
+    const { address, transparent } = listen;
     const where = placeOf(address, socket);
     const { transport, faults, log } = this.#around;
     const onTlsError = (err: Error): void =>
       faults.report(`handshakes on ${listen.text}`, (details) => log.info(details, err.message));
     try {
-      return await transport.listen({ ...where, tls, onTlsError }, (connection) => clients.accept(connection));
+      return await transport.listen({ ...where, tls, transparent, onTlsError }, (connection) =>
+        clients.accept(connection),
+      );
     } catch (error) {
       throw new SetupError([{ path: place, message: listenFailure(listen, error as Error) }], error);
     }
@@ -284,7 +289,8 @@ function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): vo
  * Connections that began under authorities that are trusted no more must end.
  */
 function asksTheSame(existing: WantedListener, wanted: WantedListener): boolean {
-  if (existing.listen.protocol !== wanted.listen.protocol) return false;
+  const { protocol, transparent } = wanted.listen;
+  if (existing.listen.protocol !== protocol || existing.listen.transparent !== transparent) return false;
   const before = existing.tls;
   const now = wanted.tls;
   if (before === null || now === null) return before === now;

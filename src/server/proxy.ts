@@ -28,6 +28,7 @@ import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
+import { ResolvedHosts } from "./host-names.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
@@ -127,10 +128,9 @@ export class ProxyServer {
       ...(options.places !== undefined && { places: options.places }),
     });
     this.#forwards = new ForwardUpstreams({
-      dialerFor: ({ servers, minTtlMs, maxTtlMs }) =>
-        this.transport.dialerWith(
-          namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
-        ),
+      namesFor: ({ servers, minTtlMs, maxTtlMs }) =>
+        namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
+      dialerWith: (names) => this.transport.dialerWith(names),
       clock,
       deadlines,
       random,
@@ -276,8 +276,12 @@ export class ProxyServer {
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
         forward: (server) => {
-          const { destinations } = forwards.get(server.name)!;
-          return { destinations, interception: interceptions.of(server, destinations, parts.kept) };
+          const { destinations, names } = forwards.get(server.name)!;
+          return {
+            destinations,
+            names: new ResolvedHosts(names),
+            interception: interceptions.of(server, destinations, parts.kept),
+          };
         },
         observer: (server) => this.#observer(config, server),
         features: {

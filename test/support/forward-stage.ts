@@ -60,6 +60,11 @@ export class EchoServer {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** Nobody is connected. */
+  async untilEmpty(): Promise<void> {
+    while (this.sockets.size > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.sockets) socket.destroy();

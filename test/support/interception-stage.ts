@@ -29,6 +29,15 @@ export interface InterceptionStage extends AsyncDisposable {
   secured(authority: string, serverName: string | null, trusted?: readonly string[]): Promise<tls.TLSSocket>;
 }
 
+/** An internal CA in a folder, as `headgate ca init` makes one; `cert` is its PEM text. */
+export async function internalAuthority(): Promise<{ readonly folder: TestFolder; readonly cert: string }> {
+  const folder = new TestFolder();
+  const made = await makeAuthority({ name: "Inner", lifeMs: 3_600_000 * 24 * 30, hosts: [], networks: [] }, Date.now());
+  writeFileSync(folder.file("ca.pem"), made.cert);
+  writeFileSync(folder.file("ca.key"), made.key, { mode: 0o600 });
+  return { folder, cert: made.cert };
+}
+
 /** `certificate` says what the origin shows; `forward` and `more` are the block's and the server's. */
 export async function interceptionStage(
   handler: http.RequestListener,
@@ -37,10 +46,7 @@ export async function interceptionStage(
     forward = {} as Options,
   } = {},
 ): Promise<InterceptionStage> {
-  const folder = new TestFolder();
-  const made = await makeAuthority({ name: "Inner", lifeMs: 3_600_000 * 24 * 30, hosts: [], networks: [] }, Date.now());
-  writeFileSync(folder.file("ca.pem"), made.cert);
-  writeFileSync(folder.file("ca.key"), made.key, { mode: 0o600 });
+  const { folder, cert } = await internalAuthority();
   folder.write("world.pem", authority.cert);
   const dns = await DnsServer.start((_name, type) => ({ addresses: type === "A" ? ["127.0.0.1"] : [] }));
   const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });
@@ -65,8 +71,8 @@ export async function interceptionStage(
     origin,
     proxy,
     port,
-    ca: made.cert,
-    async secured(to, serverName, trusted = [made.cert, authority.cert]) {
+    ca: cert,
+    async secured(to, serverName, trusted = [cert, authority.cert]) {
       const { client, status } = await connectThrough(port, to);
       if (status !== 200) throw new Error(`CONNECT: ${status}`);
       client.socket.removeAllListeners("data");

@@ -38,9 +38,13 @@ export class ProxyUnderTest {
     this.server = new ProxyServer(createAppLog({ level: "info", isForPeople: false, write }));
   }
 
-  /** Rejects as the proxy does. */
-  static async start(value: Readonly<Record<string, unknown>>): Promise<ProxyUnderTest> {
+  /** Rejects as the proxy does. `prepare`: before anything is opened. */
+  static async start(
+    value: Readonly<Record<string, unknown>>,
+    prepare: (server: ProxyServer) => void = () => {},
+  ): Promise<ProxyUnderTest> {
     const test = new ProxyUnderTest();
+    prepare(test.server);
     await test.server.load(configOf(value));
     await test.server.listen();
     return test;
