@@ -1,8 +1,8 @@
 /**
- * A client whose traffic the system has redirected here: it speaks with its origin, as far as it knows, and never learns of a proxy.
- * The first byte decides: what begins as TLS becomes one exchange that asks for a tunnel as CONNECT does, to where it was headed, so
- * that rules, limits, interception and the log are the same; anything else is served as HTTP/1 (http1-client.ts), all of it to one
- * place. Nothing is answered here: a tunnel begins with the bytes of its origin, and what is refused is closed.
+ * A client whose traffic the system has redirected here: it speaks with its origin, as far as it knows. The first byte decides: what
+ * begins as TLS becomes one exchange that asks for a tunnel as CONNECT does, to where it was headed, so that rules, limits,
+ * interception and the log are the same; anything else is served as HTTP/1 (http1-client.ts), all of it to one place. Nothing is
+ * answered here: a tunnel begins with the bytes of its origin, and what is refused is closed.
  *
  *     OPENING --not TLS--> HANDED: it is an HTTP/1 client
  *        |    --ClientHello--> WAIT --2xx--> HANDED: it belongs to the tunnel

@@ -1,0 +1,52 @@
+// Whether a host leads to an address: by what its name resolves to, or by what it says itself.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SystemClock } from "../io/clock.ts";
+import { type LookupCallback, NameCache } from "../io/dialing/name-cache.ts";
+import { systemErrorOf } from "../io/failures.ts";
+import { ResolvedHosts } from "./host-names.ts";
+
+class Names {
+  readonly asked: string[] = [];
+  readonly waiting: LookupCallback[] = [];
+  readonly hosts = new ResolvedHosts(
+    new NameCache(new SystemClock(), (name, callback) => {
+      this.asked.push(name);
+      this.waiting.push(callback);
+    }),
+  );
+
+  answer(...addresses: readonly { readonly address: string; readonly family: 4 | 6 }[]): void {
+    this.waiting.shift()!(null, addresses, 60_000);
+  }
+}
+
+test("a name leads to each of its addresses, however they are written", async () => {
+  const names = new Names();
+  const first = names.hosts.leadsTo("a.example", "2001:db8::1");
+  assert.ok(first instanceof Promise);
+  names.answer({ address: "192.0.2.1", family: 4 }, { address: "2001:DB8:0::1", family: 6 });
+  assert.equal(await first, true);
+  assert.equal(names.hosts.leadsTo("a.example", "192.0.2.1"), true, "without waiting");
+  assert.equal(names.hosts.leadsTo("a.example", "::ffff:192.0.2.1"), true);
+  assert.equal(names.hosts.leadsTo("a.example", "192.0.2.2"), false);
+  assert.deepEqual(names.asked, ["a.example"]);
+});
+
+test("a name that cannot be resolved leads nowhere, and all who wait are told", async () => {
+  const names = new Names();
+  const answers = [names.hosts.leadsTo("a.example", "192.0.2.1"), names.hosts.leadsTo("a.example", "192.0.2.2")];
+  names.waiting.shift()!(systemErrorOf("ENOTFOUND"), []);
+  assert.deepEqual(await Promise.all(answers), [false, false]);
+  assert.equal(names.hosts.leadsTo("a.example", "192.0.2.1"), false);
+  assert.equal(names.asked.length, 1);
+});
+
+test("an address leads to itself, and is not asked for", () => {
+  const names = new Names();
+  assert.equal(names.hosts.leadsTo("192.0.2.1", "192.0.2.1"), true);
+  assert.equal(names.hosts.leadsTo("2001:db8::1", "2001:db8:0:0::1"), true);
+  assert.equal(names.hosts.leadsTo("192.0.2.1", "192.0.2.2"), false);
+  assert.deepEqual(names.asked, []);
+});
