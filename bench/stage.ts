@@ -19,6 +19,9 @@ export const TARGET_CPU = String(first);
 export const LOAD_CPU = String(second);
 export const BOTH_CPUS = `${first},${second}`;
 
+/** What a load program may take beyond its time, until it counts as hanging. */
+const LOAD_GRACE_MS = 20_000;
+
 export interface LeftOut {
   readonly name: string;
   readonly reason: string;
@@ -124,6 +127,12 @@ export class Stage {
     await Promise.race([opened, child.exited]);
     if (!child.stdout.startsWith("open\n")) throw new Error(child.lastLine);
     return child;
+  }
+
+  /** Runs a load program of the bench to its end, and gives the JSON that it writes. */
+  async loadReport(file: string, args: readonly (string | number)[], seconds: number): Promise<unknown> {
+    const command = [process.execPath, path.join(import.meta.dirname, file), ...args.map(String)];
+    return JSON.parse(await this.children.run(command, { cpus: LOAD_CPU, msMax: seconds * 1000 + LOAD_GRACE_MS }));
   }
 
   wrk(options: Omit<WrkOptions, "cpus" | "connections" | "seconds"> & Partial<WrkOptions>): Promise<WrkResult> {
