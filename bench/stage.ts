@@ -177,6 +177,7 @@ export class Stage {
         authPort: null,
         keepsDecisions: false,
         redisPort: null,
+        asInstalled: false,
         sessions: null,
         ...assigned,
       };

@@ -1,10 +1,24 @@
-/** Headgate from this tree's source, on either transport. */
-import { readFileSync, writeFileSync } from "node:fs";
+/** Headgate from this tree, on either transport: from its sources, or as it is installed, from the JavaScript made of them. */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Assignment, Sessions, Target } from "./target.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
-const program = ["--conditions=headgate-source", "--disable-sigusr1", path.join(root, "src/cli/main.ts")];
+const sourceProgram = ["--conditions=headgate-source", "--disable-sigusr1", path.join(root, "src/cli/main.ts")];
+const installedProgram = ["--disable-sigusr1", path.join(root, "dist/cli/main.js")];
+
+/** Makes the JavaScript anew when a source is newer. */
+function build(): void {
+  const built = statSync(installedProgram.at(-1)!, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" });
+  if (sources.every((name) => statSync(path.join(root, "src", name)).mtimeMs < built)) return;
+  const { status, stdout } = spawnSync(process.execPath, [path.join(root, "scripts/build.ts")], { encoding: "utf8" });
+  if (status === 0) return;
+  // What a failed build leaves would count as built the next time.
+  rmSync(path.join(root, "dist"), { recursive: true, force: true });
+  throw new Error(`npm run build failed: ${stdout.trim().split("\n")[0]}`);
+}
 
 type Transport = "native" | "net";
 
@@ -78,7 +92,9 @@ function headgate(name: string, transport: Transport): Target {
     missing: () => null,
     version: () => (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { version: string }).version,
     launch(assignment) {
-      const { folder, redisPort } = assignment;
+      const { folder, redisPort, asInstalled } = assignment;
+      if (asInstalled) build();
+      const program = asInstalled ? installedProgram : sourceProgram;
       const config = headgateConfig(assignment, transport);
       if (redisPort !== null) {
         return {

@@ -65,6 +65,8 @@ export interface Assignment {
   /** What the endpoint says is kept for 10 s by Authorization, for a target that can. */
   readonly keepsDecisions: boolean;
   readonly redisPort: number | null;
+  /** As users run it, for a target that the bench runs from its sources otherwise: what that needs is in memory too. */
+  readonly asInstalled: boolean;
   /** Requests carry the token of one of these. */
   readonly sessions: Sessions | null;
 }
