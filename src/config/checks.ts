@@ -82,10 +82,13 @@ class Checker implements Checks {
       this.#checkListen(item, Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"]);
     }
     this.#checkClientAuth(server, listen, path);
+    for (const [index, item] of list(mapping(server.forward).use).entries()) {
+      this.#checkUse(item, [...path, "forward", "use", index]);
+    }
     const actions = ACTIONS.filter((action) => server[action] !== undefined);
     if (server.routes === undefined) {
-      if (actions.length === 0) {
-        this.#lacks(path, ["routes", ...ACTIONS], "key");
+      if (actions.length === 0 && server.forward === undefined) {
+        this.#lacks(path, ["routes", ...ACTIONS, "forward"], "key");
       }
       this.#checkRoute(server, path, true);
       return;

@@ -17,6 +17,7 @@ import type { JwtOptions } from "../features/jwt/options.ts";
 import type { OidcOptions } from "../features/oidc/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
 import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
+import type { ForwardConfig } from "../forward/options.ts";
 import type { StoreConfig } from "../identity/stores/options.ts";
 import type { UpstreamConfig, UpstreamUse } from "../upstreams/options.ts";
 import type { AccessField, AccessTemplate } from "./access-fields.ts";
@@ -88,6 +89,14 @@ export interface ServerConfig {
   readonly limits: LimitsConfig;
   /** A client that ended its side may still get its answer. */
   readonly halfClose: boolean;
+  /** null: no forward proxy. */
+  readonly forward: ForwardServerConfig | null;
+}
+
+export interface ForwardServerConfig extends ForwardConfig {
+  readonly use: readonly UseConfig[];
+  readonly limits: RouteLimitsConfig;
+  readonly accessLog: RouteConfig["accessLog"];
 }
 
 export interface ListenConfig {

@@ -69,6 +69,7 @@ const EXPECTED: Config = {
         ...LIMITS_OF_A_ROUTE,
       },
       halfClose: false,
+      forward: null,
       routes: [
         {
           name: "web",

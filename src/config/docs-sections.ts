@@ -49,8 +49,29 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
 `,
   },
   {
+    title: "forward",
+    place: "`forward` in a server",
+    paths: ["servers.*.forward"],
+    text: "Requests in absolute form (`http_proxy=http://HOST:3128`), tunnels by CONNECT and WebSockets through both go where their client says. Rules of `deny` are asked first, then those of `allow`; the first one that matches decides, and the log names it. Addresses of this machine, of private networks and of metadata services are refused unless the rule that allows them names their network, whatever a name resolves to. Requests in origin form still meet the server's routes.",
+    example: `servers:
+  egress:
+    listen: ":3128"
+    forward:
+      auth: { basic: { file: users.htpasswd } }
+      deny:
+        - { name: ads, hosts: ["*.ads.example"] }
+      allow:
+        - name: builds
+          clients: 10.0.0.0/8
+          hosts: ["*.mirror.example", registry.example.org]
+        - { name: office, users: [ann], times: { days: [mon, tue, wed, thu, fri], from: "08:00", to: "18:00" } }
+      timeouts: { connect: 5s }
+`,
+  },
+  {
     title: "servers",
     place: "`servers.NAME`",
+    omit: ["forward"],
     paths: ["servers.*"],
     text: "A server listens on one or more addresses and has a list of routes. A server that sends everything to one place may have `use`, `proxy`, `respond`, `redirect`, `handle`, `upgrade` and `timeouts` itself, as a [route](#routes) has them, in place of `routes`.",
     example: `servers:

@@ -44,7 +44,11 @@ const MISPLACED: readonly Case[] = [
   ["another case", top("drain_timeout: 3s"), '1:1: drain_timeout: unknown field; did you mean "drainTimeout"?'],
   ["nothing near", top("colour: red"), "1:1: colour: unknown field"],
   ["a field of a later version", top("caches: {}"), "1:1: caches: not available in this version"],
-  ["a later block of a server", server("forward: {}"), "5:5: servers.web.forward: not available in this version"],
+  [
+    "a forward proxy for strangers",
+    server("forward: {}"),
+    "5:5: servers.web.forward: would serve everybody who can reach :8080: name the networks of its clients (allow: [{ clients: [10.0.0.0/8] }]), ask who they are (auth), or listen on 127.0.0.1",
+  ],
   [
     "a later feature",
     route("use: [{ cache: {} }]"),
@@ -68,7 +72,7 @@ const MISPLACED: readonly Case[] = [
     "a server without anything",
     "servers:\n  web: {}\n",
     "2:3: servers.web.listen: this field is required",
-    '2:3: servers.web: needs one of "routes", "proxy", "respond", "redirect" or "handle"',
+    '2:3: servers.web: needs one of "routes", "proxy", "respond", "redirect", "handle" or "forward"',
   ],
   ["a server that is no block", "servers:\n  web:\n", "2:7: servers.web: expected a mapping, got nothing"],
   [

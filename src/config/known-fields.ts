@@ -114,7 +114,6 @@ const LATER = "not available in this version";
 /** Fields that are no spelling mistakes: they belong to a later version, or to another block. */
 const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
   [/^caches$/, LATER],
-  [/^servers\.[^.[]+\.forward$/, LATER],
   [/(^upstreams\.[^.[]+|\.proxy)\.health$/, LATER],
   [/\.use\[\d+\]\.(credentials|forwardAuth|cache)$/, LATER],
   [

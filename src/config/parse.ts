@@ -7,6 +7,7 @@ import { checkConfig } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { pathKey, readDocument, type SourceDocument } from "./document.ts";
 import { findingsOf, pathsThatWantOtherScalars, plainMessages, valueAt, withoutConsequences } from "./findings.ts";
+import { forwardProblems } from "./forward-checks.ts";
 import { type ConfigProblem, type Finding, formatPath, type Path } from "./problems.ts";
 import { resolveConfig } from "./resolve.ts";
 import { configSchema } from "./schema.ts";
@@ -45,7 +46,7 @@ function judge(document: SourceDocument, options: ParseOptions): ParseResult {
   const checks = checkConfig(document.value);
   // What could not be read is not also of the wrong kind.
   const unread = new Set(document.findings.filter(({ path }) => path.length > 0).map(({ path }) => pathKey(path)));
-  const orders = parsed.success ? useOrderProblems(parsed.data) : [];
+  const orders = parsed.success ? [...useOrderProblems(parsed.data), ...forwardProblems(parsed.data)] : [];
   const later = [...findingsOf(parsed.error?.issues ?? [], document.value), ...checks.errors, ...orders].filter(
     ({ path }) => !path.some((_, index) => unread.has(pathKey(path.slice(0, index + 1)))),
   );

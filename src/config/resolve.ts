@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { formatListenAddress, type ServerAddress } from "../core/option-addresses.ts";
+import { resolveForward } from "../forward/options.ts";
 import {
   resolveUpstream,
   resolveUpstreamUse,
@@ -12,7 +13,16 @@ import {
   type UpstreamServer,
 } from "../upstreams/options.ts";
 import { canonicalJson } from "./canonical.ts";
-import type { ActionConfig, Config, LimitsConfig, LogConfig, RouteConfig, ServerConfig, UseConfig } from "./config.ts";
+import type {
+  ActionConfig,
+  Config,
+  ForwardServerConfig,
+  LimitsConfig,
+  LogConfig,
+  RouteConfig,
+  ServerConfig,
+  UseConfig,
+} from "./config.ts";
 import { LIMITS_DEFAULT, resolveLimits, resolveRouteLimits } from "./limits-schema.ts";
 import { MATCH_ALL, type ProxyBlock, type RouteBlock, type UseBlock } from "./route-schema.ts";
 import type { ConfigBlocks, ServerBlock } from "./schema.ts";
@@ -45,7 +55,8 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
 /** Wherever a route takes a key or a token from, no line of the log shows one: also of requests that no route took. */
 function withKeysRedacted(log: LogConfig, servers: readonly ServerConfig[]): LogConfig {
   if (log.access === null) return log;
-  const places = servers.flatMap(({ routes }) => routes.flatMap(({ use }) => use.flatMap(placesOfSecrets)));
+  const uses = servers.flatMap(({ routes, forward }) => [...routes.map(({ use }) => use), forward?.use ?? []]);
+  const places = uses.flatMap((use) => use.flatMap(placesOfSecrets));
   const named = (kind: "header" | "query") =>
     places.flatMap((place) => (place.kind === kind && place.name !== undefined ? [place.name] : []));
   const redact = [...new Set([...log.access.redact, ...named("header")])];
@@ -84,14 +95,34 @@ function resolveServer(name: string, block: ServerBlock, outer: Outer): ServerCo
     listen: block.listen.map(({ address, tls }) => ({ text: formatListenAddress(address), address, tls })),
     limits,
     halfClose: block.halfClose,
+    forward: block.forward === undefined ? null : resolveForwardServer(block.forward, block.log, inner),
     // A server without routes is its own route; its limits and its log are resolved already.
     routes:
-      routes === undefined
-        ? [resolveRoute(name, { ...block, match: undefined, limits: undefined }, inner)]
-        : routes.map((route, index) => {
-            const log = route.log ?? block.log;
-            return resolveRoute(`${name}.routes[${index}]`, { ...route, log }, inner);
-          }),
+      routes === undefined && block.forward !== undefined && !hasAction(block)
+        ? []
+        : routes === undefined
+          ? [resolveRoute(name, { ...block, match: undefined, limits: undefined }, inner)]
+          : routes.map((route, index) => {
+              const log = route.log ?? block.log;
+              return resolveRoute(`${name}.routes[${index}]`, { ...route, log }, inner);
+            }),
+  };
+}
+
+function hasAction({ proxy, respond, redirect, handle }: ServerBlock): boolean {
+  return [proxy, respond, redirect, handle].some((action) => action !== undefined);
+}
+
+function resolveForwardServer(
+  { use, ...block }: NonNullable<ServerBlock["forward"]>,
+  log: ServerBlock["log"],
+  outer: Outer,
+): ForwardServerConfig {
+  return {
+    ...resolveForward(block),
+    use: (use ?? []).map((item) => resolveStores(resolveUse(item, outer.pools), outer.stores)),
+    limits: resolveRouteLimits(outer.limits),
+    accessLog: { off: log?.access === null, sample: log?.access === null ? 0 : outer.sample },
   };
 }
 

@@ -10,6 +10,7 @@ import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
+import { forwardOptions } from "../forward/options.ts";
 import { storeOptions } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
 import { admin } from "./admin-schema.ts";
@@ -93,6 +94,12 @@ const server = z.strictObject({
     .optional()
     .describe("The first route that matches a request takes it; when none does, the answer is 404."),
   ...routeFields,
+  forward: forwardOptions
+    .extend({ use: routeFields.use })
+    .optional()
+    .describe(
+      "Makes the server a forward proxy for its clients. Requests for the server itself still meet its routes.",
+    ),
   limits: limits.optional().describe("Limits of this server; they win over those of the file."),
   halfClose: z
     .boolean()

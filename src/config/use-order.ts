@@ -17,6 +17,7 @@ export function useOrderProblems({ servers }: ConfigBlocks): readonly Finding[] 
     const routes = server.routes ?? [];
     return [
       ...problemsOf(server.use ?? [], path),
+      ...problemsOf(server.forward?.use ?? [], [...path, "forward"]),
       ...routes.flatMap((route, index) => problemsOf(route.use ?? [], [...path, "routes", index])),
     ];
   });

@@ -10,13 +10,17 @@ export const MALFORMED = Symbol("malformed");
 const CREDENTIALS = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?: +(.*))?$/s;
 
 /**
- * What stands behind the scheme (given in lower case). null: the request says nothing of this scheme, as when it has another
+ * What stands behind the scheme (given in lower case) in Authorization, or in the field for proxies. null: the request says nothing of this scheme, as when it has another
  * one. More than one line is malformed whatever they say: an upstream may read another one than we.
  */
-export function credentialsOf(fields: FieldBlock, scheme: string): string | null | typeof MALFORMED {
-  const row = fields.rowOf("authorization");
+export function credentialsOf(
+  fields: FieldBlock,
+  scheme: string,
+  field: "authorization" | "proxy-authorization" = "authorization",
+): string | null | typeof MALFORMED {
+  const row = fields.rowOf(field);
   if (row < 0) return null;
-  if (fields.rowOf("authorization", row + 1) >= 0) return MALFORMED;
+  if (fields.rowOf(field, row + 1) >= 0) return MALFORMED;
   const match = CREDENTIALS.exec(fields.valueAt(row));
   if (match === null) return MALFORMED;
   if (match[1]!.toLowerCase() !== scheme) return null;

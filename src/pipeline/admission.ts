@@ -3,17 +3,19 @@
  * codec has already refused what breaks the syntax or the framing of a message.
  */
 import { ProxyError } from "../core/errors.ts";
-import { FIELD_HOST, FIELD_MAX_FORWARDS, FIELD_VIA } from "../core/field-names.ts";
+import { FIELD_HOST, FIELD_MAX_FORWARDS } from "../core/field-names.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { clientAddress, setForwarded } from "../semantics/forwarded.ts";
 import { normalisePath, splitAbsoluteForm } from "../semantics/uri.ts";
-import { isLoop } from "../semantics/via.ts";
 import type { Exchange } from "./exchange.ts";
+import { admitForward, isForElsewhere } from "./forward-admission.ts";
+import { loopOf } from "./loop.ts";
 import type { Site } from "./site.ts";
 
 /** Settles what the request means (authority, path, client), and says why it is refused; null when it may go on. */
 export function admit(exchange: Exchange, site: Site): ProxyError | null {
   const { request } = exchange;
+  if (site.forward !== null && isForElsewhere(exchange)) return admitForward(exchange, site);
   if (request.form === "absolute") {
     const refused = takeAbsoluteForm(request);
     if (refused !== null) return refused;
@@ -28,13 +30,7 @@ export function admit(exchange: Exchange, site: Site): ProxyError | null {
   }
   request.settleAuthority();
   takeForwarded(exchange, site);
-  if (site.via !== null && request.fields.rowOfId(FIELD_VIA) >= 0 && isLoop(request.fields, site.via.name)) {
-    return new ProxyError(
-      "proxy_loop_detected",
-      `the request already passed here: Via bears our name ${site.via.name}`,
-    );
-  }
-  return null;
+  return loopOf(request, site);
 }
 
 /**

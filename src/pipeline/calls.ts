@@ -196,7 +196,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
   #release(): void {
     this.#isOver = true;
     this.#deadline.dispose();
-    if (this.#isLeasing) this.#upstream.cancel(this);
+    if (this.#isLeasing) this.#upstream.cancel(this, this);
     this.#isLeasing = false;
     const stream = this.#stream;
     this.#stream = null;

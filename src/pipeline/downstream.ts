@@ -7,6 +7,7 @@ import type { FieldBlock } from "../core/fields.ts";
 import type { ResponseMessage } from "../core/message.ts";
 import type { Connection } from "../core/ports.ts";
 import type { ClientConnection } from "./exchange.ts";
+import type { ConnectionOrigin } from "./forwarding.ts";
 import type { SpliceTaker } from "./splice.ts";
 
 /** `queuedBytes` are those that the client has not taken yet; `spliceFrom` takes a part of the answer's body. */
@@ -26,7 +27,7 @@ export interface Downstream extends ClientConnection, SpliceTaker {
   end(trailers: FieldBlock | null): void;
   /** Cuts an answer that had begun, so that the client cannot take it for complete. */
   abort(error: ProxyError): void;
-  /** The 101 was sent: gives up the connection, and what the client sent ahead. */
+  /** The 101, or the 2xx for CONNECT, was sent: gives up the connection, and what the client sent ahead. */
   takeOver(): TakenOver;
   /** The exchange is over, its fields are about to be released. */
   onExchangeEnd(): void;
@@ -38,4 +39,6 @@ export interface TakenOver {
   readonly early: Buffer;
   /** The client has ended its half already: no more bytes come from it. */
   readonly ended: boolean;
+  /** Serves the requests on a connection that came out of this one, as this one's were. */
+  serve(connection: Connection, origin: ConnectionOrigin): void;
 }

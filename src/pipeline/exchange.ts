@@ -7,6 +7,7 @@ import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Address, TlsInfo } from "../core/ports.ts";
 import type { BodySink, BodySource } from "./body.ts";
 import type { ForwardedLines } from "./forwarded-lines.ts";
+import type { ConnectionOrigin, Forwarding } from "./forwarding.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** The client's connection, shared by all exchanges on it. */
@@ -14,6 +15,8 @@ export interface ClientConnection {
   readonly local: Address;
   readonly remote: Address;
   readonly tls: TlsInfo | null;
+  /** Where all its requests go; null or absent: they say it, or routes do. */
+  readonly origin?: ConnectionOrigin | null;
   /** Kept by drivers whose connections carry many requests. */
   readonly forwardedLines?: ForwardedLines;
 }
@@ -60,6 +63,9 @@ export abstract class Exchange {
 
   /** Who asks; null: nobody has proved anything. A shared cache takes it for Authorization (RFC 9111 section 3.5). */
   identity: Identity | null = null;
+
+  /** Set when the request goes where its client says: this is a forward proxy to it. */
+  forward: Forwarding | null = null;
 
   /** Where the request goes; set by the route, changed by `selectUpstream`. null: no upstream, the route answers itself. */
   upstream: Upstream | null = null;

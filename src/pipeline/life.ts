@@ -19,6 +19,7 @@ import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream } from "./downstream.ts";
 import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
 import { failureAnswer } from "./failure.ts";
+import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
 import { faultOfPart } from "./guard.ts";
 import { copyOf, HeldAnswer } from "./held-answer.ts";
 import { bodyTooLarge, HeldBody } from "./held-body.ts";
@@ -112,7 +113,7 @@ export class Life extends Exchange implements UpstreamHandler {
   #answerSplice: BodySplice | null = null;
 
   #switched: { readonly connection: Connection; readonly early: Buffer } | null = null;
-  #tunnel: Tunnel | null = null;
+  #tunnel: TakenConnection | null = null;
 
   constructor(site: Site, downstream: Downstream, request: RequestMessage, startedMs: number) {
     super(downstream, request, startedMs);
@@ -159,7 +160,7 @@ export class Life extends Exchange implements UpstreamHandler {
           break;
         }
         case ROUTE: {
-          const route = this.#site.router.find(this);
+          const route = this.forward === null ? this.#site.router.find(this) : this.#site.forward;
           if (route === null) {
             this.fail(new ProxyError("destination_not_found", "no route matches", { status: 404, side: "client" }));
             break;
@@ -189,6 +190,11 @@ export class Life extends Exchange implements UpstreamHandler {
           this.#step = this.response === null ? LEASE : RESPONSE;
           break;
         case LEASE:
+          if (this.forward !== null && this.forward.taker !== null) {
+            this.response = new ResponseMessage();
+            this.#step = RESPONSE;
+            break;
+          }
           if (this.upstream === null) throw new ProxyError("proxy_configuration_error", "no upstream was chosen");
           this.#step = LEASE_WAIT;
           this.attempts++;
@@ -354,7 +360,7 @@ export class Life extends Exchange implements UpstreamHandler {
 
   /** Gives up whatever is under way towards the upstream. */
   #dropUpstream(): void {
-    this.#lessor?.cancel(this);
+    this.#lessor?.cancel(this, this);
     this.#lessor = null;
     const stream = this.#stream;
     this.#streamGone();
@@ -573,7 +579,7 @@ export class Life extends Exchange implements UpstreamHandler {
   #sendHead(): void {
     const response = this.response!;
     assertBodyBytes(response.bodyBytes);
-    if (this.#switched !== null && response.status !== 101) {
+    if (this.#switched !== null && !this.#switches(response)) {
       // A feature answers something else: what the upstream sends from here on is nobody's.
       this.#dropUpstream();
       this.#forwarded = false;
@@ -584,6 +590,8 @@ export class Life extends Exchange implements UpstreamHandler {
     if (!forwarded || chain.response !== null || chain.upstreamResponse !== null) removeFraming(response.fields);
     completeResponse(response, this.#site, forwarded);
     if (this.#switched !== null) return this.#startTunnel(response);
+    const taker = this.forward === null ? null : this.forward.taker;
+    if (taker !== null && this.#switches(response)) return this.#giveConnection(response, taker);
     this.#bodyless = this.#isHead || response.status === 204 || response.status === 304;
     if (this.#bodyless) {
       if (this.#isHead && !forwarded && response.bodyBytes > 0) {
@@ -708,12 +716,14 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#switched = null;
     this.#step = TUNNEL;
     this.#headSent = true;
-    response.fields.appendTrusted("Connection", "Upgrade");
-    response.fields.appendTrusted("Upgrade", this.#upgrade!);
+    if (this.#upgrade !== null) {
+      response.fields.appendTrusted("Connection", "Upgrade");
+      response.fields.appendTrusted("Upgrade", this.#upgrade);
+    }
     this.#downstream.sendHead(response);
     const client = this.#downstream.takeOver();
     const { tunnelIdleMs: idleMs, tunnelLifetimeMs: lifetimeMs } = this.#route!.limits;
-    this.#tunnel = new Tunnel(
+    const started = new Tunnel(
       client.connection,
       connection,
       this.#site.deadlines,
@@ -725,7 +735,29 @@ export class Life extends Exchange implements UpstreamHandler {
         this.#finish();
       },
     );
-    this.#tunnel.start(client, early);
+    this.#tunnel = started;
+    started.start(client, early);
+  }
+
+  /** Whether this answer ends HTTP on the client's connection (RFC 9110 sections 9.3.6 and 15.2.2). */
+  #switches({ status }: ResponseMessage): boolean {
+    return this.request.method === "CONNECT" ? status >= 200 && status < 300 : status === 101;
+  }
+
+  /** The client is told that it has its tunnel, and somebody else speaks with it from here on. */
+  #giveConnection(response: ResponseMessage, taker: ConnectionTaker): void {
+    this.#step = TUNNEL;
+    this.#headSent = true;
+    this.#downstream.sendHead(response);
+    const client = this.#downstream.takeOver();
+    this.#tunnel = taker.take(this, client, {
+      onReleased: (clientBytes, upstreamBytes, error) => {
+        this.requestBodyBytes = clientBytes;
+        this.responseBodyBytes = upstreamBytes;
+        this.error ??= error;
+        this.#finish();
+      },
+    });
   }
 
   // ------------------------------------------------------------------------------------------------- the end

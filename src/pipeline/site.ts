@@ -64,6 +64,8 @@ export interface Site {
   /** The server's name in the configuration. */
   readonly name: string;
   readonly router: Router;
+  /** What requests meet that go where their client says: CONNECT, the absolute form. null: none do, routes take them all. */
+  readonly forward: Route | null;
   readonly limits: ConnectionLimits;
   /** A client that sends FIN may still wait for its answer; false: it is taken to have left. */
   readonly halfClose: boolean;

@@ -6,6 +6,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, SpliceHandler } from "../core/ports.ts";
+import type { Forwarding } from "./forwarding.ts";
 import type { BodySplice, SpliceTaker } from "./splice.ts";
 
 /** How the Host of the upstream request is chosen: the client's, the server's own address, or a fixed name. */
@@ -29,6 +30,8 @@ export interface Sender {
   readonly attempts: number;
   /** For a balance by clients; "" where there is none. */
   readonly clientAddress: string;
+  /** Where it goes, when its client says so; absent or null: where the upstream is. */
+  readonly forward?: Forwarding | null;
 }
 
 export interface Upstream {
@@ -39,7 +42,7 @@ export interface Upstream {
    */
   lease(sender: Sender, handler: UpstreamHandler): void;
   /** Gives up waiting for a lease: no call follows. */
-  cancel(handler: UpstreamHandler): void;
+  cancel(handler: UpstreamHandler, sender: Sender): void;
   /** Asks the retry budget for one more attempt; takes it when it is granted. */
   allowRetry(): boolean;
 }

@@ -84,7 +84,17 @@ describe("a line of json", () => {
     const names = Object.keys(ACCESS_FIELDS);
     const line = JSON.parse(compile(json(...names))(exchange)) as Record<string, unknown>;
     const absent = names.filter((name) => !Object.hasOwn(line, name));
-    assert.deepEqual(absent, ["route", "user", "upstream", "upstreamAddress", "upstreamMs", "attempts", "tls"]);
+    assert.deepEqual(absent, [
+      "route",
+      "user",
+      "destination",
+      "rule",
+      "upstream",
+      "upstreamAddress",
+      "upstreamMs",
+      "attempts",
+      "tls",
+    ]);
     assert.equal(line.peer, "192.0.2.1:50000");
     assert.equal(line.uri, "/path?q=1");
     assert.equal(line.query, "q=1");

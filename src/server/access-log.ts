@@ -11,6 +11,7 @@ import type { Exchange } from "../pipeline/exchange.ts";
 import type { ExchangeObserver } from "../pipeline/site.ts";
 import { compileLineFormat, type LineFormat } from "./access-line.ts";
 import { statusOf } from "./access-record.ts";
+import { forwardRouteName } from "./compose-forward.ts";
 
 /** Takes whole lines and writes them later. */
 export interface LineSink {
@@ -50,7 +51,12 @@ interface Shares {
 
 function sharesOf(config: AccessLogConfig, server: ServerConfig): Shares {
   const shares = server.routes.map(({ name, accessLog }) => [name, accessLog.off ? null : accessLog.sample] as const);
-  return { ofRoutes: new Map(shares), otherwise: config.sample };
+  const ofRoutes = new Map(shares);
+  if (server.forward !== null) {
+    const { off, sample } = server.forward.accessLog;
+    ofRoutes.set(forwardRouteName(server.name), off ? null : sample);
+  }
+  return { ofRoutes, otherwise: config.sample };
 }
 
 class ServerAccessLog implements ExchangeObserver {

@@ -6,6 +6,7 @@
 import type { AccessFieldName } from "../config/access-fields.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { Address, Clock } from "../core/ports.ts";
+import { Denial } from "../forward/refusal.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 
 /** What a field is, besides the exchange itself. */
@@ -38,7 +39,11 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
     case "route":
       return (exchange) => exchange.routeName;
     case "user":
-      return (exchange) => exchange.identity?.subject ?? null;
+      return ({ identity, forward }) => identity?.subject ?? forward?.user?.subject ?? null;
+    case "destination":
+      return destinationOf;
+    case "rule":
+      return ruleOf;
     case "method":
       return (exchange) => exchange.request.method;
     case "scheme":
@@ -75,6 +80,20 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
     case "tls":
       return (exchange) => exchange.connection.tls?.protocol ?? null;
   }
+}
+
+function destinationOf({ forward }: Exchange): string | null {
+  if (forward === null) return null;
+  const { host, port } = forward.destination;
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Which rule decided may depend on the address, which is known only when somebody is connected to it. */
+function ruleOf({ forward, error, upstreamAddress }: Exchange): string | null {
+  if (error instanceof Denial) return error.rule;
+  const access = forward?.access ?? null;
+  if (access === null || upstreamAddress === null) return access?.ruleOf(null) ?? null;
+  return access.ruleOf(upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1")) ?? access.ruleOf(null);
 }
 
 /** The wall clock's time at which the exchange began. The exchange ends now. */

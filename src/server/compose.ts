@@ -14,6 +14,7 @@ import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts
 import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
+import { composeForward } from "./compose-forward.ts";
 import { createFeature, type FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
 import { UpstreamIdentityFields } from "./upstream-identity-fields.ts";
@@ -24,6 +25,8 @@ export interface ComposeSurroundings {
   readonly deadlines: DeadlineWheel;
   /** The pool of a name in `Config.upstreams`. */
   upstream(name: string): Upstream;
+  /** Where the forwarded requests of a server go. */
+  destinations(server: string): Upstream;
   /** Who is told of the exchanges of a server; null: nobody. */
   observer(server: ServerConfig): ExchangeObserver | null;
   readonly features: FeaturePorts;
@@ -50,6 +53,8 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),
+      forward:
+        server.forward === null ? null : composeForward(server, around.destinations(server.name), around.features),
       limits: server.limits,
       halfClose: server.halfClose,
       trustedProxies,

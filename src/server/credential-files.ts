@@ -2,7 +2,7 @@
  * The files of users and keys that a configuration names, read before anything is opened: all of them or none, and every line
  * that cannot be used is told with its place in the configuration.
  */
-import type { Config, UseConfig } from "../config/config.ts";
+import type { Config, ServerConfig, UseConfig } from "../config/config.ts";
 import { parseApiKeys } from "../identity/api-keys.ts";
 import { parseHtpasswd, type ReadLines } from "../identity/htpasswd.ts";
 import type { PasswordHash } from "../identity/password-hash.ts";
@@ -76,13 +76,23 @@ async function load<T>(
 }
 
 function namedFiles(config: Config): readonly NamedFile[] {
-  return config.servers.flatMap((server) =>
-    server.routes.flatMap(({ name, use }, index) => {
+  return config.servers.flatMap((server) => [
+    ...filesOfForward(server),
+    ...server.routes.flatMap(({ name, use }, index) => {
       // A server that is its own route has the name of the server.
       const route = name === server.name ? ["servers", server.name] : ["servers", server.name, "routes", index];
       return use.flatMap((item, at) => namedFile(item, [...route, "use", at]));
     }),
-  );
+  ]);
+}
+
+function filesOfForward({ name, forward }: ServerConfig): readonly NamedFile[] {
+  if (forward === null) return [];
+  const place = ["servers", name, "forward"];
+  const path = forward.auth?.file ?? null;
+  const own: NamedFile[] =
+    path === null ? [] : [{ feature: "basicAuth", path, place: [...place, "auth", "basic", "file"] }];
+  return [...own, ...forward.use.flatMap((item, at) => namedFile(item, [...place, "use", at]))];
 }
 
 function namedFile(item: UseConfig, place: SetupProblem["path"]): readonly NamedFile[] {

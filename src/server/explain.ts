@@ -69,7 +69,13 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
     kept: NOTHING_KEPT,
     http: () => NO_CALLS,
   };
-  const nowhere = { upstream: () => NOWHERE, observer: () => null, features, instance: "" };
+  const nowhere = {
+    upstream: () => NOWHERE,
+    destinations: () => NOWHERE,
+    observer: () => null,
+    features,
+    instance: "",
+  };
   return composeServers(config, { clock, deadlines, ...nowhere });
 }
 

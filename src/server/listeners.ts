@@ -12,6 +12,7 @@ import type { Address, Connection } from "../core/ports.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import type { Transport, TransportListener } from "../io/transport.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
+import type { ConnectionOrigin } from "../pipeline/forwarding.ts";
 import type { Site } from "../pipeline/site.ts";
 import type { AppLog } from "./app-log.ts";
 import { listenFailure } from "./listener-errors.ts";
@@ -66,10 +67,10 @@ class ClientConnections extends Http1Driver {
     this.#counters = counters;
   }
 
-  override accept(connection: Connection): void {
+  override accept(connection: Connection, origin: ConnectionOrigin | null = null): void {
     // A handshake that ended after we had stopped accepting: nobody has sent a request on it yet.
     if (this.draining) return connection.destroy();
-    super.accept(connection);
+    super.accept(connection, origin);
     this.#counters.countConnection(1);
   }
 

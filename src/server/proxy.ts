@@ -26,6 +26,7 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
+import { ForwardUpstreams } from "./forward-destinations.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
@@ -87,6 +88,7 @@ export class ProxyServer {
   readonly #passwords = new PasswordChecks(passwordHasher, clock);
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
+  readonly #forwards: ForwardUpstreams;
   readonly #stores: SessionStores;
   readonly #parts = new KeptParts();
   readonly #listeners: Listeners;
@@ -120,6 +122,13 @@ export class ProxyServer {
       random,
       countConnection: (change) => counters.countUpstreamConnection(change),
       ...(options.places !== undefined && { places: options.places }),
+    });
+    this.#forwards = new ForwardUpstreams({
+      dialer: this.transport.dialer,
+      clock,
+      deadlines,
+      random,
+      countConnection: (change) => counters.countUpstreamConnection(change),
     });
     this.#stores = new SessionStores(
       options.openStore ?? ((config, files) => openStore(config, files, this.#storeSurroundings)),
@@ -200,6 +209,7 @@ export class ProxyServer {
       this.#isClosed = true;
       const cut = await this.#listeners.drain(ms);
       this.#pools.destroy();
+      this.#forwards.destroy();
       await this.#stores.close();
       this.#current?.watch.close();
       await this.#output?.writer.close();
@@ -247,6 +257,7 @@ export class ProxyServer {
       const files = await TlsFiles.load(config, clock);
       const credentials = await CredentialFiles.load(config);
       const plan = this.#pools.plan(config.upstreams, files);
+      const forwards = this.#forwards.plan(config, files);
       const storePlan = await this.#stores.plan(config.stores, files);
       stores = storePlan;
       const parts = this.#parts.plan();
@@ -256,6 +267,7 @@ export class ProxyServer {
         clock,
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
+        destinations: (server) => forwards.get(server)!.destinations,
         observer: (server) => this.#observer(config, server),
         features: {
           clock,
@@ -276,6 +288,7 @@ export class ProxyServer {
       const commit = (): Promise<void> => {
         listeners?.commit();
         this.#pools.keep(plan);
+        this.#forwards.keep(forwards);
         this.#stores.keep(storePlan);
         this.#parts.keep(parts);
         if (isListening) this.#stores.start();

@@ -29,10 +29,11 @@ export class TlsFiles {
     const ofListeners = config.servers.flatMap(({ listen }) => listen.flatMap(({ tls }) => tls?.certificates ?? []));
     const ofClients = config.servers.flatMap(({ listen }) => listen.map(({ tls }) => tls?.clientAuth?.ca ?? null));
     const ofUpstreams = config.upstreams.filter(speaksTls).map(({ tls }) => tls);
+    const ofForwards = config.servers.map(({ forward }) => forward?.originCa ?? null);
     const ofStores = config.stores.flatMap((store) => tlsOfStore(store) ?? []);
     const ofAll = [...ofListeners.map((pair) => ({ ...pair, ca: null })), ...ofUpstreams, ...ofStores];
     const paths = ofAll.flatMap((named) => [named.cert, named.key, named.ca]);
-    return [...new Set([...paths, ...ofClients].filter((path) => path !== null))];
+    return [...new Set([...paths, ...ofClients, ...ofForwards].filter((path) => path !== null))];
   }
 
   /** Rejects with a SetupError that names every file that cannot be used. */
@@ -47,6 +48,10 @@ export class TlsFiles {
         const place = ["servers", name, "listen", index, "tls", "clientAuth"];
         if (tls !== null && tls.clientAuth !== null) await files.#loadAuthorities(tls.clientAuth.ca, place);
       }
+    }
+    for (const { name, forward } of config.servers) {
+      const ca = forward?.originCa ?? null;
+      if (ca !== null) await files.#loadAuthorities(ca, ["servers", name, "forward", "tls"]);
     }
     for (const upstream of config.upstreams.filter(speaksTls)) {
       await files.#loadDialFiles(upstream.tls, placeOfUpstreamTls(config, upstream), clock);
@@ -67,6 +72,11 @@ export class TlsFiles {
     if (clientAuth === null) return { certificates: texts, minVersion, clientAuth };
     const ca = this.#authorities.get(clientAuth.ca)!;
     return { certificates: texts, minVersion, clientAuth: { ca, isRequired: clientAuth.mode === "required" } };
+  }
+
+  /** PEM text of a file of authorities. */
+  authorities(path: string): string | null {
+    return this.#authorities.get(path) ?? null;
   }
 
   forUpstream({ ca, cert, key }: DialFiles): DialFiles {

@@ -128,6 +128,7 @@ export class TestProxy {
   #newSite(route: Route, via: string | null): Site {
     return {
       name: "test",
+      forward: null,
       router: { find: () => route },
       limits: {
         headBytesMax: limits.HEAD_BYTES_MAX,

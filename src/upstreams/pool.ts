@@ -9,7 +9,17 @@ import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
-import type { Clock, Connection, Dialer, DialHandler, DialTls, PendingDial, Random } from "../core/ports.ts";
+import type {
+  Address,
+  AddressFilter,
+  Clock,
+  Connection,
+  Dialer,
+  DialHandler,
+  DialTls,
+  PendingDial,
+  Random,
+} from "../core/ports.ts";
 import type { Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
 import { type Balanced, type Balancer, createBalancer } from "./balance.ts";
 import { Http1Stream, type StreamOwner } from "./http1-stream.ts";
@@ -24,6 +34,8 @@ export interface PoolServer extends ServerAddress {
   readonly weight: number;
   /** null: plain TCP. */
   readonly tls: DialTls | null;
+  /** Asked about each address; then connections are known by their own address, not by the server's name. */
+  readonly addresses?: AddressFilter;
 }
 
 export interface PoolOptions {
@@ -241,6 +253,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
         port: server.place.port,
         tls: server.place.tls,
         timeoutMs: this.#options.connectTimeoutMs,
+        ...(server.place.addresses !== undefined && { addresses: server.place.addresses }),
       },
       new Dial(this, server, waiting),
     );
@@ -252,7 +265,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
     server.avoidUntilMs = 0;
     const { clock, deadlines } = this.#around;
     const stream = new Http1Stream(connection, server, deadlines, {
-      address: server.address,
+      address: server.place.addresses === undefined ? server.address : textOf(connection.remote),
       authority: server.place.authority,
       expiresMs: clock.now() + this.#options.lifetimeMs,
     });
@@ -313,6 +326,10 @@ export class UpstreamPool implements Upstream, PlacesUser {
     if (this.#places?.othersComeFirst === true) this.#servers.find(({ idle }) => idle.length > 0)?.idle[0]?.close();
     this.placeFreed();
   }
+}
+
+function textOf({ family, address, port }: Address): string {
+  return family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** One server and its connections. */

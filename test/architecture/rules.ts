@@ -20,7 +20,7 @@ export const layers: readonly Layer[] = [
   { folder: "semantics", imports: ["core"], types: [] },
   { folder: "pipeline", imports: ["core", "protocol", "semantics"], types: [] },
   { folder: "upstreams", imports: ["core", "semantics", "protocol"], types: ["pipeline"] },
-  { folder: "forward", imports: ["core", "semantics", "protocol"], types: ["pipeline"] },
+  { folder: "forward", imports: ["core", "semantics", "protocol", "identity", "upstreams"], types: ["pipeline"] },
   { folder: "identity", imports: ["core", "semantics"], types: [] },
   {
     folder: "features",

@@ -145,6 +145,7 @@ export class World {
     };
     return {
       name: "web",
+      forward: null,
       router: {
         find: () => {
           this.#begun++;

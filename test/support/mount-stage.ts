@@ -86,6 +86,7 @@ export class MountStage {
     const { path } = options;
     const site: Site = {
       name: "mounted",
+      forward: null,
       router: { find: (exchange) => (path === undefined || exchange.request.path === path ? route : null) },
       limits: {
         headBytesMax: 32 * 1024,

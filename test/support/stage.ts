@@ -124,6 +124,7 @@ export function createStage(options: StageOptions = {}): Stage {
   const ended: Ended[] = [];
   const site: Site = {
     name: "web",
+    forward: null,
     router: {
       find: (exchange) => (options.path === undefined || exchange.request.path === options.path ? route : null),
     },

@@ -50,6 +50,7 @@ import { headMayBeComplete, parseRequestHead, RequestHead } from "../../protocol
 import { acceptsTrailers } from "../../semantics/hop-by-hop.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
 import { ForwardedLines } from "../forwarded-lines.ts";
+import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
 import type { BodySplice } from "../splice.ts";
@@ -78,10 +79,13 @@ export interface ClientOwner {
   /** No request is taken any more behind those that have come. */
   readonly draining: boolean;
   forget(client: ClientHttp1): void;
+  /** Takes a new connection, all of whose requests go to `origin`. */
+  accept(connection: Connection, origin: ConnectionOrigin): void;
 }
 
 export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler {
   readonly connection: Connection;
+  readonly origin: ConnectionOrigin | null;
   readonly #driver: ClientOwner;
   /** The configuration that the request under way began with. */
   #site: Site;
@@ -107,6 +111,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #splice: BodySplice | null = null;
   #http10 = false;
   #isHead = false;
+  #isConnect = false;
+  /** Bytes stood behind the head when it came. */
+  #isFollowed = false;
   #persistent = true;
   #expectsContinue = false;
   #wantsTrailers = false;
@@ -121,8 +128,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   /** How long what is queued has not moved, while lingering. */
   #stalledMs = 0;
 
-  constructor(driver: ClientOwner, connection: Connection) {
+  constructor(driver: ClientOwner, connection: Connection, origin: ConnectionOrigin | null) {
     this.#driver = driver;
+    this.origin = origin;
     this.#site = driver.site;
     this.connection = connection;
     this.#deadline = new Deadline(this.#site.deadlines, () => this.#onDeadline());
@@ -234,6 +242,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (length > 0) {
       const request = new RequestMessage();
       request.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
+      this.#isFollowed = at + length < end;
       this.#begin(request);
       return at + length;
     }
@@ -260,6 +269,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#deadline.disarm();
     this.#http10 = head.minor === 0;
     this.#isHead = head.method === "HEAD";
+    this.#isConnect = head.method === "CONNECT";
     const { fields } = request;
     const options = connectionOptions(fields, head.seen, head.minor);
     this.#persistent = isPersistent(options, head.minor);
@@ -299,6 +309,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#state = WAIT;
     this.#answered = false;
     this.#isHead = request.method === "HEAD";
+    this.#isConnect = false;
     this.#http10 = request.httpVersion === 10;
     this.#life = new Life(this.#site, this, request, this.#site.clock.now());
     this.#life.fail(error);
@@ -461,7 +472,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     const { status, bodyBytes } = response;
     this.#answered = true;
     this.#queuedAtDeadline = Number.POSITIVE_INFINITY;
-    if (this.#isHead || status === 204 || status === 304 || status === 101) this.#sending = SEND_NO_BODY;
+    const switches = this.#isConnect ? status < 300 : status === 101;
+    if (this.#isHead || status === 204 || status === 304 || switches) this.#sending = SEND_NO_BODY;
     else if (bodyBytes !== BODY_UNTIL_END) this.#sending = SEND_LENGTH;
     else if (this.#http10) this.#sending = SEND_UNTIL_CLOSE;
     else this.#sending = SEND_CHUNKED;
@@ -469,8 +481,10 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (this.#sending === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
       this.#persistent = false;
     }
+    // What a client has sent ahead into a tunnel that it does not get is no request.
+    if (this.#isConnect && (this.#isFollowed || this.#ahead.length > 0)) this.#persistent = false;
     let say = SAY_NOTHING as string;
-    if (status !== 101) {
+    if (!switches) {
       if (!this.#persistent) say = SAY_CLOSE;
       else if (this.#http10) say = SAY_KEEP_ALIVE;
     }
@@ -540,7 +554,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     const early = this.#ahead.take();
     this.#state = TUNNEL;
     this.#deadline.dispose();
-    return { connection: this.connection, early, ended: this.#ended };
+    const serve: TakenOver["serve"] = (connection, origin) => this.#driver.accept(connection, origin);
+    return { connection: this.connection, early, ended: this.#ended, serve };
   }
 
   onExchangeEnd(): void {

@@ -4,6 +4,7 @@
  */
 import { ProxyError } from "../../core/errors.ts";
 import type { Connection } from "../../core/ports.ts";
+import type { ConnectionOrigin } from "../forwarding.ts";
 import type { Site } from "../site.ts";
 import { ClientHttp1, type ClientOwner } from "./http1-client.ts";
 
@@ -17,15 +18,15 @@ export class Http1Driver implements ClientOwner {
     this.site = site;
   }
 
-  /** Takes a new connection. */
-  accept(connection: Connection): void {
-    const client = new ClientHttp1(this, connection);
+  /** Takes a new connection; with an origin, all of its requests go there. */
+  accept(connection: Connection, origin: ConnectionOrigin | null = null): void {
+    const client = new ClientHttp1(this, connection, origin);
     this.#connections.add(client);
   }
 
   /** Takes a new connection whose request somebody else has read and cannot be served: answers, and closes behind it. */
   refuse(connection: Connection, error: ProxyError): void {
-    const client = new ClientHttp1(this, connection);
+    const client = new ClientHttp1(this, connection, null);
     this.#connections.add(client);
     client.refuse(error);
   }

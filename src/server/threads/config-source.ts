@@ -16,5 +16,8 @@ export function sourceOf(config: Config, file: string | null, program: string | 
 /** Plugins, or functions that answer requests. */
 function holdsCode({ servers }: Config): boolean {
   const routes = servers.flatMap((server) => server.routes);
-  return routes.some(({ use, action }) => action.kind === "handle" || use.some(({ feature }) => feature === "plugin"));
+  const uses = [...routes.map(({ use }) => use), ...servers.map(({ forward }) => forward?.use ?? [])];
+  return (
+    routes.some(({ action }) => action.kind === "handle") || uses.flat().some(({ feature }) => feature === "plugin")
+  );
 }

@@ -1,0 +1,61 @@
+/**
+ * Whether the parts of `forward` fit each other, and above all whether strangers could use the proxy: one that listens where they
+ * can reach it says whom it serves, or does not start.
+ *
+ * It is asked once every value of the file is known to be right.
+ */
+import type { ListenAddress } from "../core/option-addresses.ts";
+import { formatListenAddress } from "../core/option-addresses.ts";
+import type { Finding, Path } from "./problems.ts";
+import type { ConfigBlocks, ServerBlock } from "./schema.ts";
+
+type ForwardBlock = NonNullable<ServerBlock["forward"]>;
+
+export function forwardProblems({ servers }: ConfigBlocks): readonly Finding[] {
+  return Object.entries(servers).flatMap(([name, server]) => {
+    const { forward } = server;
+    return forward === undefined ? [] : [...usersWithoutAuth(forward, name), ...openToStrangers(server, forward, name)];
+  });
+}
+
+function usersWithoutAuth({ auth, deny, allow = [] }: ForwardBlock, server: string): readonly Finding[] {
+  if (auth !== undefined) return [];
+  const path: Path = ["servers", server, "forward"];
+  const rules = [
+    ...deny.map((rule, index) => ["deny", index, rule] as const),
+    ...allow.map((rule, index) => ["allow", index, rule] as const),
+  ];
+  return rules.flatMap(([list, index, { users }]): Finding[] =>
+    users === undefined
+      ? []
+      : [
+          {
+            path: [...path, list, index, "users"],
+            at: "key",
+            message: 'nobody can prove who it is: it needs "auth" in "forward"',
+          },
+        ],
+  );
+}
+
+/** A proxy that serves anybody is used by everybody within days, for what its owner would have to answer for. */
+function openToStrangers(server: ServerBlock, { auth, allow }: ForwardBlock, name: string): readonly Finding[] {
+  const reachable = server.listen.find(({ address }) => !isLoopback(address));
+  if (reachable === undefined || (auth !== undefined && !auth.optional)) return [];
+  const open = (allow ?? [{ clients: undefined, users: undefined }]).findIndex(
+    ({ clients, users }) => clients === undefined && users === undefined,
+  );
+  if (open < 0) return [];
+  const path: Path = ["servers", name, "forward", ...(allow === undefined ? [] : ["allow", open])];
+  const where = formatListenAddress(reachable.address);
+  const message =
+    `would serve everybody who can reach ${where}: name the networks of its clients ` +
+    `(${allow === undefined ? "allow: [{ clients: [10.0.0.0/8] }]" : "clients: [10.0.0.0/8]"}), ask who they are (auth), or listen on 127.0.0.1`;
+  return [{ path, at: allow === undefined ? "key" : "value", message }];
+}
+
+function isLoopback(address: ListenAddress): boolean {
+  if (address.kind === "unix") return true;
+  const { host } = address;
+  return host !== null && (host === "localhost" || host === "::1" || /^127\./.test(host));
+}

@@ -1,0 +1,97 @@
+/**
+ * The first thing that a forwarded request meets: who uses the proxy, and whether the rules let it go where it wants. It is a
+ * feature of the forward route like any other, in front of them all. What it lets through carries its access, without which
+ * nothing is connected to.
+ */
+import { ProxyError } from "../core/errors.ts";
+import type { Clock } from "../core/ports.ts";
+import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.ts";
+import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
+import { type RefusalReason, refusal } from "../identity/refusal.ts";
+import type { Exchange, Identity } from "../pipeline/exchange.ts";
+import type { Forwarding } from "../pipeline/forwarding.ts";
+import type { Feature, Waiting } from "../pipeline/phases.ts";
+import { Denial } from "./refusal.ts";
+import type { ForwardRules } from "./rules.ts";
+
+/** What the log and the refusals call it. */
+export const BY = "forward";
+
+export interface AccessOptions {
+  readonly rules: ForwardRules;
+  /** null: nobody has to say who it is. */
+  readonly auth: { readonly users: BasicUsers; readonly realm: string; readonly isOptional: boolean } | null;
+  readonly clock: Clock;
+}
+
+export class ForwardAccess implements Feature {
+  readonly name = BY;
+  readonly #options: AccessOptions;
+  readonly #challenge: readonly (readonly [name: string, value: string])[];
+
+  constructor(options: AccessOptions) {
+    this.#options = options;
+    this.#challenge = [["Proxy-Authenticate", `Basic realm="${options.auth?.realm ?? ""}", charset="UTF-8"`]];
+  }
+
+  request(exchange: Exchange): Waiting {
+    const forward = exchange.forward!;
+    const { auth } = this.#options;
+    // Who was let into a tunnel need not say again who it is.
+    if (auth === null || forward.user !== null) return this.#decide(exchange, forward);
+    const { fields } = exchange.request;
+    const given = credentialsOf(fields, "basic", "proxy-authorization");
+    if (given === null) {
+      if (auth.isOptional && exchange.connection.origin == null) return this.#decide(exchange, forward);
+      return this.#refuse(exchange, "credentials_missing");
+    }
+    const login = given === MALFORMED ? null : parseBasic(given);
+    if (login === null) return this.#refuse(exchange, "credentials_malformed");
+    // It is for us alone; whatever comes after, nobody reads it again.
+    fields.delete("proxy-authorization");
+    const verdict = auth.users.check(login, exchange.clientAddress);
+    if (verdict instanceof Promise) return verdict.then((known) => this.#proved(exchange, forward, known));
+    this.#proved(exchange, forward, verdict);
+  }
+
+  #proved(exchange: Exchange, forward: Forwarding, verdict: PasswordVerdict): void {
+    if (typeof verdict === "string") return this.#refuse(exchange, verdict);
+    if (verdict instanceof ProxyError) return exchange.fail(verdict);
+    forward.user = identityOf(verdict);
+    if (!exchange.ended) this.#decide(exchange, forward);
+  }
+
+  #decide(exchange: Exchange, forward: Forwarding): void {
+    const { host, port, kind } = forward.destination;
+    const decision = this.#options.rules.decide({
+      client: exchange.clientAddress,
+      user: forward.user === null ? null : forward.user.subject,
+      host,
+      port,
+      // What comes out of a tunnel went through its port.
+      isTunnel: kind === "tunnel" || exchange.connection.origin != null,
+      method: exchange.request.method,
+      wallMs: this.#options.clock.wallMs(),
+    });
+    if (decision === "authenticate") return this.#refuse(exchange, "credentials_missing");
+    if (decision instanceof Denial) return exchange.fail(decision);
+    forward.access = decision;
+  }
+
+  #refuse(exchange: Exchange, reason: RefusalReason): void {
+    const isBusy = reason === "verification_busy";
+    exchange.fail(refusal(BY, reason, isBusy ? {} : { status: 407, fields: this.#challenge }));
+  }
+}
+
+const identities = new WeakMap<object, Identity>();
+
+/** The same object for the same user. */
+function identityOf(user: { readonly name: string }): Identity {
+  let identity = identities.get(user);
+  if (identity === undefined) {
+    identity = { subject: user.name, by: BY };
+    identities.set(user, identity);
+  }
+  return identity;
+}

@@ -1,0 +1,15 @@
+/** Limits of the forward proxy that are not a matter of taste, each with its reason. */
+
+/** Tunnels of one client address. A browser has some hundred, a build machine too; an office may stand behind one address. */
+export const TUNNELS_PER_CLIENT_MAX = 2_000;
+/** Origins whose connections are remembered by each thread. A browser speaks to tens, an office to thousands. */
+export const ORIGINS_MAX = 8_192;
+
+/** Servers of the world are farther away than one's own: Squid waits a minute, curl five, browsers until the user gives up. */
+export const FORWARD_CONNECT_TIMEOUT_MS = 10_000;
+/** Some pages take their minute, and the client has its own patience. Squid read_timeout 15 min. */
+export const FORWARD_RESPONSE_TIMEOUT_MS = 120_000;
+export const FORWARD_BODY_TIMEOUT_MS = 300_000;
+/** A TTL of 0 would ask for each connection of a page; a day's would keep an address through a move. */
+export const FORWARD_DNS_TTL_MIN_MS = 1_000;
+export const FORWARD_DNS_TTL_MAX_MS = 300_000;

@@ -1,0 +1,65 @@
+/**
+ * Addresses that are not those of public servers: of this machine, of private networks, of links, groups and documentation (the
+ * special-purpose registries of RFC 6890, and multicast). A proxy that connects to them for anybody opens what stands behind it.
+ *
+ * IPv6 addresses in which an IPv4 address lies (NAT64, 6to4) are judged by that one: a gateway would take them there.
+ */
+import { CidrSet } from "../semantics/cidr.ts";
+
+const PRIVATE = CidrSet.parse([
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  // Link-local, with the metadata services of most clouds at 169.254.169.254.
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.0.0.0/24",
+  "192.0.2.0/24",
+  "192.88.99.0/24",
+  "192.168.0.0/16",
+  "198.18.0.0/15",
+  "198.51.100.0/24",
+  "203.0.113.0/24",
+  "224.0.0.0/4",
+  "240.0.0.0/4",
+  // The metadata service of Azure, from within a public network.
+  "168.63.129.16",
+  // "::", "::1", and IPv4-compatible addresses.
+  "::/96",
+  "64:ff9b:1::/48",
+  "100::/64",
+  "2001::/23",
+  "2001:db8::/32",
+  "3fff::/20",
+  "5f00::/16",
+  "fc00::/7",
+  "fe80::/10",
+  "fec0::/10",
+  "ff00::/8",
+]);
+
+/** Of NAT64 (RFC 6052) the last 32 bits are IPv4, of 6to4 (RFC 3056) those behind the first 16. */
+const NAT64 = CidrSet.parse(["64:ff9b::/96"]);
+const SIX_TO_FOUR = CidrSet.parse(["2002::/16"]);
+
+/** Whether no public server has this address. `address` is canonical, without brackets; what is no address is private. */
+export function isPrivate(address: string): boolean {
+  if (PRIVATE.has(address)) return true;
+  if (!address.includes(":")) return !/^[\d.]+$/.test(address);
+  const isNat64 = NAT64.has(address);
+  if (!isNat64 && !SIX_TO_FOUR.has(address)) return false;
+  const groups = groupsOf(address);
+  const [high, low] = isNat64 ? [groups[6]!, groups[7]!] : [groups[1]!, groups[2]!];
+  return PRIVATE.has(`${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`);
+}
+
+/** The eight groups of an IPv6 address in canonical form. */
+function groupsOf(address: string): readonly number[] {
+  const [left = "", right] = address.split("::");
+  const parse = (text: string): number[] =>
+    text === "" ? [] : text.split(":").map((group) => Number.parseInt(group, 16));
+  const before = parse(left);
+  const after = right === undefined ? [] : parse(right);
+  return [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after];
+}

@@ -1,0 +1,32 @@
+/** Why the forward proxy refuses: a closed set of reasons for the log. The client learns that it was refused, and no more. */
+import { ProxyError } from "../core/errors.ts";
+
+/** The reasons, each with its sentence for the log and for the documentation. */
+export const FORWARD_REFUSALS = {
+  rule_denied: "a rule of `deny` refuses it",
+  nothing_allows: "no rule of `allow` allows it",
+  private_destination: "the destination is no public address, and no rule names its network",
+  too_many_tunnels: "the client has as many tunnels as it may",
+  host_mismatch: "what the client asks for inside is not what it asked to be connected to",
+  unverified_host: "the host does not resolve to where the traffic was headed",
+} as const satisfies Readonly<Record<string, string>>;
+
+export type ForwardRefusalReason = keyof typeof FORWARD_REFUSALS;
+
+const STATUS: Partial<Readonly<Record<ForwardRefusalReason, number>>> = { too_many_tunnels: 429, host_mismatch: 421 };
+
+export class Denial extends ProxyError {
+  /** The one that decided; null: none did. */
+  readonly rule: string | null;
+
+  constructor(reason: ForwardRefusalReason, rule: string | null = null) {
+    const isAddress = reason === "private_destination" || reason === "unverified_host";
+    const by = rule === null ? "" : ` (${rule})`;
+    super(
+      isAddress ? "destination_ip_prohibited" : "http_request_denied",
+      `forward: ${FORWARD_REFUSALS[reason]}${by}`,
+      { status: STATUS[reason] ?? 403, reason, side: "client", retryable: false },
+    );
+    this.rule = rule;
+  }
+}

@@ -1,0 +1,50 @@
+/** The route that forwarded requests meet, made of what `forward` says: who may and where to first, then the features of `use`. */
+import type { ServerConfig } from "../config/config.ts";
+import { RETRIES_MAX } from "../core/limits.ts";
+import { BY, ForwardAccess } from "../forward/access.ts";
+import type { ForwardConfig } from "../forward/options.ts";
+import { ForwardRules } from "../forward/rules.ts";
+import { BasicUsers } from "../identity/basic-users.ts";
+import { compileChain } from "../pipeline/chain.ts";
+import type { Route } from "../pipeline/site.ts";
+import type { Upstream } from "../pipeline/upstream.ts";
+import { createFeature, type FeaturePorts } from "./features.ts";
+
+/** How the access log and `explain` call it. */
+export function forwardRouteName(server: string): string {
+  return `${server}.forward`;
+}
+
+export function composeForward(
+  { name, forward }: ServerConfig,
+  destinations: Upstream,
+  ports: FeaturePorts,
+): Route | null {
+  if (forward === null) return null;
+  const access = new ForwardAccess({
+    rules: new ForwardRules(forward.deny, forward.allow),
+    auth: authOf(forward, ports),
+    clock: ports.clock,
+  });
+  return {
+    name: forwardRouteName(name),
+    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports))]),
+    upstream: destinations,
+    handler: null,
+    use: {
+      host: "preserve",
+      responseTimeoutMs: forward.responseTimeoutMs,
+      bodyTimeoutMs: forward.bodyTimeoutMs,
+      retriesMax: RETRIES_MAX,
+    },
+    upgrade: ["websocket"],
+    limits: forward.limits,
+  };
+}
+
+function authOf({ auth }: ForwardConfig, ports: FeaturePorts) {
+  if (auth === null) return null;
+  const hashes = auth.file === null ? new Map(Object.entries(auth.users)) : ports.files.users(auth.file);
+  const users = new BasicUsers(BY, hashes, ports, auth.failedAttempts);
+  return { users, realm: auth.realm, isOptional: auth.isOptional };
+}

@@ -1,0 +1,71 @@
+/**
+ * Where forwarded requests go, through reloads: a server whose `forward` is as before keeps its connections; another one gets
+ * new ones, and the old close as they become idle. Rules belong to it: connections were made by what they allowed.
+ *
+ * Plan first, then keep or forget the plan: making destinations opens nothing.
+ */
+import { canonicalJson } from "../config/canonical.ts";
+import type { Config, ForwardServerConfig } from "../config/config.ts";
+import type { DialTls } from "../core/ports.ts";
+import { type DestinationsSurroundings, ForwardDestinations } from "../forward/destinations.ts";
+import { forwardRouteName } from "./compose-forward.ts";
+import type { TlsFiles } from "./tls-files.ts";
+
+const ALPN = ["http/1.1"];
+
+interface Planned {
+  /** Equal texts, equal destinations; the contents of files included. */
+  readonly identity: string;
+  readonly destinations: ForwardDestinations;
+}
+
+/** By the server's name. */
+export type DestinationsPlan = ReadonlyMap<string, Planned>;
+
+export class ForwardUpstreams {
+  readonly #around: DestinationsSurroundings;
+  #current: DestinationsPlan = new Map();
+
+  constructor(around: DestinationsSurroundings) {
+    this.#around = around;
+  }
+
+  plan({ servers }: Config, files: TlsFiles): DestinationsPlan {
+    const plan = new Map<string, Planned>();
+    for (const { name, forward } of servers) {
+      if (forward === null) continue;
+      const ca = forward.originCa === null ? null : files.authorities(forward.originCa);
+      const identity = canonicalJson({ forward, ca });
+      const existing = this.#current.get(name);
+      plan.set(
+        name,
+        existing?.identity === identity ? existing : { identity, destinations: this.#create(name, forward, ca) },
+      );
+    }
+    return plan;
+  }
+
+  /** From now on these are the ones. */
+  keep(plan: DestinationsPlan): void {
+    for (const [name, { destinations }] of this.#current) {
+      if (plan.get(name)?.destinations !== destinations) destinations.close();
+    }
+    this.#current = plan;
+  }
+
+  /** Closes every connection at once. */
+  destroy(): void {
+    for (const { destinations } of this.#current.values()) destinations.destroy();
+  }
+
+  #create(server: string, forward: ForwardServerConfig, ca: string | null): ForwardDestinations {
+    const { connectTimeoutMs, idleMs, lifetimeMs } = forward;
+    const tlsFor = (serverName: string): DialTls => {
+      return { serverName, verify: true, ca, cert: null, key: null, minVersion: "TLSv1.2", alpn: ALPN };
+    };
+    return new ForwardDestinations(
+      { name: forwardRouteName(server), connectTimeoutMs, idleMs, lifetimeMs, tlsFor },
+      this.#around,
+    );
+  }
+}
