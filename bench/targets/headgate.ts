@@ -24,7 +24,8 @@ type Transport = "native" | "net";
 
 /** The configuration as data. With a plugin it is a file of bench/plugins, which reads the same from the environment. */
 export function headgateConfig(assignment: Assignment, transport: Transport): object {
-  const { folder, port, originPort, workers, accessLog, routes, authPort, keepsDecisions, sessions } = assignment;
+  const { folder, port, role, clientsMax, originPort, workers, accessLog, routes, authPort, keepsDecisions, sessions } =
+    assignment;
   const origin = `http://127.0.0.1:${originPort}`;
   const forwardAuth = {
     address: `http://127.0.0.1:${authPort}/auth`,
@@ -51,10 +52,24 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
     via: "off",
     log: { level: "error", access: accessLog === null ? "off" : { format: "combined", output: accessLog } },
     limits: { idle: "1h" },
-    upstreams: { origin: { servers: [origin] } },
-    servers: {
-      web: { listen: [`127.0.0.1:${port}`], ...target },
-    },
+    ...(role === "forward"
+      ? { servers: { egress: { listen: [`127.0.0.1:${port}`], forward: forwardToLoopback(clientsMax) } } }
+      : {
+          upstreams: { origin: { servers: [origin] } },
+          servers: { web: { listen: [`127.0.0.1:${port}`], ...target } },
+        }),
+  };
+}
+
+/** Private destinations must be permitted by their network, and only the usual ports are open unless others are named. */
+function forwardToLoopback(clientsMax: number): object {
+  const loopback = ["127.0.0.0/8"];
+  const ports = ["1-65535"];
+  return {
+    allow: [{ clients: loopback, networks: loopback, ports, connectPorts: ports }],
+    // The load has one address.
+    tunnelsPerClient: clientsMax,
+    timeouts: { idle: "1h" },
   };
 }
 
@@ -86,9 +101,9 @@ function headgate(name: string, transport: Transport): Target {
       "credentials",
       "forwardAuth",
       "keptDecisions",
-      "redisReads",
+      "forward",
+      "connect",
     ],
-    lacks: { connect: "Headgate has no forward proxy yet" },
     missing: () => null,
     version: () => (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { version: string }).version,
     launch(assignment) {
