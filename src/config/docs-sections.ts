@@ -71,7 +71,6 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
   {
     title: "servers",
     place: "`servers.NAME`",
-    omit: ["forward"],
     paths: ["servers.*"],
     text: "A server listens on one or more addresses and has a list of routes. A server that sends everything to one place may have `use`, `proxy`, `respond`, `redirect`, `handle`, `upgrade` and `timeouts` itself, as a [route](#routes) has them, in place of `routes`.",
     example: `servers:
@@ -89,7 +88,7 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
     listen: ":80"
     redirect: "https://{host}{uri}"
 `,
-    omit: ROUTE_FIELDS,
+    omit: [...ROUTE_FIELDS, "forward"],
   },
   {
     title: "routes",

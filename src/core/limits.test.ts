@@ -25,6 +25,9 @@ describe("limits", () => {
     assert.ok(limits.KEEP_ALIVE_MARGIN_MS < limits.POOL_IDLE_MS);
     assert.ok(limits.LINGER_TIMEOUT_MS < limits.DRAIN_TIMEOUT_MS);
     assert.ok(limits.DNS_NEGATIVE_TTL_MS < limits.DNS_TTL_MS);
+    assert.ok(limits.DNS_TTL_MIN_MS < limits.DNS_TTL_MS && limits.DNS_TTL_MS < limits.DNS_TTL_MAX_MS);
+    assert.ok(limits.DNS_TRY_TIMEOUT_MS * (2 ** limits.DNS_TRIES_MAX - 1) < limits.DNS_TIMEOUT_MS);
+    assert.ok(limits.DNS_RESOLUTION_DELAY_MS < limits.CONNECTION_ATTEMPT_DELAY_MS);
     // Kubernetes kills after 30 s.
     assert.ok(limits.DRAIN_TIMEOUT_MS < 30_000);
   });

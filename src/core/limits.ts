@@ -68,10 +68,20 @@ export const RETRY_BUDGET_MIN = 10;
 /** A tunnel (WebSocket, CONNECT) without a byte either way. HAProxy's common timeout tunnel 1 h. */
 export const TUNNEL_IDLE_MS = 3_600_000;
 
-/** Resolved names: bounds on how long an answer is believed, and how long a failure is. */
+/** Resolved names: how long an answer is believed that does not say how long it is good, and how long a failure is. */
 export const DNS_TTL_MS = 30_000;
 export const DNS_NEGATIVE_TTL_MS = 1_000;
 export const DNS_TIMEOUT_MS = 5_000;
+/** Bounds for answers that say it. Below the one, a name with a TTL of 0 would be asked for by every connection (Envoy: 5 s; Squid:
+ * 1 min); above the other, a mistake in a zone would stay for days that was mended long ago (Squid: 6 h). */
+export const DNS_TTL_MIN_MS = 1_000;
+export const DNS_TTL_MAX_MS = 3_600_000;
+/** Of one question to one server, doubled with each further try. The system's 5 s would outlive the connect timeout; with these, the
+ * last try is over before DNS_TIMEOUT_MS. */
+export const DNS_TRY_TIMEOUT_MS = 1_500;
+export const DNS_TRIES_MAX = 2;
+/** RFC 8305 section 3, Resolution Delay: how long IPv4 addresses that are known wait for those of IPv6. 50 ms recommended. */
+export const DNS_RESOLUTION_DELAY_MS = 50;
 /** RFC 8305 section 5, Connection Attempt Delay: 250 ms recommended. */
 export const CONNECTION_ATTEMPT_DELAY_MS = 250;
 

@@ -41,6 +41,18 @@ const SYSTEM_FAILURES: Readonly<Record<string, FailureFacts>> = {
   EAI_AGAIN: { type: "dns_error", words: "the resolver gave no answer" },
 };
 
+/** What resolvers say; what stands here has other words when a server is asked for something else. */
+const LOOKUP_FAILURES: Readonly<Record<string, FailureFacts>> = {
+  ETIMEOUT: { type: "dns_timeout", words: "no DNS server answered in time" },
+  ESERVFAIL: { type: "dns_error", words: "the DNS server could not find the answer" },
+  EREFUSED: { type: "dns_error", words: "the DNS server refuses to answer" },
+  ENOTIMP: { type: "dns_error", words: "the DNS server does not know such questions" },
+  EFORMERR: { type: "dns_error", words: "the DNS server did not understand the question" },
+  EBADRESP: { type: "dns_error", words: "the DNS server's answer makes no sense" },
+  EBADNAME: { type: "dns_error", words: "no host can have this name" },
+  ECONNREFUSED: { type: "dns_error", words: "no DNS server could be asked" },
+};
+
 /** Verdicts on a certificate, as OpenSSL's X.509 code and Node name them. */
 const CERTIFICATE_CODE =
   /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_)/;
@@ -74,6 +86,14 @@ export function failureOf(error: SystemError, what: string, side: ErrorSide): Pr
   const code = error.code === undefined ? "" : ` (${error.code})`;
   const options = type === "proxy_internal_error" ? { cause: error } : { side, cause: error };
   return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, options);
+}
+
+/** The error of a name that was not resolved: whatever a resolver says, it is an error of name resolution. */
+export function failureOfLookup(error: SystemError, what: string): ProxyError {
+  const facts = LOOKUP_FAILURES[error.code ?? ""] ?? factsOf(error);
+  const type = facts?.type === "dns_timeout" ? "dns_timeout" : "dns_error";
+  const code = error.code === undefined ? "" : ` (${error.code})`;
+  return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, { cause: error });
 }
 
 const LISTEN_FAILURES: Readonly<Record<string, string>> = {

@@ -5,9 +5,10 @@
 import type net from "node:net";
 import type { ProxyError } from "../core/errors.ts";
 import type { Address, Connection, Dialer, Listener } from "../core/ports.ts";
-import type { Lookup } from "./dialing/name-cache.ts";
+import type { Lookup, NameCache } from "./dialing/name-cache.ts";
 import type { ListenTls } from "./net/listen-tls.ts";
 
+export type { DnsOptions } from "./dns/names.ts";
 export type { ListenTls };
 
 export interface TransportOptions {
@@ -54,6 +55,8 @@ export interface TransportListener extends Listener {
 export interface Transport {
   readonly name: "native" | "net";
   readonly dialer: Dialer;
+  /** A dialer of the same connections and counts that takes the addresses of names from there. */
+  dialerWith(names: NameCache): Dialer;
   /**
    * Begins to listen; with TLS, `onConnection` is called after the handshake. It sets `connection.handler` before it
    * returns. Rejects with a ListenError, which has a `code` (EADDRINUSE, EACCES, ...) and a message for the operator.

@@ -1,6 +1,7 @@
 // Dials, listeners and the order of events on the simulated network.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { ProxyError } from "../core/errors.ts";
 import type { Connection, ConnectionHandler, DialTarget } from "../core/ports.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -48,6 +49,23 @@ describe("dials", () => {
     server.receives("hello");
     assert.equal(state.connection!.remote.address, server.connection.local.address);
     assert.equal(state.connection!.remote.port, 80);
+  });
+
+  it("go only to addresses that the target's filter admits", () => {
+    const network = new SimulatedNetwork();
+    network.listen("origin", () => assert.fail("it connected"));
+    const asked: string[] = [];
+    const addresses = {
+      refusalOf: (address: string) => {
+        asked.push(address);
+        return new ProxyError("destination_ip_prohibited", address);
+      },
+    };
+    const { events } = dialled(network, { ...target("origin"), addresses });
+    network.run();
+    assert.deepEqual(events, ["destination_ip_prohibited"]);
+    assert.deepEqual(asked, ["10.0.0.1"]);
+    assert.deepEqual(network.leftovers(), []);
   });
 
   it("are refused where nobody listens, and fail as configured until healed", () => {

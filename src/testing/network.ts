@@ -273,6 +273,11 @@ export class SimulatedNetwork implements Dialer {
   #decide(dial: SimulatedDial): void {
     if (dial.done) return;
     const { place } = dial;
+    const refusal = place.port === 0 ? null : dial.target.addresses?.refusalOf(this.#names.addressOf(place).address);
+    if (refusal) {
+      this.#later(dial.lane, () => dial.fail(refusal));
+      return;
+    }
     const failure = this.#failures.get(place.key);
     const listener = this.#listeners.get(place.key);
     if (failure === "connection_timeout" || failure === "dns_timeout") return;

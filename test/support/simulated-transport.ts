@@ -30,6 +30,10 @@ export class SimulatedTransport implements Transport, Dialer {
     return this.#network.dial(target, handler);
   }
 
+  dialerWith(): Dialer {
+    return this;
+  }
+
   adopt(_socket: net.Socket): Connection {
     throw new Error("the simulated network has no sockets to adopt");
   }

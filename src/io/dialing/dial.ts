@@ -1,9 +1,9 @@
 /**
  * Connecting to an upstream: name, address racing (RFC 8305), and what follows the connect, all within one deadline and
  * cancellable at every stage. It decides which address wins and what the failure of all of them is called; whether to try
- * again, and which server, is decided by the caller. It never touches a socket: a transport does, by `Connecting`.
+ * again, and which server, is decided by the caller. It never touches a socket: a transport does, by `Connecting`; and no socket is
+ * asked for before the target's filter has admitted the very address that it goes to, resolved or literal.
  */
-import net from "node:net";
 import { ProxyError } from "../../core/errors.ts";
 import { CONNECTION_ATTEMPT_DELAY_MS } from "../../core/limits.ts";
 import type {
@@ -15,7 +15,7 @@ import type {
   PendingDial,
   TimerHandle,
 } from "../../core/ports.ts";
-import { describeHostPort } from "../addresses.ts";
+import { describeHostPort, literalAddress, withoutZone } from "../addresses.ts";
 import { failureOf, type SystemError, systemErrorOf } from "../failures.ts";
 import type { AttemptHandler, CompletionHandler, Connecting, DialOwner } from "./connecting.ts";
 import type { NameCache, ResolvedAddress, ResolveHandler } from "./name-cache.ts";
@@ -89,15 +89,16 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
 
   start(): void {
     const { host, port, timeoutMs } = this.#target;
-    const objection = this.#dialer.connecting.objectionTo(this.#target);
+    const literal = port === 0 ? null : literalAddress(host, port);
+    const objection =
+      this.#dialer.connecting.objectionTo(this.#target) ?? (literal === null ? null : this.#refusalOf(literal.address));
     if (objection !== null) {
       this.#failLater(objection);
       return;
     }
     this.#deadline = this.#owner.clock.after(timeoutMs, () => this.#timedOut());
-    const family = net.isIP(host);
     if (port === 0) this.#connectTo({ family: 0, address: host, port: 0 });
-    else if (family !== 0) this.#connectTo({ family: family as 4 | 6, address: host, port });
+    else if (literal !== null) this.#connectTo(literal);
     else this.#resolving = this.#dialer.names.resolve(host, this);
   }
 
@@ -116,8 +117,24 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
 
   onResolved(addresses: readonly ResolvedAddress[]): void {
     if (this.#stage === "done") return;
-    this.#addresses = interleave(addresses);
+    const admitted: ResolvedAddress[] = [];
+    let refusal: ProxyError | null = null;
+    for (const resolved of addresses) {
+      const reason = this.#refusalOf(resolved.address);
+      if (reason === null) admitted.push(resolved);
+      else refusal ??= reason;
+    }
+    if (admitted.length === 0 && refusal !== null) {
+      this.#failLater(refusal);
+      return;
+    }
+    this.#addresses = interleave(admitted);
     this.#tryNext();
+  }
+
+  /** What this dial was asked to keep away from, whatever a name resolves to this time: no DNS rebinding. */
+  #refusalOf(address: string): ProxyError | null {
+    return this.#target.addresses?.refusalOf(withoutZone(address)) ?? null;
   }
 
   onUnresolved(error: ProxyError): void {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ProxyError } from "../../core/errors.ts";
-import { DNS_NEGATIVE_TTL_MS, DNS_TIMEOUT_MS, DNS_TTL_MS } from "../../core/limits.ts";
+import { DNS_NEGATIVE_TTL_MS, DNS_TIMEOUT_MS, DNS_TTL_MAX_MS, DNS_TTL_MIN_MS, DNS_TTL_MS } from "../../core/limits.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { type LookupCallback, NameCache, type ResolvedAddress, systemLookup } from "./name-cache.ts";
 
@@ -70,6 +70,81 @@ test("an answer is believed for its time, then asked for again", () => {
   assert.deepEqual(resolver.takeResults(), []);
   resolver.answer(B);
   assert.deepEqual(resolver.takeResults(), ["10.0.0.2"]);
+});
+
+test("an answer that says its time is believed for it, within bounds", () => {
+  const resolver = new ScriptedResolver();
+  for (const [ttlMs, believedMs] of [
+    [0, DNS_TTL_MIN_MS],
+    [-1, DNS_TTL_MIN_MS],
+    [5_000, 5_000],
+    [DNS_TTL_MAX_MS + 1, DNS_TTL_MAX_MS],
+    [Number.POSITIVE_INFINITY, DNS_TTL_MAX_MS],
+  ] as const) {
+    resolver.ask("a");
+    resolver.questions.shift()!.answer(null, [A], ttlMs);
+    resolver.clock.advance(believedMs - 1);
+    resolver.ask("a");
+    assert.deepEqual(resolver.takeResults(), ["10.0.0.1", "10.0.0.1"]);
+    assert.equal(resolver.questions.length, 0);
+    resolver.clock.advance(1);
+  }
+  resolver.ask("a");
+  assert.equal(resolver.questions.length, 1);
+});
+
+test("the time for which an expired answer serves on begins when it expires", () => {
+  const resolver = new ScriptedResolver();
+  resolver.ask("a");
+  resolver.questions.shift()!.answer(null, [A], DNS_TTL_MAX_MS);
+  resolver.clock.advance(DNS_TTL_MAX_MS + 3_600_000 - 1);
+  resolver.ask("a");
+  resolver.fail("ESERVFAIL");
+  assert.deepEqual(resolver.takeResults(), ["10.0.0.1", "10.0.0.1"]);
+});
+
+test("a second answer to one question adds to the first; one to an older question is not news", () => {
+  const resolver = new ScriptedResolver();
+  resolver.ask("a");
+  const { answer } = resolver.questions.shift()!;
+  answer(null, [A], 5_000);
+  answer(null, [A, B], 5_000);
+  resolver.ask("a");
+  assert.deepEqual(resolver.takeResults(), ["10.0.0.1", "10.0.0.1,10.0.0.2"]);
+  resolver.clock.advance(5_000);
+  resolver.ask("a");
+  answer(null, [A], 5_000);
+  assert.deepEqual(resolver.takeResults(), []);
+  resolver.answer(B);
+  resolver.ask("a");
+  assert.deepEqual(resolver.takeResults(), ["10.0.0.2", "10.0.0.2"]);
+});
+
+test("what is forgotten is asked for again, and who waits gets the answer to its own question", () => {
+  const resolver = new ScriptedResolver();
+  resolver.ask("a");
+  resolver.answer(A);
+  resolver.ask("b");
+  resolver.cache.flush();
+  resolver.ask("a");
+  resolver.ask("b");
+  assert.deepEqual(
+    resolver.questions.map(({ name }) => name),
+    ["b", "a", "b"],
+  );
+  resolver.answer(A);
+  assert.deepEqual(resolver.takeResults(), ["10.0.0.1", "10.0.0.1"]);
+  resolver.answer(B);
+  resolver.answer(B);
+  resolver.ask("b");
+  assert.deepEqual(resolver.takeResults(), ["10.0.0.2", "10.0.0.2", "10.0.0.2"]);
+});
+
+test("IPv4 written as IPv6 is given as IPv4", () => {
+  const resolver = new ScriptedResolver();
+  resolver.ask("a");
+  resolver.answer({ address: "::ffff:127.0.0.1", family: 6 }, { address: "::ffff:7f00:2", family: 6 }, B);
+  assert.deepEqual(resolver.takeResults(), ["127.0.0.1,127.0.0.2,10.0.0.2"]);
 });
 
 test("a failure is believed for a shorter time", () => {

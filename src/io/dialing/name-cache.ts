@@ -1,23 +1,37 @@
 /**
- * Names to addresses, by the system's own rules (getaddrinfo: the hosts file, search domains, RFC 6724 order), with a
- * cache in front: getaddrinfo does not tell how long an answer is good, so it is believed for a short fixed time, and a
- * failure for a shorter one. A name is asked for once at a time, however many wait for it. When resolving fails or takes
- * long, the last good answer serves on within a bound: an outage of the resolver need not be one of the proxy.
+ * Names to addresses, with a cache in front of whatever is asked. By default that is the system (getaddrinfo: the hosts file,
+ * search domains, RFC 6724 order), which does not tell how long an answer is good, so it is believed for a short fixed time; an
+ * answer that tells is believed for as long, within bounds; a failure for a shorter time. A name is asked for once at a time,
+ * however many wait for it. When resolving fails or takes long, the last good answer serves on within a bound: an outage of the
+ * resolver need not be one of the proxy.
  */
 import dns from "node:dns";
 import { ProxyError } from "../../core/errors.ts";
-import { DNS_NEGATIVE_TTL_MS, DNS_TIMEOUT_MS, DNS_TTL_MS } from "../../core/limits.ts";
+import { DNS_NEGATIVE_TTL_MS, DNS_TIMEOUT_MS, DNS_TTL_MAX_MS, DNS_TTL_MIN_MS, DNS_TTL_MS } from "../../core/limits.ts";
 import type { Clock, TimerHandle } from "../../core/ports.ts";
-import { failureOf, type SystemError } from "../failures.ts";
+import { mappedIpv4Of } from "../addresses.ts";
+import { failureOfLookup, type SystemError } from "../failures.ts";
 
 export interface ResolvedAddress {
   readonly address: string;
   readonly family: 4 | 6;
 }
 
-/** Asks the system; calls back once, in a later turn. */
+/**
+ * Asks the system or a server; calls back in a later turn. Once, or a second time with all addresses when it gave some before
+ * the others were known.
+ */
 export type Lookup = (name: string, callback: LookupCallback) => void;
-export type LookupCallback = (error: SystemError | null, addresses: readonly ResolvedAddress[]) => void;
+/** `ttlMs` is how long the addresses are good; left out: nobody knows. */
+export type LookupCallback = (error: SystemError | null, addresses: readonly ResolvedAddress[], ttlMs?: number) => void;
+
+/** How long an answer that says its time is believed at least and at most. */
+export interface TtlBounds {
+  readonly minMs: number;
+  readonly maxMs: number;
+}
+
+export const DEFAULT_TTL_BOUNDS: TtlBounds = { minMs: DNS_TTL_MIN_MS, maxMs: DNS_TTL_MAX_MS };
 
 /** Told once, unless it was cancelled before. */
 export interface ResolveHandler {
@@ -25,11 +39,11 @@ export interface ResolveHandler {
   onUnresolved(error: ProxyError): void;
 }
 
-/** How old an answer may be that serves while resolving fails. RFC 8767 allows days; an hour bridges an outage. */
+/** How long an expired answer serves on while resolving fails. RFC 8767 allows days; an hour bridges an outage. */
 const STALE_MS_MAX = 3_600_000;
 /** How long an expired answer waits for a fresh one. RFC 8767 suggests 1.8 s, which is too much of a connect timeout. */
 const STALE_WAIT_MS = 500;
-/** Names that are remembered. A reverse proxy has tens; the least recently used one goes first. */
+/** Names that are remembered. A reverse proxy has tens, a forward proxy hundreds; the least recently used one goes first. */
 const NAMES_MAX = 4096;
 
 export const systemLookup: Lookup = (name, callback) => {
@@ -46,32 +60,41 @@ export const systemLookup: Lookup = (name, callback) => {
 
 interface NameEntry {
   readonly name: string;
-  /** The last good answer and when it came; empty when there was none. */
+  /** The last good answer and until when it is believed; empty when there was none. */
   addresses: readonly ResolvedAddress[];
-  answeredAtMs: number;
+  expiresAtMs: number;
   /** The last failure, until an answer comes. */
   failure: ProxyError | null;
   failedAtMs: number;
   readonly waiters: Set<Waiter>;
   isResolving: boolean;
+  /** How often it was asked for: what an older question still learns is not news. */
+  questions: number;
 }
 
 export class NameCache {
   readonly #clock: Clock;
   readonly #lookup: Lookup;
+  readonly #bounds: TtlBounds;
   /** In the order of last use. */
   readonly #entries = new Map<string, NameEntry>();
 
-  constructor(clock: Clock, lookup: Lookup = systemLookup) {
+  constructor(clock: Clock, lookup: Lookup = systemLookup, bounds: TtlBounds = DEFAULT_TTL_BOUNDS) {
     this.#clock = clock;
     this.#lookup = lookup;
+    this.#bounds = bounds;
+  }
+
+  /** Forgets every name. Who waits still gets the answer to the question that was asked; who comes next asks anew. */
+  flush(): void {
+    this.#entries.clear();
   }
 
   /** The handler is called before this returns when the answer is known. Cancelling the result is always allowed. */
   resolve(name: string, handler: ResolveHandler): TimerHandle {
     const entry = this.#entryOf(name);
     const now = this.#clock.now();
-    if (entry.addresses.length > 0 && now - entry.answeredAtMs < DNS_TTL_MS) {
+    if (entry.addresses.length > 0 && now < entry.expiresAtMs) {
       handler.onResolved(entry.addresses);
       return NOTHING_TO_CANCEL;
     }
@@ -101,11 +124,12 @@ export class NameCache {
       entry = {
         name: key,
         addresses: [],
-        answeredAtMs: 0,
+        expiresAtMs: 0,
         failure: null,
         failedAtMs: 0,
         waiters: new Set(),
         isResolving: false,
+        questions: 0,
       };
       if (this.#entries.size >= NAMES_MAX) this.#entries.delete(this.#entries.keys().next().value!);
     }
@@ -115,7 +139,7 @@ export class NameCache {
 
   /** The last good answer may still serve. */
   #isUsable(entry: NameEntry): boolean {
-    return entry.addresses.length > 0 && this.#clock.now() - entry.answeredAtMs < STALE_MS_MAX;
+    return entry.addresses.length > 0 && this.#clock.now() - entry.expiresAtMs < STALE_MS_MAX;
   }
 
   #settleFailure(entry: NameEntry, handler: ResolveHandler, failure: ProxyError): void {
@@ -123,14 +147,21 @@ export class NameCache {
     else handler.onUnresolved(failure);
   }
 
+  #believedMs(ttlMs: number | undefined): number {
+    if (ttlMs === undefined) return DNS_TTL_MS;
+    return Math.max(this.#bounds.minMs, Math.min(ttlMs, this.#bounds.maxMs));
+  }
+
   /** A resolver that hangs keeps the question open: asking again would only fill the threads that ask. */
   #start(entry: NameEntry): void {
+    const question = ++entry.questions;
     entry.isResolving = true;
-    this.#lookup(entry.name, (error, addresses) => {
+    this.#lookup(entry.name, (error, addresses, ttlMs) => {
+      if (entry.questions !== question) return;
       entry.isResolving = false;
       if (error === null && addresses.length > 0) {
-        entry.addresses = addresses;
-        entry.answeredAtMs = this.#clock.now();
+        entry.addresses = addresses.some(isMapped) ? addresses.map(unmapped) : addresses;
+        entry.expiresAtMs = this.#clock.now() + this.#believedMs(ttlMs);
         entry.failure = null;
       } else {
         const what = `cannot resolve ${entry.name}`;
@@ -177,8 +208,11 @@ function timeoutOf(name: string): ProxyError {
   return new ProxyError("dns_timeout", `cannot resolve ${name}: no answer within ${DNS_TIMEOUT_MS} ms`);
 }
 
-/** Whatever a resolver says, it is an error of name resolution. */
-function failureOfLookup(error: SystemError, what: string): ProxyError {
-  const failure = failureOf(error, what, "upstream");
-  return failure.type === "dns_error" ? failure : new ProxyError("dns_error", failure.message, { cause: error });
+/** IPv4 that a server wrote as IPv6 is IPv4, so that whoever judges addresses need not know that there are such. */
+function isMapped({ family, address }: ResolvedAddress): boolean {
+  return family === 6 && mappedIpv4Of(address) !== null;
+}
+
+function unmapped(resolved: ResolvedAddress): ResolvedAddress {
+  return isMapped(resolved) ? { address: mappedIpv4Of(resolved.address)!, family: 4 } : resolved;
 }

@@ -25,14 +25,20 @@ export class NativeTransport implements Transport {
   readonly dialer: Dialer;
   readonly #shared: SharedState;
   readonly #net: NetTransport;
+  readonly #connecting: NativeConnecting;
 
   constructor(clock: Clock, addon: Addon, options: TransportOptions = {}) {
     loopOfThread ??= new EventLoop(addon);
     this.#shared = new SharedState(loopOfThread, clock, options.keepAliveMs ?? null, options.onFault);
     const names = new NameCache(clock, options.lookup);
-    this.#net = new NetTransport(clock, { ...options, names, duplicate: (one) => duplicate(addon, one) });
-    const plain = new RacingDialer(this.#shared, names, new NativeConnecting(this.#shared));
-    this.dialer = new DialerByTls(plain, this.#net.dialer);
+    this.#net = new NetTransport(clock, { ...options, duplicate: (one) => duplicate(addon, one) });
+    this.#connecting = new NativeConnecting(this.#shared);
+    this.dialer = this.dialerWith(names);
+  }
+
+  dialerWith(names: NameCache): Dialer {
+    const plain = new RacingDialer(this.#shared, names, this.#connecting);
+    return new DialerByTls(plain, this.#net.dialerWith(names));
   }
 
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<TransportListener> {

@@ -20,8 +20,6 @@ import { clientTlsInfoOf } from "./tls-info.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 export interface NetTransportOptions extends TransportOptions {
-  /** Names that another transport of this thread has resolved already; then `lookup` says nothing. */
-  readonly names?: NameCache;
   /** A second descriptor of the same socket: Node closes what it listens on, which the caller keeps. */
   readonly duplicate?: (descriptor: number) => number;
 }
@@ -30,6 +28,7 @@ export class NetTransport implements Transport {
   readonly name = "net";
   readonly dialer: Dialer;
   readonly #shared: SharedState;
+  readonly #connecting: NetConnecting;
   readonly #handshakeTimeoutMs: number;
   readonly #duplicate: ((descriptor: number) => number) | null;
 
@@ -37,8 +36,12 @@ export class NetTransport implements Transport {
     this.#shared = new SharedState(clock, options.keepAliveMs ?? null, options.onFault);
     this.#handshakeTimeoutMs = options.handshakeTimeoutMs ?? TLS_HANDSHAKE_TIMEOUT_MS;
     this.#duplicate = options.duplicate ?? null;
-    const names = options.names ?? new NameCache(clock, options.lookup);
-    this.dialer = new RacingDialer(this.#shared, names, new NetConnecting(this.#shared));
+    this.#connecting = new NetConnecting(this.#shared);
+    this.dialer = this.dialerWith(new NameCache(clock, options.lookup));
+  }
+
+  dialerWith(names: NameCache): Dialer {
+    return new RacingDialer(this.#shared, names, this.#connecting);
   }
 
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<TransportListener> {
