@@ -10,6 +10,3 @@ export const FORWARD_CONNECT_TIMEOUT_MS = 10_000;
 /** Some pages take their minute, and the client has its own patience. Squid read_timeout 15 min. */
 export const FORWARD_RESPONSE_TIMEOUT_MS = 120_000;
 export const FORWARD_BODY_TIMEOUT_MS = 300_000;
-/** A TTL of 0 would ask for each connection of a page; a day's would keep an address through a move. */
-export const FORWARD_DNS_TTL_MIN_MS = 1_000;
-export const FORWARD_DNS_TTL_MAX_MS = 300_000;

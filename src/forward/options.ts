@@ -3,7 +3,7 @@
  * those of `deny` first, then those of `allow`, and the first one that matches decides.
  */
 import { z } from "zod";
-import { POOL_IDLE_MS, POOL_LIFETIME_MS } from "../core/limits.ts";
+import { DNS_TTL_MAX_MS, DNS_TTL_MIN_MS, POOL_IDLE_MS, POOL_LIFETIME_MS } from "../core/limits.ts";
 import { cidr, hostPattern } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { defaultsTo, duration, formatDuration, oneOrMore, TOKEN, textKind } from "../core/option-types.ts";
@@ -13,8 +13,6 @@ import { exactlyOne, userFields, userName } from "../identity/users/options.ts";
 import {
   FORWARD_BODY_TIMEOUT_MS,
   FORWARD_CONNECT_TIMEOUT_MS,
-  FORWARD_DNS_TTL_MAX_MS,
-  FORWARD_DNS_TTL_MIN_MS,
   FORWARD_RESPONSE_TIMEOUT_MS,
   TUNNELS_PER_CLIENT_MAX,
 } from "./limits.ts";
@@ -162,10 +160,10 @@ const dns = z.strictObject({
     .min(1)
     .optional()
     .describe("Servers to ask, as `address` or `address:port`. By default those of the system."),
-  minTtl: defaultsTo(formatDuration(FORWARD_DNS_TTL_MIN_MS), duration()).describe(
+  minTtl: defaultsTo(formatDuration(DNS_TTL_MIN_MS), duration()).describe(
     "An answer is believed for so long at least.",
   ),
-  maxTtl: defaultsTo(formatDuration(FORWARD_DNS_TTL_MAX_MS), duration()).describe(
+  maxTtl: defaultsTo(formatDuration(DNS_TTL_MAX_MS), duration()).describe(
     "And for so long at most, whatever its TTL says.",
   ),
 });
@@ -337,8 +335,8 @@ export function resolveForward(block: ForwardBlock): ForwardConfig {
     lifetimeMs: timeouts.lifetime ?? POOL_LIFETIME_MS,
     dns: {
       servers: dns.servers ?? null,
-      minTtlMs: dns.minTtl ?? FORWARD_DNS_TTL_MIN_MS,
-      maxTtlMs: dns.maxTtl ?? FORWARD_DNS_TTL_MAX_MS,
+      minTtlMs: dns.minTtl ?? DNS_TTL_MIN_MS,
+      maxTtlMs: dns.maxTtl ?? DNS_TTL_MAX_MS,
     },
     originCa: block.tls?.ca ?? null,
     pac: pac === undefined ? null : { path: pac.path, direct: pac.direct, proxy: pac.proxy ?? null },

@@ -6,12 +6,18 @@
  */
 import { canonicalJson } from "../config/canonical.ts";
 import type { Config, ForwardServerConfig } from "../config/config.ts";
-import type { DialTls } from "../core/ports.ts";
+import type { Dialer, DialTls } from "../core/ports.ts";
 import { type DestinationsSurroundings, ForwardDestinations } from "../forward/destinations.ts";
+import type { ForwardConfig } from "../forward/options.ts";
 import { forwardRouteName } from "./compose-forward.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
 const ALPN = ["http/1.1"];
+
+export interface ForwardSurroundings extends Omit<DestinationsSurroundings, "dialer"> {
+  /** A dialer that resolves names in this way. */
+  dialerFor(dns: ForwardConfig["dns"]): Dialer;
+}
 
 interface Planned {
   /** Equal texts, equal destinations; the contents of files included. */
@@ -23,10 +29,10 @@ interface Planned {
 export type DestinationsPlan = ReadonlyMap<string, Planned>;
 
 export class ForwardUpstreams {
-  readonly #around: DestinationsSurroundings;
+  readonly #around: ForwardSurroundings;
   #current: DestinationsPlan = new Map();
 
-  constructor(around: DestinationsSurroundings) {
+  constructor(around: ForwardSurroundings) {
     this.#around = around;
   }
 
@@ -65,7 +71,7 @@ export class ForwardUpstreams {
     };
     return new ForwardDestinations(
       { name: forwardRouteName(server), connectTimeoutMs, idleMs, lifetimeMs, tlsFor },
-      this.#around,
+      { ...this.#around, dialer: this.#around.dialerFor(forward.dns) },
     );
   }
 }

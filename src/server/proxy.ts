@@ -11,6 +11,7 @@ import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
+import { namesByDns } from "../io/dns/names.ts";
 import { createFetch } from "../io/fetch.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
 import { passwordHasher } from "../io/password-hasher.ts";
@@ -124,7 +125,10 @@ export class ProxyServer {
       ...(options.places !== undefined && { places: options.places }),
     });
     this.#forwards = new ForwardUpstreams({
-      dialer: this.transport.dialer,
+      dialerFor: ({ servers, minTtlMs, maxTtlMs }) =>
+        this.transport.dialerWith(
+          namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
+        ),
       clock,
       deadlines,
       random,
