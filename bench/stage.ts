@@ -4,7 +4,7 @@
  */
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { allowedCpus, cpuSeconds } from "./measure/cpu.ts";
+import { allowedCpus, CpuClock } from "./measure/cpu.ts";
 import { residentBytes } from "./measure/memory.ts";
 import { type WrkOptions, type WrkResult, wrk } from "./measure/wrk.ts";
 import { nginxOrigin, type OriginFile } from "./origin/nginx-origin.ts";
@@ -43,6 +43,7 @@ export class Running {
   readonly version: string;
   readonly port: number;
   readonly #child: Child;
+  readonly #clock = new CpuClock();
 
   constructor(name: string, version: string, port: number, child: Child) {
     this.name = name;
@@ -53,7 +54,7 @@ export class Running {
 
   /** The CPU time of all its processes and threads until now. Throws when it has ended. */
   cpuSeconds(): number {
-    return cpuSeconds(this.#family());
+    return this.#clock.seconds(this.#family());
   }
 
   residentBytes(): number {

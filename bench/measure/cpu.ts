@@ -16,16 +16,27 @@ export function allowedCpus(): number[] {
   });
 }
 
-/** Of all threads of the processes, also those that have ended. Throws when a process is gone: its time would be missing. */
-export function cpuSeconds(pids: readonly number[]): number {
-  let seconds = 0;
-  for (const pid of pids) {
-    const living = threadSeconds(pid);
-    // The whole process's time includes threads that have ended, but it is rounded down to a hundredth of a second for each
-    // of its two parts: without such threads it is the smaller one, with them it is right to two hundredths.
-    seconds += Math.max(living, wholeSeconds(pid));
+/**
+ * The CPU time of processes, also that of their threads which have ended: those are missing in /proc/PID/task, and tinyproxy has
+ * one for each connection. The kernel counts them in the time of the whole process, which it tells in hundredths of a second.
+ */
+export class CpuClock {
+  /** Of each process: what its ended threads ran for at least. */
+  readonly #ended = new Map<number, number>();
+
+  /** Of all together until now. Throws when a process is gone: its time would be missing. */
+  seconds(pids: readonly number[]): number {
+    let seconds = 0;
+    for (const pid of pids) {
+      const living = threadSeconds(pid);
+      // Rounded down, this is at most two hundredths too small, and never too large: the greatest so far is the best, and while no
+      // thread ends it stays as it is, so that the nanoseconds of the living count.
+      const ended = Math.max(this.#ended.get(pid) ?? 0, wholeSeconds(pid) - living);
+      this.#ended.set(pid, ended);
+      seconds += living + ended;
+    }
+    return seconds;
   }
-  return seconds;
 }
 
 function threadSeconds(pid: number): number {

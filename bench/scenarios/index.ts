@@ -6,7 +6,7 @@ import { download, upload } from "./bulk.ts";
 import { connections } from "./connections.ts";
 import { credentials, credentialsCold, credentialsShots } from "./credentials.ts";
 import { defaultLoad } from "./default-load.ts";
-import { connect, forwardHttp } from "./forward.ts";
+import { connect, connectShort, forwardHttp } from "./forward.ts";
 import { forwardAuth } from "./forward-auth.ts";
 import { active, routes } from "./growth.ts";
 import { idle } from "./idle.ts";
@@ -31,6 +31,7 @@ export const SCENARIOS: readonly Scenario[] = [
   connectEcho,
   forwardHttp,
   connect,
+  connectShort,
   tunnels,
   routes,
   active,

@@ -11,7 +11,7 @@ import path from "node:path";
 import type { Duplex } from "node:stream";
 import { after, describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { allowedCpus, cpuSeconds } from "../../bench/measure/cpu.ts";
+import { allowedCpus, CpuClock } from "../../bench/measure/cpu.ts";
 import { parseH2load } from "../../bench/measure/h2load.ts";
 import { parseWrk } from "../../bench/measure/wrk.ts";
 import { familyOf } from "../../bench/processes/children.ts";
@@ -118,10 +118,11 @@ describe("the command line", () => {
 });
 
 test("the CPU time of a process includes its threads that have ended", async () => {
-  const before = cpuSeconds([process.pid]);
+  const clock = new CpuClock();
+  const before = clock.seconds([process.pid]);
   const spin = "const now = process.cpuUsage().user; while (process.cpuUsage().user < now + 200_000) {}";
   await once(new Worker(spin, { eval: true }), "exit");
-  const used = cpuSeconds([process.pid]) - before;
+  const used = clock.seconds([process.pid]) - before;
   assert.ok(used > 0.15 && used < 5, `${used} s`);
 });
 
