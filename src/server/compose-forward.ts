@@ -24,6 +24,7 @@ export function composeForward(
   const access = new ForwardAccess({
     rules: new ForwardRules(forward.deny, forward.allow),
     auth: authOf(forward, ports),
+    interception: null,
     clock: ports.clock,
   });
   return {
