@@ -65,16 +65,18 @@ export class ForwardAccess implements Feature {
   }
 
   #decide(exchange: Exchange, forward: Forwarding): void {
-    const { host, port, kind } = forward.destination;
-    const decision = this.#options.rules.decide({
+    const { host, isAddress, port, kind } = forward.destination;
+    const { rules, clock } = this.#options;
+    const decision = rules.decide({
       client: exchange.clientAddress,
       user: forward.user === null ? null : forward.user.subject,
       host,
+      isAddress,
       port,
       // What comes out of a tunnel went through its port.
       isTunnel: kind === "tunnel" || exchange.connection.origin != null,
       method: exchange.request.method,
-      wallMs: this.#options.clock.wallMs(),
+      wallMs: rules.askTime ? clock.wallMs() : 0,
     });
     if (decision === "authenticate") return this.#refuse(exchange, "credentials_missing");
     if (decision instanceof Denial) return exchange.fail(decision);

@@ -7,7 +7,7 @@
  * connected to. A private address passes only by a rule that names its network.
  */
 import type { DestinationAccess } from "../pipeline/forwarding.ts";
-import { CidrSet, canonicalAddress } from "../semantics/cidr.ts";
+import { CidrSet } from "../semantics/cidr.ts";
 import { HostSet } from "./hosts.ts";
 import type { RuleConfig, TimeWindow } from "./options.ts";
 import { isPrivate } from "./private-networks.ts";
@@ -21,6 +21,7 @@ export interface Wish {
   readonly user: string | null;
   /** Lower case; an address without brackets. */
   readonly host: string;
+  readonly isAddress: boolean;
   readonly port: number;
   readonly isTunnel: boolean;
   readonly method: string;
@@ -32,6 +33,8 @@ export interface Wish {
 export type Decision = DestinationAccess | Denial | "authenticate";
 
 export class ForwardRules {
+  /** Some rule asks what time it is. */
+  readonly askTime: boolean;
   readonly #deny: readonly Rule[];
   readonly #allow: readonly Rule[];
   /** By key: whoever is allowed by the same rules has the same access, and shares connections. */
@@ -39,11 +42,11 @@ export class ForwardRules {
 
   constructor(deny: readonly RuleConfig[], allow: readonly RuleConfig[]) {
     this.#deny = deny.map((config, index) => new Rule(config, `d${index}`));
+    this.askTime = [...deny, ...allow].some(({ times }) => times !== undefined);
     this.#allow = allow.map((config, index) => new Rule(config, `a${index}`));
   }
 
   decide(wish: Wish): Decision {
-    const address = canonicalAddress(wish.host);
     const denied: Rule[] = [];
     for (const rule of this.#deny) {
       const matches = rule.matches(wish);
@@ -61,7 +64,7 @@ export class ForwardRules {
     }
     if (allowed.length === 0) return new Denial("nothing_allows");
     const access = this.#accessOf(denied, allowed);
-    return (address === null ? null : access.refusalOf(address)) ?? access;
+    return (wish.isAddress ? access.refusalOf(wish.host) : null) ?? access;
   }
 
   #accessOf(denied: readonly Rule[], allowed: readonly Rule[]): RuledAccess {
