@@ -2,7 +2,7 @@
 // nothing is left open.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import type net from "node:net";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -143,6 +143,19 @@ for (const [side, begin] of sides) {
     }
   });
 }
+
+test("a connection that still sends a file is refused, and gives the file back", async () => {
+  await using stage = new TlsLayerStage();
+  const { client, far } = await rawClient(stage);
+  const file = openSync(import.meta.filename, "r");
+  const sent = new Promise<void>((resolve) => far.connection.sendFile(file, 0, 1_000, resolve));
+  const failure = { type: "proxy_internal_error", side: "proxy", message: /a file, or a splice, is still on its way/ };
+  await assert.rejects(stage.serveTls(far.connection), failure);
+  await sent;
+  closeSync(file);
+  assert.deepEqual(far.events, []);
+  client.destroy();
+});
 
 test("cancelled at any moment: nobody is told, and the connection is closed", async () => {
   await using stage = new TlsLayerStage();
