@@ -74,7 +74,7 @@ test("what cannot be used is the configuration's fault, and closes the connectio
 for (const [side, begin] of sides) {
   test(`the peer of the ${side}'s side goes away, at every moment and in every way`, async () => {
     await using stage = new TlsLayerStage();
-    for (const before of [true, false]) {
+    for (const moment of ["before", "before, unread", "within"]) {
       for (const goAway of [
         (client: net.Socket) => client.resetAndDestroy(),
         (client: net.Socket) => client.destroy(),
@@ -84,10 +84,11 @@ for (const [side, begin] of sides) {
       ]) {
         for (const wait of [0, 1, 3]) {
           const { client, far } = await rawClient(stage);
-          if (before) goAway(client);
+          if (moment === "before, unread") far.connection.pause();
+          if (moment !== "within") goAway(client);
           await turns(wait);
           const outcome = assert.rejects(begin(stage, far.connection), { type: "connection_terminated", side });
-          if (!before) {
+          if (moment === "within") {
             await turns(wait);
             goAway(client);
           }
