@@ -109,13 +109,20 @@ class Checker implements Checks {
     }
   }
 
-  /** SOCKS has nothing but tunnels, and nobody makes them without `forward`. */
   #checkProtocols(server: Mapping, listen: readonly unknown[], path: Path): void {
-    if (server.forward !== undefined) return;
     for (const [index, item] of listen.entries()) {
-      if (mapping(item).protocol !== "socks") continue;
+      const { protocol, proxyProtocol, address } = mapping(item);
       const place = Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"];
-      this.#fail([...place, "protocol"], 'needs "forward": what comes by SOCKS goes where its client says');
+      if (protocol === "socks" && server.forward === undefined) {
+        this.#fail([...place, "protocol"], 'needs "forward": what comes by SOCKS goes where its client says');
+      }
+      if (!isMapping(proxyProtocol) || typeof address !== "string") continue;
+      const isUnix = address.startsWith("unix:");
+      if (isUnix && proxyProtocol.from !== undefined) {
+        this.#fail([...place, "proxyProtocol", "from"], "has no meaning with a unix socket, where every peer is one", "key");
+      } else if (!isUnix && proxyProtocol.from === undefined) {
+        this.#fail([...place, "proxyProtocol"], 'needs "from": the networks of those whose headers are believed');
+      }
     }
   }
 
