@@ -119,7 +119,11 @@ class Checker implements Checks {
       if (!isMapping(proxyProtocol) || typeof address !== "string") continue;
       const isUnix = address.startsWith("unix:");
       if (isUnix && proxyProtocol.from !== undefined) {
-        this.#fail([...place, "proxyProtocol", "from"], "has no meaning with a unix socket, where every peer is one", "key");
+        this.#fail(
+          [...place, "proxyProtocol", "from"],
+          "has no meaning with a unix socket, where every peer is one",
+          "key",
+        );
       } else if (!isUnix && proxyProtocol.from === undefined) {
         this.#fail([...place, "proxyProtocol"], 'needs "from": the networks of those whose headers are believed');
       }

@@ -109,7 +109,9 @@ const listenItem = z.union([
 const server = z.strictObject({
   listen: z
     .union([listenItem.transform((item) => [item]), z.array(listenItem).min(1)])
-    .describe("Where clients connect to: an address or a list of them, each plain or `{ address, tls, protocol, proxyProtocol }`."),
+    .describe(
+      "Where clients connect to: an address or a list of them, each plain or `{ address, tls, protocol, proxyProtocol }`.",
+    ),
   routes: z
     .array(route)
     .min(1)

@@ -33,7 +33,11 @@ export class Haproxy {
     writeFileSync(file, `defaults\n  mode tcp\n${times}${sections.join("")}`);
     const program = Program.command(findCommand("haproxy")!, ["-db", "-f", file]);
     const haproxy = new Haproxy(ports, folder, program);
-    for (const port of ports) while (await isRefused(port)) if (program.exited) break;
+    for (const port of ports) {
+      while (await isRefused(port)) {
+        if (program.child.exitCode !== null) throw new Error(`HAProxy ended, having said:\n${program.output}`);
+      }
+    }
     return haproxy;
   }
 

@@ -58,7 +58,10 @@ async function sendInPieces(socket: net.Socket, bytes: Uint8Array, length: numbe
 /** The other side has ended the connection, one way or another. */
 function gone(client: net.Socket): Promise<void> {
   return new Promise((resolve) => {
-    client.on("error", () => {}).once("end", resolve).once("close", () => resolve());
+    client
+      .on("error", () => {})
+      .once("end", resolve)
+      .once("close", () => resolve());
     client.resume();
   });
 }
@@ -185,18 +188,21 @@ describe("before TLS", { timeout: 20_000 }, () => {
     secured.destroy();
   });
 
-  testOnSockets("who is not expected to send one begins with the handshake; certificates are chosen as ever", async () => {
-    await using stage = new TransportStage();
-    const served = await stage.serve({ tls: listenTls, ...believing({ expects: false }).options });
-    const client = await stage.client(served.port);
-    const secured = await secure(client);
-    const taken = await served.next();
-    assert.deepEqual(taken.connection.remote, { family: 4, address: "127.0.0.1", port: client.localPort });
-    served.listener.updateTls({ ...listenTls, certificates: [issueCertificate({ names: ["b.example"] })] });
-    secured.destroy();
-    const other = await stage.client(served.port);
-    await assert.rejects(secure(other), /self-signed certificate|unable to verify/);
-  });
+  testOnSockets(
+    "who is not expected to send one begins with the handshake; certificates are chosen as ever",
+    async () => {
+      await using stage = new TransportStage();
+      const served = await stage.serve({ tls: listenTls, ...believing({ expects: false }).options });
+      const client = await stage.client(served.port);
+      const secured = await secure(client);
+      const taken = await served.next();
+      assert.deepEqual(taken.connection.remote, { family: 4, address: "127.0.0.1", port: client.localPort });
+      served.listener.updateTls({ ...listenTls, certificates: [issueCertificate({ names: ["b.example"] })] });
+      secured.destroy();
+      const other = await stage.client(served.port);
+      await assert.rejects(secure(other), /self-signed certificate|unable to verify/);
+    },
+  );
 
   testOnSockets("a handshake that fails is told of as the client's", async () => {
     await using stage = new TransportStage();
