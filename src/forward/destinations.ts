@@ -2,6 +2,9 @@
  * The upstream of forwarded requests: wherever they want to go. Each origin has a pool of its own, made when somebody goes there
  * and forgotten when its connections are gone; a tunnel is a connection of its own. Connections are shared by requests that the
  * same rules let through and that go the same way, and by no others: what one may reach, another may not.
+ *
+ * Where a way leads through a parent, connections are kept by the parent that they go through. Plain requests to an HTTP proxy
+ * share connections to it whatever their origin and their rules: those reach nothing but the proxy.
  */
 import { ByteQueue } from "../core/byte-queue.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
@@ -13,17 +16,22 @@ import type {
   Connection,
   ConnectionHandler,
   Dialer,
-  DialHandler,
   DialTarget,
   DialTls,
   PendingDial,
   Random,
+  TlsLayer,
 } from "../core/ports.ts";
-import type { Destination, DestinationAccess } from "../pipeline/forwarding.ts";
+import type { Destination, DestinationAccess, Forwarding } from "../pipeline/forwarding.ts";
 import type { Sender, Upstream, UpstreamHandler, UpstreamStream } from "../pipeline/upstream.ts";
-import { UpstreamPool } from "../upstreams/pool.ts";
+import { viaValue } from "../semantics/via.ts";
+import { type LeaseFailed, type PoolServer, UpstreamPool } from "../upstreams/pool.ts";
 import { RetryBudget } from "../upstreams/retry-budget.ts";
 import { ORIGINS_MAX } from "./limits.ts";
+import type { Parent } from "./parent.ts";
+import { ParentConnections, ParentTunnels, parentServer, type TunnelDialHandler } from "./parent-dialer.ts";
+import { ParentLease, type ParentLessor } from "./parent-lease.ts";
+import type { Way, Ways } from "./ways.ts";
 
 export interface DestinationsOptions {
   readonly name: string;
@@ -32,17 +40,21 @@ export interface DestinationsOptions {
   readonly lifetimeMs: number;
   /** TLS to an origin of this name. */
   tlsFor(serverName: string): DialTls;
+  readonly ways: Ways;
+  /** Our name in Via, by which loops through parents are found; null: none. */
+  readonly viaName: string | null;
 }
 
 export interface DestinationsSurroundings {
   readonly dialer: Dialer;
+  readonly tlsLayer: TlsLayer;
   readonly clock: Clock;
   readonly deadlines: DeadlineWheel;
   readonly random: Random;
   readonly countConnection?: (change: 1 | -1) => void;
 }
 
-export class ForwardDestinations implements Upstream {
+export class ForwardDestinations implements Upstream, ParentLessor {
   readonly name: string;
   readonly #options: DestinationsOptions;
   readonly #around: DestinationsSurroundings;
@@ -67,10 +79,13 @@ export class ForwardDestinations implements Upstream {
     }
     if (sender.attempts <= 1) this.#budget.countRequest();
     const { destination } = forward;
+    const way = this.#options.ways.of(destination.host, destination.port);
+    if (way !== null) return new ParentLease(this, way, sender, handler).begin(forward, access);
+    forward.via = null;
     if (destination.kind === "tunnel") {
-      const tunnel = new PendingTunnel(this.#tunnels, handler);
+      const tunnel = new PendingTunnel(this.#tunnels, handler, handler);
       forward.lessor = tunnel;
-      tunnel.begin(this.#around.dialer, {
+      tunnel.dial(this.#around.dialer, {
         host: destination.address ?? destination.host,
         port: destination.port,
         tls: null,
@@ -84,8 +99,27 @@ export class ForwardDestinations implements Upstream {
     pool.lease(sender, handler);
   }
 
+  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
+    const forward = sender.forward!;
+    const { kind, host, port } = forward.destination;
+    if (kind === "tunnel") {
+      const tunnel = new PendingTunnel(this.#tunnels, handler, failed);
+      forward.lessor = tunnel;
+      const target = { host, port, tls: null, timeoutMs: this.#timeoutOf(way) };
+      tunnel.dialThrough(this.#tunnelsOf(parent), target, sender.request.fields.get("via"));
+      return;
+    }
+    const pool = this.#parentPoolOf(parent, way, forward);
+    forward.lessor = pool;
+    pool.lease(sender, handler, failed);
+  }
+
   cancel(handler: UpstreamHandler, sender: Sender): void {
     sender.forward?.lessor?.cancel(handler);
+  }
+
+  get nowMs(): number {
+    return this.#around.deadlines.coarseMs;
   }
 
   allowRetry(): boolean {
@@ -110,28 +144,50 @@ export class ForwardDestinations implements Upstream {
     for (const tunnel of this.#tunnels) tunnel.destroy();
   }
 
-  #poolOf({ kind, host, port, address }: Destination, access: DestinationAccess): UpstreamPool {
+  #poolOf(destination: Destination, access: DestinationAccess): UpstreamPool {
+    const { kind, host, port, address } = destination;
     const key = `${access.key} ${kind} ${host} ${port} ${address ?? ""}`;
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
-    if (this.#pools.size >= ORIGINS_MAX) this.#forgetSome();
+    const server = { ...this.#originServer(destination), host: address ?? host, addresses: access };
+    return this.#makePool(key, server, this.#around.dialer, this.#options.connectTimeoutMs);
+  }
+
+  #parentPoolOf(parent: Parent, way: Way, { destination, access }: Forwarding): UpstreamPool {
+    const { kind, host, port } = destination;
+    const isPassedOn = kind === "http" && !way.isSocks;
+    const through = `${way.key} ${parent.name}`;
+    const key = isPassedOn ? through : `${through} ${access!.key} ${kind} ${host} ${port}`;
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    const timeoutMs = this.#timeoutOf(way);
+    if (isPassedOn) {
+      return this.#makePool(key, parentServer(parent), new ParentConnections(parent, this.#around), timeoutMs);
+    }
+    const server = { ...this.#originServer(destination), addresses: access! };
+    return this.#makePool(key, server, this.#tunnelsOf(parent), timeoutMs);
+  }
+
+  #originServer({ kind, host, port }: Destination): PoolServer {
     const authority = host.includes(":") ? `[${host}]` : host;
-    const { idleMs, lifetimeMs, connectTimeoutMs } = this.#options;
+    return {
+      url: `${kind}://${authority}:${port}`,
+      scheme: kind === "https" ? "https" : "http",
+      host,
+      port,
+      authority: port === (kind === "https" ? 443 : 80) ? authority : `${authority}:${port}`,
+      weight: 1,
+      tls: kind === "https" ? this.#options.tlsFor(host) : null,
+    };
+  }
+
+  #makePool(key: string, server: PoolServer, dialer: Dialer, connectTimeoutMs: number): UpstreamPool {
+    if (this.#pools.size >= ORIGINS_MAX) this.#forgetSome();
+    const { idleMs, lifetimeMs } = this.#options;
     const pool = new UpstreamPool(
       {
         name: this.name,
-        servers: [
-          {
-            url: `${kind}://${authority}:${port}`,
-            scheme: kind === "https" ? "https" : "http",
-            host: address ?? host,
-            port,
-            authority: port === (kind === "https" ? 443 : 80) ? authority : `${authority}:${port}`,
-            weight: 1,
-            tls: kind === "https" ? this.#options.tlsFor(host) : null,
-            addresses: access,
-          },
-        ],
+        servers: [server],
         balance: "round-robin",
         hashBy: { kind: "client" },
         connectTimeoutMs,
@@ -143,11 +199,21 @@ export class ForwardDestinations implements Upstream {
         retryBudgetShare: RETRY_BUDGET_SHARE,
         retryBudgetMin: RETRY_BUDGET_MIN,
       },
-      this.#around,
+      { ...this.#around, dialer },
     );
     if (this.#closed) pool.close();
     this.#pools.set(key, pool);
     return pool;
+  }
+
+  #tunnelsOf(parent: Parent): ParentTunnels {
+    const { viaName } = this.#options;
+    return new ParentTunnels(parent, this.#around, viaName === null ? null : viaValue(11, viaName));
+  }
+
+  /** Each parent has its share, so that there is time for the last one. */
+  #timeoutOf({ parents }: Way): number {
+    return Math.ceil(this.#options.connectTimeoutMs / parents.length);
   }
 
   /** Of the oldest ones those that serve nobody; connections that rest are closed. A tenth at least, so that it is not done each time. */
@@ -163,31 +229,38 @@ export class ForwardDestinations implements Upstream {
 }
 
 /** A tunnel whose connection is being made. */
-class PendingTunnel implements DialHandler {
+class PendingTunnel implements TunnelDialHandler {
   readonly #tunnels: Set<TunnelStream>;
   readonly #handler: UpstreamHandler;
+  readonly #failed: LeaseFailed;
   #pending: PendingDial | null = null;
 
-  constructor(tunnels: Set<TunnelStream>, handler: UpstreamHandler) {
+  constructor(tunnels: Set<TunnelStream>, handler: UpstreamHandler, failed: LeaseFailed) {
     this.#tunnels = tunnels;
     this.#handler = handler;
+    this.#failed = failed;
   }
 
-  begin(dialer: Dialer, target: DialTarget): void {
+  dial(dialer: Dialer, target: DialTarget): void {
     this.#pending = dialer.dial(target, this);
+  }
+
+  dialThrough(dialer: ParentTunnels, target: DialTarget, passedVia: string | null): void {
+    this.#pending = dialer.dialTunnel(target, passedVia, this);
   }
 
   cancel(): void {
     this.#pending?.cancel();
   }
 
-  onConnected(connection: Connection): void {
+  onConnected(connection: Connection, early?: Buffer): void {
     const stream = new TunnelStream(connection, this.#tunnels);
+    if (early !== undefined) stream.onBytes(early, 0, early.length);
     stream.lend(this.#handler);
   }
 
   onFailed(error: ProxyError): void {
-    this.#handler.onLeaseFailed(error);
+    this.#failed.onLeaseFailed(error);
   }
 }
 

@@ -8,6 +8,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { Address, Clock } from "../core/ports.ts";
 import { Denial } from "../forward/refusal.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
+import { canonicalAddress } from "../semantics/cidr.ts";
 
 /** What a field is, besides the exchange itself. */
 export interface RecordSurroundings {
@@ -44,6 +45,8 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
       return destinationOf;
     case "rule":
       return ruleOf;
+    case "via":
+      return ({ forward }) => forward?.via ?? null;
     case "method":
       return (exchange) => exchange.request.method;
     case "scheme":
@@ -92,7 +95,10 @@ function destinationOf({ forward }: Exchange): string | null {
 function ruleOf({ forward, error, upstreamAddress }: Exchange): string | null {
   if (error instanceof Denial) return error.rule;
   const access = forward?.access ?? null;
-  if (access === null || upstreamAddress === null) return access?.ruleOf(null) ?? null;
+  if (access === null) return null;
+  // Behind a parent, only an address that the client gave is known.
+  if (forward!.via !== null) return access.ruleOf(canonicalAddress(forward!.destination.host)) ?? access.ruleOf(null);
+  if (upstreamAddress === null) return access.ruleOf(null);
   return access.ruleOf(upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1")) ?? access.ruleOf(null);
 }
 
