@@ -274,6 +274,14 @@ export interface SessionStore {
   close(): Promise<void>;
 }
 
+/** Certificates that were made for hosts, kept from one run to the next and shared by threads: a cache, which may lose anything. */
+export interface LeafStore {
+  /** What was written for the host last; null when there is nothing that can be read. Whether it is good is for the caller to see. */
+  read(host: string): Promise<string | null>;
+  /** PEM texts, the private key among them. Rejects with an Error when they cannot be kept. */
+  write(host: string, pem: string): Promise<void>;
+}
+
 /** A request of the proxy's own, such as to an authentication service. */
 export interface HttpCall {
   readonly method: string;

@@ -6,31 +6,22 @@
  * Where a way leads through a parent, connections are kept by the parent that they go through. Plain requests to an HTTP proxy
  * share connections to it whatever their origin and their rules: those reach nothing but the proxy.
  */
-import { ByteQueue } from "../core/byte-queue.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
+import { FIELD_HOST } from "../core/field-names.ts";
 import { RETRY_BUDGET_MIN, RETRY_BUDGET_SHARE } from "../core/limits.ts";
-import { ResponseMessage } from "../core/message.ts";
-import type {
-  Clock,
-  Connection,
-  ConnectionHandler,
-  Dialer,
-  DialTarget,
-  DialTls,
-  PendingDial,
-  Random,
-  TlsLayer,
-} from "../core/ports.ts";
+import type { Clock, Dialer, DialTls, PendingDial, Random, TlsLayer } from "../core/ports.ts";
 import type { Destination, DestinationAccess, Forwarding } from "../pipeline/forwarding.ts";
-import type { Sender, Upstream, UpstreamHandler, UpstreamStream } from "../pipeline/upstream.ts";
+import type { Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
+import { canonicalAddress } from "../semantics/cidr.ts";
 import { viaValue } from "../semantics/via.ts";
 import { type LeaseFailed, type PoolServer, UpstreamPool } from "../upstreams/pool.ts";
 import { RetryBudget } from "../upstreams/retry-budget.ts";
 import { ORIGINS_MAX } from "./limits.ts";
 import type { Parent } from "./parent.ts";
+import { type AttemptThrough, ParentChoice, TunnelThroughParents } from "./parent-choice.ts";
 import { ParentConnections, ParentTunnels, parentServer, type TunnelDialHandler } from "./parent-dialer.ts";
-import { ParentLease, type ParentLessor } from "./parent-lease.ts";
+import { PendingTunnel, type TunnelStream } from "./tunnel-stream.ts";
 import type { Way, Ways } from "./ways.ts";
 
 export interface DestinationsOptions {
@@ -54,7 +45,7 @@ export interface DestinationsSurroundings {
   readonly countConnection?: (change: 1 | -1) => void;
 }
 
-export class ForwardDestinations implements Upstream, ParentLessor {
+export class ForwardDestinations implements Upstream {
   readonly name: string;
   readonly #options: DestinationsOptions;
   readonly #around: DestinationsSurroundings;
@@ -79,46 +70,69 @@ export class ForwardDestinations implements Upstream, ParentLessor {
     }
     if (sender.attempts <= 1) this.#budget.countRequest();
     const { destination } = forward;
-    const way = this.#options.ways.of(destination.host, destination.port);
-    if (way !== null) return new ParentLease(this, way, sender, handler).begin(forward, access);
-    forward.via = null;
     if (destination.kind === "tunnel") {
-      const tunnel = new PendingTunnel(this.#tunnels, handler, handler);
+      const tunnel = new PendingTunnel(this.#tunnels, handler);
       forward.lessor = tunnel;
-      tunnel.dial(this.#around.dialer, {
-        host: destination.address ?? destination.host,
-        port: destination.port,
-        tls: null,
-        timeoutMs: this.#options.connectTimeoutMs,
-        addresses: access,
-      });
-      return;
+      return tunnel.begin(this.dialTunnel(sender, tunnel));
     }
+    const way = this.#options.ways.of(destination.host, destination.port);
+    if (way !== null) return this.#leaseThrough(way, access, sender, handler);
+    forward.via = null;
     const pool = this.#poolOf(destination, access);
     forward.lessor = pool;
     pool.lease(sender, handler);
   }
 
-  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
+  /** The connection of a tunnel to where `sender.forward` says, and its access allows. It is the handler's. */
+  dialTunnel(sender: Sender, handler: TunnelDialHandler): PendingDial {
     const forward = sender.forward!;
-    const { kind, host, port } = forward.destination;
-    if (kind === "tunnel") {
-      const tunnel = new PendingTunnel(this.#tunnels, handler, failed);
-      forward.lessor = tunnel;
-      const target = { host, port, tls: null, timeoutMs: this.#timeoutOf(way) };
-      tunnel.dialThrough(this.#tunnelsOf(parent), target, sender.request.fields.get("via"));
-      return;
+    const { destination, access } = forward;
+    const { host, port, address } = destination;
+    const way = this.#options.ways.of(host, port);
+    if (way === null || knownRefusal(destination, access!) !== null) {
+      forward.via = null;
+      const timeoutMs = this.#options.connectTimeoutMs;
+      return this.#around.dialer.dial(
+        { host: address ?? host, port, tls: null, timeoutMs, addresses: access! },
+        handler,
+      );
     }
-    const pool = this.#parentPoolOf(parent, way, forward);
-    forward.lessor = pool;
-    pool.lease(sender, handler, failed);
+    const target = { host, port, tls: null, timeoutMs: this.#timeoutOf(way) };
+    const choice = new ParentChoice(way, this.#nowMs);
+    const begin: AttemptThrough = (failed) => {
+      forward.via = choice.current.name;
+      const passedVia = sender.request.fields.get("via");
+      return this.#tunnelsOf(choice.current).dialTunnel(target, passedVia, failed);
+    };
+    return new TunnelThroughParents(choice, begin, () => this.#nowMs, handler);
+  }
+
+  #leaseThrough(way: Way, access: DestinationAccess, sender: Sender, handler: UpstreamHandler): void {
+    const forward = sender.forward!;
+    const refusal = knownRefusal(forward.destination, access);
+    if (refusal !== null) return handler.onLeaseFailed(refusal);
+    if (isPassedOn(forward.destination, way)) settleHost(sender, forward.destination);
+    const choice = new ParentChoice(way, this.#nowMs);
+    const tryCurrent = (): void => {
+      forward.via = choice.current.name;
+      const pool = this.#parentPoolOf(choice.current, way, forward);
+      forward.lessor = pool;
+      pool.lease(sender, handler, failed);
+    };
+    const failed: LeaseFailed = {
+      onLeaseFailed: (error) => {
+        if (choice.goesOn(error, this.#nowMs)) tryCurrent();
+        else handler.onLeaseFailed(choice.summaryOf(error));
+      },
+    };
+    tryCurrent();
   }
 
   cancel(handler: UpstreamHandler, sender: Sender): void {
     sender.forward?.lessor?.cancel(handler);
   }
 
-  get nowMs(): number {
+  get #nowMs(): number {
     return this.#around.deadlines.coarseMs;
   }
 
@@ -155,13 +169,13 @@ export class ForwardDestinations implements Upstream, ParentLessor {
 
   #parentPoolOf(parent: Parent, way: Way, { destination, access }: Forwarding): UpstreamPool {
     const { kind, host, port } = destination;
-    const isPassedOn = kind === "http" && !way.isSocks;
+    const isShared = isPassedOn(destination, way);
     const through = `${way.key} ${parent.name}`;
-    const key = isPassedOn ? through : `${through} ${access!.key} ${kind} ${host} ${port}`;
+    const key = isShared ? through : `${through} ${access!.key} ${kind} ${host} ${port}`;
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
     const timeoutMs = this.#timeoutOf(way);
-    if (isPassedOn) {
+    if (isShared) {
       return this.#makePool(key, parentServer(parent), new ParentConnections(parent, this.#around), timeoutMs);
     }
     const server = { ...this.#originServer(destination), addresses: access! };
@@ -228,125 +242,20 @@ export class ForwardDestinations implements Upstream, ParentLessor {
   }
 }
 
-/** A tunnel whose connection is being made. */
-class PendingTunnel implements TunnelDialHandler {
-  readonly #tunnels: Set<TunnelStream>;
-  readonly #handler: UpstreamHandler;
-  readonly #failed: LeaseFailed;
-  #pending: PendingDial | null = null;
-
-  constructor(tunnels: Set<TunnelStream>, handler: UpstreamHandler, failed: LeaseFailed) {
-    this.#tunnels = tunnels;
-    this.#handler = handler;
-    this.#failed = failed;
-  }
-
-  dial(dialer: Dialer, target: DialTarget): void {
-    this.#pending = dialer.dial(target, this);
-  }
-
-  dialThrough(dialer: ParentTunnels, target: DialTarget, passedVia: string | null): void {
-    this.#pending = dialer.dialTunnel(target, passedVia, this);
-  }
-
-  cancel(): void {
-    this.#pending?.cancel();
-  }
-
-  onConnected(connection: Connection, early?: Buffer): void {
-    const stream = new TunnelStream(connection, this.#tunnels);
-    if (early !== undefined) stream.onBytes(early, 0, early.length);
-    stream.lend(this.#handler);
-  }
-
-  onFailed(error: ProxyError): void {
-    this.#failed.onLeaseFailed(error);
-  }
+/** An HTTP proxy is asked for `http://` URLs; through any other, what there is is a connection to the origin. */
+function isPassedOn({ kind }: Destination, { isSocks }: Way): boolean {
+  return kind === "http" && !isSocks;
 }
 
-/** A connection that becomes a tunnel as soon as it is used: no byte on it is ours. */
-class TunnelStream implements UpstreamStream, ConnectionHandler {
-  readonly address: string;
-  readonly authority = "";
-  readonly reused = false;
-  readonly #connection: Connection;
-  readonly #tunnels: Set<TunnelStream>;
-  /** What the other side has said before it was asked. */
-  readonly #early = new ByteQueue();
-  #handler: UpstreamHandler | null = null;
+/** A name is resolved by the parent. What is known here is refused here: an address, the one that was meant included. */
+function knownRefusal({ host, address }: Destination, access: DestinationAccess): ProxyError | null {
+  const known = address ?? canonicalAddress(host);
+  return known === null ? null : access.refusalOf(known);
+}
 
-  constructor(connection: Connection, tunnels: Set<TunnelStream>) {
-    const { family, address, port } = connection.remote;
-    this.address = family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
-    this.#connection = connection;
-    this.#tunnels = tunnels;
-    connection.handler = this;
-    connection.pause();
-    tunnels.add(this);
-  }
-
-  lend(handler: UpstreamHandler): void {
-    this.#handler = handler;
-    handler.onStream(this);
-  }
-
-  /** Nothing is sent: the connection is given away. */
-  sendHead(): void {
-    const handler = this.#handler;
-    if (handler === null) return;
-    const connection = this.#connection;
-    handler.onUpstreamSwitch(new ResponseMessage(), connection, this.#early.take());
-  }
-
-  write(): void {}
-
-  end(): void {}
-
-  pause(): void {}
-
-  resume(): void {}
-
-  get queuedBytes(): number {
-    return this.#connection.queuedBytes;
-  }
-
-  spliceFrom(): null {
-    return null;
-  }
-
-  onBodySpliced(): void {}
-
-  /** The tunnel is over, or never began. */
-  abort(): void {
-    this.#handler = null;
-    this.#tunnels.delete(this);
-    this.#connection.destroy();
-  }
-
-  destroy(): void {
-    this.#tunnels.delete(this);
-    this.#connection.destroy(new ProxyError("connection_terminated", "the proxy was closed"), true);
-  }
-
-  onBytes(buffer: Buffer, start: number, end: number): void {
-    this.#early.append(buffer, start, end);
-  }
-
-  onDrain(): void {}
-
-  onEnd(): void {
-    this.#gone(new ProxyError("connection_terminated", `${this.address} closed the connection`));
-    this.#connection.destroy();
-  }
-
-  onClose(error: ProxyError | null): void {
-    this.#gone(error ?? new ProxyError("connection_terminated", `${this.address} closed the connection`));
-  }
-
-  #gone(error: ProxyError): void {
-    const handler = this.#handler;
-    this.#handler = null;
-    this.#tunnels.delete(this);
-    handler?.onUpstreamError(error, true);
-  }
+/** An HTTP/1.0 client may name no host, and a connection that was redirected here has one all the same. */
+function settleHost({ request }: Sender, { host, port }: Destination): void {
+  if (request.fields.rowOfId(FIELD_HOST) >= 0) return;
+  const name = host.includes(":") ? `[${host}]` : host;
+  request.fields.set("Host", request.authority || (port === 80 ? name : `${name}:${port}`));
 }
