@@ -13,13 +13,12 @@ import { RETRY_BUDGET_MIN, RETRY_BUDGET_SHARE } from "../core/limits.ts";
 import type { Clock, Dialer, DialTls, PendingDial, Random, TlsLayer } from "../core/ports.ts";
 import type { Destination, DestinationAccess, Forwarding } from "../pipeline/forwarding.ts";
 import type { Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
-import { canonicalAddress } from "../semantics/cidr.ts";
 import { viaValue } from "../semantics/via.ts";
 import { type LeaseFailed, type PoolServer, UpstreamPool } from "../upstreams/pool.ts";
 import { RetryBudget } from "../upstreams/retry-budget.ts";
 import { ORIGINS_MAX } from "./limits.ts";
 import type { Parent } from "./parent.ts";
-import { type AttemptThrough, ParentChoice, TunnelThroughParents } from "./parent-choice.ts";
+import { LeaseThroughParents, type ThroughParents, TunnelThroughParents } from "./parent-choice.ts";
 import { ParentConnections, ParentTunnels, parentServer, type TunnelDialHandler } from "./parent-dialer.ts";
 import { PendingTunnel, type TunnelStream } from "./tunnel-stream.ts";
 import type { Way, Ways } from "./ways.ts";
@@ -45,7 +44,7 @@ export interface DestinationsSurroundings {
   readonly countConnection?: (change: 1 | -1) => void;
 }
 
-export class ForwardDestinations implements Upstream {
+export class ForwardDestinations implements Upstream, ThroughParents {
   readonly name: string;
   readonly #options: DestinationsOptions;
   readonly #around: DestinationsSurroundings;
@@ -53,6 +52,9 @@ export class ForwardDestinations implements Upstream {
   /** By access and origin, in the order in which they were made. */
   readonly #pools = new Map<string, UpstreamPool>();
   readonly #tunnels = new Set<TunnelStream>();
+  /** Whoever came last often comes again: then no key is made. */
+  #last: { readonly destination: Destination; readonly access: DestinationAccess; readonly pool: UpstreamPool } | null =
+    null;
   #closed = false;
 
   constructor(options: DestinationsOptions, around: DestinationsSurroundings) {
@@ -76,7 +78,7 @@ export class ForwardDestinations implements Upstream {
       return tunnel.begin(this.dialTunnel(sender, tunnel));
     }
     const way = this.#options.ways.of(destination.host, destination.port);
-    if (way !== null) return this.#leaseThrough(way, access, sender, handler);
+    if (way !== null) return this.#leaseThroughParents(way, access, sender, handler);
     forward.via = null;
     const pool = this.#poolOf(destination, access);
     forward.lessor = pool;
@@ -97,42 +99,38 @@ export class ForwardDestinations implements Upstream {
         handler,
       );
     }
-    const target = { host, port, tls: null, timeoutMs: this.#timeoutOf(way) };
-    const choice = new ParentChoice(way, this.#nowMs);
-    const begin: AttemptThrough = (failed) => {
-      forward.via = choice.current.name;
-      const passedVia = sender.request.fields.get("via");
-      return this.#tunnelsOf(choice.current).dialTunnel(target, passedVia, failed);
-    };
-    return new TunnelThroughParents(choice, begin, () => this.#nowMs, handler);
+    return new TunnelThroughParents(way, this, sender, handler);
   }
 
-  #leaseThrough(way: Way, access: DestinationAccess, sender: Sender, handler: UpstreamHandler): void {
+  tunnelThrough(parent: Parent, way: Way, sender: Sender, handler: TunnelDialHandler): PendingDial {
     const forward = sender.forward!;
-    const refusal = knownRefusal(forward.destination, access);
+    forward.via = parent.name;
+    const { host, port } = forward.destination;
+    const target = { host, port, tls: null, timeoutMs: this.#timeoutOf(way) };
+    return this.#tunnelsOf(parent).dialTunnel(target, sender.request.fields.get("via"), handler);
+  }
+
+  #leaseThroughParents(way: Way, access: DestinationAccess, sender: Sender, handler: UpstreamHandler): void {
+    const { destination } = sender.forward!;
+    const refusal = knownRefusal(destination, access);
     if (refusal !== null) return handler.onLeaseFailed(refusal);
-    if (isPassedOn(forward.destination, way)) settleHost(sender, forward.destination);
-    const choice = new ParentChoice(way, this.#nowMs);
-    const tryCurrent = (): void => {
-      forward.via = choice.current.name;
-      const pool = this.#parentPoolOf(choice.current, way, forward);
-      forward.lessor = pool;
-      pool.lease(sender, handler, failed);
-    };
-    const failed: LeaseFailed = {
-      onLeaseFailed: (error) => {
-        if (choice.goesOn(error, this.#nowMs)) tryCurrent();
-        else handler.onLeaseFailed(choice.summaryOf(error));
-      },
-    };
-    tryCurrent();
+    if (isPassedOn(destination, way)) settleHost(sender, destination);
+    new LeaseThroughParents(way, this, sender, handler).begin();
+  }
+
+  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
+    const forward = sender.forward!;
+    forward.via = parent.name;
+    const pool = this.#parentPoolOf(parent, way, forward);
+    forward.lessor = pool;
+    pool.lease(sender, handler, failed);
   }
 
   cancel(handler: UpstreamHandler, sender: Sender): void {
     sender.forward?.lessor?.cancel(handler);
   }
 
-  get #nowMs(): number {
+  get nowMs(): number {
     return this.#around.deadlines.coarseMs;
   }
 
@@ -159,6 +157,14 @@ export class ForwardDestinations implements Upstream {
   }
 
   #poolOf(destination: Destination, access: DestinationAccess): UpstreamPool {
+    const last = this.#last;
+    if (last !== null && last.destination === destination && last.access === access) return last.pool;
+    const pool = this.#find(destination, access);
+    this.#last = { destination, access, pool };
+    return pool;
+  }
+
+  #find(destination: Destination, access: DestinationAccess): UpstreamPool {
     const { kind, host, port, address } = destination;
     const key = `${access.key} ${kind} ${host} ${port} ${address ?? ""}`;
     const known = this.#pools.get(key);
@@ -170,7 +176,7 @@ export class ForwardDestinations implements Upstream {
   #parentPoolOf(parent: Parent, way: Way, { destination, access }: Forwarding): UpstreamPool {
     const { kind, host, port } = destination;
     const isShared = isPassedOn(destination, way);
-    const through = `${way.key} ${parent.name}`;
+    const through = `${way.key} ${parent.key}`;
     const key = isShared ? through : `${through} ${access!.key} ${kind} ${host} ${port}`;
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
@@ -233,6 +239,7 @@ export class ForwardDestinations implements Upstream {
   /** Of the oldest ones those that serve nobody; connections that rest are closed. A tenth at least, so that it is not done each time. */
   #forgetSome(): void {
     const max = ORIGINS_MAX * 0.9;
+    this.#last = null;
     for (const [key, pool] of this.#pools) {
       if (this.#pools.size <= max) return;
       if (pool.connections > pool.idleConnections || pool.waiting > 0) continue;
@@ -248,8 +255,8 @@ function isPassedOn({ kind }: Destination, { isSocks }: Way): boolean {
 }
 
 /** A name is resolved by the parent. What is known here is refused here: an address, the one that was meant included. */
-function knownRefusal({ host, address }: Destination, access: DestinationAccess): ProxyError | null {
-  const known = address ?? canonicalAddress(host);
+function knownRefusal({ host, isAddress, address }: Destination, access: DestinationAccess): ProxyError | null {
+  const known = address ?? (isAddress ? host : null);
   return known === null ? null : access.refusalOf(known);
 }
 

@@ -11,7 +11,7 @@ import { parseParentUrl } from "./parent-url.ts";
 const dead = new ParentUnreachable("connection_refused", "refused");
 
 function stage(...names: string[]) {
-  const parents = names.map((name) => new Parent(parseParentUrl(`http://${name}`)!, null));
+  const parents = names.map((name) => new Parent(name, parseParentUrl(`http://${name}`)!, null));
   const way = { key: "v0", isSocks: false, parents };
   const first = (nowMs: number) => new ParentChoice(way, nowMs).current.host;
   return { parents, way, first };

@@ -4,6 +4,8 @@
  */
 import { ProxyError } from "../core/errors.ts";
 import type { Connection, PendingDial } from "../core/ports.ts";
+import type { Sender, UpstreamHandler } from "../pipeline/upstream.ts";
+import type { LeaseFailed } from "../upstreams/pool.ts";
 import type { Parent } from "./parent.ts";
 import { ParentUnreachable, type TunnelDialHandler } from "./parent-dialer.ts";
 import type { Way } from "./ways.ts";
@@ -55,23 +57,60 @@ export class ParentChoice {
   }
 }
 
-/** Begins to connect through the parent that is chosen now. */
-export type AttemptThrough = (handler: TunnelDialHandler) => PendingDial;
+/** What is done through one parent; `sender.forward` then says through which, and whom to ask to give up. */
+export interface ThroughParents {
+  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void;
+  tunnelThrough(parent: Parent, way: Way, sender: Sender, handler: TunnelDialHandler): PendingDial;
+  /** Coarse, on the monotonic clock. */
+  readonly nowMs: number;
+}
 
-/** A connection that is being made through the first parent that can be reached. */
-export class TunnelThroughParents implements PendingDial, TunnelDialHandler {
+/** A request for which a connection is had through the first parent that can be reached. */
+export class LeaseThroughParents implements LeaseFailed {
+  readonly #way: Way;
+  readonly #through: ThroughParents;
+  readonly #sender: Sender;
+  readonly #handler: UpstreamHandler;
   readonly #choice: ParentChoice;
-  readonly #attempt: AttemptThrough;
-  readonly #now: () => number;
+
+  constructor(way: Way, through: ThroughParents, sender: Sender, handler: UpstreamHandler) {
+    this.#way = way;
+    this.#through = through;
+    this.#sender = sender;
+    this.#handler = handler;
+    this.#choice = new ParentChoice(way, through.nowMs);
+  }
+
+  begin(): void {
+    this.#through.leaseThrough(this.#choice.current, this.#way, this.#sender, this.#handler, this);
+  }
+
+  onLeaseFailed(error: ProxyError): void {
+    if (this.#choice.goesOn(error, this.#through.nowMs)) this.begin();
+    else this.#handler.onLeaseFailed(this.#choice.summaryOf(error));
+  }
+}
+
+/** A tunnel that is made through the first parent that can be reached. */
+export class TunnelThroughParents implements PendingDial, TunnelDialHandler {
+  readonly #way: Way;
+  readonly #through: ThroughParents;
+  readonly #sender: Sender;
   readonly #handler: TunnelDialHandler;
+  readonly #choice: ParentChoice;
   #pending: PendingDial;
 
-  constructor(choice: ParentChoice, attempt: AttemptThrough, now: () => number, handler: TunnelDialHandler) {
-    this.#choice = choice;
-    this.#attempt = attempt;
-    this.#now = now;
+  constructor(way: Way, through: ThroughParents, sender: Sender, handler: TunnelDialHandler) {
+    this.#way = way;
+    this.#through = through;
+    this.#sender = sender;
     this.#handler = handler;
-    this.#pending = attempt(this);
+    this.#choice = new ParentChoice(way, through.nowMs);
+    this.#pending = this.#begin();
+  }
+
+  #begin(): PendingDial {
+    return this.#through.tunnelThrough(this.#choice.current, this.#way, this.#sender, this);
   }
 
   cancel(): void {
@@ -83,7 +122,7 @@ export class TunnelThroughParents implements PendingDial, TunnelDialHandler {
   }
 
   onFailed(error: ProxyError): void {
-    if (this.#choice.goesOn(error, this.#now())) this.#pending = this.#attempt(this);
+    if (this.#choice.goesOn(error, this.#through.nowMs)) this.#pending = this.#begin();
     else this.#handler.onFailed(this.#choice.summaryOf(error));
   }
 }

@@ -70,7 +70,7 @@ function stage(url = "http://parent:3128", network = new SimulatedNetwork()) {
   const deadlines = new DeadlineWheel(network.clock);
   const tlsLayer = new LayerUnderTest();
   const around = { dialer: network, clock: network.clock, deadlines, tlsLayer };
-  const parent = new Parent(parseParentUrl(url)!, null);
+  const parent = new Parent("p", parseParentUrl(url)!, null);
   const tunnels = new ParentTunnels(parent, around, null);
   const begin = (target: DialTarget = TARGET) => {
     const outcome = new Outcome();

@@ -13,6 +13,8 @@ import { type ParentProxy, parentName } from "./parent-url.ts";
 const ALPN = ["http/1.1"];
 
 export class Parent {
+  /** Of no other one, for keys. */
+  readonly key: string;
   /** For logs and errors: "http://proxy.example.org:3128". */
   readonly name: string;
   readonly kind: ParentProxy["kind"];
@@ -27,7 +29,8 @@ export class Parent {
   #avoidUntilMs = 0;
 
   /** `ca`: PEM text of the authorities that vouch for it; null: the system's. */
-  constructor(proxy: ParentProxy, ca: string | null) {
+  constructor(key: string, proxy: ParentProxy, ca: string | null) {
+    this.key = key;
     const { kind, host, port, credentials } = proxy;
     this.name = parentName(proxy);
     this.kind = kind;

@@ -35,7 +35,7 @@ export class Ways {
         const key = JSON.stringify([proxy, ca]);
         const known = parents.get(key);
         if (known !== undefined) return known;
-        const parent = new Parent(proxy, ca === null ? null : caOf(ca));
+        const parent = new Parent(`p${parents.size}`, proxy, ca === null ? null : caOf(ca));
         parents.set(key, parent);
         return parent;
       });

@@ -8,7 +8,6 @@ import type { ProxyError } from "../core/errors.ts";
 import type { Address, Clock } from "../core/ports.ts";
 import { Denial } from "../forward/refusal.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
-import { canonicalAddress } from "../semantics/cidr.ts";
 
 /** What a field is, besides the exchange itself. */
 export interface RecordSurroundings {
@@ -97,7 +96,8 @@ function ruleOf({ forward, error, upstreamAddress }: Exchange): string | null {
   const access = forward?.access ?? null;
   if (access === null) return null;
   // Behind a parent, only an address that the client gave is known.
-  if (forward!.via !== null) return access.ruleOf(canonicalAddress(forward!.destination.host)) ?? access.ruleOf(null);
+  const { host, isAddress } = forward!.destination;
+  if (forward!.via !== null) return access.ruleOf(isAddress ? host : null) ?? access.ruleOf(null);
   if (upstreamAddress === null) return access.ruleOf(null);
   return access.ruleOf(upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1")) ?? access.ruleOf(null);
 }

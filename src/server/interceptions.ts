@@ -2,13 +2,14 @@
  * What servers intercept with: each one's authority, read before anything is opened, and the certificates of hosts, which stay
  * through reloads. Who intercepts nothing never loads the library that makes certificates.
  */
+import { defaultAuthorityFolder, defaultLeafFolder } from "../config/authority-folders.ts";
 import type { Config } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import { TLS_HANDSHAKE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Clock, Kept, TlsLayer } from "../core/ports.ts";
 import { HostSet } from "../forward/hosts.ts";
 import { Interception, type LeafSource, type TunnelDialer } from "../forward/interception/interception.ts";
-import { leavesFolderOf, pathsOfAuthority } from "./authority-folder.ts";
+import { folderOwner, pathsOfAuthority } from "./authority-folder.ts";
 
 export interface InterceptionSurroundings {
   readonly clock: Clock;
@@ -23,6 +24,10 @@ interface Loaded {
   readonly warnings: readonly string[];
 }
 
+function authorityFolder(named: string | null): string {
+  return named ?? defaultAuthorityFolder(folderOwner());
+}
+
 export class Interceptions {
   readonly #around: InterceptionSurroundings;
   readonly #loaded: ReadonlyMap<string, Loaded>;
@@ -34,7 +39,10 @@ export class Interceptions {
 
   /** The files that a configuration names. */
   static pathsOf({ servers }: Config): readonly string[] {
-    const folders = servers.flatMap(({ forward }) => forward?.intercept?.ca ?? []);
+    const folders = servers.flatMap(({ forward }) => {
+      const intercept = forward?.intercept ?? null;
+      return intercept === null ? [] : [authorityFolder(intercept.ca)];
+    });
     return [...new Set(folders)].flatMap(pathsOfAuthority);
   }
 
@@ -46,8 +54,13 @@ export class Interceptions {
       if (intercept === null) continue;
       const { leavesOf, loadAuthority } = await import("./interception-authority.ts");
       const place = ["servers", name, "forward", "intercept", "ca"];
-      const { authority, warnings } = await loadAuthority(intercept.ca, intercept.hosts, place, around.clock);
-      const folder = intercept.leaves ?? leavesFolderOf(intercept.ca);
+      const { authority, warnings } = await loadAuthority(
+        authorityFolder(intercept.ca),
+        intercept.hosts,
+        place,
+        around.clock,
+      );
+      const folder = intercept.leaves ?? defaultLeafFolder(folderOwner());
       const identity = { folder, authority: authority.certificate.x509.fingerprint256 };
       const make = () => leavesOf(authority, folder, around.clock, (message) => around.tell(message));
       loaded.set(name, { leaves: (kept) => kept("leaves", identity, make), warnings });
