@@ -36,10 +36,10 @@ export class ParentChoice {
     const failures = [...(this.#failures?.values() ?? [])];
     if (failures.length < 2 || !(error instanceof ParentUnreachable)) return error;
     const message = failures.map((failure) => failure.message).join("; ");
-    const { type, status, side } = failures[0]!;
+    const { type, status, side, reason } = failures[0]!;
     // Every way was tried: to try them all again at once helps nobody.
     const cause = new AggregateError(failures, message);
-    return new ProxyError(type, message, { status, side, retryable: false, cause });
+    return new ProxyError(type, message, { status, side, retryable: false, cause, reason: reason! });
   }
 
   /** When none is well, it is the first one that was not tried yet. */

@@ -311,13 +311,16 @@ function socksNegotiation(parent: Parent, { host, port }: DialTarget): Negotiati
 
 const SOCKS_REFUSALS: ReadonlySet<number> = new Set([ERR_SERVER_NO_METHOD, ERR_SERVER_CREDENTIALS, ERR_SERVER_REFUSED]);
 
+/** Whatever failed, it is no fault of the destination: so the page for the client must not say that it is. */
 function unreachable({ name }: Parent, error: ProxyError): ParentUnreachable {
   const { type, status, side, retryable, cause } = error;
-  return new ParentUnreachable(type, `proxy ${name}: ${error.message}`, { status, side, retryable, cause });
+  const reason = "parent_unreachable";
+  return new ParentUnreachable(type, `proxy ${name}: ${error.message}`, { status, side, retryable, cause, reason });
 }
 
 /** Asked again, it would say the same again. */
 function refusedBy({ name }: Parent, error: ProxyError): ProxyError {
   const { type, status, side } = error;
-  return new ProxyError(type, `proxy ${name}: ${error.message}`, { status, side, retryable: false });
+  const reason = type === "proxy_configuration_error" ? { reason: "parent_refused" } : {};
+  return new ProxyError(type, `proxy ${name}: ${error.message}`, { status, side, retryable: false, ...reason });
 }

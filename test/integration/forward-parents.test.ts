@@ -189,6 +189,7 @@ describe("through an HTTP proxy", () => {
     await using doubting = await forwardProxy({ ...forward, via: [{ proxy: parent.url() }] });
     const refused = await get(doubting.port("egress"), "http://a.test/");
     assert.equal(refused.status, 502);
+    assert.match(refused.body, /The next proxy on the way to the server cannot be reached/);
   });
 });
 
@@ -236,7 +237,10 @@ describe("what a proxy answers instead", () => {
         client.send("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n");
         const plain = (await client.answer()).status;
         assert.notEqual(plain, 407, "a client never sees the parent's question");
-        if (name === "407") assert.equal(plain, 502);
+        if (name === "407") {
+          assert.equal(plain, 502);
+          assert.match(got.body, /The next proxy on the way to the server does not serve this one/);
+        }
       }
       const [line] = linesOf(folder);
       assert.match(line!.error!.message, says);
