@@ -8,8 +8,8 @@ import { parentName, parseParentUrl } from "./parent-url.ts";
 const SECRET = "0123456789abcdef";
 
 /** What the configuration says of these rules of `via`; "" when nothing is wrong. */
-function problemsOf(via: string): string {
-  const text = `servers: { egress: { listen: "127.0.0.1:1", forward: { via: [${via}] } } }`;
+function problemsOf(via: string, listen = "127.0.0.1:1"): string {
+  const text = `servers: { egress: { listen: "${listen}", forward: { auth: { basic: { file: users } }, via: [${via}] } } }`;
   const result = parseConfig(text, { file: "headgate.yaml" });
   return result.ok ? "" : result.problems.map(formatProblem).join("\n");
 }
@@ -77,6 +77,20 @@ describe("a rule of `via`", () => {
       problemsOf('{ proxy: "http://a", tls: { ca: a.pem } }'),
       /via\[0\]\.tls.*no proxy of this rule is https/,
     );
+  });
+
+  it("does not lead back to its own server", () => {
+    for (const [proxy, listen] of [
+      ["http://127.0.0.1:3128", "127.0.0.1:3128"],
+      ["socks5://localhost:1080", ":1080"],
+      ["http://[::1]:3128", "[::]:3128"],
+      ["http://10.0.0.1:3128", "10.0.0.1:3128"],
+    ] as const) {
+      const told = problemsOf(`{ proxy: ["${proxy.replace(/:\d+$/, ":9")}", "${proxy}"] }`, listen);
+      assert.match(told, /via\[0\]\.proxy: this way leads back to this very server/, `${proxy} on ${listen}`);
+    }
+    assert.equal(problemsOf('{ proxy: "http://127.0.0.1:3129" }', "127.0.0.1:3128"), "");
+    assert.equal(problemsOf('{ proxy: "http://10.0.0.2:3128" }', ":3128"), "");
   });
 
   for (const via of [
