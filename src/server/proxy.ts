@@ -131,6 +131,8 @@ export class ProxyServer {
         this.transport.dialerWith(
           namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
         ),
+      tlsLayer: this.transport.tls,
+      instance: this.#instance,
       clock,
       deadlines,
       random,
