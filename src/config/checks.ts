@@ -110,26 +110,40 @@ class Checker implements Checks {
     }
   }
 
-  /** SOCKS has nothing but tunnels, and nobody makes them without `forward`. */
   #checkProtocols(server: Mapping, listen: readonly unknown[], path: Path): void {
-    if (server.forward !== undefined) return;
     for (const [index, item] of listen.entries()) {
-      if (mapping(item).protocol !== "socks") continue;
+      const { protocol, proxyProtocol, address } = mapping(item);
       const place = Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"];
-      this.#fail([...place, "protocol"], 'needs "forward": what comes by SOCKS goes where its client says');
+      if (protocol === "socks" && server.forward === undefined) {
+        this.#fail([...place, "protocol"], 'needs "forward": what comes by SOCKS goes where its client says');
+      }
+      if (!isMapping(proxyProtocol) || typeof address !== "string") continue;
+      const isUnix = address.startsWith("unix:");
+      if (isUnix && proxyProtocol.from !== undefined) {
+        this.#fail(
+          [...place, "proxyProtocol", "from"],
+          "has no meaning with a unix socket, where every peer is one",
+          "key",
+        );
+      } else if (!isUnix && proxyProtocol.from === undefined) {
+        this.#fail([...place, "proxyProtocol"], 'needs "from": the networks of those whose headers are believed');
+      }
     }
   }
 
   /** Clients there know of no proxy: they speak to it in no way of its own, and nobody can ask them who they are. */
   #checkTransparent(server: Mapping, listen: readonly unknown[], path: Path): void {
     for (const [index, item] of listen.entries()) {
-      const { transparent, address, tls, protocol } = mapping(item);
+      const { transparent, address, tls, protocol, proxyProtocol } = mapping(item);
       if (transparent !== true) continue;
       const place = [...path, "listen", ...(Array.isArray(server.listen) ? [index] : []), "transparent"];
       if (server.forward === undefined)
         this.#fail(place, 'needs "forward": what is redirected goes where it was headed');
       if (tls !== undefined) this.#fail(place, 'cannot stand beside "tls": clients speak TLS with their origin');
       if (protocol === "socks") this.#fail(place, 'cannot stand beside "protocol: socks": clients know of no proxy');
+      if (proxyProtocol !== undefined) {
+        this.#fail(place, 'cannot stand beside "proxyProtocol": a load balancer is a destination of its own');
+      }
       if (typeof address === "string" && address.startsWith("unix:")) {
         this.#fail(place, "no firewall redirects traffic to a unix socket");
       }

@@ -107,6 +107,8 @@ export interface ListenConfig {
   readonly protocol: "http" | "socks";
   /** Traffic is redirected here by the system's firewall. */
   readonly transparent: boolean;
+  /** null: connections are their peers'. `from`: canonical networks; null: every peer of a unix socket. */
+  readonly proxyProtocol: { readonly from: readonly string[] | null } | null;
 }
 
 export interface ListenTlsConfig {

@@ -66,6 +66,7 @@ const EXPECTED: Config = {
           tls: null,
           protocol: "http",
           transparent: false,
+          proxyProtocol: null,
         },
       ],
       limits: {

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
-import { duration, formatDuration, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
+import { duration, formatDuration, oneOrMore, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
 import { forwardOptions } from "../forward/options.ts";
 import { storeOptions } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
@@ -74,8 +74,22 @@ const listenTls = z.strictObject({
     ),
 });
 
+const proxyProtocol = z.strictObject({
+  from: oneOrMore(cidr())
+    .optional()
+    .describe(
+      "Networks of the load balancers. Their connections must begin with a header; everybody else's are taken without one. Left out with a unix socket, where every peer is one.",
+    ),
+});
+
 const listenItem = z.union([
-  listenAddress().transform((address) => ({ address, tls: null, protocol: "http" as const, transparent: false })),
+  listenAddress().transform((address) => ({
+    address,
+    tls: null,
+    protocol: "http" as const,
+    transparent: false,
+    proxyProtocol: null,
+  })),
   z
     .strictObject({
       address: listenAddress().describe("`:8443`, `127.0.0.1:8443`, `[::1]:8443` or `unix:/run/web.sock`."),
@@ -90,14 +104,27 @@ const listenItem = z.union([
         .describe(
           "`true`: a firewall redirects traffic to this address (`redirect` of nftables, `REDIRECT` of iptables), and clients know of no proxy: HTTP and HTTPS go where they were headed. Needs `forward`, and the native addon.",
         ),
+      proxyProtocol: proxyProtocol
+        .optional()
+        .describe(
+          "With it, load balancers say by a PROXY header (version 1 or 2) whose connection they pass on; it comes before TLS.",
+        ),
     })
-    .transform(({ address, tls, protocol, transparent }) => ({ address, tls: tls ?? null, protocol, transparent })),
+    .transform(({ address, tls, protocol, transparent, proxyProtocol }) => ({
+      address,
+      tls: tls ?? null,
+      protocol,
+      transparent,
+      proxyProtocol: proxyProtocol === undefined ? null : { from: proxyProtocol.from ?? null },
+    })),
 ]);
 
 const server = z.strictObject({
   listen: z
     .union([listenItem.transform((item) => [item]), z.array(listenItem).min(1)])
-    .describe("Where clients connect to: an address or a list of them, each plain or `{ address, tls, protocol }`."),
+    .describe(
+      "Where clients connect to: an address or a list of them, each plain or `{ address, tls, protocol, transparent, proxyProtocol }`.",
+    ),
   routes: z
     .array(route)
     .min(1)

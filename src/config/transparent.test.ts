@@ -27,6 +27,7 @@ test("what cannot be on such an address is said there", () => {
     [{}, { respond: { body: "x" } }, /listen\[1\]\.transparent.*needs "forward"/],
     [{ tls: TLS }, { forward: FORWARD }, /listen\[1\]\.transparent.*beside "tls"/],
     [{ protocol: "socks" }, { forward: FORWARD }, /listen\[1\]\.transparent.*beside "protocol: socks"/],
+    [{ proxyProtocol: { from: "10.0.0.1" } }, { forward: FORWARD }, /listen\[1\]\.transparent.*beside "proxyProtocol"/],
     [{ address: "unix:/run/x.sock" }, { forward: FORWARD }, /listen\[1\]\.transparent.*unix socket/],
     [
       {},

@@ -12,8 +12,8 @@ import type { Exchange } from "../pipeline/exchange.ts";
 import type { Forwarding } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
 import type { Interception } from "./interception/interception.ts";
-import { BY, identityOf, loginRefusal } from "./logins.ts";
-import { Denial } from "./refusal.ts";
+import { identityOf } from "./logins.ts";
+import { BY, Denial, unproved } from "./refusal.ts";
 import type { Decision, ForwardRules, Wish } from "./rules.ts";
 
 /** Where names lead to. */
@@ -35,11 +35,9 @@ export interface AccessOptions {
 export class ForwardAccess implements Feature {
   readonly name = BY;
   readonly #options: AccessOptions;
-  readonly #challenge: readonly (readonly [name: string, value: string])[];
 
   constructor(options: AccessOptions) {
     this.#options = options;
-    this.#challenge = [["Proxy-Authenticate", `Basic realm="${options.auth?.realm ?? ""}", charset="UTF-8"`]];
   }
 
   request(exchange: Exchange): Waiting {
@@ -64,11 +62,10 @@ export class ForwardAccess implements Feature {
 
   #identify(exchange: Exchange, forward: Forwarding): Waiting {
     const { auth } = this.#options;
-    // Who was let into a tunnel, or has proved it in a handshake, need not say again who it is.
-    if (auth === null || forward.user !== null) return this.#decide(exchange, forward);
-    if (exchange.connection.origin != null) {
-      // It speaks with its origin, as far as it knows: it cannot be asked.
-      return auth.isOptional ? this.#decide(exchange, forward) : this.#refuse(exchange, "credentials_missing");
+    // Who has proved it in a handshake need not say again who it is; and on a connection that came out of a tunnel, or was redirected
+    // here, nobody can say it: what is said there is meant for the origin.
+    if (auth === null || forward.user !== null || exchange.connection.origin != null) {
+      return this.#decide(exchange, forward);
     }
     const { fields } = exchange.request;
     const given = credentialsOf(fields, "basic", "proxy-authorization");
@@ -94,29 +91,29 @@ export class ForwardAccess implements Feature {
 
   #decide(exchange: Exchange, forward: Forwarding): void {
     const wish = this.#wishOf(exchange, forward);
-    const { rules } = this.#options;
-    const decision = rules.decide(wish);
-    if (decision === "authenticate") return this.#refuse(exchange, "credentials_missing");
-    const denial = forward.isHostVerified ? decision : this.#denialOfClaim(wish, forward, decision);
-    if (denial instanceof Denial) return exchange.fail(denial);
-    if (decision instanceof Denial) return exchange.fail(decision);
+    const decision = this.#options.rules.decide(wish);
+    const denial = forward.isHostVerified ? null : this.#denialOfClaim(wish, forward, decision);
+    if (denial !== null) return exchange.fail(denial);
+    if (decision instanceof ProxyError) return exchange.fail(decision);
     forward.access = decision;
     forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
   }
 
   #wishOf({ clientAddress, connection, request }: Exchange, { destination, user }: Forwarding): Wish {
-    const { host, port, kind } = destination;
+    const { host, isAddress, port, kind } = destination;
+    const { rules, clock } = this.#options;
     const origin = connection.origin ?? null;
     return {
       client: clientAddress,
       user: user === null ? null : user.subject,
-      isUnaskable: origin !== null,
+      mayProveUser: origin === null,
       host,
+      isAddress,
       port,
       // What comes out of a tunnel went through its port; plain HTTP that was redirected here went through none.
-      isTunnel: kind === "tunnel" || (origin !== null && origin.kind === "https"),
+      isTunnel: kind === "tunnel" || (kind === "https" && origin !== null),
       method: request.method,
-      wallMs: this.#options.clock.wallMs(),
+      wallMs: rules.askTime ? clock.wallMs() : 0,
     };
   }
 
@@ -125,14 +122,13 @@ export class ForwardAccess implements Feature {
    * since many hosts have more addresses than we are told. null: it changes nothing.
    */
   #denialOfClaim(wish: Wish, { claimed, destination }: Forwarding, decision: Decision): Denial | null {
-    const ofClaim = this.#options.rules.decide({ ...wish, host: claimed!.host });
-    if (ofClaim === "authenticate") return null;
-    if (ofClaim instanceof Denial) return ofClaim.rule === null ? null : ofClaim;
+    const ofClaim = this.#options.rules.decide({ ...wish, host: claimed!.host, isAddress: claimed!.isAddress });
+    if (ofClaim instanceof ProxyError) return ofClaim instanceof Denial && ofClaim.rule !== null ? ofClaim : null;
     const isMissed = decision instanceof Denial && decision.rule === null;
     return isMissed && ofClaim.refusalOf(destination.address!) === null ? new Denial("unverified_host") : null;
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {
-    exchange.fail(loginRefusal(reason, this.#challenge));
+    exchange.fail(unproved(reason, this.#options.auth!.realm));
   }
 }

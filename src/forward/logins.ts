@@ -4,12 +4,9 @@
  */
 import { ProxyError } from "../core/errors.ts";
 import type { BasicUsers, PasswordVerdict, ProvedUser } from "../identity/basic-users.ts";
-import { type RefusalReason, refusal } from "../identity/refusal.ts";
 import type { Identity } from "../pipeline/exchange.ts";
 import type { Logins, LoginVerdict } from "../pipeline/site.ts";
-
-/** What the log and the refusals call it. */
-export const BY = "forward";
+import { BY, unproved } from "./refusal.ts";
 
 export class ForwardLogins implements Logins {
   readonly isRequired: boolean;
@@ -27,13 +24,9 @@ export class ForwardLogins implements Logins {
 }
 
 function loginOf(verdict: PasswordVerdict): LoginVerdict {
-  if (typeof verdict === "string") return loginRefusal(verdict);
+  // A realm is a word of HTTP.
+  if (typeof verdict === "string") return unproved(verdict, "");
   return verdict instanceof ProxyError ? verdict : identityOf(verdict);
-}
-
-/** 407 with the fields, or 503 where the password could not be looked at. */
-export function loginRefusal(reason: RefusalReason, fields: ProxyError["fields"] = []): ProxyError {
-  return refusal(BY, reason, reason === "verification_busy" ? {} : { status: 407, fields });
 }
 
 const identities = new WeakMap<ProvedUser, Identity>();

@@ -14,6 +14,7 @@ export interface Destination {
   readonly kind: "tunnel" | "http" | "https";
   /** A name in lower case, without a dot at its end; or an address, canonical and without brackets. */
   readonly host: string;
+  readonly isAddress: boolean;
   readonly port: number;
   /** What the client's traffic was headed for when it was redirected here: connected to in place of the host's own; else null. */
   readonly address: string | null;
@@ -68,7 +69,7 @@ export interface Lessor {
 }
 
 /** What a client says its destination is called. */
-export type ClaimedHost = Pick<Destination, "host" | "port">;
+export type ClaimedHost = Pick<Destination, "host" | "isAddress" | "port">;
 
 /** Of one exchange. */
 export class Forwarding {
@@ -90,6 +91,8 @@ export class Forwarding {
   access: DestinationAccess | null = null;
   /** Whom a connection was asked of: for who gives up waiting. */
   lessor: Lessor | null = null;
+  /** The proxy that it goes through, without credentials: "http://proxy.example.org:3128"; null: it goes direct. */
+  via: string | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
 
@@ -102,7 +105,8 @@ export class Forwarding {
 
   /** The claimed host leads to the address that the traffic was headed for. */
   believeHost(): void {
-    this.destination = { ...this.destination, host: this.claimed!.host };
+    const { host, isAddress } = this.claimed!;
+    this.destination = { ...this.destination, host, isAddress };
     this.isHostVerified = true;
   }
 }

@@ -3,8 +3,9 @@ import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
 import { ForwardAccess, type HostNames } from "../forward/access.ts";
 import type { Interception } from "../forward/interception/interception.ts";
-import { BY, ForwardLogins } from "../forward/logins.ts";
+import { ForwardLogins } from "../forward/logins.ts";
 import type { ForwardConfig } from "../forward/options.ts";
+import { BY, unproved } from "../forward/refusal.ts";
 import { ForwardRules } from "../forward/rules.ts";
 import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
@@ -32,7 +33,7 @@ export function composeForward(
 ): ForwardRoute | null {
   if (forward === null) return null;
   const auth = authOf(forward, ports);
-  const rules = new ForwardRules(forward.deny, forward.allow);
+  const rules = new ForwardRules(forward.deny, forward.allow, () => unproved("credentials_missing", auth?.realm ?? ""));
   const access = new ForwardAccess({ rules, names, auth, interception, clock: ports.clock });
   return {
     name: forwardRouteName(name),

@@ -10,12 +10,13 @@ import type { ListenConfig } from "../config/config.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { Address, Connection } from "../core/ports.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
-import type { Transport, TransportListener } from "../io/transport.ts";
+import type { ListenOptions, ProxyHeaders, Transport, TransportListener } from "../io/transport.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
 import { ClientRedirected } from "../pipeline/drivers/redirected.ts";
 import { ClientSocks } from "../pipeline/drivers/socks.ts";
 import type { ConnectionOrigin } from "../pipeline/forwarding.ts";
 import type { Site } from "../pipeline/site.ts";
+import { CidrSet } from "../semantics/cidr.ts";
 import type { AppLog } from "./app-log.ts";
 import { listenFailure } from "./listener-errors.ts";
 import type { RepeatedFaults } from "./repeated-faults.ts";
@@ -61,12 +62,15 @@ export interface ListenerSurroundings {
 
 /** The client connections of one listener; says when the last one has gone. */
 class ClientConnections extends Http1Driver {
+  /** Those who say first whose connection it is; null: every peer is. */
+  balancers: CidrSet | null;
   readonly #listen: ListenConfig;
   readonly #counters: Counters;
   onEmpty: (() => void) | null = null;
 
   constructor({ site, listen }: WantedListener, counters: Counters) {
     super(site);
+    this.balancers = balancersOf(listen);
     this.#listen = listen;
     this.#counters = counters;
   }
@@ -155,6 +159,7 @@ export class Listeners {
       const open = next.get(item.key)!;
       open.wanted = item;
       open.clients.site = item.site;
+      open.clients.balancers = balancersOf(item.listen);
     }
     for (const [key, open] of before) if (next.get(key) !== open) this.#leave(open, drainMs);
   }
@@ -205,12 +210,17 @@ export class Listeners {
     const { address, transparent } = listen;
     const where = placeOf(address, socket);
     const { transport, faults, log } = this.#around;
-    const onTlsError = (err: Error): void =>
-      faults.report(`handshakes on ${listen.text}`, (details) => log.info(details, err.message));
+    const tell = (what: string, err: Error): void =>
+      faults.report(`${what} on ${listen.text}`, (details) => log.info(details, err.message));
+    const options: ListenOptions = {
+      ...where,
+      tls,
+      transparent,
+      onTlsError: (error) => tell("handshakes", error),
+      proxyHeaders: listen.proxyProtocol === null ? null : headersFor(clients, (error) => tell("PROXY headers", error)),
+    };
     try {
-      return await transport.listen({ ...where, tls, transparent, onTlsError }, (connection) =>
-        clients.accept(connection),
-      );
+      return await transport.listen(options, (connection) => clients.accept(connection));
     } catch (error) {
       throw new SetupError([{ path: place, message: listenFailure(listen, error as Error) }], error);
     }
@@ -272,6 +282,22 @@ function placeOf(address: ListenAddress, socket: HandedSocket | null) {
   return { host, port: socket.port, path: null, reusePort: socket.reusePort, ...handed };
 }
 
+function balancersOf({ proxyProtocol }: ListenConfig): CidrSet | null {
+  const from = proxyProtocol?.from ?? null;
+  return from === null ? null : CidrSet.parse(from);
+}
+
+/** As the configuration says that is in use when a connection comes. */
+function headersFor(clients: ClientConnections, onRefused: ProxyHeaders["onRefused"]): ProxyHeaders {
+  return {
+    expectsFrom: ({ address }) => clients.balancers === null || clients.balancers.has(address),
+    get timeoutMs() {
+      return clients.site.limits.headTimeoutMs;
+    },
+    onRefused,
+  };
+}
+
 function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): void {
   const { tls: before } = open.wanted;
   const { tls } = wanted;
@@ -289,8 +315,9 @@ function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): vo
  * Connections that began under authorities that are trusted no more must end.
  */
 function asksTheSame(existing: WantedListener, wanted: WantedListener): boolean {
-  const { protocol, transparent } = wanted.listen;
-  if (existing.listen.protocol !== protocol || existing.listen.transparent !== transparent) return false;
+  const [one, other] = [existing.listen, wanted.listen];
+  if (one.protocol !== other.protocol || one.transparent !== other.transparent) return false;
+  if ((one.proxyProtocol === null) !== (other.proxyProtocol === null)) return false;
   const before = existing.tls;
   const now = wanted.tls;
   if (before === null || now === null) return before === now;

@@ -131,6 +131,8 @@ export class ProxyServer {
       namesFor: ({ servers, minTtlMs, maxTtlMs }) =>
         namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
       dialerWith: (names) => this.transport.dialerWith(names),
+      tlsLayer: this.transport.tls,
+      instance: this.#instance,
       clock,
       deadlines,
       random,
