@@ -4,7 +4,7 @@
  * nothing is connected to.
  */
 import { ProxyError } from "../core/errors.ts";
-import type { Clock } from "../core/ports.ts";
+import type { Address, Clock } from "../core/ports.ts";
 import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.ts";
 import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
 import type { RefusalReason } from "../identity/refusal.ts";
@@ -35,6 +35,8 @@ export interface AccessOptions {
 export class ForwardAccess implements Feature {
   readonly name = BY;
   readonly #options: AccessOptions;
+  /** Those that are open, and those that are about to be. */
+  readonly #tunnels = new Set<Forwarding>();
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -42,7 +44,21 @@ export class ForwardAccess implements Feature {
 
   request(exchange: Exchange): Waiting {
     const forward = exchange.forward!;
+    const { origin, remote } = exchange.connection;
+    if (origin != null && origin.kind === "tunnel" && this.#isOwnEnd(remote)) return exchange.fail(loop());
     return forward.isHostVerified ? this.#identify(exchange, forward) : this.#verify(exchange, forward);
+  }
+
+  log({ forward }: Exchange): void {
+    this.#tunnels.delete(forward!);
+  }
+
+  /** Whether what comes from there comes out of one of our own tunnels. */
+  #isOwnEnd({ address, port }: Address): boolean {
+    for (const { end } of this.#tunnels) {
+      if (end !== null && end.port === port && end.address === address) return true;
+    }
+    return false;
   }
 
   /** A claim is believed where it leads to what the client's traffic was headed for; then it goes on in any case. */
@@ -96,6 +112,7 @@ export class ForwardAccess implements Feature {
     if (denial !== null) return exchange.fail(denial);
     if (decision instanceof ProxyError) return exchange.fail(decision);
     forward.access = decision;
+    if (forward.destination.kind === "tunnel") this.#tunnels.add(forward);
     forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
   }
 
@@ -131,4 +148,10 @@ export class ForwardAccess implements Feature {
   #refuse(exchange: Exchange, reason: RefusalReason): void {
     exchange.fail(unproved(reason, this.#options.auth!.realm));
   }
+}
+
+/** A firewall that redirects what this machine sends has to leave out what the proxy sends. No Via tells of it in a tunnel. */
+function loop(): ProxyError {
+  const message = "the connection is one of our own: the firewall redirects what this proxy sends, too";
+  return new ProxyError("proxy_loop_detected", message);
 }

@@ -111,10 +111,11 @@ export class ForwardDestinations implements Upstream, ThroughParents {
   }
 
   #leaseThroughParents(way: Way, access: DestinationAccess, sender: Sender, handler: UpstreamHandler): void {
-    const { destination } = sender.forward!;
+    const forward = sender.forward!;
+    const { destination } = forward;
     const refusal = knownRefusal(destination, access);
     if (refusal !== null) return handler.onLeaseFailed(refusal);
-    if (isPassedOn(destination, way)) settleHost(sender, destination);
+    if (isPassedOn(forward, way)) settleHost(sender, destination);
     new LeaseThroughParents(way, this, sender, handler).begin();
   }
 
@@ -173,9 +174,10 @@ export class ForwardDestinations implements Upstream, ThroughParents {
     return this.#makePool(key, server, this.#around.dialer, this.#options.connectTimeoutMs);
   }
 
-  #parentPoolOf(parent: Parent, way: Way, { destination, access }: Forwarding): UpstreamPool {
+  #parentPoolOf(parent: Parent, way: Way, forward: Forwarding): UpstreamPool {
+    const { destination, access } = forward;
     const { kind, host, port } = destination;
-    const isShared = isPassedOn(destination, way);
+    const isShared = isPassedOn(forward, way);
     const through = `${way.key} ${parent.key}`;
     const key = isShared ? through : `${through} ${access!.key} ${kind} ${host} ${port}`;
     const known = this.#pools.get(key);
@@ -249,9 +251,12 @@ export class ForwardDestinations implements Upstream, ThroughParents {
   }
 }
 
-/** An HTTP proxy is asked for `http://` URLs; through any other, what there is is a connection to the origin. */
-function isPassedOn({ kind }: Destination, { isSocks }: Way): boolean {
-  return kind === "http" && !isSocks;
+/**
+ * An HTTP proxy is asked for `http://` URLs; through any other, what there is is a connection to the origin. So it is for a request
+ * whose Host was not found to be true: the parent would believe it, and go elsewhere than was allowed.
+ */
+function isPassedOn({ destination, isHostVerified }: Forwarding, { isSocks }: Way): boolean {
+  return destination.kind === "http" && isHostVerified && !isSocks;
 }
 
 /** A name is resolved by the parent. What is known here is refused here: an address, the one that was meant included. */

@@ -3,7 +3,7 @@
  * settled at the door (forward-admission.ts); who asks, and what is allowed, is settled by forward/.
  */
 import type { ProxyError } from "../core/errors.ts";
-import type { AddressFilter, Connection } from "../core/ports.ts";
+import type { Address, AddressFilter, Connection } from "../core/ports.ts";
 import type { TakenOver } from "./downstream.ts";
 import type { Exchange, Identity } from "./exchange.ts";
 import type { UpstreamHandler } from "./upstream.ts";
@@ -93,6 +93,8 @@ export class Forwarding {
   lessor: Lessor | null = null;
   /** The proxy that it goes through, without credentials: "http://proxy.example.org:3128"; null: it goes direct. */
   via: string | null = null;
+  /** Of a tunnel that is there: our end of its connection to the destination. */
+  end: Address | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
 

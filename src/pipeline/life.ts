@@ -726,6 +726,7 @@ export class Life extends Exchange implements UpstreamHandler {
 
   #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
     const { tunnelIdleMs: idleMs, tunnelLifetimeMs: lifetimeMs } = this.#route!.limits;
+    if (this.forward !== null) this.forward.end = connection.local;
     const started = new Tunnel(
       client.connection,
       connection,

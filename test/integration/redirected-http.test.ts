@@ -6,6 +6,7 @@ import type { RequestListener } from "node:http";
 import { describe, test } from "node:test";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { ANYWHERE, Origin } from "../support/forward-stage.ts";
+import { ScriptedParent, tunnelTo } from "../support/parents.ts";
 import { type LogLine, RedirectedStage } from "../support/redirected-stage.ts";
 
 const TIMEOUT = { timeout: 30_000 };
@@ -184,6 +185,26 @@ describe("rules", () => {
     assert.equal(await ask({ allow: [{ ...ANYWHERE, users: "ci" }, ANYWHERE] }), 200);
     assert.equal(await ask({ deny: [{ users: "ci" }] }), 403);
     assert.equal(origin.asked[0]!.headers["proxy-authorization"], undefined);
+  });
+});
+
+describe("through a proxy of somebody else", () => {
+  test("a Host that leads there is asked for by its name, any other by a tunnel to the address", TIMEOUT, async () => {
+    await using origin = await Origin.start(SAY_HOST);
+    await using parent = await ScriptedParent.start((socket, received) => {
+      if (received.startsWith("CONNECT ")) return tunnel(socket, received);
+      if (received.endsWith("\r\n\r\n")) socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    const tunnel = tunnelTo(origin.port);
+    await using stage = await RedirectedStage.start({ via: [{ proxy: parent.url() }] });
+    using client = await stage.headedFor(origin.port);
+    const at = origin.port;
+    client.send(`GET /a HTTP/1.1\r\nHost: origin.example:${at}\r\n\r\n`);
+    assert.equal((await client.answer()).body, "ok");
+    assert.match(parent.received[0]!, new RegExp(`^GET http://origin\\.example:${at}/a HTTP/1\\.1\r\n`));
+    client.send(`GET /b HTTP/1.1\r\nHost: other.test:${at}\r\n\r\n`);
+    assert.equal((await client.answer()).body, `for other.test:${at}`);
+    assert.match(parent.received[1]!, new RegExp(`^CONNECT 127\\.0\\.0\\.1:${at} HTTP/1\\.1\r\n`));
   });
 });
 

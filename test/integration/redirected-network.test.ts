@@ -36,7 +36,7 @@ test("curl, whose traffic is redirected, gets what it asked for", { skip: whyNot
   const env = { ...process.env, NODE_TEST_CONTEXT: undefined };
   const { stdout } = await promisify(execFile)("unshare", args, { env, timeout: 50_000 });
   const { got, log } = JSON.parse(stdout) as Report;
-  const { deniedHttp, deniedHttps, direct, ...others } = got;
+  const { deniedHttp, deniedHttps, loopedHttp, loopedHttps, direct, ...others } = got;
   const [ipv4, ipv6] = ["192.0.2.1", "2001:db8::1"];
   assert.deepEqual(others, {
     http: { exit: 0, text: `origin.example from ${ipv4} via a proxy (200)` },
@@ -48,19 +48,29 @@ test("curl, whose traffic is redirected, gets what it asked for", { skip: whyNot
   });
   assert.match(deniedHttp!.text, /\(403\)$/);
   assert.notEqual(deniedHttps!.exit, 0);
+  assert.match(loopedHttp!.text, /\(502\)$/);
+  assert.notEqual(loopedHttps!.exit, 0);
   assert.match(direct!.text, /traffic that a firewall redirects[\s\S]*\(400\)$/);
   const line = ({ client, method, destination, status }: Report["log"][number]) =>
     `${client} ${method} ${destination} ${status}`;
-  assert.deepEqual(log.map(line).toSorted(), [
-    "10.77.0.2 - undefined 400",
-    "10.77.0.2 CONNECT denied.example:443 403",
-    "10.77.0.2 CONNECT opened.example:443 200",
-    "10.77.0.2 CONNECT origin.example:443 200",
-    "10.77.0.2 GET 192.0.2.2:80 200",
-    "10.77.0.2 GET denied.example:80 403",
-    "10.77.0.2 GET opened.example:443 200",
-    "10.77.0.2 GET origin.example:80 200",
-    "fd77::2 CONNECT origin.example:443 200",
-    "fd77::2 GET origin.example:80 200",
-  ]);
+  const looped = log.filter(({ error }) => JSON.stringify(error ?? "").includes("proxy_loop_detected"));
+  assert.deepEqual(looped.map(({ method }) => method).toSorted(), ["CONNECT", "GET"]);
+  assert.deepEqual(
+    log
+      .filter(({ destination }) => !`${destination}`.startsWith("192.0.2.99:"))
+      .map(line)
+      .toSorted(),
+    [
+      "10.77.0.2 - undefined 400",
+      "10.77.0.2 CONNECT denied.example:443 403",
+      "10.77.0.2 CONNECT opened.example:443 200",
+      "10.77.0.2 CONNECT origin.example:443 200",
+      "10.77.0.2 GET 192.0.2.2:80 200",
+      "10.77.0.2 GET denied.example:80 403",
+      "10.77.0.2 GET opened.example:443 200",
+      "10.77.0.2 GET origin.example:80 200",
+      "fd77::2 CONNECT origin.example:443 200",
+      "fd77::2 GET origin.example:80 200",
+    ],
+  );
 });

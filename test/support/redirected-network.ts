@@ -16,10 +16,12 @@ import { findCommand } from "./requirements.ts";
 const CLIENT = { ipv4: "10.77.0.2", ipv6: "fd77::2" };
 const ROUTER = { ipv4: "10.77.0.1", ipv6: "fd77::1" };
 const ORIGIN = { ipv4: "192.0.2.2", ipv6: "2001:db8::2" };
+/** What this machine sends there is redirected as well, which is a mistake. */
+const LOOPING = "192.0.2.99";
 const PORT = 3129;
 const ORIGIN_PROGRAM = path.join(import.meta.dirname, "redirected-origin.ts");
 
-/** As docs/forward.md has them, with the interface of this test. */
+/** Those of docs/forward.md, and the mistake. */
 const RULES = `
 table inet headgate {
   chain prerouting {
@@ -29,6 +31,10 @@ table inet headgate {
   chain forward {
     type filter hook forward priority filter; policy accept;
     iifname "lan0" udp dport 443 reject
+  }
+  chain output {
+    type nat hook output priority -100; policy accept;
+    ip daddr ${LOOPING} tcp dport { 80, 443 } redirect to :${PORT}
   }
 }`;
 
@@ -151,6 +157,8 @@ async function beRouter(): Promise<void> {
     intercepted: curl("opened.example", "https", ORIGIN.ipv4, inwards),
     deniedHttp: curl("denied.example", "http", ORIGIN.ipv4, outer),
     deniedHttps: curl("denied.example", "https", ORIGIN.ipv4, outer),
+    loopedHttp: curl("loop.example", "http", LOOPING, outer),
+    loopedHttps: curl("loop.example", "https", LOOPING, outer),
     direct: run(client, [`http://${ROUTER.ipv4}:${PORT}/`]),
   };
   const got: Record<string, { exit: number; text: string }> = {};
