@@ -66,6 +66,7 @@ function tunnelDestination(request: RequestMessage, origin: ConnectionOrigin | n
     if (origin.kind !== "tunnel") return refused("CONNECT within a tunnel", 405);
     const { host, port, address } = origin;
     const isAddress = host === null || canonicalAddress(host) !== null;
+    request.authority = request.target;
     return { kind: "tunnel", host: host ?? address ?? "", isAddress, port, address };
   }
   if (request.bodyBytes !== 0) return refused("CONNECT has no body", 400);

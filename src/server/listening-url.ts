@@ -1,9 +1,20 @@
 /** Where a server listens, in a form that can be pasted into a browser or a command. */
+import type { ListenConfig } from "../config/config.ts";
 import type { Listening } from "./proxy.ts";
 
-/** `http://127.0.0.1:8080`, `socks5://127.0.0.1:1080`, `https://localhost:8443 (all addresses)`, `unix:/run/web.sock` */
+/** What clients speak there, as far as they know. */
+export function protocolAt({ protocol, transparent }: ListenConfig): Listening["protocol"] {
+  return transparent ? "redirected" : protocol;
+}
+
+/**
+ * `http://127.0.0.1:8080`, `socks5://127.0.0.1:1080`, `https://localhost:8443 (all addresses)`, `unix:/run/web.sock`; and, for nobody to
+ * paste, `[::]:3129 (redirected traffic)`
+ */
 export function listeningUrl({ address: { family, address, port }, isTls, protocol }: Listening): string {
   if (family === 0) return `unix:${address}`;
+  if (protocol === "redirected")
+    return `${address.includes(":") ? `[${address}]` : address}:${port} (redirected traffic)`;
   const scheme = protocol === "socks" ? "socks5" : isTls ? "https" : "http";
   if (address === "::") return `${scheme}://localhost:${port} (all addresses)`;
   if (address === "0.0.0.0") return `${scheme}://localhost:${port} (all IPv4 addresses)`;

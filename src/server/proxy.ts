@@ -32,6 +32,7 @@ import { ResolvedHosts } from "./host-names.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
+import { protocolAt } from "./listening-url.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
 import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.ts";
@@ -47,7 +48,7 @@ export interface Listening {
   /** Where it really listens: with the port that the system chose when the configuration asked for port 0. */
   readonly address: Address;
   readonly isTls: boolean;
-  readonly protocol: ListenConfig["protocol"];
+  readonly protocol: ListenConfig["protocol"] | "redirected";
 }
 
 /** What is open. */
@@ -185,7 +186,7 @@ export class ProxyServer {
   get listening(): readonly Listening[] {
     return this.#listeners.open.map(({ wanted, address }) => {
       const { site, tls, listen } = wanted;
-      return { server: site.name, address, isTls: tls !== null, protocol: listen.protocol };
+      return { server: site.name, address, isTls: tls !== null, protocol: protocolAt(listen) };
     });
   }
 

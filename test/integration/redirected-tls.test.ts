@@ -97,6 +97,9 @@ describe("a tunnel", () => {
       ["unverified_host", "rule_denied", "nothing_allows", "nothing_allows"],
     );
     assert.equal(refused[1]!.rule, "ads");
+    assert.equal(refused[1]!.host, `www.ads.test:${echo.port}`);
+    assert.equal(refused[1]!.destination, `127.0.0.1:${echo.port}`, "what it says is not believed");
+    assert.equal(refused[1]!.responseBytes, 0);
   });
 
   test(

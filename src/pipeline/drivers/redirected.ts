@@ -205,7 +205,10 @@ export class ClientRedirected implements ConnectionHandler, Downstream, ServedCl
 
   write(): void {}
 
-  end(): void {}
+  end(): void {
+    // Nothing of the answer was sent, and the log is to say so.
+    this.#life!.responseBodyBytes = 0;
+  }
 
   spliceFrom(): null {
     return null;

@@ -8,6 +8,7 @@ import { listenerKey } from "../../config/diff.ts";
 import type { Address } from "../../core/ports.ts";
 import { listenFailure } from "../listener-errors.ts";
 import type { HandedSocket } from "../listeners.ts";
+import { protocolAt } from "../listening-url.ts";
 import type { HandedSockets, Listening } from "../proxy.ts";
 import { SetupError, type SetupProblem } from "../setup-error.ts";
 import { removeSocketFile, type SocketPlace, type SocketSource } from "./socket-source.ts";
@@ -50,7 +51,7 @@ export class ListeningSockets {
   get listening(): readonly Listening[] {
     return this.#wanted.map(({ key, server, listen }) => {
       const { address } = this.#open.get(key)!;
-      return { server, address, isTls: listen.tls !== null, protocol: listen.protocol };
+      return { server, address, isTls: listen.tls !== null, protocol: protocolAt(listen) };
     });
   }
 
