@@ -117,7 +117,7 @@ export async function interceptionStage(
           done();
         },
       });
-      const socket = tls.connect({ socket: between, ca: [made.cert], servername: "origin.example" });
+      const socket = tls.connect({ socket: between, ca: [cert], servername: "origin.example" });
       const secured = new Promise<void>((resolve, reject) =>
         socket.once("secureConnect", resolve).once("error", reject),
       );
