@@ -47,6 +47,8 @@ export async function interceptionStage(
   {
     certificate = { names: ["origin.example"], issuer: authority } as CertificateOptions,
     forward = {} as Options,
+    hosts = ["*.example"] as readonly string[],
+    trustedProxies = [] as readonly string[],
   } = {},
 ): Promise<InterceptionStage> {
   const folder = new TestFolder();
@@ -57,6 +59,7 @@ export async function interceptionStage(
   const dns = await DnsServer.start((_name, type) => ({ addresses: type === "A" ? ["127.0.0.1"] : [] }));
   const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });
   const proxy = await ProxyUnderTest.start({
+    trustedProxies,
     servers: {
       egress: {
         listen: "127.0.0.1:0",
@@ -64,7 +67,13 @@ export async function interceptionStage(
           allow: [ANYWHERE],
           dns: { servers: [dns.address] },
           tls: { ca: folder.file("world.pem") },
-          intercept: { hosts: ["*.example"], except: ["bank.example"], ca: folder.path, cache: folder.file("leaves") },
+          intercept: {
+            hosts,
+            except: ["bank.example"],
+            ports: "1-65535",
+            ca: folder.path,
+            cache: folder.file("leaves"),
+          },
           ...forward,
         },
       },
