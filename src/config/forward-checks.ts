@@ -89,5 +89,5 @@ function isLoopback(address: ListenAddress): boolean {
 }
 
 function isLoopbackHost(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\./.test(host);
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

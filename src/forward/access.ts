@@ -8,7 +8,7 @@ import type { Address, Clock } from "../core/ports.ts";
 import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.ts";
 import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
 import type { RefusalReason } from "../identity/refusal.ts";
-import type { Exchange } from "../pipeline/exchange.ts";
+import type { Exchange, Identity } from "../pipeline/exchange.ts";
 import type { Forwarding } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
 import type { Interception } from "./interception/interception.ts";
@@ -80,9 +80,9 @@ export class ForwardAccess implements Feature {
     const { auth } = this.#options;
     // Who has proved it in a handshake need not say again who it is; and on a connection that came out of a tunnel, or was redirected
     // here, nobody can say it: what is said there is meant for the origin.
-    if (auth === null || forward.user !== null || exchange.connection.origin != null) {
-      return this.#decide(exchange, forward);
-    }
+    const isInside = exchange.connection.origin != null;
+    if (isInside && !this.#isStillUser(forward.user)) return exchange.fail(new Denial("nothing_allows"));
+    if (auth === null || forward.user !== null || isInside) return this.#decide(exchange, forward);
     const { fields } = exchange.request;
     const given = credentialsOf(fields, "basic", "proxy-authorization");
     if (given === null) {
@@ -96,6 +96,13 @@ export class ForwardAccess implements Feature {
     const verdict = auth.users.check(login, exchange.clientAddress);
     if (verdict instanceof Promise) return verdict.then((known) => this.#proved(exchange, forward, known));
     this.#proved(exchange, forward, verdict);
+  }
+
+  /** Whether whoever was let into a tunnel would be let in now: users go, and tunnels stay. */
+  #isStillUser(user: Identity | null): boolean {
+    const { auth } = this.#options;
+    if (auth === null) return true;
+    return user === null ? auth.isOptional : auth.users.has(user.subject);
   }
 
   #proved(exchange: Exchange, forward: Forwarding, verdict: PasswordVerdict): void {

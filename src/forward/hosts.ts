@@ -2,6 +2,8 @@
  * Sets of hosts as options name them: exact ones, and all below a suffix. A look-up takes as many steps as the name has labels,
  * however many hosts there are.
  */
+import { hostOf } from "../semantics/uri.ts";
+
 export class HostSet {
   readonly #exact = new Set<string>();
   /** Of "*.example.org": "example.org". */
@@ -13,7 +15,8 @@ export class HostSet {
     this.#all = patterns.includes("*");
     for (const pattern of patterns) {
       if (pattern.startsWith("*.")) this.#suffixes.add(pattern.slice(2));
-      else this.#exact.add(pattern.replace(/^\[(.*)\]$/, "$1"));
+      // An address has many spellings, and hosts come in one of them.
+      else this.#exact.add(hostOf(pattern) ?? pattern);
     }
   }
 

@@ -3,6 +3,7 @@
  * those of `deny` first, then those of `allow`, and the first one that matches decides.
  */
 import { z } from "zod";
+import { judgeCidr } from "../core/cidr.ts";
 import { DNS_TTL_MAX_MS, DNS_TTL_MIN_MS, POOL_IDLE_MS, POOL_LIFETIME_MS } from "../core/limits.ts";
 import { cidr, hostPattern } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
@@ -161,6 +162,7 @@ const intercept = z.strictObject({
     "Hosts whose TLS is opened: exact, or `*.example.org`; `*` is every host.",
   ),
   except: oneOrMore(hostPattern()).optional().describe("Hosts of them that are left alone."),
+  ports: defaultsTo([443], oneOrMore(port)).describe("Ports on which it is done. Tunnels to others are left alone."),
   ca: filePath()
     .optional()
     .describe("The folder of the authority, as `headgate ca init` made it. By default where that command makes one."),
@@ -171,13 +173,22 @@ const intercept = z.strictObject({
     ),
 });
 
-const dns = z.strictObject({
+const dnsServer = textKind<string>({
+  id: "dnsServer",
+  expected: "the address of a server such as 9.9.9.9, 127.0.0.1:5353 or [2620:fe::fe]",
+  description:
+    "The address of a DNS server, with a port when it is not 53: `9.9.9.9`, `127.0.0.1:5353`, `[2620:fe::fe]:53`.",
+  parse: (text) => {
+    const match = /^(?:\[([0-9a-f:.]+)\]|([\d.]+))(?::([1-9]\d{0,4}))?$/i.exec(text);
+    const address = match === null ? null : (match[1] ?? match[2] ?? "");
+    const isAddress = address !== null && judgeCidr(address).kind === "network";
+    return isAddress && Number(match?.[3] ?? 53) <= 65_535 ? text : null;
+  },
+});
+
+const dnsFields = z.strictObject({
   servers: z
-    .array(
-      z.string().regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\])(:\d{1,5})?$/, {
-        error: "expected the address of a server such as 9.9.9.9, 127.0.0.1:5353 or [2620:fe::fe]",
-      }),
-    )
+    .array(dnsServer())
     .min(1)
     .optional()
     .describe("Servers to ask, as `address` or `address:port`. By default those of the system."),
@@ -187,6 +198,11 @@ const dns = z.strictObject({
   maxTtl: defaultsTo(formatDuration(DNS_TTL_MAX_MS), duration()).describe(
     "And for so long at most, whatever its TTL says.",
   ),
+});
+
+const dns = dnsFields.refine(({ minTtl = DNS_TTL_MIN_MS, maxTtl = DNS_TTL_MAX_MS }) => minTtl <= maxTtl, {
+  path: ["minTtl"],
+  error: "is longer than maxTtl",
 });
 
 const timeouts = z.strictObject({
@@ -326,6 +342,7 @@ export interface ForwardConfig {
   readonly intercept: {
     readonly hosts: readonly string[];
     readonly except: readonly string[];
+    readonly ports: readonly PortRange[];
     /** Absolute paths of folders; null: the usual one. */
     readonly ca: string | null;
     readonly leaves: string | null;
@@ -364,6 +381,7 @@ export function resolveForward(block: ForwardBlock): ForwardConfig {
         : {
             hosts: intercept.hosts,
             except: intercept.except ?? [],
+            ports: intercept.ports ?? CONNECT_PORTS_DEFAULT,
             ca: intercept.ca ?? null,
             leaves: intercept.cache ?? null,
           },

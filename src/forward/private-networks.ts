@@ -4,7 +4,7 @@
  *
  * IPv6 addresses in which an IPv4 address lies (NAT64, 6to4) are judged by that one: a gateway would take them there.
  */
-import { CidrSet } from "../semantics/cidr.ts";
+import { CidrSet, canonicalAddress } from "../semantics/cidr.ts";
 
 const PRIVATE = CidrSet.parse([
   "0.0.0.0/8",
@@ -27,6 +27,8 @@ const PRIVATE = CidrSet.parse([
   "168.63.129.16",
   // "::", "::1", and IPv4-compatible addresses.
   "::/96",
+  // IPv4-translated (RFC 2765), which a gateway takes for the IPv4 address.
+  "::ffff:0:0:0/96",
   "64:ff9b:1::/48",
   "100::/64",
   "2001::/23",
@@ -46,7 +48,8 @@ const SIX_TO_FOUR = CidrSet.parse(["2002::/16"]);
 /** Whether no public server has this address. `address` is canonical, without brackets; what is no address is private. */
 export function isPrivate(address: string): boolean {
   if (PRIVATE.has(address)) return true;
-  if (!address.includes(":")) return !/^[\d.]+$/.test(address);
+  if (canonicalAddress(address) === null) return true;
+  if (!address.includes(":")) return false;
   const isNat64 = NAT64.has(address);
   if (!isNat64 && !SIX_TO_FOUR.has(address)) return false;
   const groups = groupsOf(address);

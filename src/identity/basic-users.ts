@@ -57,6 +57,10 @@ export class BasicUsers {
     return this.#users.values();
   }
 
+  has(name: string): boolean {
+    return this.#users.has(name);
+  }
+
   /** `address` is the client's, "" when it has none. The promise comes only where a verification must be waited for. */
   check(login: BasicCredentials, address: string): PasswordVerdict | Promise<PasswordVerdict> {
     const user = this.#users.get(login.user) ?? null;

@@ -15,7 +15,7 @@ import type { Site } from "./site.ts";
 /** Settles what the request means (authority, path, client), and says why it is refused; null when it may go on. */
 export function admit(exchange: Exchange, site: Site): ProxyError | null {
   const { request } = exchange;
-  if (site.forward !== null && isForElsewhere(exchange)) return admitForward(exchange, site);
+  if (isForElsewhere(exchange, site)) return admitForward(exchange, site);
   if (request.form === "absolute") {
     const refused = takeAbsoluteForm(request);
     if (refused !== null) return refused;

@@ -10,22 +10,27 @@ import { FIELD_HOST } from "../core/field-names.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { canonicalAddress } from "../semantics/cidr.ts";
 import { clientAddress, removeForwarded } from "../semantics/forwarded.ts";
-import { parseAuthority } from "../semantics/uri.ts";
+import { hostOf, parseAuthority } from "../semantics/uri.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ConnectionOrigin, type Destination, Forwarding } from "./forwarding.ts";
 import { loopOf } from "./loop.ts";
 import type { Site } from "./site.ts";
 
-/** Whether a request is for another server: its target says so, or its connection. */
-export function isForElsewhere({ request, connection }: Exchange): boolean {
+/** Whether a request is for another server: its connection says so, or its target where such requests are served. */
+export function isForElsewhere({ request, connection }: Exchange, site: Site): boolean {
+  if ((connection.origin ?? null) !== null) return true;
   const { form } = request;
-  return form === "authority" || form === "absolute" || (connection.origin ?? null) !== null;
+  return site.forward !== null && (form === "authority" || form === "absolute");
 }
 
 /** Settles where the request goes and sets `exchange.forward`; says why it is refused; null when it may go on. */
 export function admitForward(exchange: Exchange, site: Site): ProxyError | null {
   const { request, connection } = exchange;
   const origin = connection.origin ?? null;
+  // What was redirected here was let in by nobody: each of its requests is by itself.
+  if (origin?.kind === "https" && origin.upstream !== (site.forward?.upstream ?? null)) {
+    return refused("the configuration that let the connection in is gone", 421);
+  }
   // TRACE would show the fields that were added on the way.
   if (request.method === "TRACE") return refused("method TRACE is not served here", 405);
   const destination =
@@ -37,7 +42,8 @@ export function admitForward(exchange: Exchange, site: Site): ProxyError | null 
   if (destination instanceof ProxyError) return destination;
   exchange.forward = forwardingOf(exchange, destination);
   const remoteAddress = connection.remote.address;
-  if (site.trustedProxies?.has(remoteAddress) === true) {
+  if (origin !== null) exchange.clientAddress = origin.clientAddress;
+  else if (site.trustedProxies?.has(remoteAddress) === true) {
     // What stands between a client and us says who that is; no origin has to know.
     exchange.clientAddress = clientAddress(request.fields, remoteAddress, site.trustedProxies);
     removeForwarded(request.fields);
@@ -167,9 +173,10 @@ class Place {
   }
 }
 
-/** Authorities that were asked for lately; whoever makes up more of them costs the others a parse. */
-const PLACES_MAX = 4_096;
-const places = new Map<string, Place | null>();
+/** Authorities that were asked for lately, and as many from before: those that are asked for all the time stay. */
+const PLACES_MAX = 2_048;
+let places = new Map<string, Place>();
+let placesBefore: ReadonlyMap<string, Place> = places;
 
 /** null: it names no host. */
 function placeOf(authority: string): Place | null {
@@ -177,22 +184,14 @@ function placeOf(authority: string): Place | null {
   if (known !== undefined) return known;
   const parsed = parseAuthority(authority);
   const host = parsed === null ? null : hostOf(parsed.host);
-  const place = host === null ? null : new Place(authority, host, parsed!.port);
-  if (places.size >= PLACES_MAX) places.clear();
+  if (host === null) return null;
+  const place = placesBefore.get(authority) ?? new Place(authority, host, parsed!.port);
+  if (places.size >= PLACES_MAX) {
+    placesBefore = places;
+    places = new Map();
+  }
   places.set(authority, place);
   return place;
-}
-
-/**
- * A host as rules know it. null: a name whose last label is a number (RFC 3986 section 7.4): some programs read an address in
- * 2130706433, 0x7f.1 or 0177.0.0.1, and others do not.
- */
-export function hostOf(text: string): string | null {
-  if (text.startsWith("[")) return canonicalAddress(text.slice(1, -1));
-  const name = (text.endsWith(".") ? text.slice(0, -1) : text).toLowerCase();
-  if (canonicalAddress(name) !== null) return name;
-  const label = name.slice(name.lastIndexOf(".") + 1);
-  return name === "" || name.includes("..") || /^(?:\d+|0x[0-9a-f]*)$/.test(label) ? null : name;
 }
 
 function refused(message: string, status: number): ProxyError {

@@ -6,7 +6,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { Address, AddressFilter, Connection } from "../core/ports.ts";
 import type { TakenOver } from "./downstream.ts";
 import type { Exchange, Identity } from "./exchange.ts";
-import type { UpstreamHandler } from "./upstream.ts";
+import type { Upstream, UpstreamHandler } from "./upstream.ts";
 
 /** Where a client wants to go. */
 export interface Destination {
@@ -61,6 +61,10 @@ export interface ConnectionOrigin {
   readonly serverName: string | null;
   /** Who was let into the tunnel; null: nobody had to say. */
   readonly user: Identity | null;
+  /** Whose connection it is: nobody in front of us can write what is said on it. */
+  readonly clientAddress: string;
+  /** What let it in: once that is another one, its requests must come again. */
+  readonly upstream: Upstream | null;
 }
 
 /** Gives up waiting: no call follows. */

@@ -114,6 +114,8 @@ export class Life extends Exchange implements UpstreamHandler {
 
   #switched: { readonly connection: Connection; readonly early: Buffer } | null = null;
   #tunnel: TakenConnection | null = null;
+  /** The answer says that the client has its tunnel, and somebody is to take the connection over. */
+  #isGiven = false;
 
   constructor(site: Site, downstream: Downstream, request: RequestMessage, startedMs: number) {
     super(downstream, request, startedMs);
@@ -191,6 +193,7 @@ export class Life extends Exchange implements UpstreamHandler {
           break;
         case LEASE:
           if (this.forward !== null && this.forward.taker !== null) {
+            this.#isGiven = true;
             this.response = new ResponseMessage();
             this.#step = RESPONSE;
             break;
@@ -331,7 +334,7 @@ export class Life extends Exchange implements UpstreamHandler {
     this.response?.fields.release();
     this.response = null;
     this.#localBody = null;
-    this.#forwarded = false;
+    this.#forwarded = this.#isGiven = false;
     if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
     // A hook on the error's own answer failed: that answer goes out without hooks.
     const again = this.#failing;
@@ -590,8 +593,12 @@ export class Life extends Exchange implements UpstreamHandler {
     if (!forwarded || chain.response !== null || chain.upstreamResponse !== null) removeFraming(response.fields);
     completeResponse(response, this.#site, forwarded);
     if (this.#switched !== null) return this.#startTunnel(response);
-    const taker = this.forward === null ? null : this.forward.taker;
-    if (taker !== null && this.#switches(response)) return this.#giveConnection(response, taker);
+    if (this.forward !== null && this.request.method === "CONNECT" && this.#switches(response)) {
+      // Whoever reads a 2xx begins to speak through a tunnel: no feature can promise one that is not there.
+      if (!this.#isGiven)
+        throw new ProxyError("proxy_internal_error", `CONNECT was answered with ${response.status} and no tunnel`);
+      return this.#giveConnection(response, this.forward.taker!);
+    }
     this.#bodyless = this.#isHead || response.status === 204 || response.status === 304;
     if (this.#bodyless) {
       if (this.#isHead && !forwarded && response.bodyBytes > 0) {

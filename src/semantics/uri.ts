@@ -125,3 +125,15 @@ export function parseAuthority(text: string): Authority | null {
   const port = match[2] === undefined ? null : Number(match[2]);
   return port !== null && port > 65535 ? null : { host, port };
 }
+
+/**
+ * A host in the one form that equal ones share: lower case, no dot at the end, addresses canonical and without brackets. null: a name whose last label is a number (RFC 3986 section 7.4): some programs read an address in
+ * 2130706433, 0x7f.1 or 0177.0.0.1, and others do not.
+ */
+export function hostOf(text: string): string | null {
+  if (text.startsWith("[")) return canonicalAddress(text.slice(1, -1));
+  const name = (text.endsWith(".") ? text.slice(0, -1) : text).toLowerCase();
+  if (canonicalAddress(name) !== null) return name;
+  const label = name.slice(name.lastIndexOf(".") + 1);
+  return name === "" || name.includes("..") || /^(?:\d+|0x[0-9a-f]*)$/.test(label) ? null : name;
+}

@@ -81,6 +81,7 @@ export class Interceptions {
     return new Interception({
       hosts: new HostSet(intercept.hosts),
       except: new HostSet(intercept.except),
+      ports: intercept.ports,
       leaves: loaded.leaves(kept),
       tls,
       tunnels,

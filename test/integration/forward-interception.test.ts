@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import net from "node:net";
 import { describe, test } from "node:test";
 import { hash } from "@node-rs/bcrypt";
 import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
@@ -197,4 +198,73 @@ describe("through a parent", () => {
       assert.deepEqual(seen, [to, `bank.example:${port}`, `127.0.0.1:${echo.port}`]);
     },
   );
+});
+
+describe("behind an address", () => {
+  test("`*` is every name, but for those of `except`", TIMEOUT, async () => {
+    await using stage = await interceptionStage((_request, response) => response.end("x"), {
+      certificate: { names: ["origin.example", "bank.example"], issuer: authority },
+      hosts: ["*"],
+    });
+    const to = `127.0.0.1:${stage.origin.port}`;
+    const opened = await stage.secured(to, "origin.example", [stage.ca]);
+    assert.match(await askOn(opened, `origin.example:${stage.origin.port}`), /^HTTP\/1\.1 200 /);
+    const alone = await stage.secured(to, "bank.example", [authority.cert]);
+    assert.match(await askOn(alone, "bank.example"), /^HTTP\/1\.1 200 /);
+  });
+
+  test("a server that speaks first is heard, and half an end passes", TIMEOUT, async () => {
+    await using stage = await interceptionStage((_request, response) => response.end());
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      socket.write("220 ready\r\n");
+      socket.on("data", (bytes: Buffer) => socket.write(bytes));
+      socket.on("end", () => socket.end("bye"));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const to = `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+    const { client } = await connectTo(stage.port, to);
+    await client.untilText("220 ready");
+    client.send("HELO");
+    await client.untilText("HELO");
+    const half = await connectTo(stage.port, to);
+    half.client.socket.end();
+    await half.client.untilText("bye");
+    client[Symbol.dispose]();
+    half.client[Symbol.dispose]();
+    await new Promise((resolve) => server.close(resolve));
+  });
+});
+
+describe("what changes while a connection is inside", () => {
+  test(
+    "without `forward` its requests meet no route of the server, and with other users not everybody stays",
+    TIMEOUT,
+    async () => {
+      await using stage = await interceptionStage((_request, response) => response.end("inside"));
+      const to = `origin.example:${stage.origin.port}`;
+      const socket = await stage.secured(to, "origin.example", [stage.ca]);
+      const next = (): Promise<string> =>
+        new Promise((resolve) => {
+          socket.once("data", (chunk: Buffer) => resolve(chunk.toString("latin1")));
+          socket.write(`GET / HTTP/1.1\r\nHost: ${to}\r\n\r\n`);
+        });
+      assert.match(await next(), /^HTTP\/1\.1 200 /);
+      await stage.proxy.reload({ servers: { egress: { listen: "127.0.0.1:0", respond: { body: "local" } } } });
+      assert.match(await next(), /^HTTP\/1\.1 421 [\s\S]*connection: close/i);
+    },
+  );
+
+  test("forwarding fields inside a tunnel are nobody's word", TIMEOUT, async () => {
+    const allow = [
+      { ...ANYWHERE, clients: ["127.0.0.1"], methods: ["CONNECT"] },
+      { ...ANYWHERE, clients: ["10.9.0.0/16"], methods: ["GET"] },
+    ];
+    await using stage = await interceptionStage((_request, response) => response.end("inside"), {
+      forward: { allow },
+      trustedProxies: ["127.0.0.0/8"],
+    });
+    const to = `origin.example:${stage.origin.port}`;
+    const socket = await stage.secured(to, "origin.example", [stage.ca]);
+    assert.match(await askOn(socket, to, "X-Forwarded-For: 10.9.9.9\r\n"), /^HTTP\/1\.1 403 /);
+  });
 });

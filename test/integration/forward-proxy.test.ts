@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hash } from "@node-rs/bcrypt";
+import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { ANYWHERE, connectThrough, EchoServer, forwardConfig, forwardProxy } from "../support/forward-stage.ts";
 import { Origin } from "../support/origin.ts";
 import { configOf } from "../support/proxy-under-test.ts";
@@ -198,3 +199,21 @@ test("private destinations are refused unless a rule names their network", TIMEO
     assert.equal(status, 403, address);
   }
 });
+
+test(
+  "a feature that answers CONNECT with 2xx promises a tunnel that is not there: the exchange fails",
+  TIMEOUT,
+  async () => {
+    const blocked = {
+      name: "blocked",
+      request: (exchange: Exchange) => void exchange.respond({ status: 200, body: "no" }),
+    };
+    await using proxy = await forwardProxy({ use: [blocked] });
+    using client = await RawClient.connect(proxy.port("egress"));
+    client.send("CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.equal((await client.answer()).status, 500);
+    using plain = await RawClient.connect(proxy.port("egress"));
+    plain.send("GET http://127.0.0.1:1/ HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n");
+    assert.equal((await plain.answer()).body, "no");
+  },
+);

@@ -186,6 +186,7 @@ describe("interception", () => {
       tls: { ca: inner.folder.file("world.pem") },
       intercept: {
         hosts: ["*.example", "other.test"],
+        ports: "1-65535",
         except: ["bank.example"],
         ca: inner.folder.path,
         cache: inner.folder.file("leaves"),

@@ -56,6 +56,8 @@ export async function interceptionStage(
   {
     certificate = { names: ["origin.example"], issuer: authority } as CertificateOptions,
     forward = {} as Options,
+    hosts = ["*.example"] as readonly string[],
+    trustedProxies = [] as readonly string[],
   } = {},
 ): Promise<InterceptionStage> {
   const { folder, cert } = await internalAuthority();
@@ -63,6 +65,7 @@ export async function interceptionStage(
   const dns = await DnsServer.start((_name, type) => ({ addresses: type === "A" ? ["127.0.0.1"] : [] }));
   const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });
   const proxy = await ProxyUnderTest.start({
+    trustedProxies,
     servers: {
       egress: {
         listen: "127.0.0.1:0",
@@ -70,7 +73,13 @@ export async function interceptionStage(
           allow: [ANYWHERE],
           dns: { servers: [dns.address] },
           tls: { ca: folder.file("world.pem") },
-          intercept: { hosts: ["*.example"], except: ["bank.example"], ca: folder.path, cache: folder.file("leaves") },
+          intercept: {
+            hosts,
+            except: ["bank.example"],
+            ports: "1-65535",
+            ca: folder.path,
+            cache: folder.file("leaves"),
+          },
           ...forward,
         },
       },

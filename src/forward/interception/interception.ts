@@ -21,10 +21,10 @@ import type {
   TakenHandler,
 } from "../../pipeline/forwarding.ts";
 import type { Sender } from "../../pipeline/upstream.ts";
-import { ERR_NOT_TLS } from "../../protocol/client-hello/errors.ts";
 import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
 import { canonicalAddress } from "../../semantics/cidr.ts";
 import type { HostSet } from "../hosts.ts";
+import type { PortRange } from "../options.ts";
 import type { TunnelDialHandler } from "../parent-dialer.ts";
 
 /** A certificate with its chain, and its key. */
@@ -53,9 +53,17 @@ export interface InterceptionOptions {
   readonly tls: TlsLayer;
   readonly tunnels: TunnelDialer;
   readonly deadlines: DeadlineWheel;
+  /** Ports on which TLS is expected; tunnels to others are left alone. */
+  readonly ports: readonly PortRange[];
   /** For the ClientHello, and again for the handshake. */
   readonly handshakeTimeoutMs: number;
 }
+
+/**
+ * Behind an address any protocol may be, also one whose server speaks first: a client that says nothing for so long waits for it.
+ * Clients of TLS speak at once; a second is more than the way to them takes.
+ */
+const SILENCE_MS = 1_000;
 
 /** What is offered to clients: the one version of HTTP that is spoken inside. */
 const ALPN = ["http/1.1"];
@@ -72,10 +80,10 @@ export class Interception implements ConnectionTaker {
   }
 
   /** Whoever is to take a tunnel to this destination over; null: it is left alone, and nobody looks into it. */
-  takerFor({ kind, host }: Destination): ConnectionTaker | null {
-    if (kind !== "tunnel") return null;
+  takerFor({ kind, host, isAddress, port }: Destination): ConnectionTaker | null {
+    if (kind !== "tunnel" || !this.options.ports.some(({ first, last }) => port >= first && port <= last)) return null;
     // Behind an address any name may stand: only the ClientHello tells.
-    return this.opens(host) || canonicalAddress(host) !== null ? this : null;
+    return isAddress || this.opens(host) ? this : null;
   }
 
   take(exchange: Exchange, client: TakenOver, handler: TakenHandler): TakenConnection {
@@ -104,7 +112,7 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
   readonly #interception: Interception;
   readonly #exchange: Exchange;
   readonly #forward: Forwarding;
-  readonly #client: TakenOver;
+  #client: TakenOver;
   readonly #handler: TakenHandler;
   readonly #deadline: Deadline;
   readonly #received = new ByteQueue();
@@ -115,6 +123,8 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
   /** The name that is served; null: a tunnel is being made. */
   #host: string | null = null;
   #serverName: string | null = null;
+  /** The beginning of something has come, and its time was prolonged. */
+  #isLate = false;
   #isOver = false;
 
   constructor(interception: Interception, exchange: Exchange, client: TakenOver, handler: TakenHandler) {
@@ -124,15 +134,17 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
     this.#client = client;
     this.#handler = handler;
     const { deadlines } = interception.options;
-    this.#deadline = new Deadline(deadlines, () => this.#fail(refused("the client did not begin TLS in time", 408)));
+    this.#deadline = new Deadline(deadlines, () => this.#onDeadline());
   }
 
   begin(): void {
     const { connection, early, ended } = this.#client;
     connection.handler = this;
-    if (connection.closed || ended) return this.#fail(gone());
-    this.#deadline.arm(this.#interception.options.handshakeTimeoutMs);
+    if (connection.closed) return this.#fail(gone());
+    const { handshakeTimeoutMs } = this.#interception.options;
+    this.#deadline.arm(this.#mayBeTunnel ? Math.min(SILENCE_MS, handshakeTimeoutMs) : handshakeTimeoutMs);
     if (early.length > 0) this.onBytes(early, 0, early.length);
+    if (ended) this.onEnd();
     if (!this.#isJudged) connection.resume();
   }
 
@@ -144,33 +156,50 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
   onDrain(): void {}
 
   onEnd(): void {
-    this.#fail(gone());
+    if (this.#isOver) return;
+    // What a plain tunnel would pass on: half of it has ended.
+    this.#client = { ...this.#client, ended: true };
+    if (!this.#isJudged && this.#mayBeTunnel) return this.#tunnel();
+    if (this.#host !== null || !this.#isJudged) this.#fail(gone());
   }
 
   onClose(error: ProxyError | null): void {
     this.#fail(error ?? gone());
   }
 
+  /** It was asked for by its address, so nobody knows yet what is behind it. */
+  get #mayBeTunnel(): boolean {
+    return this.#forward.destination.isAddress;
+  }
+
+  #onDeadline(): void {
+    if (this.#isJudged || !this.#mayBeTunnel) return this.#fail(refused("the client did not begin TLS in time", 408));
+    // What has come of a ClientHello gets the time of a handshake; then it is none.
+    if (this.#received.length === 0 || this.#isLate) return this.#tunnel();
+    this.#isLate = true;
+    this.#deadline.arm(this.#interception.options.handshakeTimeoutMs);
+  }
+
   #judge(): void {
     const { bytes, start, end } = this.#received;
     const found = parseClientHello(bytes, start, end, hello);
     if (found === 0) return;
-    this.#isJudged = true;
-    this.#client.connection.pause();
-    this.#deadline.disarm();
-    const { host } = this.#forward.destination;
-    const isOpened = this.#interception.opens(host);
     if (found < 0) {
-      if (!isOpened && found === ERR_NOT_TLS) return this.#tunnel();
+      if (this.#mayBeTunnel) return this.#tunnel();
       return this.#fail(refused("the client does not speak TLS to a host that is intercepted", 400));
     }
+    const { host } = this.#forward.destination;
     const { serverName } = hello;
-    if (isOpened) return this.#open(host, serverName);
-    if (serverName !== null && this.#interception.opens(serverName)) return this.#open(serverName, serverName);
-    this.#tunnel();
+    if (!this.#mayBeTunnel) return this.#open(host, serverName);
+    // The name says more than the address that it stands behind.
+    const name = serverName ?? host;
+    if (this.#interception.opens(name)) this.#open(name, serverName);
+    else this.#tunnel();
   }
 
   #open(host: string, serverName: string | null): void {
+    this.#isJudged = true;
+    this.#client.connection.pause();
     this.#host = host;
     this.#serverName = serverName;
     const { leaves } = this.#interception.options;
@@ -187,12 +216,16 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
   #serve(leaf: ServedLeaf): void {
     const { connection } = this.#client;
     if (connection.closed) return this.#fail(gone());
+    this.#deadline.disarm();
     const { tls, handshakeTimeoutMs } = this.#interception.options;
     const early = this.#received.take();
     this.#pending = tls.serve(connection, early, this.#interception.serveTls(leaf), handshakeTimeoutMs, this);
   }
 
   #tunnel(): void {
+    this.#isJudged = true;
+    this.#client.connection.pause();
+    this.#deadline.disarm();
     this.#pending = this.#interception.options.tunnels.dialTunnel(this.#exchange, this);
   }
 
@@ -213,6 +246,8 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
       address: destination.address ?? (literal === this.#host ? null : literal),
       serverName: this.#serverName,
       user,
+      clientAddress: this.#exchange.clientAddress,
+      upstream: this.#exchange.upstream,
     });
     this.#handler.onReleased(null);
   }

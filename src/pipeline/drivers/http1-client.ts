@@ -502,6 +502,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     }
     // What a client sends ahead into a tunnel that it does not get is no request. Who is asked for credentials waits for them.
     if (this.#isConnect && (status !== 407 || this.#ahead.length > 0)) this.#persistent = false;
+    // It was for another server, or for one that is gone: the client has to ask on another connection.
+    if (status === 421 && this.origin !== null) this.#persistent = false;
     let say = SAY_NOTHING as string;
     if (!switches) {
       if (!this.#persistent) say = SAY_CLOSE;

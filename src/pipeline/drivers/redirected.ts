@@ -18,8 +18,8 @@ import { RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
 import { clientHelloError } from "../../protocol/client-hello/errors.ts";
 import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
+import { hostOf } from "../../semantics/uri.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
-import { hostOf } from "../forward-admission.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
@@ -120,7 +120,7 @@ export class ClientRedirected implements ConnectionHandler, Downstream, ServedCl
     this.#state = HANDED;
     this.#deadline.dispose();
     const { connection } = this;
-    this.#driver.accept(connection, { kind: "http", host: null, port, address, serverName: null, user: null });
+    this.#driver.accept(connection, this.#originOf("http", null, null, { address, port }));
     this.#driver.forget(this);
     connection.handler.onBytes(first, 0, first.length);
   }
@@ -131,13 +131,23 @@ export class ClientRedirected implements ConnectionHandler, Downstream, ServedCl
     this.#state = WAIT;
     this.connection.pause();
     const host = serverName === null ? null : hostOf(serverName);
-    this.origin = { kind: "tunnel", host, port, address, serverName, user: null };
+    this.origin = this.#originOf("tunnel", host, serverName, { address, port });
     const request = new RequestMessage();
     const to = host ?? address;
     request.setTunnelTarget(to.includes(":") ? `[${to}]:${port}` : `${to}:${port}`);
     request.scheme = "https";
     this.#life = new Life(this.#site, this, request, this.#site.clock.now());
     this.#life.begin();
+  }
+
+  #originOf(
+    kind: "tunnel" | "http",
+    host: string | null,
+    serverName: string | null,
+    { address, port }: Pick<Address, "address" | "port">,
+  ): ConnectionOrigin {
+    const clientAddress = this.connection.remote.address;
+    return { kind, host, port, address, serverName, user: null, clientAddress, upstream: null };
   }
 
   /** There is nothing to ask for: the log is told. */
