@@ -34,12 +34,13 @@ export interface InterceptionStage extends AsyncDisposable {
   ): Promise<tls.TLSSocket>;
 }
 
-/** `certificate` says what the origin shows; `forward` and `more` are the block's and the server's. */
+/** `certificate` says what the origin shows; `forward` is what the block has besides. */
 export async function interceptionStage(
   handler: http.RequestListener,
   {
     certificate = { names: ["origin.example"], issuer: authority } as CertificateOptions,
     forward = {} as Options,
+    listen = "127.0.0.1:0" as unknown,
   } = {},
 ): Promise<InterceptionStage> {
   const folder = new TestFolder();
@@ -52,7 +53,7 @@ export async function interceptionStage(
   const proxy = await ProxyUnderTest.start({
     servers: {
       egress: {
-        listen: "127.0.0.1:0",
+        listen,
         forward: {
           allow: [ANYWHERE],
           dns: { servers: [dns.address] },
