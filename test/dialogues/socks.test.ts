@@ -154,6 +154,25 @@ describe("in any pieces", () => {
   }
 });
 
+it("whatever a client sends, it leaves nothing behind when it is gone", () => {
+  const whole = [Buffer.concat([WITH_PASSWORD, LOGIN, CONNECT]), Buffer.of(4, 1, 1, 187, 0, 0, 0, 1, 0, 0x61, 0)];
+  for (let run = 0; run < 400; run++) {
+    const random = new SeededRandom(seed + run);
+    const stage = socksStage({ logins: accepting, network: { fragmentation: "random", random } });
+    const sent = Buffer.from(whole[run % 2]!);
+    for (let changes = random.between(0, 3); changes > 0; changes--) {
+      sent[random.between(0, sent.length - 1)] = random.between(0, 255);
+    }
+    const client = stage.client().sends(sent.subarray(0, random.between(1, sent.length)));
+    stage.network.run();
+    client.closes();
+    stage.network.run();
+    for (const { release } of stage.tunnels) release();
+    assert.deepEqual([stage.driver.size, stage.deadlines.armedCount], [0, 0], `${replayHint}, run ${run}`);
+    assert.ok(stage.ended.length <= 1, replayHint);
+  }
+});
+
 describe("while the verdict is awaited", () => {
   const kernelBufferBytes = 4_096;
 
