@@ -41,7 +41,7 @@ export interface InterceptionStage extends AsyncDisposable {
   inPieces(authority: string, cut: Cut): Promise<tls.TLSSocket>;
 }
 
-/** `certificate` says what the origin shows; `forward` and `more` are the block's and the server's. */
+/** `certificate` says what the origin shows; `forward` is what the block has besides. */
 export async function interceptionStage(
   handler: http.RequestListener,
   {
@@ -49,6 +49,7 @@ export async function interceptionStage(
     forward = {} as Options,
     hosts = ["*.example"] as readonly string[],
     trustedProxies = [] as readonly string[],
+    listen = "127.0.0.1:0" as unknown,
   } = {},
 ): Promise<InterceptionStage> {
   const folder = new TestFolder();
@@ -62,7 +63,7 @@ export async function interceptionStage(
     trustedProxies,
     servers: {
       egress: {
-        listen: "127.0.0.1:0",
+        listen,
         forward: {
           allow: [ANYWHERE],
           dns: { servers: [dns.address] },
