@@ -19,7 +19,7 @@ export const ACCESS_FIELDS = {
   path: "The path as the client sent it, without the query.",
   query: "The query without its question mark.",
   uri: "Path and query as the client sent them.",
-  protocol: "The protocol of the request, such as `HTTP/1.1`.",
+  protocol: "The protocol of the request, such as `HTTP/1.1`, or `SOCKS5`.",
   status: "The status of the answer; 499 when the client left before there was one.",
   requestBytes: "Bytes of the request's body.",
   responseBytes: "Bytes of the answer's body as sent to the client.",

@@ -45,7 +45,10 @@ function usersWithoutAuth({ auth, deny, allow = [] }: ForwardBlock, server: stri
 
 /** A proxy that serves anybody is used by everybody within days, for what its owner would have to answer for. */
 function openToStrangers(server: ServerBlock, { auth, allow }: ForwardBlock, name: string): readonly Finding[] {
-  const reachable = server.listen.find(({ address }) => !isLoopback(address));
+  const reachable = server.listen.find(({ address, proxyProtocol }) => {
+    // Who is behind a load balancer on this machine may be anybody.
+    return proxyProtocol !== null || !isLoopback(address);
+  });
   if (reachable === undefined || (auth !== undefined && !auth.optional)) return [];
   const open = (allow ?? [{ clients: undefined, users: undefined }]).findIndex(
     ({ clients, users }) => clients === undefined && users === undefined,

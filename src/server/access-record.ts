@@ -107,7 +107,8 @@ export function startedWallMs(exchange: Exchange, clock: Clock): number {
   return clock.wallMs() - (exchange.endedMs - exchange.startedMs);
 }
 
-export function protocolOf({ request }: Exchange): string {
+export function protocolOf({ request, connection }: Exchange): string {
+  if (connection.protocol !== undefined) return connection.protocol;
   if (request.httpVersion === 11) return "HTTP/1.1";
   return request.httpVersion === 10 ? "HTTP/1.0" : `HTTP/${request.httpVersion / 10}`;
 }
