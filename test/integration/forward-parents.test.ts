@@ -126,6 +126,14 @@ describe("through an HTTP proxy", () => {
     assert.deepEqual([line!.via, line!.status], [`http://127.0.0.1:${parent.port}`, 200]);
   });
 
+  test("its credentials are those of the rule, whatever a feature has put there", TIMEOUT, async () => {
+    await using parent = await ScriptedParent.start(answersWith(OK));
+    const use = [{ headers: { request: { set: { "proxy-authorization": "Basic b3RoZXI6" } } } }];
+    await using proxy = await forwardProxy({ allow: [ALLOW], use, via: [{ proxy: parent.url(LOGIN) }] });
+    assert.equal((await get(proxy.port("egress"), "http://a.test/")).body, "ok");
+    assert.deepEqual(parent.received[0]!.match(/^proxy-authorization: .*$/gim), [`Proxy-Authorization: ${BASIC}`]);
+  });
+
   test("WebSocket passes", TIMEOUT, async () => {
     await using parent = await ScriptedParent.start((socket, received) => {
       if (received.endsWith("\r\n\r\n")) {
