@@ -55,7 +55,7 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
     text: "Requests in absolute form (`http_proxy=http://HOST:3128`), tunnels by CONNECT and WebSockets through both go where their client says. Rules of `deny` are asked first, then those of `allow`; the first one that matches decides, and the log names it. Addresses of this machine, of private networks and of metadata services are refused unless the rule that allows them names their network, whatever a name resolves to. Requests in origin form still meet the server's routes.",
     example: `servers:
   egress:
-    listen: ":3128"
+    listen: [":3128", { address: ":1080", protocol: socks }]
     forward:
       auth: { basic: { file: users.htpasswd } }
       deny:
@@ -80,6 +80,7 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
       - address: ":8443"
         tls:
           certificates: [{ cert: example.org.pem, key: example.org.key }]
+        proxyProtocol: { from: 10.1.0.0/24 }
     routes:
       - match: { path: /api/* }
         proxy: http://127.0.0.1:3000

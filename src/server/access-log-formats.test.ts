@@ -89,6 +89,7 @@ describe("a line of json", () => {
       "user",
       "destination",
       "rule",
+      "via",
       "upstream",
       "upstreamAddress",
       "upstreamMs",

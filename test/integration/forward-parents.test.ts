@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { describe, test } from "node:test";
+import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { Authority, issueCertificate } from "../support/certificates.ts";
 import { TestFolder } from "../support/folder.ts";
 import { connectThrough, EchoServer, forwardConfig, forwardProxy } from "../support/forward-stage.ts";
@@ -124,6 +125,18 @@ describe("through an HTTP proxy", () => {
     );
     const [line] = linesOf(folder);
     assert.deepEqual([line!.via, line!.status], [`http://127.0.0.1:${parent.port}`, 200]);
+  });
+
+  test("its credentials are those of the rule, whatever a feature has put there", TIMEOUT, async () => {
+    await using parent = await ScriptedParent.start(answersWith(OK));
+    const upstreamRequest = ({ request }: Exchange) => request.fields.set("Proxy-Authorization", "Basic b3RoZXI6");
+    const use = [
+      { headers: { request: { set: { "proxy-authorization": "Basic b3RoZXI6" } } } },
+      { name: "other", upstreamRequest },
+    ];
+    await using proxy = await forwardProxy({ allow: [ALLOW], use, via: [{ proxy: parent.url(LOGIN) }] });
+    assert.equal((await get(proxy.port("egress"), "http://a.test/")).body, "ok");
+    assert.deepEqual(parent.received[0]!.match(/^proxy-authorization: .*$/gim), [`Proxy-Authorization: ${BASIC}`]);
   });
 
   test("WebSocket passes", TIMEOUT, async () => {

@@ -84,10 +84,14 @@ describe("through another one of our own", () => {
     const auth = async (password: string) => ({ basic: { users: { ci: await hash(password, 4) } } });
     using folder = new TestFolder();
     const ca = folder.write("ca.pem", authority.cert);
-    await using parent = await forwardProxy({ auth: await auth("inner"), allow: [ANYWHERE] });
-    const via = [{ proxy: `http://ci:inner@127.0.0.1:${parent.port("egress")}` }];
-    await using proxy = await forwardProxy({ allow: [ALLOW], tls: { ca }, via });
-    await everything(proxy.port("egress"));
+    const listen = ["127.0.0.1:0", { address: "127.0.0.1:0", protocol: "socks" }];
+    await using parent = await forwardProxy({ auth: await auth("inner"), allow: [ANYWHERE] }, { listen });
+    const [http, socks] = parent.ports("egress");
+    const via = [{ proxy: `http://ci:inner@127.0.0.1:${http}` }];
+    for (const way of [via, [{ proxy: `socks5://ci:inner@127.0.0.1:${socks}` }]]) {
+      await using proxy = await forwardProxy({ allow: [ALLOW], tls: { ca }, via: way });
+      await everything(proxy.port("egress"));
+    }
     await using asking = await forwardProxy({ auth: await auth("outer"), allow: [ALLOW], via });
     await using echo = await EchoServer.start();
     for (const [password, status] of [

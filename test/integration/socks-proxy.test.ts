@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hash } from "@node-rs/bcrypt";
+import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { encodeConnect } from "../../src/protocol/socks/destination.ts";
 import { issueCertificate } from "../support/certificates.ts";
 import { curl } from "../support/curl.ts";
 import { TestFolder } from "../support/folder.ts";
 import { ANYWHERE, EchoServer, forwardConfig, Origin, RawClient } from "../support/forward-stage.ts";
 import { freePort } from "../support/free-port.ts";
+import { interceptionStage } from "../support/interception-stage.ts";
 import { configOf, ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { needs } from "../support/requirements.ts";
 
@@ -121,7 +123,26 @@ describe("real clients", CURL, () => {
     assert.equal(JSON.stringify(lines).includes("secret"), false);
   });
 
-  test("curl in TLS to the proxy is no client of SOCKS, and one that takes the port for HTTP is told what it is", async () => {
+  test("what is intercepted inside is an exchange of HTTP, of the user who came in by SOCKS", async () => {
+    const seen: string[] = [];
+    const noting = {
+      name: "noting",
+      log({ request, connection, forward }: Exchange) {
+        seen.push(`${connection.protocol ?? "HTTP"} ${request.method} ${forward?.user?.subject}`);
+      },
+    };
+    await using stage = await interceptionStage((_request, response) => response.end("seen"), {
+      forward: { auth: await password(), allow: [{ ...ANYWHERE, users: ["ci"] }], use: [noting] },
+      listen: SOCKS_LISTEN,
+    });
+    const proxy = `socks5h://ci:secret@127.0.0.1:${stage.port}`;
+    const url = `https://origin.example:${stage.origin.port}/`;
+    const { output, log } = await curl(["--proxy", proxy, "--cacert", stage.folder.file("ca.pem"), url]);
+    assert.equal(output, "seen", log);
+    assert.deepEqual(seen.sort(), ["HTTP GET ci", "SOCKS5 CONNECT ci"]);
+  });
+
+  test("one that takes the address for HTTP is told what it is", async () => {
     await using proxy = await socksProxy();
     const { output, log } = await curl(["--include", `http://127.0.0.1:${proxy.port("egress")}/`]);
     assert.match(output, /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*speaks SOCKS, not HTTP/, log);

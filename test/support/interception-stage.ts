@@ -50,7 +50,7 @@ export async function internalAuthority(): Promise<{ readonly folder: TestFolder
   return { folder, cert: made.cert };
 }
 
-/** `certificate` says what the origin shows; `forward` and `more` are the block's and the server's. */
+/** `certificate` says what the origin shows; `forward` is what the block has besides. */
 export async function interceptionStage(
   handler: http.RequestListener,
   {
@@ -58,6 +58,7 @@ export async function interceptionStage(
     forward = {} as Options,
     hosts = ["*.example"] as readonly string[],
     trustedProxies = [] as readonly string[],
+    listen = "127.0.0.1:0" as unknown,
   } = {},
 ): Promise<InterceptionStage> {
   const { folder, cert } = await internalAuthority();
@@ -68,7 +69,7 @@ export async function interceptionStage(
     trustedProxies,
     servers: {
       egress: {
-        listen: "127.0.0.1:0",
+        listen,
         forward: {
           allow: [ANYWHERE],
           dns: { servers: [dns.address] },
