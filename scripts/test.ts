@@ -33,6 +33,7 @@ const onEveryTransport: readonly string[] = [
 
 /** Of these, what is about something else than bytes: it runs once, on the one that a user would get. */
 const onOneTransport: readonly string[] = [
+  "test/cli/forward-command",
   "test/examples/auth-document",
   "test/integration/oidc-",
   "test/integration/password-files",

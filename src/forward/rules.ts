@@ -31,6 +31,16 @@ export interface Wish {
 /** Allowed to some addresses; refused; or whoever asks has to say who it is first. */
 export type Decision = DestinationAccess | Denial | "authenticate";
 
+/** What does not match; "unknown user": all else does, and nobody has said who it is. */
+export type Mismatch = "ports" | "hosts" | "clients" | "methods" | "times" | "users" | "unknown user";
+
+export interface RuleFinding {
+  readonly list: "deny" | "allow";
+  readonly rule: RuleConfig;
+  /** null: it matches, as far as can be said without the destination's address. */
+  readonly mismatch: Mismatch | null;
+}
+
 export class ForwardRules {
   readonly #deny: readonly Rule[];
   readonly #allow: readonly Rule[];
@@ -46,22 +56,29 @@ export class ForwardRules {
     const address = canonicalAddress(wish.host);
     const denied: Rule[] = [];
     for (const rule of this.#deny) {
-      const matches = rule.matches(wish);
-      if (matches === "unknown user") return "authenticate";
-      if (!matches) continue;
+      const mismatch = rule.mismatch(wish);
+      if (mismatch === "unknown user") return "authenticate";
+      if (mismatch !== null) continue;
       if (rule.networks === null) return new Denial("rule_denied", rule.config.name);
       denied.push(rule);
     }
     const allowed: Rule[] = [];
     for (const rule of this.#allow) {
-      const matches = rule.matches(wish);
+      const mismatch = rule.mismatch(wish);
       // Nothing before it has allowed it for everybody.
-      if (matches === "unknown user" && !allowed.some(({ networks }) => networks === null)) return "authenticate";
-      if (matches === true) allowed.push(rule);
+      if (mismatch === "unknown user" && !allowed.some(({ networks }) => networks === null)) return "authenticate";
+      if (mismatch === null) allowed.push(rule);
     }
     if (allowed.length === 0) return new Denial("nothing_allows");
     const access = this.#accessOf(denied, allowed);
     return (address === null ? null : access.refusalOf(address)) ?? access;
+  }
+
+  /** Every rule in the order in which it is asked, and why it does not match; for who asks why. */
+  explain(wish: Wish): readonly RuleFinding[] {
+    const find = (list: "deny" | "allow", rules: readonly Rule[]): readonly RuleFinding[] =>
+      rules.map((rule) => ({ list, rule: rule.config, mismatch: rule.mismatch(wish) }));
+    return [...find("deny", this.#deny), ...find("allow", this.#allow)];
   }
 
   #accessOf(denied: readonly Rule[], allowed: readonly Rule[]): RuledAccess {
@@ -128,17 +145,18 @@ class Rule {
     this.#methods = methods === undefined ? null : new Set(methods);
   }
 
-  /** All but the address. "unknown user": all but who it is, which nobody has said. */
-  matches(wish: Wish): boolean | "unknown user" {
+  /** The first of what does not match, but for the address; null: it matches. */
+  mismatch(wish: Wish): Mismatch | null {
     const ports = wish.isTunnel ? this.config.connectPorts : this.config.ports;
-    if (ports !== null && !ports.some(({ first, last }) => wish.port >= first && wish.port <= last)) return false;
-    if (this.#hosts !== null && !this.#hosts.has(wish.host)) return false;
-    if (this.#clients !== null && !this.#clients.has(wish.client)) return false;
-    if (this.#methods !== null && !this.#methods.has(wish.method)) return false;
+    if (ports !== null && !ports.some(({ first, last }) => wish.port >= first && wish.port <= last)) return "ports";
+    if (this.#hosts !== null && !this.#hosts.has(wish.host)) return "hosts";
+    if (this.#clients !== null && !this.#clients.has(wish.client)) return "clients";
+    if (this.#methods !== null && !this.#methods.has(wish.method)) return "methods";
     const { times } = this.config;
-    if (times !== undefined && !times.some((window) => isWithin(window, wish.wallMs))) return false;
-    if (this.#users === null) return true;
-    return wish.user === null ? "unknown user" : this.#users.has(wish.user);
+    if (times !== undefined && !times.some((window) => isWithin(window, wish.wallMs))) return "times";
+    if (this.#users === null) return null;
+    if (wish.user === null) return "unknown user";
+    return this.#users.has(wish.user) ? null : "users";
   }
 }
 

@@ -1,0 +1,52 @@
+/** What `headgate forward` says once it listens: whom it serves, where requests may go, and a command to try it with. */
+import os from "node:os";
+import type { ServerConfig } from "../config/config.ts";
+import { joinOr } from "../config/problems.ts";
+import type { Listening } from "../server/proxy.ts";
+
+type Ports = NonNullable<ServerConfig["forward"]>["allow"][number]["ports"];
+
+/** Lines for a person. */
+export function forwardHints({ forward }: ServerConfig, listening: readonly Listening[]): readonly string[] {
+  const [place] = listening;
+  if (forward === null || place === undefined) return [];
+  const [rule] = forward.allow;
+  const { clients = null, hosts = null, ports, connectPorts } = rule!;
+  const isLocal = place.address.family === 0 || /^(127\.|::1$)/.test(place.address.address);
+  const users = Object.keys(forward.auth?.users ?? {});
+  const who = [
+    isLocal ? "this machine" : clients === null ? "everybody" : joinOr(clients),
+    ...(users.length === 0 ? [] : [`as ${joinOr(users)}, with the password`]),
+  ].join(" ");
+  const networks = forward.allow.flatMap((each) => each.networks ?? []);
+  const inside = networks.length === 0 ? "" : `, or to ${joinOr(networks)}`;
+  const outside = networks.length === 0 ? "; private addresses are refused (--networks)" : "";
+  const where = hosts === null ? `any public address${inside}` : `${joinOr(hosts)}${inside}`;
+  const url = urlOf(place);
+  const [user = null] = users;
+  const asUser = user === null ? "" : ` --proxy-user ${quoted(user)}`;
+  const withUser = user === null ? url : url.replace("://", `://${encodeURIComponent(user)}:PASSWORD@`);
+  const from = isLocal || clients === null ? "" : ", on a client";
+  return [
+    `it serves ${who}`,
+    `requests go to ${where}, port ${portsOf(ports)}, tunnels (https) to port ${portsOf(connectPorts)}${outside}`,
+    `try${from}: curl -x ${url}${asUser} http://example.org/`,
+    `for other programs: export http_proxy=${withUser} https_proxy=${withUser}`,
+  ];
+}
+
+function portsOf(ports: Ports): string {
+  return joinOr((ports ?? []).map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)));
+}
+
+/** As a client writes it: another machine knows this one by its name. */
+function urlOf({ address: { family, address, port }, isTls }: Listening): string {
+  const isAny = address === "::" || address === "0.0.0.0";
+  const host = isAny ? os.hostname() : family === 6 ? `[${address}]` : address;
+  return `${isTls ? "https" : "http"}://${host}:${port}`;
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w.@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
