@@ -11,7 +11,7 @@ Examples:
   headgate forward
   headgate forward --listen :3128 --clients 10.0.0.0/8
   headgate forward --listen :3128 --auth - < users
-  headgate forward --networks 10.20.0.0/16 --connect-ports 443,8443 --hosts '*.example.org,registry.npmjs.org'`;
+  headgate forward --networks 10.20.0.0/16 --connect-ports 443,8443 --hosts '*.example.org,registry.example.net'`;
 
 export function addForwardCommand(program: Command): void {
   program
@@ -28,7 +28,7 @@ export function addForwardCommand(program: Command): void {
         .default([], "nobody has to say who it is"),
     )
     .option("--clients <networks>", "the networks of its clients, such as 10.0.0.0/8,192.168.1.7")
-    .option("--hosts <hosts>", "the only hosts that requests may go to, such as *.example.org,registry.npmjs.org")
+    .option("--hosts <hosts>", "the only hosts that requests may go to, such as *.example.org,registry.example.net")
     .option("--ports <ports>", "the ports that requests may go to; otherwise 80,443")
     .option("--connect-ports <ports>", "the ports that tunnels may go to, such as 443,8000-8999; otherwise 443")
     .option("--networks <networks>", "private networks that requests may go to as well, such as 10.20.0.0/16")
