@@ -30,6 +30,8 @@ export interface ServiceOptions {
   readonly watch: boolean;
   /** Lines for who has just started it, once it listens. */
   readonly hints?: (listening: readonly Listening[]) => readonly string[];
+  /** How long a worker may be silent before it is ended as stuck. Default: half a minute. */
+  readonly silentMsMax?: number;
 }
 
 /** Serves until a signal ends it. Rejects with a CommandError when it cannot begin. */
@@ -50,7 +52,7 @@ class Service {
   /** SIGHUP came before it could be obeyed. */
   #hungUp = false;
 
-  constructor({ config, program, warnings, file, watch, hints }: ServiceOptions) {
+  constructor({ config, program, warnings, file, watch, hints, silentMsMax }: ServiceOptions) {
     this.#file = file;
     this.#hints = hints ?? (() => []);
     this.#isWatching = watch;
@@ -66,6 +68,7 @@ class Service {
       output,
       load: loadConfigFile,
       linesOf,
+      ...(silentMsMax !== undefined && { silentMsMax }),
     });
   }
 

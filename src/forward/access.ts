@@ -11,6 +11,7 @@ import { type RefusalReason, refusal } from "../identity/refusal.ts";
 import type { Exchange, Identity } from "../pipeline/exchange.ts";
 import type { Forwarding } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
+import type { Interception } from "./interception/interception.ts";
 import { Denial } from "./refusal.ts";
 import type { ForwardRules } from "./rules.ts";
 
@@ -21,6 +22,8 @@ export interface AccessOptions {
   readonly rules: ForwardRules;
   /** null: nobody has to say who it is. */
   readonly auth: { readonly users: BasicUsers; readonly realm: string; readonly isOptional: boolean } | null;
+  /** null: all tunnels are left alone. */
+  readonly interception: Pick<Interception, "takerFor"> | null;
   readonly clock: Clock;
 }
 
@@ -76,6 +79,7 @@ export class ForwardAccess implements Feature {
     if (decision === "authenticate") return this.#refuse(exchange, "credentials_missing");
     if (decision instanceof Denial) return exchange.fail(decision);
     forward.access = decision;
+    forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {

@@ -19,7 +19,7 @@ import type {
   PendingDial,
   Random,
 } from "../core/ports.ts";
-import type { Destination, DestinationAccess } from "../pipeline/forwarding.ts";
+import type { Destination, DestinationAccess, Forwarding } from "../pipeline/forwarding.ts";
 import type { Sender, Upstream, UpstreamHandler, UpstreamStream } from "../pipeline/upstream.ts";
 import { UpstreamPool } from "../upstreams/pool.ts";
 import { RetryBudget } from "../upstreams/retry-budget.ts";
@@ -70,18 +70,20 @@ export class ForwardDestinations implements Upstream {
     if (destination.kind === "tunnel") {
       const tunnel = new PendingTunnel(this.#tunnels, handler);
       forward.lessor = tunnel;
-      tunnel.begin(this.#around.dialer, {
-        host: destination.address ?? destination.host,
-        port: destination.port,
-        tls: null,
-        timeoutMs: this.#options.connectTimeoutMs,
-        addresses: access,
-      });
-      return;
+      return tunnel.begin(this.#around.dialer, this.#targetOf(destination, access));
     }
     const pool = this.#poolOf(destination, access);
     forward.lessor = pool;
     pool.lease(sender, handler);
+  }
+
+  /** The connection of a tunnel that somebody else begins. It is the handler's. */
+  dialTunnel(forward: Forwarding, handler: DialHandler): PendingDial {
+    return this.#around.dialer.dial(this.#targetOf(forward.destination, forward.access!), handler);
+  }
+
+  #targetOf({ host, port, address }: Destination, addresses: DestinationAccess): DialTarget {
+    return { host: address ?? host, port, tls: null, timeoutMs: this.#options.connectTimeoutMs, addresses };
   }
 
   cancel(handler: UpstreamHandler, sender: Sender): void {

@@ -144,10 +144,14 @@ const intercept = z.strictObject({
     "Hosts whose TLS is opened: exact, or `*.example.org`; `*` is every host.",
   ),
   except: oneOrMore(hostPattern()).optional().describe("Hosts of them that are left alone."),
-  ca: filePath().describe("The folder of the authority, as `headgate ca init` made it."),
+  ca: filePath()
+    .optional()
+    .describe("The folder of the authority, as `headgate ca init` made it. By default where that command makes one."),
   cache: filePath()
     .optional()
-    .describe("A folder in which certificates are kept through restarts. By default in the authority's own, `leaves`."),
+    .describe(
+      "A folder in which certificates are kept through restarts. By default the cache folder of the user or of the service.",
+    ),
 });
 
 const dns = z.strictObject({
@@ -286,8 +290,8 @@ export interface ForwardConfig {
   readonly intercept: {
     readonly hosts: readonly string[];
     readonly except: readonly string[];
-    /** Absolute paths of folders; `leaves: null`: within the authority's own. */
-    readonly ca: string;
+    /** Absolute paths of folders; null: the usual one. */
+    readonly ca: string | null;
     readonly leaves: string | null;
   } | null;
   readonly tunnelsPerClient: number;
@@ -324,7 +328,7 @@ export function resolveForward(block: ForwardBlock): ForwardConfig {
         : {
             hosts: intercept.hosts,
             except: intercept.except ?? [],
-            ca: intercept.ca,
+            ca: intercept.ca ?? null,
             leaves: intercept.cache ?? null,
           },
     tunnelsPerClient: block.tunnelsPerClient ?? TUNNELS_PER_CLIENT_MAX,

@@ -92,7 +92,10 @@ function destinationAtOrigin(request: RequestMessage, origin: ConnectionOrigin):
     request.authority = parts.authority;
     takeTarget(request, parts.path, parts.query);
   } else request.settleAuthority();
-  const address = origin.address === null ? null : origin.address.address;
+  const { address, serverName } = origin;
+  if (serverName !== null && serverName !== origin.host) {
+    return refused(`TLS was begun for ${serverName} on a connection for ${origin.host}`, 421);
+  }
   const named = placeOf(request.authority, origin.kind);
   if (origin.host === null) {
     // An HTTP/1.0 client may name no host; then the address that it was headed for is all that is known.

@@ -2,6 +2,7 @@
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
 import { BY, ForwardAccess } from "../forward/access.ts";
+import type { Interception } from "../forward/interception/interception.ts";
 import type { ForwardConfig } from "../forward/options.ts";
 import { ForwardRules } from "../forward/rules.ts";
 import { BasicUsers } from "../identity/basic-users.ts";
@@ -15,15 +16,23 @@ export function forwardRouteName(server: string): string {
   return `${server}.forward`;
 }
 
+export interface ForwardParts {
+  /** Where forwarded requests go. */
+  readonly destinations: Upstream;
+  /** null: no tunnel is looked into. */
+  readonly interception: Interception | null;
+}
+
 export function composeForward(
   { name, forward }: ServerConfig,
-  destinations: Upstream,
+  { destinations, interception }: ForwardParts,
   ports: FeaturePorts,
 ): Route | null {
   if (forward === null) return null;
   const access = new ForwardAccess({
     rules: new ForwardRules(forward.deny, forward.allow),
     auth: authOf(forward, ports),
+    interception,
     clock: ports.clock,
   });
   return {

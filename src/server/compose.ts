@@ -14,7 +14,7 @@ import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts
 import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
-import { composeForward } from "./compose-forward.ts";
+import { composeForward, type ForwardParts } from "./compose-forward.ts";
 import { composePac } from "./compose-pac.ts";
 import { createFeature, type FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
@@ -26,8 +26,8 @@ export interface ComposeSurroundings {
   readonly deadlines: DeadlineWheel;
   /** The pool of a name in `Config.upstreams`. */
   upstream(name: string): Upstream;
-  /** Where the forwarded requests of a server go. */
-  destinations(server: string): Upstream;
+  /** What a server that is a forward proxy has of its own. */
+  forward(server: ServerConfig): ForwardParts;
   /** Who is told of the exchanges of a server; null: nobody. */
   observer(server: ServerConfig): ExchangeObserver | null;
   readonly features: FeaturePorts;
@@ -56,8 +56,7 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),
-      forward:
-        server.forward === null ? null : composeForward(server, around.destinations(server.name), around.features),
+      forward: server.forward === null ? null : composeForward(server, around.forward(server), around.features),
       limits: server.limits,
       halfClose: server.halfClose,
       trustedProxies,

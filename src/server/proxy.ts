@@ -28,6 +28,7 @@ import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
+import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
@@ -248,7 +249,7 @@ export class ProxyServer {
 
   async #prepare(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<Prepared> {
     // Watched before they are read: a change in between is then seen.
-    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config)];
+    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config), ...Interceptions.pathsOf(config)];
     const watch = watchFiles(paths, clock, () => this.#filesChanged());
     let output = this.#output;
     let stores: StorePlan | null = null;
@@ -260,6 +261,7 @@ export class ProxyServer {
     try {
       const files = await TlsFiles.load(config, clock);
       const credentials = await CredentialFiles.load(config);
+      const interceptions = await Interceptions.load(config, this.#interceptionSurroundings);
       const plan = this.#pools.plan(config.upstreams, files);
       const forwards = this.#forwards.plan(config, files);
       const storePlan = await this.#stores.plan(config.stores, files);
@@ -271,7 +273,10 @@ export class ProxyServer {
         clock,
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
-        destinations: (server) => forwards.get(server)!.destinations,
+        forward: (server) => {
+          const { destinations } = forwards.get(server.name)!;
+          return { destinations, interception: interceptions.of(server, destinations, parts.kept) };
+        },
         observer: (server) => this.#observer(config, server),
         features: {
           clock,
@@ -299,7 +304,7 @@ export class ProxyServer {
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
-        for (const warning of files.warnings) this.#warnOnce(warning);
+        for (const warning of [...files.warnings, ...interceptions.warnings]) this.#warnOnce(warning);
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
       };
@@ -346,6 +351,10 @@ export class ProxyServer {
     if (this.#isQuiet || this.#warnings.has(warning)) return;
     this.#warnings.add(warning);
     this.#log.warn(warning);
+  }
+
+  get #interceptionSurroundings(): InterceptionSurroundings {
+    return { clock, deadlines, tls: this.transport.tls, tell: (message) => this.#log.warn(message) };
   }
 
   get #storeSurroundings(): StoreSurroundings {

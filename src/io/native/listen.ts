@@ -52,6 +52,7 @@ class NativeListener implements TransportListener, SlotListener {
   readonly #owner: ListenerOwner;
   readonly #slot: number;
   readonly #onConnection: (connection: Connection) => void;
+  readonly #isTransparent: boolean;
   /** The inode of the unix socket's file that is to be removed in the end; null: there is none. */
   readonly #inode: number | null;
   #acceptAgain: TimerHandle | null = null;
@@ -61,13 +62,14 @@ class NativeListener implements TransportListener, SlotListener {
     owner: ListenerOwner,
     slot: number,
     address: Address,
-    { path, descriptor }: ListenOptions,
+    { path, descriptor, transparent = false }: ListenOptions,
     onConnection: (connection: Connection) => void,
   ) {
     this.#owner = owner;
     this.#slot = slot;
     this.address = address;
     this.#onConnection = onConnection;
+    this.#isTransparent = transparent;
     this.#inode = path === null || descriptor !== undefined ? null : inodeOf(path);
     owner.loop.listeners.set(slot, this);
   }
@@ -75,7 +77,10 @@ class NativeListener implements TransportListener, SlotListener {
   accepted(slot: number, text: string): void {
     const [remote = "", remotePort = "", ...local] = text.split(" ");
     const own = local.length === 2 ? addressFrom(local.join(" ")) : this.address;
-    const connection = new NativeConnection(this.#owner, slot, addressFrom(`${remote} ${remotePort}`), own, "client");
+    const from = addressFrom(`${remote} ${remotePort}`);
+    const meant = this.#isTransparent ? this.#owner.loop.addon.originalOf(slot) : null;
+    const original = meant === null ? null : addressFrom(meant);
+    const connection = new NativeConnection(this.#owner, slot, from, own, "client", original);
     try {
       this.#onConnection(connection);
     } catch (thrown) {

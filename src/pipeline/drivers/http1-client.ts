@@ -547,6 +547,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   /** The driver: closes at once. What was cut off must not look complete. */
   destroy(error: ProxyError): void {
+    // Whoever has taken the connection over may have more to close than that.
+    if (this.#state === TUNNEL && this.#life !== null) return this.#life.fail(error);
     this.connection.destroy(error, this.#life !== null && this.#answered);
   }
 

@@ -1,0 +1,103 @@
+// A forward proxy that intercepts: an internal CA in a folder, an origin with a certificate of another authority, and names that
+// lead to this machine.
+
+import { writeFileSync } from "node:fs";
+import type http from "node:http";
+import tls from "node:tls";
+import { makeAuthority } from "../../src/forward/interception/new-authority.ts";
+import { Authority, type CertificateOptions, issueCertificate } from "./certificates.ts";
+import { DnsServer } from "./dns-server.ts";
+import { TestFolder } from "./folder.ts";
+import { ANYWHERE, connectThrough } from "./forward-stage.ts";
+import { Origin } from "./origin.ts";
+import { ProxyUnderTest } from "./proxy-under-test.ts";
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Whom origins have their certificates from. */
+export const authority = new Authority("The World");
+
+export interface InterceptionStage extends AsyncDisposable {
+  readonly folder: TestFolder;
+  readonly dns: DnsServer;
+  readonly origin: Origin;
+  readonly proxy: ProxyUnderTest;
+  readonly port: number;
+  /** PEM text of the internal CA. */
+  readonly ca: string;
+  /** TLS inside a tunnel to `authority`; `trusted` are the authorities of the client. */
+  secured(authority: string, serverName: string | null, trusted?: readonly string[]): Promise<tls.TLSSocket>;
+}
+
+/** `certificate` says what the origin shows; `forward` and `more` are the block's and the server's. */
+export async function interceptionStage(
+  handler: http.RequestListener,
+  {
+    certificate = { names: ["origin.example"], issuer: authority } as CertificateOptions,
+    forward = {} as Options,
+  } = {},
+): Promise<InterceptionStage> {
+  const folder = new TestFolder();
+  const made = await makeAuthority({ name: "Inner", lifeMs: 3_600_000 * 24 * 30, hosts: [], networks: [] }, Date.now());
+  writeFileSync(folder.file("ca.pem"), made.cert);
+  writeFileSync(folder.file("ca.key"), made.key, { mode: 0o600 });
+  folder.write("world.pem", authority.cert);
+  const dns = await DnsServer.start((_name, type) => ({ addresses: type === "A" ? ["127.0.0.1"] : [] }));
+  const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });
+  const proxy = await ProxyUnderTest.start({
+    servers: {
+      egress: {
+        listen: "127.0.0.1:0",
+        forward: {
+          allow: [ANYWHERE],
+          dns: { servers: [dns.address] },
+          tls: { ca: folder.file("world.pem") },
+          intercept: { hosts: ["*.example"], except: ["bank.example"], ca: folder.path, cache: folder.file("leaves") },
+          ...forward,
+        },
+      },
+    },
+  });
+  const port = proxy.port("egress");
+  return {
+    folder,
+    dns,
+    origin,
+    proxy,
+    port,
+    ca: made.cert,
+    async secured(to, serverName, trusted = [made.cert, authority.cert]) {
+      const { client, status } = await connectThrough(port, to);
+      if (status !== 200) throw new Error(`CONNECT: ${status}`);
+      client.socket.removeAllListeners("data");
+      const socket = tls.connect({
+        socket: client.socket,
+        ca: [...trusted],
+        ALPNProtocols: ["h2", "http/1.1"],
+        ...(serverName === null
+          ? { host: "origin.example", checkServerIdentity: () => undefined }
+          : { servername: serverName }),
+      });
+      await new Promise<void>((resolve, reject) => {
+        socket.once("secureConnect", resolve);
+        socket.once("error", reject);
+        socket.once("close", () => reject(new Error("closed in the handshake")));
+      });
+      return socket;
+    },
+    async [Symbol.asyncDispose]() {
+      await proxy[Symbol.asyncDispose]();
+      await origin[Symbol.asyncDispose]();
+      await dns[Symbol.asyncDispose]();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+/** One request and its whole answer, as text; the connection is closed behind it. */
+export async function askOn(socket: tls.TLSSocket, host: string, lines = ""): Promise<string> {
+  socket.write(`GET /a HTTP/1.1\r\nHost: ${host}\r\n${lines}Connection: close\r\n\r\n`);
+  let text = "";
+  for await (const chunk of socket) text += (chunk as Buffer).toString("latin1");
+  return text;
+}
