@@ -33,8 +33,8 @@ export function addForwardCommand(program: Command): void {
     .option("--connect-ports <ports>", "the ports that tunnels may go to, such as 443,8000-8999; otherwise 443")
     .option("--networks <networks>", "private networks that requests may go to as well, such as 10.20.0.0/16")
     .option("--via <url>", "the proxy that requests go through: http://, https:// or socks5://")
-    .option("--intercept <hosts>", "hosts whose HTTPS is opened, such as *.example.org; needs --ca")
-    .option("--ca <dir>", "the folder of the authority, as `headgate ca init` made it")
+    .option("--intercept <hosts>", "hosts whose HTTPS is opened, such as *.example.org: see `headgate ca init`")
+    .option("--ca <dir>", "the folder of the CA for --intercept; otherwise where `headgate ca init` makes one")
     .option("--workers <n>", "how many threads serve; otherwise one for each core")
     .addHelpText("after", AFTER)
     .action(async (flags: ForwardFlags) => {

@@ -43,9 +43,6 @@ const FLAGS: readonly (readonly [field: RegExp, flag: string])[] = [
 export async function configOfForwardFlags(flags: ForwardFlags): Promise<Omit<LoadedFile, "file">> {
   if (flags.ca !== undefined && flags.intercept === undefined)
     throw usage("--ca is the authority of --intercept HOSTS");
-  if (flags.intercept !== undefined && flags.ca === undefined) {
-    throw usage("--intercept needs --ca DIR, the folder that `headgate ca init` made");
-  }
   const users = await usersOf(flags.auth);
   return configOfObject(objectOf(flags, users), (problem) => told(problem, flags.listen));
 }
@@ -67,7 +64,7 @@ function objectOf(flags: ForwardFlags, users: Readonly<Record<string, string>> |
     ...(users !== null && { auth: { basic: { users } } }),
     ...(!isPlain && { allow }),
     ...(via !== undefined && { via: [{ proxy: listOf(via) }] }),
-    ...(intercept !== undefined && { intercept: { hosts: listOf(intercept), ca } }),
+    ...(intercept !== undefined && { intercept: { hosts: listOf(intercept), ...(ca !== undefined && { ca }) } }),
   };
   return {
     ...(workers !== undefined && { workers: numberOrText(workers) }),

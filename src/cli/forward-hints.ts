@@ -4,7 +4,8 @@ import type { ServerConfig } from "../config/config.ts";
 import { joinOr } from "../config/problems.ts";
 import type { Listening } from "../server/proxy.ts";
 
-type Ports = NonNullable<ServerConfig["forward"]>["allow"][number]["ports"];
+type Forward = NonNullable<ServerConfig["forward"]>;
+type Ports = Forward["allow"][number]["ports"];
 
 /** Lines for a person. */
 export function forwardHints({ forward }: ServerConfig, listening: readonly Listening[]): readonly string[] {
@@ -30,9 +31,15 @@ export function forwardHints({ forward }: ServerConfig, listening: readonly List
   return [
     `it serves ${who}`,
     `requests go to ${where}, port ${portsOf(ports)}, tunnels (https) to port ${portsOf(connectPorts)}${outside}`,
+    ...(forward.intercept === null ? [] : [interceptionHint(forward.intercept)]),
     `try${from}: curl -x ${url}${asUser} http://example.org/`,
     `for other programs: export http_proxy=${withUser} https_proxy=${withUser}`,
   ];
+}
+
+function interceptionHint({ hosts, ca }: NonNullable<Forward["intercept"]>): string {
+  const dir = ca === null ? "" : ` --dir ${quoted(ca)}`;
+  return `it opens the HTTPS of ${joinOr(hosts)}; clients have to trust its CA: headgate ca show${dir}`;
 }
 
 function portsOf(ports: Ports): string {
