@@ -28,14 +28,15 @@ export function* forwardRows(explanation: ForwardExplanation, request: Request, 
     return;
   }
   if (rule !== null) yield ["rule", `${rule} allows it`];
-  else yield* addressRows(findings.filter(({ mismatch }) => mismatch === null));
+  else yield* addressRows(findings);
   for (const use of server.forward!.use) yield ["use", describeUse(use)];
 }
 
 /** Of a name, whose address is not known yet. */
-function* addressRows(matching: readonly Finding[]): Generator<Row> {
+function* addressRows(findings: readonly Finding[]): Generator<Row> {
   let isPublicAllowed = false;
-  for (const { list, rule } of matching) {
+  for (const { list, rule, mismatch } of findings) {
+    if (mismatch !== null) continue;
     const does = `${list === "deny" ? "refused" : "allowed"} by ${rule.name}`;
     if (rule.networks !== undefined) yield ["address", `in ${joinOr(rule.networks)}: ${does}`];
     else if (!isPublicAllowed) {
@@ -43,9 +44,11 @@ function* addressRows(matching: readonly Finding[]): Generator<Row> {
       yield ["address", `any public one: ${does}`];
     }
   }
+  const isForUsers = findings.some(({ list, mismatch }) => list === "allow" && mismatch === "unknown user");
+  const why = isPublicAllowed ? ": it is private and no rule names its network" : "";
   yield [
     "address",
-    `any other one: refused, 403${isPublicAllowed ? ": it is private and no rule names its network" : ""}`,
+    `any other one: ${isForUsers ? "407: some user might be allowed to go there" : `refused, 403${why}`}`,
   ];
 }
 

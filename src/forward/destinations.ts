@@ -50,6 +50,9 @@ export class ForwardDestinations implements Upstream {
   /** By access and origin, in the order in which they were made. */
   readonly #pools = new Map<string, UpstreamPool>();
   readonly #tunnels = new Set<TunnelStream>();
+  /** Whoever came last often comes again: then no key is made. */
+  #last: { readonly destination: Destination; readonly access: DestinationAccess; readonly pool: UpstreamPool } | null =
+    null;
   #closed = false;
 
   constructor(options: DestinationsOptions, around: DestinationsSurroundings) {
@@ -112,7 +115,15 @@ export class ForwardDestinations implements Upstream {
     for (const tunnel of this.#tunnels) tunnel.destroy();
   }
 
-  #poolOf({ kind, host, port, address }: Destination, access: DestinationAccess): UpstreamPool {
+  #poolOf(destination: Destination, access: DestinationAccess): UpstreamPool {
+    const last = this.#last;
+    if (last !== null && last.destination === destination && last.access === access) return last.pool;
+    const pool = this.#find(destination, access);
+    this.#last = { destination, access, pool };
+    return pool;
+  }
+
+  #find({ kind, host, port, address }: Destination, access: DestinationAccess): UpstreamPool {
     const key = `${access.key} ${kind} ${host} ${port} ${address ?? ""}`;
     const known = this.#pools.get(key);
     if (known !== undefined) return known;
@@ -155,6 +166,7 @@ export class ForwardDestinations implements Upstream {
   /** Of the oldest ones those that serve nobody; connections that rest are closed. A tenth at least, so that it is not done each time. */
   #forgetSome(): void {
     const max = ORIGINS_MAX * 0.9;
+    this.#last = null;
     for (const [key, pool] of this.#pools) {
       if (this.#pools.size <= max) return;
       if (pool.connections > pool.idleConnections || pool.waiting > 0) continue;

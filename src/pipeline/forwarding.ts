@@ -14,6 +14,7 @@ export interface Destination {
   readonly kind: "tunnel" | "http" | "https";
   /** A name in lower case, without a dot at its end; or an address, canonical and without brackets. */
   readonly host: string;
+  readonly isAddress: boolean;
   readonly port: number;
   /** What the client's traffic was headed for when it was redirected here: connected to in place of the host's own; else null. */
   readonly address: string | null;

@@ -74,6 +74,7 @@ function readRequest(method: string, target: string, host: string, headers: Aske
   request.method = head.method;
   request.form = head.form;
   request.setTargetRange(head.targetStart, head.pathEnd, head.targetEnd);
+  if (head.form === "absolute") request.setAuthorityRange(head.authorityStart, head.authorityEnd);
   settleUpgrade(request);
   return request;
 }

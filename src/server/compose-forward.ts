@@ -1,9 +1,10 @@
 /** The route that forwarded requests meet, made of what `forward` says: who may and where to first, then the features of `use`. */
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
-import { BY, ForwardAccess } from "../forward/access.ts";
+import { ForwardAccess } from "../forward/access.ts";
 import type { Interception } from "../forward/interception/interception.ts";
 import type { ForwardConfig } from "../forward/options.ts";
+import { BY, unproved } from "../forward/refusal.ts";
 import { ForwardRules } from "../forward/rules.ts";
 import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
@@ -30,7 +31,9 @@ export function composeForward(
 ): Route | null {
   if (forward === null) return null;
   const access = new ForwardAccess({
-    rules: new ForwardRules(forward.deny, forward.allow),
+    rules: new ForwardRules(forward.deny, forward.allow, () =>
+      unproved("credentials_missing", forward.auth?.realm ?? ""),
+    ),
     auth: authOf(forward, ports),
     interception,
     clock: ports.clock,

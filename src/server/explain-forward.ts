@@ -5,11 +5,9 @@
 import type { Config, ServerConfig } from "../config/config.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
-import { Denial } from "../forward/refusal.ts";
 import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules.ts";
 import { admit } from "../pipeline/admission.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
-import { canonicalAddress } from "../semantics/cidr.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";
 import { clock } from "./surroundings.ts";
 
@@ -43,23 +41,23 @@ export function explainForward(
   if (unfit !== null) return { ...facts, destination: null, refused: unfit };
   const { destination } = exchange.forward!;
   if (auth !== null && !auth.isOptional && user === null) return { ...facts, destination, refused: unknownUser() };
+  const { host, isAddress, port, kind } = destination;
   const wish: Wish = {
     client: exchange.clientAddress,
     user,
-    host: destination.host,
-    port: destination.port,
-    isTunnel: destination.kind === "tunnel",
+    mayProveUser: true,
+    host,
+    isAddress,
+    port,
+    isTunnel: kind === "tunnel",
     method: request.method,
     wallMs: clock.wallMs(),
   };
-  const rules = new ForwardRules(deny, allow);
+  const rules = new ForwardRules(deny, allow, unknownUser);
   const decision = rules.decide(wish);
-  const findings = rules.explain(wish);
-  const about = { ...facts, destination, findings };
-  if (decision === "authenticate") return { ...about, refused: unknownUser() };
-  if (decision instanceof Denial) return { ...about, refused: decision };
-  const address = canonicalAddress(destination.host);
-  return { ...about, refused: null, rule: address === null ? null : decision.ruleOf(address) };
+  const about = { ...facts, destination, findings: rules.explain(wish) };
+  if (decision instanceof ProxyError) return { ...about, refused: decision };
+  return { ...about, refused: null, rule: isAddress ? decision.ruleOf(host) : null };
 }
 
 function unknownUser(): ProxyError {

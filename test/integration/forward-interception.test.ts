@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { describe, test } from "node:test";
-import { EchoServer } from "../support/forward-stage.ts";
+import { hash } from "@node-rs/bcrypt";
+import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
 import { askOn, authority, interceptionStage } from "../support/interception-stage.ts";
 import { RawClient } from "../support/raw-client.ts";
 
@@ -122,3 +123,32 @@ async function connectTo(port: number, to: string) {
   await client.untilText("\r\n\r\n");
   return { client };
 }
+
+test(
+  "who is inside a tunnel is whoever was let in: nothing that is said there counts, and nobody is asked",
+  TIMEOUT,
+  async () => {
+    const auth = { optional: true, basic: { users: { ann: await hash("secret", 4) } } };
+    const forward = {
+      auth,
+      allow: [
+        { ...ANYWHERE, methods: ["CONNECT"] },
+        { ...ANYWHERE, users: ["ann"] },
+      ],
+    };
+    const told: (string | undefined)[] = [];
+    await using stage = await interceptionStage(
+      (request, response) => {
+        told.push(request.headers["proxy-authorization"]);
+        response.end("ok");
+      },
+      { forward },
+    );
+    const to = `origin.example:${stage.origin.port}`;
+    const line = `Proxy-Authorization: Basic ${Buffer.from("ann:secret").toString("base64")}\r\n`;
+    assert.match(await askOn(await stage.secured(to, "origin.example"), to, line), /^HTTP\/1\.1 403 /);
+    const known = await stage.secured(to, "origin.example", [stage.ca], line);
+    assert.match(await askOn(known, to, line), /^HTTP\/1\.1 200 /);
+    assert.deepEqual(told, [undefined]);
+  },
+);

@@ -25,8 +25,13 @@ export interface InterceptionStage extends AsyncDisposable {
   readonly port: number;
   /** PEM text of the internal CA. */
   readonly ca: string;
-  /** TLS inside a tunnel to `authority`; `trusted` are the authorities of the client. */
-  secured(authority: string, serverName: string | null, trusted?: readonly string[]): Promise<tls.TLSSocket>;
+  /** TLS inside a tunnel to `authority`; `trusted` are the authorities of the client, `lines` further ones of its CONNECT. */
+  secured(
+    authority: string,
+    serverName: string | null,
+    trusted?: readonly string[],
+    lines?: string,
+  ): Promise<tls.TLSSocket>;
 }
 
 /** `certificate` says what the origin shows; `forward` and `more` are the block's and the server's. */
@@ -66,8 +71,8 @@ export async function interceptionStage(
     proxy,
     port,
     ca: made.cert,
-    async secured(to, serverName, trusted = [made.cert, authority.cert]) {
-      const { client, status } = await connectThrough(port, to);
+    async secured(to, serverName, trusted = [made.cert, authority.cert], lines = "") {
+      const { client, status } = await connectThrough(port, to, lines);
       if (status !== 200) throw new Error(`CONNECT: ${status}`);
       client.socket.removeAllListeners("data");
       const socket = tls.connect({

@@ -196,8 +196,8 @@ export class NativeConnection implements SocketGiver, Leaving {
     this.handler = NOBODY;
     const isInUse = this.#outgoing !== null || this.#incoming !== null || (this.#extras?.files.size ?? 0) > 0;
     if (this.#closed || this.#detached || this.#ended || isInUse) {
+      receiver.onNoSocket(systemErrorOf(!this.#closed && isInUse ? "EBUSY" : "ENOTCONN"));
       this.destroy();
-      receiver.onNoSocket(systemErrorOf("ENOTCONN"));
       return NOTHING_PENDING;
     }
     // Whoever had it can do nothing with it any more, and what arrives is held.

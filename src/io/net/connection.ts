@@ -221,8 +221,8 @@ export class NetConnection implements SocketGiver, BatchMember, FileOutlet {
     const socket = this.#socket;
     this.handler = NOBODY;
     if (this.#closed || this.#ended || this.#files !== null || socket.readableEnded) {
+      receiver.onNoSocket(systemErrorOf(!this.#closed && this.#files !== null ? "EBUSY" : "ENOTCONN"));
       this.destroy();
-      receiver.onNoSocket(systemErrorOf("ENOTCONN"));
       return NOTHING_PENDING;
     }
     this.#sendPending();

@@ -265,6 +265,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     request.plainPath = head.plainPath;
     request.setTargetRange(head.targetStart, head.pathEnd, head.targetEnd);
     if (head.plainLine) request.keepStartLine();
+    else if (head.form === "absolute") request.setAuthorityRange(head.authorityStart, head.authorityEnd);
     this.#searched = 0;
     this.#deadline.disarm();
     this.#http10 = head.minor === 0;
