@@ -19,7 +19,7 @@ servers:
         - { name: vault, networks: 10.9.0.0/16 }
       allow:
         - { name: builds, users: [ci], hosts: [registry.example.org] }
-        - { networks: [10.0.0.0/8], connectPorts: [443, 8000-8999] }
+        - { networks: [10.0.0.0/8], clients: [127.0.0.0/8], connectPorts: [443, 8000-8999] }
         - { name: web, clients: [127.0.0.0/8], methods: [GET, CONNECT] }
       use: [{ headers: { request: { remove: [referer] } } }]
       pac: {}
@@ -81,12 +81,20 @@ describe("headgate explain, of a forward proxy", () => {
     for (const [method, url, options, last] of [
       ["GET", "http://www.ads.example/", {}, "refused   403: a rule of `deny` refuses it (ads)"],
       ["POST", "http://example.org:81/", {}, "refused   403: no rule of `allow` allows it"],
-      ["CONNECT", "registry.example.org:443", {}, "refused   407: nobody has said who it is; --user asks as somebody"],
+      [
+        "CONNECT",
+        "registry.example.org:443",
+        { client: "192.0.2.1" },
+        "refused   407: nobody has said who it is; --user asks as somebody",
+      ],
       ["GET", "http://0x7f.1/", {}, "refused   400: the request target names no host"],
       ["GET", "http://a/", { header: ["Host: b"] }, "refused   400: Host b is not the target's a"],
     ] as const) {
       assert.equal((await explained(method, url, options)).at(-1), last, url);
     }
+    const perhaps = await explained("POST", "http://registry.example.org/");
+    assert.ok(perhaps.includes("no match  builds (allow): nobody has said who it is, and it is for ci"));
+    assert.ok(perhaps.includes("address   any other one: 407: some user might be allowed to go there"));
     const asUser = await explained("CONNECT", "registry.example.org:443", { user: "ci", client: "192.0.2.1" });
     assert.equal(asUser[0], "CONNECT registry.example.org:443 from 192.0.2.1, as ci");
     assert.ok(asUser.includes("address   any public one: allowed by builds"));
