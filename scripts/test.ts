@@ -41,7 +41,7 @@ const onOneTransport: readonly string[] = [
   "test/cli/forward-command",
   "test/cli/inspection",
   "test/examples/auth-document",
-  "test/examples/forward-auth",
+  "test/examples/forward-",
   "test/examples/plugin",
   "test/examples/start",
   "test/integration/forward-clients/apt",
