@@ -20,7 +20,8 @@ const tls = { cert: readFileSync(folder + "/site.pem"), key: readFileSync(folder
 createServer(answer).listen(80, address, () => secure.createServer(tls, answer).listen(443, address, () => console.log("ready")));
 `;
 
-const ENTER = ["--net", "--mount"];
+/** All that runs in it ends with the command itself. */
+const ENTER = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"];
 
 /** Why there can be none here; false: there can. For the `skip` option of node:test. */
 export function needsSmallWorld(): false | string {
