@@ -20,9 +20,10 @@ export function forwardHints({ forward }: ServerConfig, listening: readonly List
     ...(users.length === 0 ? [] : [`as ${joinOr(users)}, with the password`]),
   ].join(" ");
   const networks = forward.allow.flatMap((each) => each.networks ?? []);
-  const inside = networks.length === 0 ? "" : `, or to ${joinOr(networks)}`;
+  const inside = networks.length === 0 ? "" : ` or in ${joinOr(networks)}`;
   const outside = networks.length === 0 ? "; private addresses are refused (--networks)" : "";
-  const where = hosts === null ? `any public address${inside}` : `${joinOr(hosts)}${inside}`;
+  const where =
+    hosts === null ? `any host at a public address${inside}` : `${joinOr(hosts)}, at public addresses${inside}`;
   const url = urlOf(place);
   const [user = null] = users;
   const asUser = user === null ? "" : ` --proxy-user ${quoted(user)}`;
@@ -55,5 +56,5 @@ function urlOf({ address: { family, address, port }, isTls }: Listening): string
 
 /** For a shell. */
 function quoted(text: string): string {
-  return /^[\w.@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  return /^[\w.@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -33,7 +33,7 @@ describe("headgate forward", () => {
       const port = running.port("proxy");
       assert.deepEqual(running.entries.map(({ msg }) => msg).slice(-4), [
         "it serves this machine",
-        "requests go to any public address, port 80 or 443, tunnels (https) to port 443; private addresses are refused (--networks)",
+        "requests go to any host at a public address, port 80 or 443, tunnels (https) to port 443; private addresses are refused (--networks)",
         `try: curl -x http://127.0.0.1:${port} http://example.org/`,
         `for other programs: export http_proxy=http://127.0.0.1:${port} https_proxy=http://127.0.0.1:${port}`,
       ]);
