@@ -90,6 +90,7 @@ describe("a line of json", () => {
       "user",
       "destination",
       "rule",
+      "via",
       "upstream",
       "upstreamAddress",
       "upstreamMs",
