@@ -12,7 +12,7 @@ type Request = { readonly method: string; readonly target: string };
 
 /** `method` is what was asked about; of https it is a tunnel that the proxy is asked for. */
 export function* forwardRows(explanation: ForwardExplanation, request: Request, method: string): Generator<Row> {
-  const { server, client, destination, findings, refused, rule } = explanation;
+  const { server, client, destination, findings, refused, rule, via } = explanation;
   yield ["server", `${server.name}, which listens on ${server.listen.map(({ text }) => text).join(", ")}`];
   if (request.method !== method) yield ["asked as", `CONNECT ${request.target}, as clients do for https`];
   if (client !== "") yield ["client", client];
@@ -29,6 +29,8 @@ export function* forwardRows(explanation: ForwardExplanation, request: Request, 
   }
   if (rule !== null) yield ["rule", `${rule} allows it`];
   else yield* addressRows(findings);
+  if (via !== null)
+    yield ["via", `${via.join(", else ")}${destination?.isAddress === true ? "" : ", which resolves the name"}`];
   for (const use of server.forward!.use) yield ["use", describeUse(use)];
 }
 

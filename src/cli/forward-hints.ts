@@ -32,10 +32,18 @@ export function forwardHints({ forward }: ServerConfig, listening: readonly List
   return [
     `it serves ${who}`,
     `requests go to ${where}, port ${portsOf(ports)}, tunnels (https) to port ${portsOf(connectPorts)}${outside}`,
+    ...(forward.via.length === 0 ? [] : [`all of it through ${joinOr(parentsOf(forward))}`]),
     ...(forward.intercept === null ? [] : [interceptionHint(forward.intercept)]),
     `try${from}: curl -x ${url}${asUser} http://example.org/`,
     `for other programs: export http_proxy=${withUser} https_proxy=${withUser}`,
   ];
+}
+
+function parentsOf({ via }: Forward): readonly string[] {
+  return via.flatMap((rule) => {
+    if (rule === "direct") return [];
+    return rule.proxies.map(({ kind, host, port }) => `${kind}://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  });
 }
 
 function interceptionHint({ hosts, ca }: NonNullable<Forward["intercept"]>): string {

@@ -6,6 +6,7 @@ import type { Config, ServerConfig } from "../config/config.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules.ts";
+import { type Way, Ways } from "../forward/ways.ts";
 import { admit } from "../pipeline/admission.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";
@@ -23,6 +24,8 @@ export interface ForwardExplanation {
   readonly refused: ProxyError | null;
   /** The rule that allows it; null: its address decides, or it is refused. */
   readonly rule: string | null;
+  /** The proxies that it may go through, which resolve its name; null: it goes direct, or is refused. */
+  readonly via: readonly string[] | null;
 }
 
 /** `user`: who has proved who it is; null: nobody has. `serverName` must be the name of a server with `forward`. */
@@ -34,10 +37,10 @@ export function explainForward(
   user: string | null,
 ): ForwardExplanation {
   const { config: server, site } = composeForInspection(config).find((one) => one.config.name === serverName)!;
-  const { auth, deny, allow } = server.forward!;
+  const { auth, deny, allow, via } = server.forward!;
   const exchange = new ExplainedExchange(request, client);
   const unfit = admit(exchange, site);
-  const facts = { server, client: exchange.clientAddress, findings: [], rule: null };
+  const facts = { server, client: exchange.clientAddress, findings: [], rule: null, via: null };
   if (unfit !== null) return { ...facts, destination: null, refused: unfit };
   const { destination } = exchange.forward!;
   if (auth !== null && !auth.isOptional && user === null) return { ...facts, destination, refused: unknownUser() };
@@ -57,7 +60,14 @@ export function explainForward(
   const decision = rules.decide(wish);
   const about = { ...facts, destination, findings: rules.explain(wish) };
   if (decision instanceof ProxyError) return { ...about, refused: decision };
-  return { ...about, refused: null, rule: isAddress ? decision.ruleOf(host) : null };
+  const way = new Ways(via, () => null).of(host, port);
+  // Of a name that another proxy resolves no address is ever known here.
+  const rule = isAddress ? decision.ruleOf(host) : way === null ? null : decision.ruleOf(null);
+  return { ...about, refused: null, rule, via: namesOf(way) };
+}
+
+function namesOf(way: Way | null): readonly string[] | null {
+  return way === null ? null : way.parents.map(({ name }) => name);
 }
 
 function unknownUser(): ProxyError {

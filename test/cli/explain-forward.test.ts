@@ -21,6 +21,7 @@ servers:
         - { name: builds, users: [ci], hosts: [registry.example.org] }
         - { networks: [10.0.0.0/8], clients: [127.0.0.0/8], connectPorts: [443, 8000-8999] }
         - { name: web, clients: [127.0.0.0/8], methods: [GET, CONNECT] }
+      via: [{ hosts: ["*.partner.example"], ports: 80, proxy: ["http://u:hidden@192.0.2.7:3128", "http://192.0.2.8:3128"] }]
       use: [{ headers: { request: { remove: [referer] } } }]
       pac: {}
 `;
@@ -103,6 +104,16 @@ describe("headgate explain, of a forward proxy", () => {
     assert.ok(asOther.includes("no match  builds (allow): the user is not ci"));
     const posted = await explained("POST", "http://registry.example.org/", { user: "ann" });
     assert.ok(posted.includes("no match  web (allow): the method POST is not GET or CONNECT"));
+  });
+
+  test("through another proxy, which resolves the name", async () => {
+    const through = await explained("GET", "http://www.partner.example/");
+    assert.deepEqual(through.slice(-3), [
+      "rule      allow[1] allows it",
+      "via       http://192.0.2.7:3128, else http://192.0.2.8:3128, which resolves the name",
+      "use       headers (request: referer)",
+    ]);
+    assert.ok(!(await explained("CONNECT", "www.partner.example:443")).some((line) => line.startsWith("via")));
   });
 
   test("what points at a server is asked of that server itself", async () => {
