@@ -8,10 +8,16 @@ import path from "node:path";
 
 const root = path.dirname(import.meta.dirname);
 
-/** Where examples/start.yaml listens. */
+/** Where examples/start.yaml listens: the gateway, and the forward proxy. */
 const proxyUrl = `http://127.0.0.1:${process.env.START_PORT || 8080}`;
+const forwardUrl = `http://127.0.0.1:${process.env.START_FORWARD_PORT || 3128}`;
+const upstreamUrl = `http://127.0.0.1:${process.env.START_UPSTREAM_PORT || 3900}`;
 
-const commandsToTry = [`curl ${proxyUrl}/`, `curl -i ${proxyUrl}/headers`, `curl -N ${proxyUrl}/events`];
+const commandsToTry = [
+  `curl ${proxyUrl}/`,
+  `curl -N ${proxyUrl}/events`,
+  `curl -x ${forwardUrl} ${upstreamUrl}/headers`,
+];
 
 /** What has not answered after this long will not. */
 const startMsMax = 30_000;

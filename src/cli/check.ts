@@ -1,5 +1,6 @@
 /** `headgate check`: everything that a start would find wrong, short of opening the addresses. */
 
+import type { Config } from "../config/config.ts";
 import { checkSetup } from "../server/check-setup.ts";
 import { SetupError } from "../server/setup-error.ts";
 import { CommandError } from "./command-error.ts";
@@ -14,8 +15,15 @@ export async function check(named: string | undefined): Promise<void> {
     if (error instanceof SetupError) throw new CommandError(setupLines(error, file), undefined, error);
     throw error;
   }
-  const routes = config.servers.reduce((sum, server) => sum + server.routes.length, 0);
-  console.log(`${file}: ok, ${count(config.servers.length, "server")} with ${count(routes, "route")}`);
+  console.log(`${file}: ok, ${count(config.servers.length, "server")} with ${contentsOf(config)}`);
+}
+
+function contentsOf({ servers }: Config): string {
+  const routes = servers.reduce((sum, server) => sum + server.routes.length, 0);
+  const proxies = servers.filter(({ forward }) => forward !== null).length;
+  const forward = proxies === 1 ? "a forward proxy" : `${proxies} forward proxies`;
+  if (proxies === 0) return count(routes, "route");
+  return routes === 0 ? forward : `${count(routes, "route")} and ${forward}`;
 }
 
 function count(number: number, noun: string): string {

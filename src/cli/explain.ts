@@ -1,33 +1,47 @@
 /** `headgate explain`: which server, route, features and upstream a request would meet, and why no earlier route took it. */
 import net from "node:net";
-import type { Config, MatchConfig, RouteConfig, ServerConfig, UseConfig } from "../config/config.ts";
+import type { Config, MatchConfig, RouteConfig, ServerConfig } from "../config/config.ts";
 import { joinOr } from "../config/problems.ts";
-import { requestOf } from "../server/asked-request.ts";
-import { type Explanation, explainRequest, serversFor } from "../server/explain.ts";
+import { type AskedRequest, forwardRequestOf, requestOf } from "../server/asked-request.ts";
+import { type Explanation, explainRequest, serversAt } from "../server/explain.ts";
+import { explainForward } from "../server/explain-forward.ts";
 import { CommandError, STATUS_USAGE } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
+import { describeUse } from "./describe-use.ts";
+import { forwardRows } from "./explain-forward.ts";
 
 export interface ExplainOptions {
   readonly config?: string;
   readonly header: readonly string[];
   readonly client: string;
+  readonly user?: string;
   readonly server?: string;
 }
 
 /** The lines of the explanation. Rejects with a CommandError. */
 export async function explain(method: string, url: string, options: ExplainOptions): Promise<readonly string[]> {
-  const request = askedFor(method, url, options);
+  const { client, user = null } = options;
+  const asked = askedFor(method, url, options);
+  // What it is depends on who is asked; whether it is one at all does not.
+  const direct = method === "CONNECT" ? null : checked(() => requestOf(asked));
+  const forwarded = url.startsWith("/") ? null : checked(() => forwardRequestOf(asked));
   const { config } = await loadConfigFile(chooseConfigFile(options.config));
-  const server = chooseServer(config, request, options.server);
-  const explanation = explainRequest(config, server.name, request, options.client);
+  const { server, isForwarded } = chooseServer(config, direct, options.server);
+  const request = isForwarded || direct === null ? forwarded! : direct;
+  const as = user === null ? "" : `, as ${user}`;
   const asks = request.upgrade === null ? "" : ` (upgrade to ${request.upgrade})`;
-  const rows = [...rowsOf(config, explanation, request)].map(([label, text]) => `${label.padEnd(9)} ${text}`);
-  return [`${method} ${url} from ${options.client}${asks}`, ...rows];
+  const rows = isForwarded
+    ? forwardRows(explainForward(config, server.name, request, client, user), request, method)
+    : rowsOf(config, explainRequest(config, server.name, request, client), request);
+  return [
+    `${method} ${url} from ${client}${as}${asks}`,
+    ...[...rows].map(([label, text]) => `${label.padEnd(9)} ${text}`),
+  ];
 }
 
 type AskedFor = ReturnType<typeof requestOf>;
 
-function askedFor(method: string, url: string, { header, client }: ExplainOptions): AskedFor {
+function askedFor(method: string, url: string, { header, client }: ExplainOptions): AskedRequest {
   if (method !== method.toUpperCase()) throw usage(`the method is written in upper case: ${method.toUpperCase()}`);
   if (net.isIP(client) === 0) throw usage(`option '--client <ip>': ${JSON.stringify(client)} is no IP address`);
   const headers = header.map((line) => {
@@ -37,8 +51,12 @@ function askedFor(method: string, url: string, { header, client }: ExplainOption
     }
     return [name, value] as const;
   });
+  return { method, url, headers };
+}
+
+function checked<T>(make: () => T): T {
   try {
-    return requestOf({ method, url, headers });
+    return make();
   } catch (error) {
     throw usage((error as Error).message);
   }
@@ -48,15 +66,27 @@ function usage(message: string): CommandError {
   return new CommandError([`error: ${message}`], STATUS_USAGE);
 }
 
-function chooseServer(config: Config, request: AskedFor, named: string | undefined): ServerConfig {
+interface Chosen {
+  readonly server: ServerConfig;
+  /** It is asked as a forward proxy: the URL points elsewhere. */
+  readonly isForwarded: boolean;
+}
+
+/** `direct: null`: the request is for a forward proxy and for nothing else. */
+function chooseServer(config: Config, direct: AskedFor | null, named: string | undefined): Chosen {
+  const at = direct === null ? [] : serversAt(config, direct);
+  const isElsewhere = direct === null || (direct.authority !== "" && at.length === 0);
   if (named !== undefined) {
     const server = config.servers.find(({ name }) => name === named);
-    if (server !== undefined) return server;
-    throw usage(`no server has the name ${JSON.stringify(named)}; there is ${namesOf(config.servers)}`);
+    if (server === undefined)
+      throw usage(`no server has the name ${JSON.stringify(named)}; there is ${namesOf(config.servers)}`);
+    const isPath = direct !== null && direct.authority === "";
+    return { server, isForwarded: server.forward !== null && !isPath && !at.includes(server) };
   }
-  const candidates = serversFor(config, request);
+  const proxies = isElsewhere ? config.servers.filter(({ forward }) => forward !== null) : [];
+  const candidates = proxies.length > 0 ? proxies : at.length > 0 ? at : config.servers;
   const [only] = candidates;
-  if (candidates.length === 1 && only !== undefined) return only;
+  if (candidates.length === 1 && only !== undefined) return { server: only, isForwarded: proxies.length > 0 };
   throw usage(`more than one server could be meant: name one with --server (${namesOf(candidates)})`);
 }
 
@@ -77,6 +107,10 @@ function* rowsOf(config: Config, explanation: Explanation, request: AskedFor): G
   yield ["path", explanation.path];
   for (const passed of explanation.passedOver) {
     yield ["no match", `${passed.route.name}: ${whyNot(passed.route.match, passed.key, explanation, request)}`];
+  }
+  if (explanation.isPac) {
+    yield ["route", `the PAC file of ${server.name}`];
+    return;
   }
   if (route === null) {
     yield ["route", "none: the answer is 404"];
@@ -110,61 +144,6 @@ function whyNot(match: MatchConfig, key: keyof MatchConfig, { path, client }: Ex
   }
 }
 
-/** The feature and what tells it from another one of its kind; never a value of a field, which may be a secret. */
-function describeUse(use: UseConfig): string {
-  switch (use.feature) {
-    case "headers": {
-      const names = Object.entries(use.options).flatMap(([side, { set, add, remove }]) => {
-        const changed = [...Object.keys(set), ...Object.keys(add), ...remove];
-        return changed.length === 0 ? [] : [`${side}: ${changed.join(", ")}`];
-      });
-      return `headers (${names.join("; ")})`;
-    }
-    case "stripPrefix":
-      return `stripPrefix ${use.options}`;
-    case "rewrite":
-      return `rewrite ${use.options.match} to ${JSON.stringify(use.options.to)}`;
-    case "ipAllow": {
-      const { allow, deny } = use.options;
-      const denied = deny.length === 0 ? [] : [`not ${deny.join(", ")}`];
-      return `ipAllow ${[...denied, allow === null ? "everybody else" : allow.join(", ")].join("; ")}`;
-    }
-    case "compress":
-      return `compress ${use.options.encodings.join(", ")}`;
-    case "credentials":
-      return `credentials (token: ${placesOf(use.options.token)}; session: ${use.options.session.store.name})`;
-    case "jwt":
-      return `jwt (token: ${placesOf(use.options.tokens)})`;
-    case "basicAuth":
-      return `basicAuth ${use.options.file ?? count(Object.keys(use.options.users ?? {}).length, "user")}`;
-    case "apiKey": {
-      const { file, keys, from } = use.options;
-      const places = from.map((place) => (place.kind === "bearer" ? "bearer" : `${place.kind}:${place.name}`));
-      return `apiKey ${joinOr(places)}, ${file ?? count(keys?.length ?? 0, "key")}`;
-    }
-    case "clientCertificate": {
-      const { subjects, sans, fingerprints } = use.options;
-      const wanted = [subjects, sans, fingerprints].flatMap((list) => (list === undefined ? [] : [joinOr(list)]));
-      return `clientCertificate ${wanted.length === 0 ? "of a trusted authority" : wanted.join("; ")}`;
-    }
-    case "forwardAuth":
-      // What stands behind a question mark may be a secret.
-      return `forwardAuth asks ${use.upstream}${use.options.address.target.replace(/\?.*$/s, "")}`;
-    case "oidc":
-      return `oidc ${use.options.issuer} as ${use.options.clientId}`;
-    case "plugin":
-      return `${use.plugin.name} (plugin)`;
-  }
-}
-
-function placesOf({
-  places,
-}: {
-  readonly places: readonly { readonly kind: string; readonly name?: string }[];
-}): string {
-  return places.map(({ kind, name }) => (name === undefined ? kind : `${kind} ${name}`)).join(", ");
-}
-
 function* actionRows(config: Config, { action, upgrade }: RouteConfig, request: AskedFor): Generator<Row> {
   switch (action.kind) {
     case "respond":
@@ -196,8 +175,4 @@ function* actionRows(config: Config, { action, upgrade }: RouteConfig, request: 
       }
     }
   }
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -11,6 +11,7 @@ import { addCaCommands } from "./ca-commands.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
 import type { ExplainOptions } from "./explain.ts";
+import { addForwardCommand } from "./forward-command.ts";
 import { configOfFlags, type ProxyFlags } from "./proxy-flags.ts";
 import { addSessionCommands } from "./session-commands.ts";
 import { version } from "./version.ts";
@@ -19,6 +20,7 @@ const EXAMPLES = `
 Examples:
   headgate proxy --listen :8008 --to http://127.0.0.1:3000
   headgate proxy --listen :8008 --to http://127.0.0.1:3000 --path /up --websocket
+  headgate forward
   headgate run --config headgate.yaml --watch
   headgate check headgate.yaml
   headgate explain GET https://app.example.org/jmap/ws --header "Upgrade: websocket" --header "Connection: Upgrade"`;
@@ -62,6 +64,8 @@ function makeProgram(): Command {
       await serve({ ...configOfFlags(flags), file: null, watch: false });
     });
 
+  addForwardCommand(program);
+
   program
     .command("check")
     .description("say whether a configuration file is right, and where it is not")
@@ -78,16 +82,29 @@ function makeProgram(): Command {
 
   program
     .command("explain")
-    .description("say which route, features and upstream a request would meet, and why")
-    .argument("<method>", "the method, such as GET")
-    .argument("<url>", "a URL (http, https, ws, wss) or a path")
+    .description(
+      "say which route, features and upstream a request would meet, or which rule of a forward proxy, and why",
+    )
+    .argument("<method>", "the method, such as GET or CONNECT")
+    .argument("<url>", "a URL (http, https, ws, wss) or a path; with CONNECT a host and a port")
     .option("--config <file>", "the file; otherwise the one in the current folder")
     .option("--header <field>", "a header field of the request, as 'Name: value'; may be repeated", collect, [])
     .option("--client <ip>", "the client's address", "127.0.0.1")
+    .option("--user <name>", "the user that has said who it is, for a forward proxy that asks")
     .option("--server <name>", "the server, when the URL leaves that open")
     .action(async (method: string, url: string, options: ExplainOptions) => {
       const { explain } = await import("./explain.ts");
       console.log((await explain(method, url, options)).join("\n"));
+    });
+
+  program
+    .command("user")
+    .description("make the line for a file of users: the password is read from standard input")
+    .argument("<name>", "the name of the user")
+    .addHelpText("after", "\nThe line alone goes to standard output: headgate user ann < password.txt >> users")
+    .action(async (name: string) => {
+      const { printUserLine } = await import("./user-line.ts");
+      await printUserLine(name);
     });
 
   program

@@ -2,12 +2,9 @@
  * The configuration that the flags of `headgate proxy` stand for: one server, one route. The flags are checked by the
  * schema of the file, so they take what its fields take; a problem is told with the flag's name.
  */
-
-import { filesBeside } from "../config/load.ts";
-import { type ParseResult, parseConfigObject } from "../config/parse.ts";
 import type { ConfigProblem } from "../config/problems.ts";
-import { CommandError, STATUS_USAGE } from "./command-error.ts";
 import type { LoadedFile } from "./config-file.ts";
+import { configOfObject, numberOrText, problemOfFlag } from "./flag-config.ts";
 
 export interface ProxyFlags {
   readonly listen: string;
@@ -34,16 +31,10 @@ const FLAGS: readonly (readonly [field: string, flag: string])[] = [
 
 /** Throws a CommandError when a flag's value is none. */
 export function configOfFlags(flags: ProxyFlags): Omit<LoadedFile, "file"> {
-  const result = parse(flags);
-  if (!result.ok)
-    throw new CommandError(
-      result.problems.map((problem) => `error: ${line(problem)}`),
-      STATUS_USAGE,
-    );
-  return { config: result.config, program: null, warnings: result.warnings.map(line) };
+  return configOfObject(objectOf(flags), line);
 }
 
-function parse({ listen, to, path, websocket, serverName, insecure, hostHeader, workers }: ProxyFlags): ParseResult {
+function objectOf({ listen, to, path, websocket, serverName, insecure, hostHeader, workers }: ProxyFlags) {
   const match = { ...(path !== undefined && { path }), ...(websocket === true && { websocket }) };
   const tls = { ...(serverName !== undefined && { serverName }), ...(insecure === true && { verify: false }) };
   const route = {
@@ -54,16 +45,13 @@ function parse({ listen, to, path, websocket, serverName, insecure, hostHeader, 
       ...(hostHeader !== undefined && { host: hostHeader }),
     },
   };
-  const config = {
-    ...(workers !== undefined && { workers: /^\d+$/.test(workers) ? Number(workers) : workers }),
+  return {
+    ...(workers !== undefined && { workers: numberOrText(workers) }),
     servers: { proxy: { listen, routes: [route] } },
   };
-  return parseConfigObject(config, { file: "", files: filesBeside("headgate") });
 }
 
-function line({ path, message, suggestion }: ConfigProblem): string {
-  const field = path.replace(/^servers\.proxy\.(routes\[0\]\.)?/, "");
-  const flag = FLAGS.find(([name]) => field === name)?.[1] ?? field;
-  const hint = suggestion === null ? "" : `; did you mean ${JSON.stringify(suggestion)}?`;
-  return `${flag}: ${message}${hint}`;
+function line(problem: ConfigProblem): string {
+  const field = problem.path.replace(/^servers\.proxy\.(routes\[0\]\.)?/, "");
+  return problemOfFlag(FLAGS.find(([name]) => field === name)?.[1] ?? field, problem);
 }

@@ -8,6 +8,7 @@
  */
 import type { Config } from "../config/config.ts";
 import { ControlPlane } from "../server/control-plane.ts";
+import type { Listening } from "../server/proxy.ts";
 import { SetupError } from "../server/setup-error.ts";
 import { openStandardErrorLog, type StandardErrorLog } from "../server/standard-error.ts";
 import { type FileWatch, watchFile } from "../server/watch.ts";
@@ -27,6 +28,8 @@ export interface ServiceOptions {
   readonly file: string | null;
   /** Reload whenever the file changes. */
   readonly watch: boolean;
+  /** Lines for who has just started it, once it listens. */
+  readonly hints?: (listening: readonly Listening[]) => readonly string[];
   /** How long a worker may be silent before it is ended as stuck. Default: half a minute. */
   readonly silentMsMax?: number;
 }
@@ -43,13 +46,15 @@ class Service {
   readonly #isWatching: boolean;
   readonly #output: StandardErrorLog;
   readonly #control: ControlPlane;
+  readonly #hints: NonNullable<ServiceOptions["hints"]>;
   #watch: FileWatch | null = null;
   #isServing = false;
   /** SIGHUP came before it could be obeyed. */
   #hungUp = false;
 
-  constructor({ config, program, warnings, file, watch, silentMsMax }: ServiceOptions) {
+  constructor({ config, program, warnings, file, watch, hints, silentMsMax }: ServiceOptions) {
     this.#file = file;
+    this.#hints = hints ?? (() => []);
     this.#isWatching = watch;
     const output = openStandardErrorLog(config.log.level);
     this.#output = output;
@@ -81,6 +86,7 @@ class Service {
     const file = this.#file;
     if (this.#isWatching && file !== null) this.#watch = watchFile(file, () => void control.reload("has changed"));
     this.#output.log.info(startupLine(control.listening, control));
+    for (const line of this.#hints(control.listening)) this.#output.log.info(line);
     if (this.#hungUp) this.#hangUp();
     await control.ended;
     process.exit(0);

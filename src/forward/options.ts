@@ -226,7 +226,7 @@ const timeouts = z.strictObject({
 const pac = z.strictObject({
   path: z
     .string()
-    .regex(/^\/[\x21-\x7e]*$/, { error: "expected a path such as /proxy.pac" })
+    .regex(/^(?:\/[\w.~-]+)+$/, { error: "expected a path such as /proxy.pac" })
     .default("/proxy.pac")
     .describe("Where clients get it from this server."),
   direct: z

@@ -35,6 +35,16 @@ export interface Wish {
 /** Allowed to some addresses, or refused: a Denial, or that whoever asks has to say who it is first. */
 export type Decision = DestinationAccess | ProxyError;
 
+/** What does not match; "unknown user": all else does, and nobody has said who it is. */
+export type Mismatch = "ports" | "hosts" | "clients" | "methods" | "times" | "users" | "unknown user";
+
+export interface RuleFinding {
+  readonly list: "deny" | "allow";
+  readonly rule: RuleConfig;
+  /** null: it matches, as far as can be said without the destination's address. */
+  readonly mismatch: Mismatch | null;
+}
+
 export class ForwardRules {
   /** Some rule asks what time it is. */
   readonly askTime: boolean;
@@ -55,9 +65,10 @@ export class ForwardRules {
   decide(wish: Wish): Decision {
     const denied: Rule[] = [];
     for (const rule of this.#deny) {
-      const matches = rule.matches(wish);
-      if (matches === "unknown user" && wish.mayProveUser) return this.#unknownUser();
-      if (matches === false) continue;
+      const mismatch = rule.mismatch(wish);
+      if (mismatch === "unknown user" && wish.mayProveUser) return this.#unknownUser();
+      // It may be for the user who cannot say who he is.
+      if (mismatch !== null && mismatch !== "unknown user") continue;
       if (rule.networks === null) return new Denial("rule_denied", rule.config.name);
       denied.push(rule);
     }
@@ -65,13 +76,20 @@ export class ForwardRules {
     /** Another user might be allowed more. */
     let isForUsers = false;
     for (const rule of this.#allow) {
-      const matches = rule.matches(wish);
-      if (matches === true) allowed.push(rule);
-      else if (matches === "unknown user") isForUsers = wish.mayProveUser;
+      const mismatch = rule.mismatch(wish);
+      if (mismatch === null) allowed.push(rule);
+      else if (mismatch === "unknown user") isForUsers = wish.mayProveUser;
     }
     if (allowed.length === 0) return isForUsers ? this.#unknownUser() : new Denial("nothing_allows");
     const access = this.#accessOf(denied, allowed, isForUsers);
     return (wish.isAddress ? access.refusalOf(wish.host) : null) ?? access;
+  }
+
+  /** Every rule in the order in which it is asked, and why it does not match; for who asks why. */
+  explain(wish: Wish): readonly RuleFinding[] {
+    const find = (list: "deny" | "allow", rules: readonly Rule[]): readonly RuleFinding[] =>
+      rules.map((rule) => ({ list, rule: rule.config, mismatch: rule.mismatch(wish) }));
+    return [...find("deny", this.#deny), ...find("allow", this.#allow)];
   }
 
   #accessOf(denied: readonly Rule[], allowed: readonly Rule[], isForUsers: boolean): RuledAccess {
@@ -143,17 +161,18 @@ class Rule {
     this.#methods = methods === undefined ? null : new Set(methods);
   }
 
-  /** All but the address. "unknown user": all but who it is, which nobody has said. */
-  matches(wish: Wish): boolean | "unknown user" {
+  /** The first of what does not match, but for the address; null: it matches. */
+  mismatch(wish: Wish): Mismatch | null {
     const ports = wish.isTunnel ? this.config.connectPorts : this.config.ports;
-    if (ports !== null && !ports.some(({ first, last }) => wish.port >= first && wish.port <= last)) return false;
-    if (this.#hosts !== null && !this.#hosts.has(wish.host)) return false;
-    if (this.#clients !== null && !this.#clients.has(wish.client)) return false;
-    if (this.#methods !== null && !this.#methods.has(wish.method)) return false;
+    if (ports !== null && !ports.some(({ first, last }) => wish.port >= first && wish.port <= last)) return "ports";
+    if (this.#hosts !== null && !this.#hosts.has(wish.host)) return "hosts";
+    if (this.#clients !== null && !this.#clients.has(wish.client)) return "clients";
+    if (this.#methods !== null && !this.#methods.has(wish.method)) return "methods";
     const { times } = this.config;
-    if (times !== undefined && !times.some((window) => isWithin(window, wish.wallMs))) return false;
-    if (this.#users === null) return true;
-    return wish.user === null ? "unknown user" : this.#users.has(wish.user);
+    if (times !== undefined && !times.some((window) => isWithin(window, wish.wallMs))) return "times";
+    if (this.#users === null) return null;
+    if (wish.user === null) return "unknown user";
+    return this.#users.has(wish.user) ? null : "users";
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Verifies passwords in Node's pool of threads, by the packages @node-rs/bcrypt and @node-rs/argon2. They are loaded when the
- * first password is to be verified: most proxies never see one. How many run at once is decided by who asks.
+ * Verifies passwords, and makes hashes of them, in Node's pool of threads, by the packages @node-rs/bcrypt and @node-rs/argon2.
+ * They are loaded when the first password comes: most proxies never see one. How many run at once is decided by who asks.
  */
 import type { PasswordHasher } from "../core/ports.ts";
 
@@ -14,3 +14,9 @@ export const passwordHasher: PasswordHasher = {
     return verify(password, hash);
   },
 };
+
+/** A hash by argon2id, with the memory and passes that OWASP recommends for logins (19 MiB, 2 passes: the package's default). */
+export async function hashPassword(password: string): Promise<string> {
+  const { hash } = await import("@node-rs/argon2");
+  return hash(password);
+}

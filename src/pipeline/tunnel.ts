@@ -142,7 +142,9 @@ export class Tunnel {
 
   onSideClosed(side: Side, error: ProxyError | null): void {
     side.closed = true;
-    this.#error ??= error;
+    // Whoever has ended may leave altogether: TLS within says goodbye to a client that has said it, and finds it gone. That is how most
+    // tunnels end, and no fault.
+    if (!side.ended) this.#error ??= error;
     const peer = side.peer!;
     if (!peer.closed) {
       if (error !== null || !side.ended) peer.connection.destroy(undefined, error !== null);

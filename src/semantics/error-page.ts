@@ -14,10 +14,10 @@ export interface ErrorBody {
 /** One sentence for the person in front of the page; other statuses do with their phrase. */
 const SENTENCES: Readonly<Record<number, string>> = {
   400: "The request is not valid, so it was not passed on.",
-  403: "You may not see this.",
-  407: "This proxy has to know who you are.",
+  403: "This is not allowed here.",
   404: "There is nothing at this address.",
   405: "This method is not allowed here.",
+  407: "This proxy asks who you are: it needs a name and a password.",
   408: "The request took too long to arrive.",
   413: "The request is larger than this server accepts.",
   414: "The address is longer than this server accepts.",

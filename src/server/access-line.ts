@@ -18,6 +18,7 @@ import {
   type RecordSurroundings,
   startedWallMs,
   statusOf,
+  userOf,
 } from "./access-record.ts";
 import { jsonText, lineText } from "./access-text.ts";
 
@@ -106,8 +107,8 @@ function compileCombined(redacted: Redacted, around: RecordSurroundings): LineFo
     const line = target === "" ? ABSENT : `${request.method} ${lineText(target)} ${protocolOf(exchange)}`;
     const bytes = responseBodyBytes === 0 ? ABSENT : responseBodyBytes;
     const status = statusOf(exchange);
-    const user =
-      exchange.identity === null ? ABSENT : lineText(exchange.identity.subject).replaceAll(" ", "\\x20") || ABSENT;
+    const subject = userOf(exchange);
+    const user = subject === null ? ABSENT : lineText(subject).replaceAll(" ", "\\x20") || ABSENT;
     return `${client} - ${user} [${time}] "${line}" ${status} ${bytes} "${referer(exchange)}" "${userAgent(exchange)}"\n`;
   };
 }

@@ -19,6 +19,7 @@ import {
 import type { AccessFormat } from "../config/config.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
+import { Forwarding } from "../pipeline/forwarding.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { compileLineFormat, type LineFormat } from "./access-line.ts";
 import { jsonText, lineText, VALUE_CHARACTERS_MAX } from "./access-text.ts";
@@ -161,6 +162,13 @@ describe("a line of combined", () => {
     exchange.identity = { subject: 'CN=Ann "A" Lee\n', by: "clientCertificate" };
     const line = compile({ kind: "combined" })(exchange);
     assert.match(line, /^192\.0\.2\.1 - CN=Ann\\x20\\"A\\"\\x20Lee\\\S+ \[21\/Nov/);
+  });
+
+  test("names who uses a forward proxy", () => {
+    const exchange = ended();
+    const destination = { kind: "tunnel", host: "a.example", isAddress: false, port: 443, address: null } as const;
+    exchange.forward = new Forwarding(destination, { subject: "ci", by: "forward" });
+    assert.match(compile({ kind: "combined" })(exchange), /^192\.0\.2\.1 - ci \[/);
   });
 
   test("has a hyphen for what is not there", () => {

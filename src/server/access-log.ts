@@ -12,6 +12,7 @@ import type { ExchangeObserver } from "../pipeline/site.ts";
 import { compileLineFormat, type LineFormat } from "./access-line.ts";
 import { statusOf } from "./access-record.ts";
 import { forwardRouteName } from "./compose-forward.ts";
+import { pacRouteName } from "./compose-pac.ts";
 
 /** Takes whole lines and writes them later. */
 export interface LineSink {
@@ -54,7 +55,9 @@ function sharesOf(config: AccessLogConfig, server: ServerConfig): Shares {
   const ofRoutes = new Map(shares);
   if (server.forward !== null) {
     const { off, sample } = server.forward.accessLog;
-    ofRoutes.set(forwardRouteName(server.name), off ? null : sample);
+    for (const name of [forwardRouteName(server.name), pacRouteName(server.name)]) {
+      ofRoutes.set(name, off ? null : sample);
+    }
   }
   return { ofRoutes, otherwise: config.sample };
 }

@@ -39,7 +39,7 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
     case "route":
       return (exchange) => exchange.routeName;
     case "user":
-      return ({ identity, forward }) => identity?.subject ?? forward?.user?.subject ?? null;
+      return userOf;
     case "destination":
       return destinationOf;
     case "rule":
@@ -82,6 +82,11 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
     case "tls":
       return (exchange) => exchange.connection.tls?.protocol ?? null;
   }
+}
+
+/** Who asks, as a feature has proved it, or the proxy itself. */
+export function userOf({ identity, forward }: Exchange): string | null {
+  return identity?.subject ?? forward?.user?.subject ?? null;
 }
 
 function destinationOf({ forward }: Exchange): string | null {

@@ -1,41 +1,103 @@
-/** The request that `explain` asks about, from what a person writes: a method, a URL or a path, header fields. */
+/**
+ * The request that `explain` asks about, from what a person writes: a method, a URL or a path, header fields. To a server it is in
+ * origin form; to a forward proxy it is what a client with `http_proxy` and `https_proxy` would send.
+ */
+import { FieldStorage } from "../core/fields.ts";
+import { FIELDS_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX } from "../core/limits.ts";
 import { RequestMessage } from "../core/message.ts";
-import { splitAbsoluteForm } from "../semantics/uri.ts";
+import { requestError } from "../protocol/http1/errors.ts";
+import { parseRequestHead, RequestHead } from "../protocol/http1/request-head.ts";
+import { type AbsoluteForm, parseAuthority, splitAbsoluteForm } from "../semantics/uri.ts";
 
 export interface AskedRequest {
   readonly method: string;
-  /** `http://host/path`, `https://`, `ws://`, `wss://`, or a path alone. */
+  /** `http://host/path`, `https://`, `ws://`, `wss://`, or a path alone; with CONNECT `host:port`. */
   readonly url: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
+const WEBSOCKET = [
+  ["Connection", "Upgrade"],
+  ["Upgrade", "websocket"],
+] as const;
+
 /** A URL of WebSocket asks for the upgrade as a browser would. Throws a TypeError that says what is wrong. */
 export function requestOf({ method, url, headers }: AskedRequest): RequestMessage {
-  const isWebSocket = /^wss?:/i.test(url);
-  const parts = url.startsWith("/") ? splitPath(url) : splitAbsoluteForm(url.replace(/^ws/i, "http"));
-  if (parts === null) throw new TypeError(`${JSON.stringify(url)} is neither an http or ws URL nor a path`);
+  const parts = url.startsWith("/") ? splitPath(url) : partsOf(url);
   const request = new RequestMessage();
   request.method = method;
   request.scheme = parts.scheme;
   if (parts.authority !== "") request.fields.append("Host", parts.authority);
-  if (isWebSocket) {
-    request.fields.append("Connection", "Upgrade");
-    request.fields.append("Upgrade", "websocket");
-  }
-  for (const [name, value] of headers) {
+  for (const [name, value] of [...(isWebSocket(url) ? WEBSOCKET : []), ...headers]) {
     if (name.toLowerCase() === "host") request.fields.delete("host");
     request.fields.append(name, value);
   }
   request.setTarget(parts.path, parts.query);
-  const options = (request.fields.get("connection") ?? "").toLowerCase().split(/[ \t]*,[ \t]*/);
-  if (options.includes("upgrade")) request.upgrade = request.fields.get("upgrade")?.toLowerCase() ?? null;
+  settleUpgrade(request);
   return request;
 }
 
-function splitPath(url: string) {
+/** The same to a forward proxy: http in absolute form, https through a tunnel. Throws a TypeError as well. */
+export function forwardRequestOf({ method, url, headers }: AskedRequest): RequestMessage {
+  if (method === "CONNECT") return readRequest(method, tunnelTo(url), url, headers);
+  const { scheme, authority, path, query } = partsOf(url);
+  if (scheme === "https") {
+    const place = `${authority.replace(/:\d*$/, "")}:${parseAuthority(authority)?.port ?? 443}`;
+    return readRequest("CONNECT", place, place, headers);
+  }
+  const target = `http://${authority}${path}${query === null ? "" : `?${query}`}`;
+  return readRequest(method, target, authority, [...(isWebSocket(url) ? WEBSOCKET : []), ...headers]);
+}
+
+function tunnelTo(text: string): string {
+  if (parseAuthority(text)?.port != null) return text;
+  throw new TypeError(`CONNECT names a host and a port, such as example.org:443, got ${JSON.stringify(text)}`);
+}
+
+const LIMITS = {
+  headBytesMax: HEAD_BYTES_MAX,
+  requestLineBytesMax: REQUEST_LINE_BYTES_MAX,
+  fieldsMax: FIELDS_MAX,
+};
+
+/** Read as from a connection, since only there a target may be other than a path. */
+function readRequest(method: string, target: string, host: string, headers: AskedRequest["headers"]): RequestMessage {
+  const named = headers.some(([name]) => name.toLowerCase() === "host") ? [] : [["Host", host] as const];
+  const lines = [...named, ...headers].map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const bytes = Buffer.from(`${method} ${target} HTTP/1.1\r\n${lines}\r\n`, "latin1");
+  const storage = new FieldStorage();
+  const head = new RequestHead();
+  const length = parseRequestHead(bytes, 0, bytes.length, storage, LIMITS, head);
+  if (length !== bytes.length) throw new TypeError(length < 0 ? requestError(length).message : "this is no request");
+  const request = new RequestMessage();
+  request.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
+  request.method = head.method;
+  request.form = head.form;
+  request.setTargetRange(head.targetStart, head.pathEnd, head.targetEnd);
+  if (head.form === "absolute") request.setAuthorityRange(head.authorityStart, head.authorityEnd);
+  settleUpgrade(request);
+  return request;
+}
+
+function settleUpgrade(request: RequestMessage): void {
+  const options = (request.fields.get("connection") ?? "").toLowerCase().split(/[ \t]*,[ \t]*/);
+  if (options.includes("upgrade")) request.upgrade = request.fields.get("upgrade")?.toLowerCase() ?? null;
+}
+
+function isWebSocket(url: string): boolean {
+  return /^wss?:/i.test(url);
+}
+
+function partsOf(url: string): AbsoluteForm {
+  const parts = splitAbsoluteForm(url.replace(/^ws/i, "http"));
+  if (parts === null) throw new TypeError(`${JSON.stringify(url)} is neither an http or ws URL nor a path`);
+  return parts;
+}
+
+function splitPath(url: string): AbsoluteForm {
   const query = url.indexOf("?");
   return {
-    scheme: "http" as const,
+    scheme: "http",
     authority: "",
     path: query < 0 ? url : url.slice(0, query),
     query: query < 0 ? null : url.slice(query + 1),

@@ -15,6 +15,7 @@ import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
 import { composeForward, type ForwardParts } from "./compose-forward.ts";
+import { composePac } from "./compose-pac.ts";
 import { createFeature, type FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
 import { UpstreamIdentityFields } from "./upstream-identity-fields.ts";
@@ -37,7 +38,7 @@ export interface ComposeSurroundings {
 export interface ComposedServer {
   readonly config: ServerConfig;
   readonly site: Site;
-  /** The routes in the order of the file, for who asks why a request meets one. */
+  /** The PAC file's route if there is one, then those of the file in its order: for who asks why a request meets one. */
   readonly entries: readonly RouteEntry[];
 }
 
@@ -46,10 +47,12 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
   const identityFields = new UpstreamIdentityFields(config);
   const trustedProxies = config.trustedProxies.length === 0 ? null : CidrSet.parse(config.trustedProxies);
   return config.servers.map((server) => {
-    const entries = server.routes.map((route) => ({
+    const pac = composePac(server);
+    const routes = server.routes.map((route) => ({
       match: route.match,
       route: composeRoute(route, around, shared, identityFields),
     }));
+    const entries = pac === null ? routes : [pac, ...routes];
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),

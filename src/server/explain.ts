@@ -17,6 +17,7 @@ import type { MatchKey } from "../pipeline/routing/match.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { parseAuthority } from "../semantics/uri.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
+import { pacRouteName } from "./compose-pac.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 
@@ -30,8 +31,10 @@ export interface Explanation {
   readonly client: string;
   /** Routes that did not match, in the order of the file, each with the first key that did not. */
   readonly passedOver: readonly { readonly route: RouteConfig; readonly key: MatchKey }[];
-  /** null: none matched, which is answered with 404. */
+  /** null: none matched, which is answered with 404, or the PAC file's did. */
   readonly route: RouteConfig | null;
+  /** The server's PAC file is the answer. */
+  readonly isPac: boolean;
 }
 
 /** `client` is the address of the connection's other end. `serverName` must be the name of a server. */
@@ -46,13 +49,17 @@ export function explainRequest(
   const exchange = new ExplainedExchange(request, client);
   const refused = admit(exchange, composed.site);
   const facts = { server, refused, path: request.path, client: exchange.clientAddress };
-  if (refused !== null) return { ...facts, passedOver: [], route: null };
+  if (refused !== null) return { ...facts, passedOver: [], route: null, isPac: false };
   const { matched, passedOver } = explainRoute(composed.entries, exchange);
-  const routeOf = (name: string): RouteConfig => server.routes.find((route) => route.name === name)!;
+  const routeOf = (name: string): RouteConfig | null => server.routes.find((route) => route.name === name) ?? null;
   return {
     ...facts,
-    passedOver: passedOver.map(({ route, key }) => ({ route: routeOf(route.name), key })),
+    passedOver: passedOver.flatMap(({ route: { name }, key }) => {
+      const route = routeOf(name);
+      return route === null ? [] : [{ route, key }];
+    }),
     route: matched === null ? null : routeOf(matched.name),
+    isPac: matched?.name === pacRouteName(server.name),
   };
 }
 
@@ -80,19 +87,18 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
   return composeServers(config, { clock, deadlines, ...nowhere });
 }
 
-/** The servers that listen where the request's URL points; all of them when none does, or when it names no host. */
-export function serversFor(config: Config, request: RequestMessage): readonly ServerConfig[] {
+/** The servers that listen where the request's URL points. */
+export function serversAt(config: Config, request: RequestMessage): readonly ServerConfig[] {
   const port = parseAuthority(request.authority)?.port ?? (request.scheme === "https" ? 443 : 80);
-  const listening = config.servers.filter(({ listen }) =>
+  return config.servers.filter(({ listen }) =>
     listen.some(({ address, tls }) => {
       return address.kind === "tcp" && address.port === port && (tls !== null) === (request.scheme === "https");
     }),
   );
-  return listening.length === 0 ? config.servers : listening;
 }
 
 /** An exchange that is only looked at. */
-class ExplainedExchange extends Exchange {
+export class ExplainedExchange extends Exchange {
   readonly routeName = null;
 
   constructor(request: RequestMessage, client: string) {

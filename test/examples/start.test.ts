@@ -9,15 +9,18 @@ import { Program } from "../support/program.ts";
 
 const TIMEOUT = { timeout: 30_000 };
 const START_PORT = String(await freePort());
+const START_FORWARD_PORT = String(await freePort());
 const base = `http://127.0.0.1:${START_PORT}`;
 const programs: Program[] = [];
+let upstreamUrl = "";
 
 before(async () => {
   const upstream = Program.node("examples/start-upstream.ts", ["0"]);
   programs.push(upstream);
   const [, START_UPSTREAM_PORT = ""] = await upstream.until(/127\.0\.0\.1:(\d+)/);
+  upstreamUrl = `http://127.0.0.1:${START_UPSTREAM_PORT}`;
   const gateway = Program.headgate(["run", "--config", "examples/start.yaml"], {
-    env: { START_PORT, START_UPSTREAM_PORT },
+    env: { START_PORT, START_FORWARD_PORT, START_UPSTREAM_PORT },
   });
   programs.push(gateway);
   await gateway.until(/gateway on http:/);
@@ -66,4 +69,21 @@ test("a WebSocket echoes; an answer of the gateway's own", TIMEOUT, async () => 
   await closed;
   assert.equal(await (await fetch(`${base}/health`)).text(), "ok\n");
   assert.equal((await fetch(`${base}/nothing`)).status, 404);
+});
+
+test("the forward proxy leads to the demo upstream and to nothing else of this machine", TIMEOUT, async () => {
+  const asked = async (url: string): Promise<IncomingMessage> =>
+    await new Promise((resolve, reject) => {
+      const { host } = new URL(url);
+      const options = { port: START_FORWARD_PORT, path: url, headers: { host }, agent: false };
+      http.get(options, resolve).once("error", reject);
+    });
+  const reached = await asked(`${upstreamUrl}/headers`);
+  assert.equal(reached.statusCode, 200);
+  assert.match(String(await reached.setEncoding("utf8").toArray()), /"via": "1\.1 /);
+  const refused = await asked(`${base}/`);
+  refused.resume();
+  assert.equal(refused.statusCode, 403);
+  const pac = await fetch(`http://127.0.0.1:${START_FORWARD_PORT}/proxy.pac`);
+  assert.match(await pac.text(), new RegExp(`PROXY 127\\.0\\.0\\.1:${START_FORWARD_PORT}`));
 });

@@ -121,6 +121,20 @@ describeBothWays("a tunnel", (splices) => {
     assert.equal(proxy.network.splicedBytes, splices ? 3 * BYTES : 0);
   });
 
+  it("whose client has ended and is gone when the server says goodbye has ended well; before that it has not", () => {
+    for (const hasEnded of [true, false]) {
+      const { proxy, client, server } = tunnel(splices);
+      if (hasEnded) {
+        client.ends();
+        server.seesEnd();
+      }
+      client.resets();
+      server.seesReset();
+      assert.equal(proxy.ended[0]!.error?.type ?? null, hasEnded ? null : "connection_terminated");
+      assert.deepEqual(proxy.finish(), []);
+    }
+  });
+
   it("passes a reset on at once, either way", () => {
     const first = tunnel(splices);
     first.client.resets();

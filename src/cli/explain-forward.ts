@@ -1,0 +1,86 @@
+/**
+ * What `explain` says of a forward proxy: each rule that does not match and why, then the one that decides; where that depends on the
+ * address that a name resolves to, what becomes of which addresses.
+ */
+import { joinOr } from "../config/problems.ts";
+import type { ForwardExplanation } from "../server/explain-forward.ts";
+import { describeUse } from "./describe-use.ts";
+
+type Row = readonly [label: string, text: string];
+type Finding = ForwardExplanation["findings"][number];
+type Request = { readonly method: string; readonly target: string };
+
+/** `method` is what was asked about; of https it is a tunnel that the proxy is asked for. */
+export function* forwardRows(explanation: ForwardExplanation, request: Request, method: string): Generator<Row> {
+  const { server, client, destination, findings, refused, rule, via } = explanation;
+  yield ["server", `${server.name}, which listens on ${server.listen.map(({ text }) => text).join(", ")}`];
+  if (request.method !== method) yield ["asked as", `CONNECT ${request.target}, as clients do for https`];
+  if (client !== "") yield ["client", client];
+  if (destination !== null) yield ["to", `${destination.host}, port ${destination.port}`];
+  for (const finding of findings) {
+    if (finding.mismatch !== null) {
+      yield ["no match", `${nameOf(finding)}: ${whyNot(finding, explanation, request.method)}`];
+    }
+    if (finding.mismatch === null && finding.list === "deny" && finding.rule.networks === undefined) break;
+  }
+  if (refused !== null) {
+    yield ["refused", `${refused.status}: ${refused.message.replace(/^forward: /, "")}`];
+    return;
+  }
+  if (rule !== null) yield ["rule", `${rule} allows it`];
+  else yield* addressRows(findings);
+  if (via !== null)
+    yield ["via", `${via.join(", else ")}${destination?.isAddress === true ? "" : ", which resolves the name"}`];
+  for (const use of server.forward!.use) yield ["use", describeUse(use)];
+}
+
+/** Of a name, whose address is not known yet. */
+function* addressRows(findings: readonly Finding[]): Generator<Row> {
+  let isPublicAllowed = false;
+  for (const { list, rule, mismatch } of findings) {
+    if (mismatch !== null) continue;
+    const does = `${list === "deny" ? "refused" : "allowed"} by ${rule.name}`;
+    if (rule.networks !== undefined) yield ["address", `in ${joinOr(rule.networks)}: ${does}`];
+    else if (!isPublicAllowed) {
+      isPublicAllowed = true;
+      yield ["address", `any public one: ${does}`];
+    }
+  }
+  const isForUsers = findings.some(({ list, mismatch }) => list === "allow" && mismatch === "unknown user");
+  const why = isPublicAllowed ? ": it is private and no rule names its network" : "";
+  yield [
+    "address",
+    `any other one: ${isForUsers ? "407: some user might be allowed to go there" : `refused, 403${why}`}`,
+  ];
+}
+
+function nameOf({ list, rule }: Finding): string {
+  return rule.name.startsWith(`${list}[`) ? rule.name : `${rule.name} (${list})`;
+}
+
+function whyNot({ rule, mismatch }: Finding, { client, destination }: ForwardExplanation, method: string): string {
+  const { host = "", port = 0, kind = "http" } = destination ?? {};
+  switch (mismatch) {
+    case "ports": {
+      const ports = (kind === "tunnel" ? rule.connectPorts : rule.ports) ?? [];
+      const texts = ports.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`));
+      return kind === "tunnel"
+        ? `tunnels may go to port ${joinOr(texts)}, not to ${port}`
+        : `the port ${port} is not ${joinOr(texts)}`;
+    }
+    case "hosts":
+      return `the host ${JSON.stringify(host)} is not ${joinOr(rule.hosts ?? [])}`;
+    case "clients":
+      return `the client ${client} is not in ${joinOr(rule.clients ?? [])}`;
+    case "methods":
+      return `the method ${method} is not ${joinOr(rule.methods ?? [])}`;
+    case "times":
+      return "it does not hold at this time";
+    case "users":
+      return `the user is not ${joinOr(rule.users ?? [])}`;
+    case "unknown user":
+      return `nobody has said who it is, and it is for ${joinOr(rule.users ?? [])}`;
+    case null:
+      return "";
+  }
+}

@@ -1,0 +1,68 @@
+/** What `headgate forward` says once it listens: whom it serves, where requests may go, and a command to try it with. */
+import os from "node:os";
+import type { ServerConfig } from "../config/config.ts";
+import { joinOr } from "../config/problems.ts";
+import type { Listening } from "../server/proxy.ts";
+
+type Forward = NonNullable<ServerConfig["forward"]>;
+type Ports = Forward["allow"][number]["ports"];
+
+/** Lines for a person. */
+export function forwardHints({ forward }: ServerConfig, listening: readonly Listening[]): readonly string[] {
+  const [place] = listening;
+  if (forward === null || place === undefined) return [];
+  const [rule] = forward.allow;
+  const { clients = null, hosts = null, ports, connectPorts } = rule!;
+  const isLocal = place.address.family === 0 || /^(127\.|::1$)/.test(place.address.address);
+  const users = Object.keys(forward.auth?.users ?? {});
+  const who = [
+    isLocal ? "this machine" : clients === null ? "everybody" : joinOr(clients),
+    ...(users.length === 0 ? [] : [`as ${joinOr(users)}, with the password`]),
+  ].join(" ");
+  const networks = forward.allow.flatMap((each) => each.networks ?? []);
+  const inside = networks.length === 0 ? "" : ` or in ${joinOr(networks)}`;
+  const outside = networks.length === 0 ? "; private addresses are refused (--networks)" : "";
+  const where =
+    hosts === null ? `any host at a public address${inside}` : `${joinOr(hosts)}, at public addresses${inside}`;
+  const url = urlOf(place);
+  const [user = null] = users;
+  const asUser = user === null ? "" : ` --proxy-user ${quoted(user)}`;
+  const withUser = user === null ? url : url.replace("://", `://${encodeURIComponent(user)}:PASSWORD@`);
+  const from = isLocal || clients === null ? "" : ", on a client";
+  return [
+    `it serves ${who}`,
+    `requests go to ${where}, port ${portsOf(ports)}, tunnels (https) to port ${portsOf(connectPorts)}${outside}`,
+    ...(forward.via.length === 0 ? [] : [`all of it through ${joinOr(parentsOf(forward))}`]),
+    ...(forward.intercept === null ? [] : [interceptionHint(forward.intercept)]),
+    `try${from}: curl -x ${url}${asUser} http://example.org/`,
+    `for other programs: export http_proxy=${withUser} https_proxy=${withUser}`,
+  ];
+}
+
+function parentsOf({ via }: Forward): readonly string[] {
+  return via.flatMap((rule) => {
+    if (rule === "direct") return [];
+    return rule.proxies.map(({ kind, host, port }) => `${kind}://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  });
+}
+
+function interceptionHint({ hosts, ca }: NonNullable<Forward["intercept"]>): string {
+  const dir = ca === null ? "" : ` --dir ${quoted(ca)}`;
+  return `it opens the HTTPS of ${joinOr(hosts)}; clients have to trust its CA: headgate ca show${dir}`;
+}
+
+function portsOf(ports: Ports): string {
+  return joinOr((ports ?? []).map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)));
+}
+
+/** As a client writes it: another machine knows this one by its name. */
+function urlOf({ address: { family, address, port }, isTls }: Listening): string {
+  const isAny = address === "::" || address === "0.0.0.0";
+  const host = isAny ? os.hostname() : family === 6 ? `[${address}]` : address;
+  return `${isTls ? "https" : "http"}://${host}:${port}`;
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w.@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

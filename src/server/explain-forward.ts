@@ -1,0 +1,75 @@
+/**
+ * What a forward proxy would do with a request, and why: the real admission and the real rules, without asking who somebody is and
+ * without resolving a name. Where a rule depends on the destination's address, it says for which addresses it would decide.
+ */
+import type { Config, ServerConfig } from "../config/config.ts";
+import { ProxyError } from "../core/errors.ts";
+import type { RequestMessage } from "../core/message.ts";
+import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules.ts";
+import { type Way, Ways } from "../forward/ways.ts";
+import { admit } from "../pipeline/admission.ts";
+import type { Destination } from "../pipeline/forwarding.ts";
+import { composeForInspection, ExplainedExchange } from "./explain.ts";
+import { clock } from "./surroundings.ts";
+
+export interface ForwardExplanation {
+  readonly server: ServerConfig;
+  /** The client, when a trusted proxy's word counts. */
+  readonly client: string;
+  /** null: it was refused before that was known. */
+  readonly destination: Destination | null;
+  /** Rules in the order in which they are asked, up to the one that decides if one does. */
+  readonly findings: readonly RuleFinding[];
+  /** null: allowed, perhaps to some addresses only. */
+  readonly refused: ProxyError | null;
+  /** The rule that allows it; null: its address decides, or it is refused. */
+  readonly rule: string | null;
+  /** The proxies that it may go through, which resolve its name; null: it goes direct, or is refused. */
+  readonly via: readonly string[] | null;
+}
+
+/** `user`: who has proved who it is; null: nobody has. `serverName` must be the name of a server with `forward`. */
+export function explainForward(
+  config: Config,
+  serverName: string,
+  request: RequestMessage,
+  client: string,
+  user: string | null,
+): ForwardExplanation {
+  const { config: server, site } = composeForInspection(config).find((one) => one.config.name === serverName)!;
+  const { auth, deny, allow, via } = server.forward!;
+  const exchange = new ExplainedExchange(request, client);
+  const unfit = admit(exchange, site);
+  const facts = { server, client: exchange.clientAddress, findings: [], rule: null, via: null };
+  if (unfit !== null) return { ...facts, destination: null, refused: unfit };
+  const { destination } = exchange.forward!;
+  if (auth !== null && !auth.isOptional && user === null) return { ...facts, destination, refused: unknownUser() };
+  const { host, isAddress, port, kind } = destination;
+  const wish: Wish = {
+    client: exchange.clientAddress,
+    user,
+    mayProveUser: true,
+    host,
+    isAddress,
+    port,
+    isTunnel: kind === "tunnel",
+    method: request.method,
+    wallMs: clock.wallMs(),
+  };
+  const rules = new ForwardRules(deny, allow, unknownUser);
+  const decision = rules.decide(wish);
+  const about = { ...facts, destination, findings: rules.explain(wish) };
+  if (decision instanceof ProxyError) return { ...about, refused: decision };
+  const way = new Ways(via, () => null).of(host, port);
+  // Of a name that another proxy resolves no address is ever known here.
+  const rule = isAddress ? decision.ruleOf(host) : way === null ? null : decision.ruleOf(null);
+  return { ...about, refused: null, rule, via: namesOf(way) };
+}
+
+function namesOf(way: Way | null): readonly string[] | null {
+  return way === null ? null : way.parents.map(({ name }) => name);
+}
+
+function unknownUser(): ProxyError {
+  return new ProxyError("http_request_denied", "nobody has said who it is; --user asks as somebody", { status: 407 });
+}

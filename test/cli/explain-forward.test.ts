@@ -1,0 +1,137 @@
+// `headgate explain` about a forward proxy: which rule decides, why no other one does, and what the address decides.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type ExplainOptions, explain } from "../../src/cli/explain.ts";
+import { Folder } from "./headgate.ts";
+
+const CONFIG = `
+servers:
+  web: { listen: ":8080", respond: 404 }
+  egress:
+    listen: "127.0.0.1:3128"
+    forward:
+      auth:
+        optional: true
+        basic: { users: { ci: "$2b$04$abcdefghijklmnopqrstuuGSfcUS1fMFtHTWXOSLdsLLTmMWyGBQe" } }
+      deny:
+        - { name: ads, hosts: ["*.ads.example"] }
+        - { name: vault, networks: 10.9.0.0/16 }
+      allow:
+        - { name: builds, users: [ci], hosts: [registry.example.org] }
+        - { networks: [10.0.0.0/8], clients: [127.0.0.0/8], connectPorts: [443, 8000-8999] }
+        - { name: web, clients: [127.0.0.0/8], methods: [GET, CONNECT] }
+      via: [{ hosts: ["*.partner.example"], ports: 80, proxy: ["http://u:hidden@192.0.2.7:3128", "http://192.0.2.8:3128"] }]
+      use: [{ headers: { request: { remove: [referer] } } }]
+      pac: {}
+`;
+
+const folder = new Folder();
+
+before(() => {
+  folder.file("headgate.yaml", CONFIG);
+});
+
+after(() => folder[Symbol.dispose]());
+
+const SERVER = "server    egress, which listens on 127.0.0.1:3128";
+const NO_ADS = (host: string) => `no match  ads (deny): the host "${host}" is not *.ads.example`;
+
+async function explained(method: string, url: string, options: Partial<ExplainOptions> = {}) {
+  const config = folder.file("headgate.yaml");
+  return await explain(method, url, { client: "127.0.0.1", header: [], config, ...options });
+}
+
+describe("headgate explain, of a forward proxy", () => {
+  test("of a name the address decides", async () => {
+    assert.deepEqual(await explained("GET", "http://example.org/"), [
+      "GET http://example.org/ from 127.0.0.1",
+      SERVER,
+      "client    127.0.0.1",
+      "to        example.org, port 80",
+      NO_ADS("example.org"),
+      'no match  builds (allow): the host "example.org" is not registry.example.org',
+      "address   in 10.9.0.0/16: refused by vault",
+      "address   in 10.0.0.0/8: allowed by allow[1]",
+      "address   any public one: allowed by web",
+      "address   any other one: refused, 403: it is private and no rule names its network",
+      "use       headers (request: referer)",
+    ]);
+  });
+
+  test("https is asked for by CONNECT; of an address the rule is known", async () => {
+    assert.deepEqual(await explained("GET", "https://10.1.1.1:8443/x?y"), [
+      "GET https://10.1.1.1:8443/x?y from 127.0.0.1",
+      SERVER,
+      "asked as  CONNECT 10.1.1.1:8443, as clients do for https",
+      "client    127.0.0.1",
+      "to        10.1.1.1, port 8443",
+      NO_ADS("10.1.1.1"),
+      "no match  builds (allow): tunnels may go to port 443, not to 8443",
+      "no match  web (allow): tunnels may go to port 443, not to 8443",
+      "rule      allow[1] allows it",
+      "use       headers (request: referer)",
+    ]);
+    const refused = await explained("CONNECT", "10.9.1.1:443");
+    assert.equal(refused.at(-1), "refused   403: a rule of `deny` refuses it (vault)");
+    const metadata = await explained("GET", "http://169.254.169.254/");
+    assert.equal(metadata.at(-1), "refused   403: the destination is no public address, and no rule names its network");
+  });
+
+  test("what is refused, and what has to be said first", async () => {
+    for (const [method, url, options, last] of [
+      ["GET", "http://www.ads.example/", {}, "refused   403: a rule of `deny` refuses it (ads)"],
+      ["POST", "http://example.org:81/", {}, "refused   403: no rule of `allow` allows it"],
+      [
+        "CONNECT",
+        "registry.example.org:443",
+        { client: "192.0.2.1" },
+        "refused   407: nobody has said who it is; --user asks as somebody",
+      ],
+      ["GET", "http://0x7f.1/", {}, "refused   400: the request target names no host"],
+      ["GET", "http://a/", { header: ["Host: b"] }, "refused   400: Host b is not the target's a"],
+    ] as const) {
+      assert.equal((await explained(method, url, options)).at(-1), last, url);
+    }
+    const perhaps = await explained("POST", "http://registry.example.org/");
+    assert.ok(perhaps.includes("no match  builds (allow): nobody has said who it is, and it is for ci"));
+    assert.ok(perhaps.includes("address   any other one: 407: some user might be allowed to go there"));
+    const asUser = await explained("CONNECT", "registry.example.org:443", { user: "ci", client: "192.0.2.1" });
+    assert.equal(asUser[0], "CONNECT registry.example.org:443 from 192.0.2.1, as ci");
+    assert.ok(asUser.includes("address   any public one: allowed by builds"));
+    assert.ok(asUser.includes("no match  web (allow): the client 192.0.2.1 is not in 127.0.0.0/8"));
+    const asOther = await explained("GET", "http://registry.example.org/", { user: "ann" });
+    assert.ok(asOther.includes("no match  builds (allow): the user is not ci"));
+    const posted = await explained("POST", "http://registry.example.org/", { user: "ann" });
+    assert.ok(posted.includes("no match  web (allow): the method POST is not GET or CONNECT"));
+  });
+
+  test("through another proxy, which resolves the name", async () => {
+    const through = await explained("GET", "http://www.partner.example/");
+    assert.deepEqual(through.slice(-3), [
+      "rule      allow[1] allows it",
+      "via       http://192.0.2.7:3128, else http://192.0.2.8:3128, which resolves the name",
+      "use       headers (request: referer)",
+    ]);
+    assert.ok(!(await explained("CONNECT", "www.partner.example:443")).some((line) => line.startsWith("via")));
+  });
+
+  test("what points at a server is asked of that server itself", async () => {
+    assert.equal((await explained("GET", "http://a:8080/")).at(-1), "respond   404");
+    for (const [url, server] of [
+      ["http://127.0.0.1:3128/proxy.pac", undefined],
+      ["/proxy.pac", "egress"],
+    ] as const) {
+      const told = await explained("GET", url, server === undefined ? {} : { server });
+      assert.equal(told.at(-1), "route     the PAC file of egress", url);
+    }
+    assert.equal((await explained("GET", "/x", { server: "egress" })).at(-1), "route     none: the answer is 404");
+    const wrong = await explained("CONNECT", "a:443", { server: "web" });
+    assert.equal(wrong.at(-1), "refused   405: method CONNECT is not served here");
+    await assert.rejects(explained("CONNECT", "example.org"), {
+      lines: ['error: CONNECT names a host and a port, such as example.org:443, got "example.org"'],
+      status: 2,
+    });
+    await assert.rejects(explained("GET", "http://a/", { header: ["X: a\r\nY: b"] }), { status: 2 });
+  });
+});

@@ -1,0 +1,125 @@
+// `headgate forward`: a forward proxy from flags, which serves nobody whom its owner has not named.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { configOfForwardFlags, type ForwardFlags } from "../../src/cli/forward-flags.ts";
+import { connectThrough } from "../support/forward-stage.ts";
+import { Origin } from "../support/origin.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { Folder, headgate, Running } from "./headgate.ts";
+
+const TIMEOUT = { timeout: 60_000 };
+const COMMAND = path.join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
+
+function configOf(flags: Partial<ForwardFlags>) {
+  return configOfForwardFlags({ listen: "127.0.0.1:3128", auth: [], ...flags });
+}
+
+function withInput(input: string, ...args: readonly string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], { input, encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+describe("headgate forward", () => {
+  test(
+    "without flags it says whom it serves and a command to try, and refuses this machine's own",
+    TIMEOUT,
+    async () => {
+      using folder = new Folder();
+      await using running = await Running.start(folder.path, "forward", "--listen", "127.0.0.1:0", "--workers", "1");
+      await running.untilLogged(/^for other programs/);
+      const port = running.port("proxy");
+      assert.deepEqual(running.entries.map(({ msg }) => msg).slice(-4), [
+        "it serves this machine",
+        "requests go to any host at a public address, port 80 or 443, tunnels (https) to port 443; private addresses are refused (--networks)",
+        `try: curl -x http://127.0.0.1:${port} http://example.org/`,
+        `for other programs: export http_proxy=http://127.0.0.1:${port} https_proxy=http://127.0.0.1:${port}`,
+      ]);
+      const { client, status } = await connectThrough(port, "127.0.0.1:443");
+      client[Symbol.dispose]();
+      assert.equal(status, 403);
+    },
+  );
+
+  test("--networks, --ports and --connect-ports; the log names the rule", TIMEOUT, async () => {
+    await using origin = await Origin.start((_request, response) => response.end("hello"));
+    using folder = new Folder();
+    const { port } = origin;
+    const flags = ["--networks", "127.0.0.0/8", "--ports", `80,${port}`, "--connect-ports", "1-65535"];
+    await using running = await Running.start(folder.path, "forward", "--listen", "127.0.0.1:0", ...flags);
+    using client = await RawClient.connect(running.port("proxy"));
+    const authority = `127.0.0.1:${port}`;
+    client.send(`GET http://${authority}/ HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
+    assert.equal((await client.answer()).body, "hello");
+    const written = await running.untilStdout((text) => text.includes("\n"));
+    const { rule, destination, route } = JSON.parse(written) as Record<string, unknown>;
+    assert.deepEqual([rule, destination, route], ["networks", authority, "proxy.forward"]);
+    client.send(`GET http://127.0.0.1:${port + 1}/ HTTP/1.1\r\nHost: 127.0.0.1:${port + 1}\r\n\r\n`);
+    assert.equal((await client.answer()).status, 403);
+  });
+
+  test("--auth: 407 without the password; the hash alone is kept, and nothing is said of it", TIMEOUT, async () => {
+    await using origin = await Origin.start((_request, response) => response.end("hello"));
+    using folder = new Folder();
+    const flags = ["--auth", "ci:very:secret", "--networks", "127.0.0.1", "--ports", "1-65535", "--workers", "1"];
+    await using running = await Running.start(folder.path, "forward", "--listen", "127.0.0.1:0", ...flags);
+    await running.untilLogged(/^for other programs: export http_proxy=http:\/\/ci:PASSWORD@127\.0\.0\.1:\d+ /);
+    using client = await RawClient.connect(running.port("proxy"));
+    for (const [login, status] of [
+      [null, 407],
+      ["ci:very", 407],
+      ["ci:very:secret", 200],
+    ] as const) {
+      const encoded = Buffer.from(login ?? "").toString("base64");
+      const line = login === null ? "" : `Proxy-Authorization: Basic ${encoded}\r\n`;
+      client.send(`GET ${origin.url}/ HTTP/1.1\r\nHost: 127.0.0.1:${origin.port}\r\n${line}\r\n`);
+      assert.equal((await client.answer()).status, status, login ?? "nobody");
+    }
+    assert.doesNotMatch(running.stderr + running.stdout, /secret|argon2/);
+  });
+
+  test("where strangers could use it, it does not start, and says which flags to add", TIMEOUT, async () => {
+    using folder = new Folder();
+    const { status, stdout, stderr } = headgate(folder.path, "forward", "--listen", ":3128");
+    assert.deepEqual([status, stdout], [2, ""]);
+    const advice =
+      /^error: --listen :3128: everybody .*\n +--clients .*\n +--auth .*\n.*--listen 127\.0\.0\.1:3128\n?$/;
+    assert.match(stderr, advice);
+    for (const flags of [{ hosts: "a.example" }, { networks: "10.0.0.0/8", ports: "80" }]) {
+      await assert.rejects(configOf({ listen: ":3128", ...flags }), { message: advice, status: 2 });
+    }
+    await configOf({ listen: ":3128", clients: "10.0.0.0/8, 192.0.2.1" });
+    await configOf({ listen: ":3128", auth: ["ann:secret"] });
+  });
+
+  test("a problem has the flag's name, and shows no password", TIMEOUT, async () => {
+    const wrong = { ports: "80,99999", clients: "10", networks: "x", via: "http://u:secret@", workers: "x" };
+    const error = await configOf(wrong).then(
+      () => assert.fail("it takes anything"),
+      (error: Error) => error,
+    );
+    const lines = error.message.split("\n").map((line) => line.split(" ")[1]);
+    assert.deepEqual(lines.sort(), ["--clients:", "--networks:", "--ports:", "--via:", "--workers:"]);
+    assert.doesNotMatch(error.message, /secret/);
+    for (const [flags, message] of [
+      [{ auth: ["secret"] }, "--auth: expected USER:PASSWORD"],
+      [{ auth: ["ann:"] }, "--auth: the password is empty"],
+      [{ auth: ["ann:a", "ann:b"] }, "--auth: the same user comes twice"],
+      [{ ca: "x" }, "--ca is the authority of --intercept HOSTS"],
+    ] as const) {
+      await assert.rejects(configOf(flags), { message: `error: ${message}`, status: 2 });
+    }
+    const empty = withInput("\n", "forward", "--auth", "-");
+    assert.match(empty.stderr, /^error: --auth -: standard input is empty/);
+  });
+});
+
+test("headgate user makes a line that a file of users takes", TIMEOUT, () => {
+  const { status, stdout } = withInput("open sesame\n", "user", "ann");
+  assert.equal(status, 0);
+  assert.match(stdout, /^ann:\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\n$/);
+  const refused = withInput("secret", "user", "ann:b");
+  assert.deepEqual(refused, { status: 2, stdout: "", stderr: "error: a name has no colon\n" });
+});
