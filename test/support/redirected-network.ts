@@ -5,7 +5,9 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import path from "node:path";
+import { codeBlocks } from "../packaging/markdown.ts";
 import { Authority, issueCertificate } from "./certificates.ts";
 import { DnsServer } from "./dns-server.ts";
 import { TestFolder } from "./folder.ts";
@@ -21,17 +23,10 @@ const LOOPING = "192.0.2.99";
 const PORT = 3129;
 const ORIGIN_PROGRAM = path.join(import.meta.dirname, "redirected-origin.ts");
 
-/** Those of docs/forward.md, and the mistake. */
-const RULES = `
-table inet headgate {
-  chain prerouting {
-    type nat hook prerouting priority dstnat; policy accept;
-    iifname "lan0" tcp dport { 80, 443 } redirect to :${PORT}
-  }
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-    iifname "lan0" udp dport 443 reject
-  }
+const DOCUMENT = path.join(import.meta.dirname, "../../docs/forward.md");
+/** Those that the document names, and the mistake. */
+const RULES = `${codeBlocks(readFileSync(DOCUMENT, "utf8"), "nft")[0]}
+table inet mistaken {
   chain output {
     type nat hook output priority -100; policy accept;
     ip daddr ${LOOPING} tcp dport { 80, 443 } redirect to :${PORT}
