@@ -89,10 +89,12 @@ describe("a line of json", () => {
       "user",
       "destination",
       "rule",
+      "serverName",
       "upstream",
       "upstreamAddress",
       "upstreamMs",
       "attempts",
+      "ended",
       "tls",
     ]);
     assert.equal(line.peer, "192.0.2.1:50000");

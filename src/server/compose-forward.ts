@@ -2,6 +2,7 @@
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
 import { ForwardAccess } from "../forward/access.ts";
+import { DebugFeature } from "../forward/debug/record.ts";
 import type { Interception } from "../forward/interception/interception.ts";
 import type { ForwardConfig } from "../forward/options.ts";
 import { BY, unproved } from "../forward/refusal.ts";
@@ -40,7 +41,7 @@ export function composeForward(
   });
   return {
     name: forwardRouteName(name),
-    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports))]),
+    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports)), ...debugOf(forward)]),
     upstream: destinations,
     handler: null,
     use: {
@@ -52,6 +53,11 @@ export function composeForward(
     upgrade: ["websocket"],
     limits: forward.limits,
   };
+}
+
+/** Who looks at bodies is there only where a rule asks: without it long ones pass unseen. */
+function debugOf({ allow }: ForwardConfig): readonly DebugFeature[] {
+  return allow.some(({ debug }) => debug !== undefined) ? [new DebugFeature()] : [];
 }
 
 function authOf({ auth }: ForwardConfig, ports: FeaturePorts) {

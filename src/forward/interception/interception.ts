@@ -161,6 +161,7 @@ class Taken implements TakenConnection, ConnectionHandler, DialHandler {
       return this.#fail(refused("the client does not speak TLS to a host that is intercepted", 400));
     }
     const { serverName } = hello;
+    this.#forward.serverName = serverName;
     if (isOpened) return this.#open(host, serverName);
     if (serverName !== null && this.#interception.opens(serverName)) return this.#open(serverName, serverName);
     this.#tunnel();
