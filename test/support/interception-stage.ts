@@ -40,6 +40,7 @@ export async function interceptionStage(
   {
     certificate = { names: ["origin.example"], issuer: authority } as CertificateOptions,
     forward = {} as Options,
+    log = undefined as Options | undefined,
   } = {},
 ): Promise<InterceptionStage> {
   const folder = new TestFolder();
@@ -50,6 +51,7 @@ export async function interceptionStage(
   const dns = await DnsServer.start((_name, type) => ({ addresses: type === "A" ? ["127.0.0.1"] : [] }));
   const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });
   const proxy = await ProxyUnderTest.start({
+    ...(log !== undefined && { log }),
     servers: {
       egress: {
         listen: "127.0.0.1:0",
