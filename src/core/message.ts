@@ -180,6 +180,18 @@ export class RequestMessage {
     this.#path = path;
   }
 
+  /**
+   * For drivers without bytes of a request line: a tunnel to "host:port" is asked for. Throws TypeError when that could not
+   * stand in a request line.
+   */
+  setTunnelTarget(authority: string): void {
+    if (!AUTHORITY.test(authority)) throw new TypeError(`invalid authority ${JSON.stringify(authority)}`);
+    this.method = "CONNECT";
+    this.form = "authority";
+    this.#received = this.#rewritten = authority;
+    this.#path = null;
+  }
+
   /** The host and port that the client addressed, lower case, as in `Host`; "" when an HTTP/1.0 client named none. */
   get authority(): string {
     if (this.#authority === null) {
@@ -225,6 +237,9 @@ export class RequestMessage {
 
 /** "*", or a path with an optional query, of visible ASCII without "#". */
 const TARGET = /^(?:\*|\/[\x21\x22\x24-\x7e]*)$/;
+
+/** Visible ASCII without what ends an authority (RFC 3986 section 3.2). */
+const AUTHORITY = /^[\x21\x22\x24-\x2e\x30-\x3e\x40-\x5b\x5d-\x7e]+$/;
 
 export class ResponseMessage {
   /** 10, 11 or 20, as the upstream spoke; our own answers are 11. */

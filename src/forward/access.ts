@@ -8,11 +8,12 @@ import type { Clock } from "../core/ports.ts";
 import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.ts";
 import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
 import type { RefusalReason } from "../identity/refusal.ts";
-import type { Exchange, Identity } from "../pipeline/exchange.ts";
+import type { Exchange } from "../pipeline/exchange.ts";
 import type { Forwarding } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
 import { debugRecord } from "./debug/record.ts";
 import type { Interception } from "./interception/interception.ts";
+import { identityOf } from "./logins.ts";
 import { BY, unproved } from "./refusal.ts";
 import type { ForwardRules, RuledAccess } from "./rules.ts";
 
@@ -36,7 +37,8 @@ export class ForwardAccess implements Feature {
   request(exchange: Exchange): Waiting {
     const forward = exchange.forward!;
     const { auth } = this.#options;
-    // On a connection that came out of a tunnel nobody can say who it is: what is said there is meant for the origin.
+    // Who has proved it in a handshake need not say again who it is; and on a connection that came out of a tunnel nobody can say
+    // it: what is said there is meant for the origin.
     if (auth === null || forward.user !== null || exchange.connection.origin != null) {
       return this.#decide(exchange, forward);
     }
@@ -92,16 +94,4 @@ export class ForwardAccess implements Feature {
   #refuse(exchange: Exchange, reason: RefusalReason): void {
     exchange.fail(unproved(reason, this.#options.auth!.realm));
   }
-}
-
-const identities = new WeakMap<object, Identity>();
-
-/** The same object for the same user. */
-function identityOf(user: { readonly name: string }): Identity {
-  let identity = identities.get(user);
-  if (identity === undefined) {
-    identity = { subject: user.name, by: BY };
-    identities.set(user, identity);
-  }
-  return identity;
 }

@@ -35,7 +35,7 @@ export function admitForward(exchange: Exchange, site: Site): ProxyError | null 
         ? absoluteDestination(request)
         : destinationAtOrigin(request, origin);
   if (destination instanceof ProxyError) return destination;
-  exchange.forward = new Forwarding(destination, origin === null ? null : origin.user);
+  exchange.forward = new Forwarding(destination, (origin === null ? connection.user : origin.user) ?? null);
   const remoteAddress = connection.remote.address;
   if (site.trustedProxies?.has(remoteAddress) === true) {
     // What stands between a client and us says who that is; no origin has to know.

@@ -106,6 +106,8 @@ export class Forwarding {
   access: DestinationAccess | null = null;
   /** Whom a connection was asked of: for who gives up waiting. */
   lessor: Lessor | null = null;
+  /** The proxy that it goes through, without credentials: "http://proxy.example.org:3128"; null: it goes direct. */
+  via: string | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
   /** The name that TLS was begun for in a tunnel, where somebody has looked; null: none, or nobody has. */

@@ -90,6 +90,7 @@ describe("a line of json", () => {
       "destination",
       "rule",
       "serverName",
+      "via",
       "upstream",
       "upstreamAddress",
       "upstreamMs",

@@ -51,6 +51,8 @@ export function fieldReader(name: Exclude<AccessFieldName, CompoundName>, around
         forward?.serverName ?? connection.origin?.serverName ?? connection.tls?.serverName ?? null;
     case "ended":
       return (exchange) => exchange.tunnelEnd;
+    case "via":
+      return ({ forward }) => forward?.via ?? null;
     case "method":
       return (exchange) => exchange.request.method;
     case "scheme":
@@ -111,9 +113,12 @@ function ruleOf(exchange: Exchange): string | null {
 /** The address that the rules decided about; null: none was connected to, or a proxy behind us went there. */
 export function decidingAddress({ forward, upstreamAddress }: Exchange): string | null {
   const access = forward?.access ?? null;
-  if (access === null || upstreamAddress === null) return null;
-  const address = upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1");
-  return access.ruleOf(address) === null ? null : address;
+  if (access === null) return null;
+  // Behind a parent, only an address that the client gave is known.
+  const { host, isAddress } = forward!.destination;
+  if (forward!.via !== null) return isAddress && access.ruleOf(host) !== null ? host : null;
+  const address = upstreamAddress === null ? null : upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1");
+  return address === null || access.ruleOf(address) === null ? null : address;
 }
 
 /** The wall clock's time at which the exchange began. The exchange ends now. */
@@ -121,7 +126,8 @@ export function startedWallMs(exchange: Exchange, clock: Clock): number {
   return clock.wallMs() - (exchange.endedMs - exchange.startedMs);
 }
 
-export function protocolOf({ request }: Exchange): string {
+export function protocolOf({ request, connection }: Exchange): string {
+  if (connection.protocol !== undefined) return connection.protocol;
   if (request.httpVersion === 11) return "HTTP/1.1";
   return request.httpVersion === 10 ? "HTTP/1.0" : `HTTP/${request.httpVersion / 10}`;
 }
@@ -141,8 +147,8 @@ function pathOf(target: string): string | null {
 const SCHEME_AND_AUTHORITY = /^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i;
 
 function urlOf({ request }: Exchange): string | null {
-  const { receivedTarget: target, scheme, authority } = request;
-  if (!/^[/*]/.test(target)) return target || null;
+  const { receivedTarget: target, scheme, authority, method } = request;
+  if (!/^[/*]/.test(target)) return target || (method === "CONNECT" && authority) || null;
   return authority === "" ? null : `${scheme}://${authority}${target === "*" ? "" : target}`;
 }
 

@@ -4,12 +4,13 @@ import { RETRIES_MAX } from "../core/limits.ts";
 import { ForwardAccess } from "../forward/access.ts";
 import { DebugFeature } from "../forward/debug/record.ts";
 import type { Interception } from "../forward/interception/interception.ts";
+import { ForwardLogins } from "../forward/logins.ts";
 import type { ForwardConfig } from "../forward/options.ts";
 import { BY, unproved } from "../forward/refusal.ts";
 import { ForwardRules } from "../forward/rules.ts";
 import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
-import type { Route } from "../pipeline/site.ts";
+import type { ForwardRoute } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { createFeature, type FeaturePorts } from "./features.ts";
 
@@ -29,19 +30,15 @@ export function composeForward(
   { name, forward }: ServerConfig,
   { destinations, interception }: ForwardParts,
   ports: FeaturePorts,
-): Route | null {
+): ForwardRoute | null {
   if (forward === null) return null;
-  const access = new ForwardAccess({
-    rules: new ForwardRules(forward.deny, forward.allow, () =>
-      unproved("credentials_missing", forward.auth?.realm ?? ""),
-    ),
-    auth: authOf(forward, ports),
-    interception,
-    clock: ports.clock,
-  });
+  const auth = authOf(forward, ports);
+  const rules = new ForwardRules(forward.deny, forward.allow, () => unproved("credentials_missing", auth?.realm ?? ""));
+  const access = new ForwardAccess({ rules, auth, interception, clock: ports.clock });
   return {
     name: forwardRouteName(name),
     chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports)), ...debugOf(forward)]),
+    logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
     upstream: destinations,
     handler: null,
     use: {

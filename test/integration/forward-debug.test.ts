@@ -9,6 +9,7 @@ import { checkSetup } from "../../src/server/check-setup.ts";
 import { TestFolder } from "../support/folder.ts";
 import { ANYWHERE, forwardConfig } from "../support/forward-stage.ts";
 import { Origin } from "../support/origin.ts";
+import { ScriptedParent } from "../support/parents.ts";
 import { configOf, ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient } from "../support/raw-client.ts";
 
@@ -19,8 +20,8 @@ const DEBUG = { until: FUTURE, bodies: "1KiB" };
 
 type LoggedLine = Readonly<Record<string, unknown>>;
 
-function configWith(allow: readonly object[], access: object): Readonly<Record<string, unknown>> {
-  return { log: { access }, ...forwardConfig({ allow }) };
+function configWith(allow: readonly object[], access: object, via: readonly object[] = []) {
+  return { log: { access }, ...forwardConfig({ allow, via }) };
 }
 
 /** Lines of a proxy with these rules, and what it said at the start. */
@@ -28,12 +29,13 @@ async function logOf(
   allow: readonly object[],
   use: (ask: Ask, port: number) => Promise<void>,
   access: object = {},
+  via: readonly object[] = [],
 ): Promise<{ readonly lines: readonly LoggedLine[]; readonly text: string; readonly warned: readonly string[] }> {
   using folder = new TestFolder();
   const output = folder.file("access.log");
   let warned: readonly string[] = [];
   {
-    await using proxy = await ProxyUnderTest.start(configWith(allow, { output, fields: ["rule"], ...access }));
+    await using proxy = await ProxyUnderTest.start(configWith(allow, { output, fields: ["rule"], ...access }, via));
     warned = proxy.logged.filter(({ level }) => level === "warn").map(({ msg }) => msg);
     const port = proxy.port("egress");
     await use(async (to, lines = "", body = "") => {
@@ -146,6 +148,22 @@ describe("a debug rule", () => {
     assert.equal(lines.length, 8);
     assert.doesNotMatch(text, /hunter2|aHVudGVy/);
     assert.match(text, /"text":"a=b&p%61ssword=\[redacted\]&shoe_size=\[redacted\]&code=\[redacted\]"/);
+  });
+
+  test("nor do the credentials of a proxy behind", TIMEOUT, async () => {
+    await using parent = await ScriptedParent.start((socket, received) => {
+      if (!received.endsWith("\r\n\r\n")) return;
+      assert.match(received, /proxy-authorization: Basic YW5uOmh1bnRlcjI=/i);
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Seen: Basic YW5uOmh1bnRlcjI=\r\n\r\n");
+    });
+    const allow = [{ hosts: ["a.test"], debug: DEBUG }];
+    const { lines, text } = await logOf(allow, async (ask) => void (await ask("http://a.test/")), {}, [
+      { proxy: parent.url("ann:hunter2") },
+    ]);
+    const [line] = lines as Readonly<Record<string, LoggedLine>>[];
+    assert.equal(line?.requestHeaders?.host, "a.test");
+    assert.equal(line?.responseHeaders?.["x-seen"], "[redacted]");
+    assert.doesNotMatch(text, /hunter2|YW5uOmh1bnRlcjI/);
   });
 
   test("counts only where it decides, which the address may say, and only until its time", TIMEOUT, async () => {

@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { hash } from "@node-rs/bcrypt";
 import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
 import { askOn, authority, interceptionStage } from "../support/interception-stage.ts";
+import { onceHead, ScriptedParent, tunnelTo } from "../support/parents.ts";
 import { RawClient } from "../support/raw-client.ts";
 
 const TIMEOUT = { timeout: 30_000 };
@@ -152,3 +153,36 @@ test(
     assert.deepEqual(told, [undefined]);
   },
 );
+
+describe("through a parent", () => {
+  test(
+    "an origin is verified inside the parent's tunnel, and what is left alone goes through it as it is",
+    TIMEOUT,
+    async () => {
+      const seen: string[] = [];
+      await using inner = await interceptionStage((_request, response) => response.end("inside"));
+      const { port } = inner.origin;
+      await using echo = await EchoServer.start();
+      await using parent = await ScriptedParent.start(
+        onceHead((socket, head) => {
+          seen.push(head.split(" ")[1]!);
+          if (head.includes(`:${echo.port} `)) socket.write("HTTP/1.1 200 OK\r\n\r\nwelcome");
+          else tunnelTo(port)(socket, head);
+        }),
+      );
+      const forward = { via: [{ proxy: parent.url() }] };
+      await using stage = await interceptionStage((_request, response) => response.end("never"), { forward });
+      const to = `origin.example:${port}`;
+      const answer = await askOn(await stage.secured(to, "origin.example", [stage.ca]), to);
+      assert.ok(answer.endsWith("inside"), answer);
+      const bank = await stage.secured(`bank.example:${port}`, "origin.example", [authority.cert]);
+      assert.equal(new X509Certificate(bank.getPeerCertificate().raw).issuer, "CN=The World");
+      bank.destroy();
+      // Behind an address any name may stand: it is looked into, and is no TLS; who speaks first is heard all the same.
+      const { client } = await connectTo(stage.port, `127.0.0.1:${echo.port}`);
+      await client.send("SSH-2.0-x\r\n").untilText("welcome");
+      client[Symbol.dispose]();
+      assert.deepEqual(seen, [to, `bank.example:${port}`, `127.0.0.1:${echo.port}`]);
+    },
+  );
+});

@@ -72,18 +72,26 @@ const forwardedLines = new ForwardedLines();
 const chunkHead = Buffer.allocUnsafeSlow(32);
 const CRLF = Buffer.from("\r\n");
 
+/** A client's connection, as those know it that it is one of. */
+export interface ServedClient {
+  /** Closes it where it is idle; otherwise it ends behind what is under way. */
+  drain(): void;
+  /** Closes it at once. */
+  destroy(error: ProxyError): void;
+}
+
 /** The connections that this one belongs to. */
 export interface ClientOwner {
   /** For requests to come. */
   readonly site: Site;
   /** No request is taken any more behind those that have come. */
   readonly draining: boolean;
-  forget(client: ClientHttp1): void;
+  forget(client: ServedClient): void;
   /** Takes a new connection, all of whose requests go to `origin`. */
   accept(connection: Connection, origin: ConnectionOrigin): void;
 }
 
-export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler {
+export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler, ServedClient {
   readonly connection: Connection;
   readonly origin: ConnectionOrigin | null;
   readonly #driver: ClientOwner;
