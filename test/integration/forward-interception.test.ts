@@ -34,6 +34,18 @@ describe("a host that is intercepted", () => {
     assert.match(seen[0]!, /^\/a origin\.example:\d+ /);
   });
 
+  test(
+    "is reached with the head and the beginning of TLS in one piece, in two, and byte by byte",
+    TIMEOUT,
+    async () => {
+      await using stage = await interceptionStage((_request, response) => response.end("inside"));
+      const to = `origin.example:${stage.origin.port}`;
+      for (const cut of ["none", "in the head", "in the ClientHello", "everywhere"] as const) {
+        assert.ok((await askOn(await stage.inPieces(to, cut), to)).endsWith("inside"), cut);
+      }
+    },
+  );
+
   test("whose certificate is not good is never made to look good: 502, and the page says why", TIMEOUT, async () => {
     const past = new Date(Date.now() - 86_400_000);
     for (const [certificate, why] of [
