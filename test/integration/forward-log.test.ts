@@ -61,6 +61,7 @@ async function tunnelLine(
       await client.untilEnded();
       client.socket.end();
       await client.untilClosed();
+      await proxy.untilConnections(0);
     },
     more,
   );
