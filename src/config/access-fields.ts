@@ -34,8 +34,9 @@ export const ACCESS_FIELDS = {
     "What ended a tunnel: `client` or `upstream`, whichever closed or ended its half first; `idle`, `lifetime`, `stopped` (with the proxy or its server); `intercepted`: its requests have lines of their own; `error`: see there.",
   error: "What went wrong: the error's type (RFC 9209), side and whole chain of causes.",
   tls: "Version of TLS on the client's connection.",
-  requestHeaders: "All header fields of the request, in `json` an object. Those that seem to hold secrets are covered.",
-  responseHeaders: "All header fields of the answer, likewise.",
+  requestHeaders:
+    "All header fields of the request, in `json` an object. Those that seem to hold secrets, or that features have added, are covered.",
+  responseHeaders: "All header fields of the answer, in `json` an object. Those that seem to hold secrets are covered.",
 } as const satisfies Readonly<Record<string, string>>;
 
 export type AccessFieldName = keyof typeof ACCESS_FIELDS;

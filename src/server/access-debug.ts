@@ -11,16 +11,36 @@ import { jsonText, wholeJsonText } from "./access-text.ts";
 
 const secretNames = new SecretNames();
 
-/** The value as it may be shown; null: not at all. */
+/** Stands for what is not shown. */
+export const REDACTED = "[redacted]";
+
+/** Fields that the proxy adds to each request, and that tell no secret. */
+const OWN_FIELDS: ReadonlySet<string> = new Set([
+  ...["host", "via", "forwarded", "max-forwards", "cdn-loop", "connection"],
+  ...["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"],
+]);
+
+/** The value as it may be shown. */
 export type ShowValue = (name: string, value: string) => string;
 
-/** An object: each name with its value, or with the list of them. null: there are no fields. */
-export function fieldsJson(fields: FieldBlock | null, show: ShowValue): string | null {
-  if (fields === null) return null;
+/** What came from the client; of what features have added for the origin, which may be its credentials, only the names. */
+export function requestFieldsJson({ request, receivedRows }: Exchange, show: ShowValue): string {
+  return fieldsJson(request.fields, show, receivedRows);
+}
+
+/** null: there was no answer. */
+export function responseFieldsJson({ response }: Exchange, show: ShowValue): string | null {
+  return response === null ? null : fieldsJson(response.fields, show, Number.POSITIVE_INFINITY);
+}
+
+/** An object: each name with its value, or with the list of them. */
+function fieldsJson(fields: FieldBlock, show: ShowValue, receivedRows: number): string {
   const values = new Map<string, string[]>();
-  for (const [given, value] of fields.entries()) {
-    const name = given.toLowerCase();
-    const shown = jsonText(show(name, value));
+  for (let row = 0; row < fields.rowCount; row++) {
+    if (fields.isRemoved(row)) continue;
+    const name = fields.nameAt(row).toLowerCase();
+    const isKnown = row < receivedRows || OWN_FIELDS.has(name);
+    const shown = jsonText(isKnown ? show(name, fields.valueAt(row)) : REDACTED);
     const known = values.get(name);
     if (known === undefined) values.set(name, [shown]);
     else known.push(shown);
@@ -50,8 +70,8 @@ export function debugMembers(exchange: Exchange, show: ShowValue, skipsHeaders: 
   const { headers, requestBody, responseBody } = notes;
   const withHeaders = headers && !skipsHeaders;
   const members: readonly (readonly [name: string, json: string | null])[] = [
-    ["requestHeaders", withHeaders ? fieldsJson(exchange.request.fields, show) : null],
-    ["responseHeaders", withHeaders ? fieldsJson(exchange.response?.fields ?? null, show) : null],
+    ["requestHeaders", withHeaders ? requestFieldsJson(exchange, show) : null],
+    ["responseHeaders", withHeaders ? responseFieldsJson(exchange, show) : null],
     ["requestBody", bodyJson(requestBody)],
     ["responseBody", bodyJson(responseBody)],
   ];

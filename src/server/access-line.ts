@@ -10,7 +10,14 @@ import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { coverParameters, coverQuery } from "../semantics/query.ts";
-import { debugMembers, fieldsJson, isSecretField, type ShowValue } from "./access-debug.ts";
+import {
+  debugMembers,
+  isSecretField,
+  REDACTED,
+  requestFieldsJson,
+  responseFieldsJson,
+  type ShowValue,
+} from "./access-debug.ts";
 import {
   type CompoundName,
   causesOf,
@@ -27,7 +34,6 @@ import { jsonText, lineText } from "./access-text.ts";
 /** The line, its line break included. Called when the exchange has ended and still has its fields. */
 export type LineFormat = (exchange: Exchange) => string;
 
-const REDACTED = "[redacted]";
 /** Stands for a value that is not there, in formats whose fields have no names. */
 const ABSENT = "-";
 
@@ -64,10 +70,10 @@ function compileJson(fields: readonly AccessField[], redacted: Redacted, around:
     if (field.kind === "field" && field.name === "error") {
       return ({ error }) => (error === null ? "" : key + errorJson(error));
     }
-    const fieldsOf = allFieldsOf(field);
-    if (fieldsOf !== null) {
+    const allFields = allFieldsOf(field);
+    if (allFields !== null) {
       return (exchange) => {
-        const json = fieldsJson(fieldsOf(exchange), show);
+        const json = allFields(exchange, show);
         return json === null ? "" : key + json;
       };
     }
@@ -96,10 +102,10 @@ function showIn(redacted: Redacted): ShowValue {
 }
 
 /** What a field says that says all header fields; null: it is another one. */
-function allFieldsOf(field: AccessField): ((exchange: Exchange) => FieldBlock | null) | null {
+function allFieldsOf(field: AccessField): ((exchange: Exchange, show: ShowValue) => string | null) | null {
   if (field.kind !== "field") return null;
-  if (field.name === "requestHeaders") return ({ request }) => request.fields;
-  return field.name === "responseHeaders" ? ({ response }) => response?.fields ?? null : null;
+  if (field.name === "requestHeaders") return requestFieldsJson;
+  return field.name === "responseHeaders" ? responseFieldsJson : null;
 }
 
 function nameOf(field: AccessField): string {
@@ -169,8 +175,8 @@ function compileTemplate(parts: AccessTemplate, redacted: Redacted, around: Reco
     if (part.kind === "field" && part.name === "error") {
       return ({ error }) => (error === null ? ABSENT : lineText(errorText(error)));
     }
-    const fieldsOf = allFieldsOf(part);
-    if (fieldsOf !== null) return (exchange) => lineText(fieldsJson(fieldsOf(exchange), show) ?? ABSENT);
+    const allFields = allFieldsOf(part);
+    if (allFields !== null) return (exchange) => lineText(allFields(exchange, show) ?? ABSENT);
     return textOf(readerOf(part, redacted, around));
   });
   return (exchange) => {

@@ -150,6 +150,26 @@ describe("a debug rule", () => {
     assert.match(text, /"text":"a=b&p%61ssword=\[redacted\]&shoe_size=\[redacted\]&code=\[redacted\]"/);
   });
 
+  test("nor does what features add for the origin", TIMEOUT, async () => {
+    await using origin = await mirror();
+    using folder = new TestFolder();
+    const output = folder.file("access.log");
+    {
+      const use = [{ headers: { request: { set: { "X-Plain": "hunter2" } } } }];
+      await using proxy = await ProxyUnderTest.start({
+        log: { access: { output, fields: ["requestHeaders"] } },
+        ...forwardConfig({ use }),
+      });
+      using client = await RawClient.connect(proxy.port("egress"));
+      const host = `127.0.0.1:${origin.port}`;
+      await client.send(`GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nX-A: b\r\n\r\n`).answer();
+      assert.equal(origin.asked[0]?.headers["x-plain"], "hunter2");
+    }
+    const { requestHeaders } = JSON.parse(folder.read("access.log")) as Readonly<Record<string, LoggedLine>>;
+    assert.deepEqual([requestHeaders?.["x-plain"], requestHeaders?.["x-a"]], ["[redacted]", "b"]);
+    assert.match(String(requestHeaders?.via), /^1\.1 /);
+  });
+
   test("nor do the credentials of a proxy behind", TIMEOUT, async () => {
     await using parent = await ScriptedParent.start((socket, received) => {
       if (!received.endsWith("\r\n\r\n")) return;
