@@ -11,10 +11,11 @@ import type { RefusalReason } from "../identity/refusal.ts";
 import type { Exchange, Identity } from "../pipeline/exchange.ts";
 import type { Forwarding } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
+import { debugRecord } from "./debug/record.ts";
 import type { Interception } from "./interception/interception.ts";
 import { identityOf } from "./logins.ts";
 import { BY, Denial, unproved } from "./refusal.ts";
-import type { ForwardRules } from "./rules.ts";
+import type { ForwardRules, RuledAccess } from "./rules.ts";
 
 export interface AccessOptions {
   readonly rules: ForwardRules;
@@ -88,7 +89,13 @@ export class ForwardAccess implements Feature {
     });
     if (decision instanceof ProxyError) return exchange.fail(decision);
     forward.access = decision;
+    if (decision.debugUntilMs > 0) this.#keepForDebug(decision, forward);
     forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
+  }
+
+  #keepForDebug(access: RuledAccess, forward: Forwarding): void {
+    const wallMs = this.#options.clock.wallMs();
+    if (wallMs < access.debugUntilMs) forward.debug = debugRecord(access, wallMs);
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {

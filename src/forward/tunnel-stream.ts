@@ -97,7 +97,7 @@ export class TunnelStream implements UpstreamStream, ConnectionHandler {
 
   destroy(): void {
     this.#tunnels.delete(this);
-    this.#connection.destroy(new ProxyError("connection_terminated", "the proxy was closed"), true);
+    this.#connection.destroy(new ProxyError("connection_terminated", "the proxy was closed", { side: "proxy" }), true);
   }
 
   onBytes(buffer: Buffer, start: number, end: number): void {

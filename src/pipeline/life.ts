@@ -741,6 +741,7 @@ export class Life extends Exchange implements UpstreamHandler {
       (tunnel, error) => {
         this.requestBodyBytes = tunnel.clientBytes;
         this.responseBodyBytes = tunnel.upstreamBytes;
+        this.tunnelEnd = tunnel.endedBy;
         this.error ??= error;
         this.#finish();
       },
@@ -762,6 +763,7 @@ export class Life extends Exchange implements UpstreamHandler {
     const client = this.#downstream.takeOver();
     this.#tunnel = taker.take(this, client, {
       onReleased: (error) => {
+        this.tunnelEnd = error === null ? "intercepted" : "error";
         this.error ??= error;
         this.#finish();
       },

@@ -2,6 +2,7 @@
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
 import { ForwardAccess } from "../forward/access.ts";
+import { DebugFeature } from "../forward/debug/record.ts";
 import type { Interception } from "../forward/interception/interception.ts";
 import { ForwardLogins } from "../forward/logins.ts";
 import type { ForwardConfig } from "../forward/options.ts";
@@ -36,7 +37,7 @@ export function composeForward(
   const access = new ForwardAccess({ rules, auth, interception, clock: ports.clock });
   return {
     name: forwardRouteName(name),
-    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports))]),
+    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports)), ...debugOf(forward)]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
     upstream: destinations,
     handler: null,
@@ -49,6 +50,11 @@ export function composeForward(
     upgrade: ["websocket"],
     limits: forward.limits,
   };
+}
+
+/** Who looks at bodies is there only where a rule asks: without it long ones pass unseen. */
+function debugOf({ allow }: ForwardConfig): readonly DebugFeature[] {
+  return allow.some(({ debug }) => debug !== undefined) ? [new DebugFeature()] : [];
 }
 
 function authOf({ auth }: ForwardConfig, ports: FeaturePorts) {

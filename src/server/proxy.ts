@@ -27,6 +27,7 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
+import { debugWarnings } from "./forward-debug.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
@@ -308,7 +309,8 @@ export class ProxyServer {
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
-        for (const warning of [...files.warnings, ...interceptions.warnings]) this.#warnOnce(warning);
+        const warnings = [...files.warnings, ...interceptions.warnings, ...debugWarnings(config, clock.wallMs())];
+        for (const warning of warnings) this.#warnOnce(warning);
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
       };

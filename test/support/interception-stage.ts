@@ -50,6 +50,7 @@ export async function interceptionStage(
     hosts = ["*.example"] as readonly string[],
     trustedProxies = [] as readonly string[],
     listen = "127.0.0.1:0" as unknown,
+    log = undefined as Options | undefined,
   } = {},
 ): Promise<InterceptionStage> {
   const folder = new TestFolder();
@@ -61,6 +62,7 @@ export async function interceptionStage(
   const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });
   const proxy = await ProxyUnderTest.start({
     trustedProxies,
+    ...(log !== undefined && { log }),
     servers: {
       egress: {
         listen,
