@@ -9,15 +9,30 @@ import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.
 import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
 import { type RefusalReason, refusal } from "../identity/refusal.ts";
 import type { Exchange, Identity } from "../pipeline/exchange.ts";
-import type { Forwarding } from "../pipeline/forwarding.ts";
+import type { Forwarding, OpenTunnel } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
 import { Denial } from "./refusal.ts";
 import type { ForwardRules } from "./rules.ts";
+import type { CountedTunnel, TunnelCounts } from "./tunnel-counts.ts";
+import type { UserCounter } from "./user-counts.ts";
 
 /** What the log and the refusals call it. */
 export const BY = "forward";
 
+/** To what a client may switch: then its request is a tunnel as one by CONNECT is. */
+export const UPGRADES: readonly string[] = ["websocket"];
+
+/** What is counted of those who use the proxy, by all threads together. */
+export interface ForwardCounters {
+  readonly tunnels: TunnelCounts;
+  readonly users: UserCounter;
+}
+
 export interface AccessOptions {
+  /** The name of the server in the configuration: tunnels are counted for each by itself. */
+  readonly server: string;
+  readonly counters: ForwardCounters;
+  readonly tunnelsPerClient: number;
   readonly rules: ForwardRules;
   /** null: nobody has to say who it is. */
   readonly auth: { readonly users: BasicUsers; readonly realm: string; readonly isOptional: boolean } | null;
@@ -75,13 +90,59 @@ export class ForwardAccess implements Feature {
     });
     if (decision === "authenticate") return this.#refuse(exchange, "credentials_missing");
     if (decision instanceof Denial) return exchange.fail(decision);
+    if (isTunnel(exchange, forward) && !this.#openTunnel(exchange, forward)) {
+      return exchange.fail(new Denial("too_many_tunnels"));
+    }
     forward.access = decision;
+  }
+
+  /** False: the client has as many as it may. One without an address, on a unix socket, is not limited: all such would be one. */
+  #openTunnel({ clientAddress }: Exchange, forward: Forwarding): boolean {
+    const { server, counters, tunnelsPerClient } = this.#options;
+    const counted = clientAddress === "" ? null : counters.tunnels.take(server, clientAddress, tunnelsPerClient);
+    if (counted === null && clientAddress !== "") return false;
+    forward.tunnel = new UserTunnel(counters.users, userOf(forward), counted);
+    return true;
+  }
+
+  log({ forward, requestBodyBytes, responseBodyBytes }: Exchange): void {
+    forward!.tunnel?.close();
+    this.#options.counters.users.count(userOf(forward!), requestBodyBytes, responseBodyBytes);
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {
     const isBusy = reason === "verification_busy";
     exchange.fail(refusal(BY, reason, isBusy ? {} : { status: 407, fields: this.#challenge }));
   }
+}
+
+/** What comes out of a tunnel that we have opened is counted with it already; what was redirected here is not. */
+function isTunnel({ request, connection }: Exchange, { destination }: Forwarding): boolean {
+  if (destination.kind === "tunnel") return true;
+  const isWithin = connection.origin != null && connection.origin.host !== null;
+  return !isWithin && request.upgrade !== null && UPGRADES.includes(request.upgrade);
+}
+
+class UserTunnel implements OpenTunnel {
+  readonly #users: UserCounter;
+  readonly #user: string | null;
+  readonly #counted: CountedTunnel | null;
+
+  constructor(users: UserCounter, user: string | null, counted: CountedTunnel | null) {
+    this.#users = users;
+    this.#user = user;
+    this.#counted = counted;
+    users.openTunnel(user);
+  }
+
+  close(): void {
+    this.#users.closeTunnel(this.#user);
+    this.#counted?.giveBack();
+  }
+}
+
+function userOf({ user }: Forwarding): string | null {
+  return user === null ? null : user.subject;
 }
 
 const identities = new WeakMap<object, Identity>();

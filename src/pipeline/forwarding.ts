@@ -56,6 +56,12 @@ export interface ConnectionOrigin {
   readonly user: Identity | null;
 }
 
+/** A tunnel as it is counted. */
+export interface OpenTunnel {
+  /** Once, at its end. */
+  close(): void;
+}
+
 /** Gives up waiting: no call follows. */
 export interface Lessor {
   cancel(handler: UpstreamHandler): void;
@@ -72,6 +78,8 @@ export class Forwarding {
   lessor: Lessor | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
+  /** Counted from when it is allowed until the exchange ends; null: this is no tunnel, or it was not allowed. */
+  tunnel: OpenTunnel | null = null;
 
   constructor(destination: Destination, user: Identity | null) {
     this.destination = destination;

@@ -1,7 +1,7 @@
 /** The route that forwarded requests meet, made of what `forward` says: who may and where to first, then the features of `use`. */
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
-import { BY, ForwardAccess } from "../forward/access.ts";
+import { BY, ForwardAccess, UPGRADES } from "../forward/access.ts";
 import type { ForwardConfig } from "../forward/options.ts";
 import { ForwardRules } from "../forward/rules.ts";
 import { BasicUsers } from "../identity/basic-users.ts";
@@ -22,6 +22,9 @@ export function composeForward(
 ): Route | null {
   if (forward === null) return null;
   const access = new ForwardAccess({
+    server: name,
+    counters: ports.forward,
+    tunnelsPerClient: forward.tunnelsPerClient,
     rules: new ForwardRules(forward.deny, forward.allow),
     auth: authOf(forward, ports),
     clock: ports.clock,
@@ -37,7 +40,7 @@ export function composeForward(
       bodyTimeoutMs: forward.bodyTimeoutMs,
       retriesMax: RETRIES_MAX,
     },
-    upgrade: ["websocket"],
+    upgrade: UPGRADES,
     limits: forward.limits,
   };
 }
