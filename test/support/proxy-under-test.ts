@@ -36,6 +36,7 @@ export interface AccessEntry {
   readonly status: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
+  readonly durationMs: number;
   readonly upstreamAddress?: string;
   readonly error?: { readonly type: string; readonly side: string; readonly reason?: string; readonly message: string };
 }
