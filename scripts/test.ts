@@ -34,6 +34,7 @@ const onEveryTransport: readonly string[] = [
 /** Of these, what is about something else than bytes: it runs once, on the one that a user would get. */
 const onOneTransport: readonly string[] = [
   "test/examples/auth-document",
+  "test/integration/forward-scale",
   "test/integration/oidc-",
   "test/integration/password-files",
   "test/integration/published-keys",
