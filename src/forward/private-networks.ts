@@ -26,15 +26,17 @@ const PRIVATE = CidrSet.parse([
   "240.0.0.0/4",
   // The metadata service of Azure, from within a public network.
   "168.63.129.16",
-  // All but 2000::/3: with "::1", addresses in which an IPv4 address lies in some old way, unique local, link-local and multicast ones.
-  "::/3",
-  "4000::/2",
-  "8000::/1",
   // Of protocols, Teredo among them, and of documentation.
   "2001::/23",
   "2001:db8::/32",
   "3fff::/20",
 ]);
+
+/**
+ * What IPv6 addresses are given out of. Outside stand "::1", addresses in which an IPv4 address lies in some old way, unique local,
+ * link-local and multicast ones.
+ */
+const GLOBAL = CidrSet.parse(["2000::/3"]);
 
 /** Of NAT64 (RFC 6052) the last 32 bits are IPv4, of 6to4 (RFC 3056) those behind the first 16. */
 const NAT64 = CidrSet.parse(["64:ff9b::/96"]);
@@ -44,7 +46,7 @@ const SIX_TO_FOUR = CidrSet.parse(["2002::/16"]);
 export function isPrivate(address: string): boolean {
   if (!address.includes(":")) return PRIVATE.has(address) || !/^[\d.]+$/.test(address);
   const isNat64 = NAT64.has(address);
-  if (!isNat64 && !SIX_TO_FOUR.has(address)) return PRIVATE.has(address);
+  if (!isNat64 && !SIX_TO_FOUR.has(address)) return !GLOBAL.has(address) || PRIVATE.has(address);
   const groups = groupsOf(address);
   const [high, low] = isNat64 ? [groups[6]!, groups[7]!] : [groups[1]!, groups[2]!];
   return PRIVATE.has(`${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`);
