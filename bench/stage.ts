@@ -4,7 +4,7 @@
  */
 import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { allowedCpus, cpuSeconds } from "./measure/cpu.ts";
+import { allowedCpus, CpuClock } from "./measure/cpu.ts";
 import { residentBytes } from "./measure/memory.ts";
 import { type WrkOptions, type WrkResult, wrk } from "./measure/wrk.ts";
 import { nginxOrigin, type OriginFile } from "./origin/nginx-origin.ts";
@@ -18,6 +18,9 @@ const [first = 0, second = first] = allowedCpus();
 export const TARGET_CPU = String(first);
 export const LOAD_CPU = String(second);
 export const BOTH_CPUS = `${first},${second}`;
+
+/** What a load program may take beyond its time, until it counts as hanging. */
+const LOAD_GRACE_MS = 20_000;
 
 export interface LeftOut {
   readonly name: string;
@@ -40,6 +43,7 @@ export class Running {
   readonly version: string;
   readonly port: number;
   readonly #child: Child;
+  readonly #clock = new CpuClock();
 
   constructor(name: string, version: string, port: number, child: Child) {
     this.name = name;
@@ -50,7 +54,7 @@ export class Running {
 
   /** The CPU time of all its processes and threads until now. Throws when it has ended. */
   cpuSeconds(): number {
-    return cpuSeconds(this.#family());
+    return this.#clock.seconds(this.#family());
   }
 
   residentBytes(): number {
@@ -126,6 +130,12 @@ export class Stage {
     return child;
   }
 
+  /** Runs a load program of the bench to its end, and gives the JSON that it writes. */
+  async loadReport(file: string, args: readonly (string | number)[], seconds: number): Promise<unknown> {
+    const command = [process.execPath, path.join(import.meta.dirname, file), ...args.map(String)];
+    return JSON.parse(await this.children.run(command, { cpus: LOAD_CPU, msMax: seconds * 1000 + LOAD_GRACE_MS }));
+  }
+
   wrk(options: Omit<WrkOptions, "cpus" | "connections" | "seconds"> & Partial<WrkOptions>): Promise<WrkResult> {
     const { connections, seconds } = this.options;
     return wrk(this.children, { cpus: LOAD_CPU, connections, seconds, ...options });
@@ -168,6 +178,7 @@ export class Stage {
         authPort: null,
         keepsDecisions: false,
         redisPort: null,
+        asInstalled: false,
         sessions: null,
         ...assigned,
       };

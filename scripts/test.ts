@@ -5,7 +5,7 @@
 // It knows nothing of single tests; what a test needs of the machine it asks of test/support/requirements.ts.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, globSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { run } from "node:test";
@@ -33,15 +33,37 @@ const onEveryTransport: readonly string[] = [
 
 /** Of these, what is about something else than bytes: it runs once, on the one that a user would get. */
 const onOneTransport: readonly string[] = [
+  "src/server/authority-operator",
+  "src/server/interception-authority",
+  "test/cli/ca-command",
+  "test/cli/errors",
+  "test/cli/explain",
+  "test/cli/inspection",
   "test/examples/auth-document",
+  "test/examples/forward-auth",
+  "test/examples/plugin",
+  "test/examples/start",
   "test/integration/forward-scale",
   "test/integration/oidc-",
   "test/integration/password-files",
   "test/integration/published-keys",
   "test/integration/python-envelopes",
   "test/integration/sessions-under-load",
+  "test/security/forged-tokens",
   "test/security/oidc-",
+  "test/security/smuggling-verdicts",
   "test/threads/session-stores",
+];
+
+/** What takes longest begins first, so that no core is idle at the end while another one has the longest file before it. */
+const longest: readonly string[] = [
+  "test/admin/running-proxy",
+  "test/packaging/package",
+  "test/threads/",
+  "test/integration/endurance",
+  "test/integration/sessions-under-load",
+  "test/stores/session-command",
+  "test/simulation/interleavings",
 ];
 
 interface Tally {
@@ -67,13 +89,20 @@ function check(name: string, command: string, args: string[]): boolean {
   return passed;
 }
 
+function isBelow(file: string, prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => file.startsWith(path.normalize(prefix)));
+}
+
 /** The test files at or below one of the paths, or all; the architecture first, because it explains other failures. */
 function findTestFiles(paths: readonly string[]): string[] {
   const wanted = paths.map((given) => path.relative(root, path.resolve(given)));
   const isWanted = (file: string) =>
     wanted.length === 0 ||
     wanted.some((prefix) => prefix === "" || file === prefix || file.startsWith(prefix + path.sep));
-  const order = (file: string) => (file.startsWith(path.join("test", "architecture")) ? 0 : 1);
+  const order = (file: string) => {
+    if (file.startsWith(path.join("test", "architecture"))) return 0;
+    return isBelow(file, longest) ? 1 : 2;
+  };
   return globSync("{src,test,native/test}/**/*.test.ts", { cwd: root })
     .filter((file) => !file.startsWith(path.join("test", "soak")) && isWanted(file))
     .sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1));
@@ -83,8 +112,6 @@ function findTestFiles(paths: readonly string[]): string[] {
 function planPasses(files: readonly string[]): Pass[] {
   const chosen = process.env.HEADGATE_TRANSPORT;
   if (chosen) return [{ transport: chosen, files: [...files] }];
-  const isBelow = (file: string, prefixes: readonly string[]) =>
-    prefixes.some((prefix) => file.startsWith(path.normalize(prefix)));
   const usesTransport = (file: string) => isBelow(file, onEveryTransport) && !isBelow(file, onOneTransport);
   const onEach = files.filter(usesTransport);
   const once = files.filter((file) => !usesTransport(file));
@@ -131,6 +158,17 @@ function runPass({ transport, files }: Pass, signal: AbortSignal): Promise<Tally
   return Promise.all([promise, new Promise((done) => report.on("end", done))]).then(([tally]) => tally);
 }
 
+/**
+ * All test files and the programs that they start share what was compiled of the modules, which is half of what starting one
+ * costs. It lasts as long as the run, so that no run depends on what an earlier one has left.
+ */
+function shareCompiledModules(): void {
+  if (process.env.NODE_COMPILE_CACHE !== undefined) return;
+  const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-compiled-"));
+  process.env.NODE_COMPILE_CACHE = folder;
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+}
+
 const paths = process.argv.slice(2);
 const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
 if (paths.length === 0) {
@@ -148,6 +186,7 @@ if (passes.length === 0) {
   console.error(`no test file at or below: ${paths.join(" ")}`);
   tally.failed += 1;
 }
+shareCompiledModules();
 const signal = AbortSignal.timeout(runMsMax);
 for (const pass of passes) {
   const where = pass.transport === null ? "once" : `on the transport ${pass.transport}`;

@@ -19,25 +19,50 @@ const columns: readonly Column[] = [
   { title: "MiB", metric: "residentBytes", statistic: "max", digits: 0, per: 1024 ** 2 },
 ];
 
-/** curl's own count of the bytes that crossed is what the CPU time is divided by. */
-function curlRow(stage: Stage, target: Running, args: readonly string[], counter: string): Row {
+type Counter = "size_download" | "size_upload";
+
+/** One transfer by curl, whose own count of the bytes that crossed must be 1 GiB. */
+export async function transfer(stage: Stage, target: Running, args: readonly string[], counter: Counter) {
+  const command = ["curl", "--silent", "--show-error", "--fail", "--write-out", `%{${counter}} %{time_total}`];
+  const before = target.cpuSeconds();
+  const output = await stage.children.run([...command, ...args], { cpus: LOAD_CPU, msMax: TRANSFER_MS_MAX });
+  const used = target.cpuSeconds() - before;
+  const [bytes = 0, seconds = 0] = output.split(" ").slice(-2).map(Number);
+  if (bytes !== GIB) throw new Error(`${bytes} bytes crossed, not ${GIB}`);
+  return { cpuMsPerGiB: used * 1000, seconds };
+}
+
+function curlRow(stage: Stage, target: Running, args: readonly string[], counter: Counter): Row {
   return {
     name: target.name,
     version: target.version,
     async sample() {
-      const url = `http://127.0.0.1:${target.port}`;
-      const command = ["curl", "--silent", "--show-error", "--fail", "--write-out", `%{${counter}} %{time_total}`];
-      const before = target.cpuSeconds();
-      const output = await stage.children.run([...command, ...args.map((argument) => argument.replace("URL", url))], {
-        cpus: LOAD_CPU,
-        msMax: TRANSFER_MS_MAX,
-      });
-      const used = target.cpuSeconds() - before;
-      const [bytes = 0, seconds = 0] = output.split(" ").slice(-2).map(Number);
-      if (bytes !== GIB) throw new Error(`${bytes} bytes crossed, not ${GIB}`);
-      return { cpuMsPerGiB: used * 1000, seconds, residentBytes: target.residentBytes() };
+      return { ...(await transfer(stage, target, args, counter)), residentBytes: target.residentBytes() };
     },
   };
+}
+
+export function downloadArgs(server: string): string[] {
+  return ["--output", "/dev/null", `${server}/1g`];
+}
+
+/** Without "Expect: 100-continue", which some targets answer themselves and others pass on. */
+export function uploadArgs(server: string, file: string): string[] {
+  return ["--header", "Expect:", "--upload-file", file, "--output", "/dev/null", `${server}/upload`];
+}
+
+/** A hole will do: the target gets the bytes from a socket, into which curl has copied them. */
+export function bodyFile(stage: Stage): string {
+  const file = path.join(stage.folder, "body");
+  const descriptor = openSync(file, "w");
+  ftruncateSync(descriptor, FILE_BYTES["1g"]);
+  closeSync(descriptor);
+  if (statSync(file).size !== GIB) throw new Error("the file to send is not 1 GiB long");
+  return file;
+}
+
+function urlOf({ port }: Running): string {
+  return `http://127.0.0.1:${port}`;
 }
 
 /** nginx twice: as it comes, and with buffers as people set them who move large bodies. */
@@ -74,7 +99,7 @@ export const download: Scenario = {
   async prepare(stage) {
     const originPort = await stage.origin({ files: ["1g"] });
     const targets = await startAll(stage, originPort);
-    return targets.map((target) => curlRow(stage, target, ["--output", "/dev/null", "URL/1g"], "size_download"));
+    return targets.map((target) => curlRow(stage, target, downloadArgs(urlOf(target)), "size_download"));
   },
 };
 
@@ -91,15 +116,8 @@ export const upload: Scenario = {
   async prepare(stage) {
     const originPort = await freePort();
     await stage.program("origin/body-sink.ts", [originPort]);
-    const file = path.join(stage.folder, "body");
-    // A hole will do: the target gets the bytes from a socket, into which curl has copied them.
-    const descriptor = openSync(file, "w");
-    ftruncateSync(descriptor, FILE_BYTES["1g"]);
-    closeSync(descriptor);
-    if (statSync(file).size !== GIB) throw new Error("the file to send is not 1 GiB long");
+    const file = bodyFile(stage);
     const targets = await startAll(stage, originPort);
-    // Without "Expect: 100-continue", which some targets answer themselves and others pass on.
-    const args = ["--header", "Expect:", "--upload-file", file, "--output", "/dev/null", "URL/upload"];
-    return targets.map((target) => curlRow(stage, target, args, "size_upload"));
+    return targets.map((target) => curlRow(stage, target, uploadArgs(urlOf(target), file), "size_upload"));
   },
 };

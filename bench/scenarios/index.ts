@@ -6,6 +6,7 @@ import { download, upload } from "./bulk.ts";
 import { connections } from "./connections.ts";
 import { credentials, credentialsCold, credentialsShots } from "./credentials.ts";
 import { defaultLoad } from "./default-load.ts";
+import { connect, connectShort, forwardHttp } from "./forward.ts";
 import { forwardAuth } from "./forward-auth.ts";
 import { active, routes } from "./growth.ts";
 import { idle } from "./idle.ts";
@@ -14,7 +15,7 @@ import { redisReads } from "./redis-reads.ts";
 import { relay } from "./relay.ts";
 import type { Scenario } from "./scenario.ts";
 import { small } from "./small.ts";
-import { connect, websocket } from "./tunnels.ts";
+import { connectEcho, tunnels, websocket } from "./tunnels.ts";
 import { workers } from "./workers.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -27,7 +28,11 @@ export const SCENARIOS: readonly Scenario[] = [
   connections,
   idle,
   websocket,
+  connectEcho,
+  forwardHttp,
   connect,
+  connectShort,
+  tunnels,
   routes,
   active,
   workers,

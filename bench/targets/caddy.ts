@@ -27,7 +27,11 @@ function caddyfile({ port, originPort, accessLog, authPort, routes }: Assignment
 export const caddy: Target = {
   name: "caddy",
   abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "forwardAuth"],
-  lacks: { connect: "Debian's Caddy is no forward proxy", redisReads: "Debian's Caddy runs no code that reads Redis" },
+  lacks: {
+    forward: "Debian's Caddy is no forward proxy",
+    connect: "Debian's Caddy is no forward proxy",
+    redisReads: "Debian's Caddy runs no code that reads Redis",
+  },
   missing: () => (findCommand("caddy") === null ? "apt-get install caddy" : null),
   version: () => versionOf("caddy", ["version"]),
   launch(assignment) {

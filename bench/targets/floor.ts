@@ -21,8 +21,10 @@ function compile(): void {
 
 export const floor: Target = {
   name: "floor",
-  abilities: ["reverse"],
+  // As a forward proxy it passes absolute forms on to the one origin that it has.
+  abilities: ["reverse", "forward"],
   lacks: {
+    connect: "the floor reads no heads, so it answers no CONNECT",
     closing: "the floor reads no heads, so the origin would close its connections too",
     workers: "the floor has one thread",
     websocket: "the floor reads no heads, so it cannot tell an upgrade",

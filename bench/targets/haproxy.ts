@@ -44,6 +44,7 @@ export const haproxy: Target = {
   name: "haproxy",
   abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog"],
   lacks: {
+    forward: "HAProxy is no forward proxy",
     connect: "HAProxy is no forward proxy",
     forwardAuth: "HAProxy needs a Lua program for it",
     redisReads: "HAProxy needs a Lua program for it",

@@ -1,16 +1,31 @@
-/** Headgate from this tree's source, on either transport. */
-import { readFileSync, writeFileSync } from "node:fs";
+/** Headgate from this tree, on either transport: from its sources, or as it is installed, from the JavaScript made of them. */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Assignment, Sessions, Target } from "./target.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
-const program = ["--conditions=headgate-source", "--disable-sigusr1", path.join(root, "src/cli/main.ts")];
+const sourceProgram = ["--conditions=headgate-source", "--disable-sigusr1", path.join(root, "src/cli/main.ts")];
+const installedProgram = ["--disable-sigusr1", path.join(root, "dist/cli/main.js")];
+
+/** Makes the JavaScript anew when a source is newer. */
+function build(): void {
+  const built = statSync(installedProgram.at(-1)!, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" });
+  if (sources.every((name) => statSync(path.join(root, "src", name)).mtimeMs < built)) return;
+  const { status, stdout } = spawnSync(process.execPath, [path.join(root, "scripts/build.ts")], { encoding: "utf8" });
+  if (status === 0) return;
+  // What a failed build leaves would count as built the next time.
+  rmSync(path.join(root, "dist"), { recursive: true, force: true });
+  throw new Error(`npm run build failed: ${stdout.trim().split("\n")[0]}`);
+}
 
 type Transport = "native" | "net";
 
 /** The configuration as data. With a plugin it is a file of bench/plugins, which reads the same from the environment. */
 export function headgateConfig(assignment: Assignment, transport: Transport): object {
-  const { folder, port, originPort, workers, accessLog, routes, authPort, keepsDecisions, sessions } = assignment;
+  const { folder, port, role, clientsMax, originPort, workers, accessLog, routes, authPort, keepsDecisions, sessions } =
+    assignment;
   const origin = `http://127.0.0.1:${originPort}`;
   const forwardAuth = {
     address: `http://127.0.0.1:${authPort}/auth`,
@@ -37,10 +52,24 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
     via: "off",
     log: { level: "error", access: accessLog === null ? "off" : { format: "combined", output: accessLog } },
     limits: { idle: "1h" },
-    upstreams: { origin: { servers: [origin] } },
-    servers: {
-      web: { listen: [`127.0.0.1:${port}`], ...target },
-    },
+    ...(role === "forward"
+      ? { servers: { egress: { listen: [`127.0.0.1:${port}`], forward: forwardToLoopback(clientsMax) } } }
+      : {
+          upstreams: { origin: { servers: [origin] } },
+          servers: { web: { listen: [`127.0.0.1:${port}`], ...target } },
+        }),
+  };
+}
+
+/** Private destinations must be permitted by their network, and only the usual ports are open unless others are named. */
+function forwardToLoopback(clientsMax: number): object {
+  const loopback = ["127.0.0.0/8"];
+  const ports = ["1-65535"];
+  return {
+    allow: [{ clients: loopback, networks: loopback, ports, connectPorts: ports }],
+    // The load has one address.
+    tunnelsPerClient: clientsMax,
+    timeouts: { idle: "1h" },
   };
 }
 
@@ -72,13 +101,15 @@ function headgate(name: string, transport: Transport): Target {
       "credentials",
       "forwardAuth",
       "keptDecisions",
-      "redisReads",
+      "forward",
+      "connect",
     ],
-    lacks: { connect: "Headgate has no forward proxy yet" },
     missing: () => null,
     version: () => (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { version: string }).version,
     launch(assignment) {
-      const { folder, redisPort } = assignment;
+      const { folder, redisPort, asInstalled } = assignment;
+      if (asInstalled) build();
+      const program = asInstalled ? installedProgram : sourceProgram;
       const config = headgateConfig(assignment, transport);
       if (redisPort !== null) {
         return {

@@ -5,9 +5,10 @@ import { floor } from "./floor.ts";
 import { haproxy } from "./haproxy.ts";
 import { headgateNative, headgateNet } from "./headgate.ts";
 import { nginx } from "./nginx.ts";
-import { fastifyHttpProxy, fastProxy, httpProxy } from "./npm-peers.ts";
+import { fastifyHttpProxy, fastProxy, httpProxy, proxyChain } from "./npm-peers.ts";
 import { squid } from "./squid.ts";
 import type { Target } from "./target.ts";
+import { tinyproxy } from "./tinyproxy.ts";
 import { varnish } from "./varnish.ts";
 
 export const TARGETS: readonly Target[] = [
@@ -18,9 +19,11 @@ export const TARGETS: readonly Target[] = [
   haproxy,
   varnish,
   squid,
+  tinyproxy,
   caddy,
   fastProxy,
   fastifyHttpProxy,
   httpProxy,
+  proxyChain,
   aiohttp,
 ];

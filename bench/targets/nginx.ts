@@ -77,7 +77,11 @@ http {
 export const nginx: Target = {
   name: "nginx",
   abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "forwardAuth", "keptDecisions"],
-  lacks: { connect: "nginx is no forward proxy", redisReads: "Debian's nginx runs no code that reads Redis" },
+  lacks: {
+    forward: "nginx is no forward proxy",
+    connect: "nginx is no forward proxy",
+    redisReads: "Debian's nginx runs no code that reads Redis",
+  },
   missing: () => (findCommand("nginx") === null ? "apt-get install nginx" : null),
   version: () => versionOf("nginx", ["-v"]),
   launch(assignment) {

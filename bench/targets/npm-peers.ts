@@ -40,3 +40,6 @@ export const httpProxy = npmPeer("http-proxy", "http-proxy.mjs", [
   "credentials",
   "forwardAuth",
 ]);
+export const proxyChain = npmPeer("proxy-chain", "proxy-chain.mjs", ["forward", "connect"], {
+  reverse: "proxy-chain is a forward proxy only",
+});

@@ -1,4 +1,4 @@
-/** Squid without a cache: as a reverse proxy ("accelerator"), and as a forward proxy for CONNECT. */
+/** Squid without a cache: as a reverse proxy ("accelerator"), and as a forward proxy. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { findCommand, versionOf } from "../processes/commands.ts";
@@ -6,7 +6,7 @@ import type { Target } from "./target.ts";
 
 export const squid: Target = {
   name: "squid",
-  abilities: ["reverse", "closing", "connect"],
+  abilities: ["reverse", "closing", "forward", "connect"],
   lacks: {
     websocket: "Squid 5 passes no upgrades by itself",
     workers: "Squid's workers need shared memory of the system",
@@ -23,7 +23,8 @@ export const squid: Target = {
 cache_peer 127.0.0.1 parent ${originPort} 0 no-query no-digest originserver name=origin
 never_direct allow all`;
     const forward = `http_port 127.0.0.1:${port}
-always_direct allow all`;
+always_direct allow all
+via off`;
     writeFileSync(
       file,
       `${role === "forward" ? forward : reverse}
@@ -36,7 +37,7 @@ cache_store_log none
 pid_filename none
 netdb_filename none
 pinger_enable off
-forwarded_for on
+forwarded_for ${role === "forward" ? "delete" : "on"}
 max_filedescriptors ${clientsMax * 2 + 256}
 server_persistent_connections on
 client_persistent_connections on

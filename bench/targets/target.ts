@@ -12,6 +12,8 @@ export type Ability =
   /** Takes "Connection: close" from a client and keeps its own connection to the origin. */
   | "closing"
   | "websocket"
+  /** Is a forward proxy: takes requests in absolute form, to any origin. */
+  | "forward"
   /** Is a forward proxy: answers CONNECT with a tunnel. */
   | "connect"
   | "routes"
@@ -46,7 +48,7 @@ export interface Assignment {
   readonly folder: string;
   readonly port: number;
   readonly originPort: number;
-  /** In front of the origin, or a forward proxy that reaches all of the loopback by CONNECT. */
+  /** In front of the origin, or a forward proxy that reaches all of the loopback, and adds no fields. */
   readonly role: "reverse" | "forward";
   readonly workers: number;
   /** Clients that may be connected at once; upstream connections come on top. */
@@ -63,6 +65,8 @@ export interface Assignment {
   /** What the endpoint says is kept for 10 s by Authorization, for a target that can. */
   readonly keepsDecisions: boolean;
   readonly redisPort: number | null;
+  /** As users run it, for a target that the bench runs from its sources otherwise: what that needs is in memory too. */
+  readonly asInstalled: boolean;
   /** Requests carry the token of one of these. */
   readonly sessions: Sessions | null;
 }

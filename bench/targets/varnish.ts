@@ -11,6 +11,7 @@ export const varnish: Target = {
   name: "varnish",
   abilities: ["reverse", "closing", "websocket"],
   lacks: {
+    forward: "Varnish is no forward proxy",
     connect: "Varnish is no forward proxy",
     accessLog: "another program writes the log of Varnish",
     workers: "Varnish has a thread for each busy connection, not workers",

@@ -18,6 +18,8 @@ using headgate::BindOptions;
 using headgate::Loop;
 
 constexpr size_t kPathMax = 256;
+// "IP PORT", the address at most 45 characters.
+constexpr size_t kAddressTextMax = 64;
 // What TCP_KEEPIDLE takes.
 constexpr int32_t kKeepAliveSecondsMax = 32767;
 constexpr double kSafeIntegerMax = 9007199254740991.0;
@@ -366,6 +368,25 @@ napi_value splice(napi_env env, napi_callback_info info) {
   return integer(env, instance->shared->loop.splice(from, to, limit));
 }
 
+napi_value text_or_null(napi_env env, const char* text, size_t length) {
+  napi_value result = nullptr;
+  if (length == 0) napi_get_null(env, &result);
+  else napi_create_string_latin1(env, text, length, &result);
+  return result;
+}
+
+// originalOf(slot): "IP PORT" where a redirected connection had meant to go; null when nobody redirected it, or it is not open.
+napi_value original_of(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t slot;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, headgate::kSlotsMax - 1, &slot)) return nullptr;
+  Instance* instance = open_instance(env);
+  if (instance == nullptr) return nullptr;
+  char text[kAddressTextMax];
+  const int fd = instance->shared->loop.descriptor_of(slot);
+  return text_or_null(env, text, fd < 0 ? 0 : headgate::original_destination(fd, text, sizeof text));
+}
+
 // inspect(): {sockets, pipes}, for tests that count what is left.
 napi_value inspect(napi_env env, napi_callback_info) {
   Instance* instance = open_instance(env);
@@ -377,7 +398,7 @@ napi_value inspect(napi_env env, napi_callback_info) {
   return result;
 }
 
-// ------------------------------------------------------------------------- listening sockets, which need no open transport
+// ----------------------------------------------------------------------- sockets of nobody's, which need no open transport
 
 // bind(address, port, reusePort, dualStack, backlog): a listening descriptor, or a negative errno. Port -1: the address is the
 // path of a unix socket.
@@ -403,15 +424,18 @@ napi_value name_of(napi_env env, napi_callback_info info) {
   sockaddr_storage address;
   memset(&address, 0, sizeof address);
   socklen_t length = sizeof address;
-  napi_value result = nullptr;
-  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
-    napi_get_null(env, &result);
-    return result;
-  }
-  char text[128];
-  size_t used = headgate::format_address(address, text, sizeof text);
-  napi_create_string_latin1(env, text, used, &result);
-  return result;
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) return text_or_null(env, nullptr, 0);
+  char text[kAddressTextMax];
+  return text_or_null(env, text, headgate::format_address(address, text, sizeof text));
+}
+
+// originalOfDescriptor(descriptor): the same as originalOf, of any socket of this process.
+napi_value original_of_descriptor(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t descriptor;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, INT32_MAX, &descriptor)) return nullptr;
+  char text[kAddressTextMax];
+  return text_or_null(env, text, headgate::original_destination(descriptor, text, sizeof text));
 }
 
 // duplicate(descriptor): a second one of the same socket, or a negative errno.
@@ -461,9 +485,12 @@ NAPI_MODULE_INIT() {
   define(env, exports, "connect", connect);
   define(env, exports, "sendFile", send_file);
   define(env, exports, "splice", splice);
+  define(env, exports, "release", on_slot<&Loop::release>);
+  define(env, exports, "originalOf", original_of);
   define(env, exports, "inspect", inspect);
   define(env, exports, "bind", bind);
   define(env, exports, "nameOf", name_of);
+  define(env, exports, "originalOfDescriptor", original_of_descriptor);
   define(env, exports, "duplicate", duplicate);
   define(env, exports, "closeDescriptor", close_descriptor);
   return exports;

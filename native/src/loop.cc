@@ -646,6 +646,24 @@ int32_t Loop::send_file(int32_t index, int file, int32_t id, int64_t offset, int
   return 0;
 }
 
+int32_t Loop::release(int32_t index) {
+  if (!is_open(index)) return -EBADF;
+  Slot& slot = at(index);
+  if (slot.error != 0) return -slot.error;
+  if (slot.finish_wanted) return -EPIPE;
+  if (!slot.queue.empty() || slot.outgoing != nullptr || slot.incoming != nullptr) return -EBUSY;
+  if (!pending_.empty()) return -EAGAIN;
+  const int fd = slot.fd;
+  // It lives on elsewhere, and would stay in the set.
+  if (epoll_ctl(epoll(slot.side), EPOLL_CTL_DEL, fd, nullptr) != 0) return -errno;
+  slot.fd = -1;
+  slot.state = State::kClosed;
+  queued()[index] = 0;
+  closed_.push_back(index);
+  size_--;
+  return fd;
+}
+
 int32_t Loop::splice(int32_t from, int32_t to, int64_t bytes) {
   if (!is_open(from) || !is_open(to) || from == to) return -EBADF;
   Slot& source = at(from);

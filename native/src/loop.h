@@ -111,6 +111,12 @@ class Loop {
   int32_t connect(int fd, int keep_alive_seconds);
   int32_t send_file(int32_t slot, int file, int32_t id, int64_t offset, int64_t length);
   int32_t splice(int32_t from, int32_t to, int64_t bytes);
+  // The descriptor, which is the caller's from now on, and of which nothing more is told; or a negative errno: EBUSY while
+  // something has not left or is spliced, EAGAIN while events wait that may be the slot's, EBADF when it is closed, and what the
+  // connection has failed with.
+  int32_t release(int32_t slot);
+  // Of an open slot; -1: it is none.
+  int descriptor_of(int32_t slot) const { return is_open(slot) ? slots_[slot].fd : -1; }
   // Closes everything and tells nobody.
   void close_all();
 

@@ -20,6 +20,11 @@ namespace {
 constexpr int kKeepAliveIntervalSeconds = 1;
 constexpr int kKeepAliveProbes = 10;
 
+// SO_ORIGINAL_DST of linux/netfilter_ipv4.h and IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h, which cannot be
+// included beside netinet/in.h: they have the same number.
+constexpr int kOriginalDestination = 80;
+constexpr size_t kAddressTextMax = 64;
+
 int fail_with(int fd, int error) {
   close(fd);
   return -error;
@@ -83,6 +88,26 @@ size_t format_address(const sockaddr_storage& address, char* text, size_t bytes)
   }
   int written = snprintf(text, bytes, "%s %u", host, port);
   return written < 0 ? 0 : static_cast<size_t>(written) < bytes ? static_cast<size_t>(written) : bytes - 1;
+}
+
+size_t original_destination(int fd, char* text, size_t bytes) {
+  sockaddr_storage own;
+  sockaddr_storage original;
+  memset(&own, 0, sizeof own);
+  memset(&original, 0, sizeof original);
+  socklen_t own_length = sizeof own;
+  socklen_t length = sizeof original;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_length) != 0) return 0;
+  // A socket of both families that a client of IPv4 has reached is tracked as one of IPv4.
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(own);
+  const bool is_v6 = own.ss_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr);
+  if (!is_v6 && own.ss_family != AF_INET && own.ss_family != AF_INET6) return 0;
+  const int level = is_v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  if (getsockopt(fd, level, kOriginalDestination, &original, &length) != 0) return 0;
+  char own_text[kAddressTextMax];
+  format_address(own, own_text, sizeof own_text);
+  const size_t used = format_address(original, text, bytes);
+  return strcmp(own_text, text) == 0 ? 0 : used;
 }
 
 bool is_listening(int fd) {

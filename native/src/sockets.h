@@ -18,6 +18,10 @@ bool parse_address(const char* text, uint16_t port, sockaddr_storage* address, s
 // "IP PORT" into `text`; IPv4 written as IPv6 is given as IPv4, zones are left out. Of a unix socket: " 0". The length.
 size_t format_address(const sockaddr_storage& address, char* text, size_t bytes);
 
+// Where a redirected connection had meant to go, as the kernel's connection tracking remembers it (SO_ORIGINAL_DST), in the form
+// of format_address. 0: nobody redirected it, which is when that is our own end, or there is nothing to be known.
+size_t original_destination(int fd, char* text, size_t bytes);
+
 bool is_listening(int fd);
 int listen_tcp(const char* host, uint16_t port, const BindOptions& options);
 int listen_unix(const char* path, size_t length, const BindOptions& options);

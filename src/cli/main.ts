@@ -10,6 +10,7 @@ import "./startup-heap.ts";
 import { Command, CommanderError } from "commander";
 import { configJsonSchema } from "../config/json-schema.ts";
 import { addAdminCommands } from "./admin-commands.ts";
+import { addCaCommands } from "./ca-commands.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
 import type { ExplainOptions } from "./explain.ts";
@@ -104,6 +105,7 @@ function makeProgram(): Command {
 
   addAdminCommands(program);
   addSessionCommands(program);
+  addCaCommands(program);
 
   return program;
 }

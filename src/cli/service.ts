@@ -28,6 +28,8 @@ export interface ServiceOptions {
   readonly file: string | null;
   /** Reload whenever the file changes. */
   readonly watch: boolean;
+  /** How long a worker may be silent before it is ended as stuck. Default: half a minute. */
+  readonly silentMsMax?: number;
 }
 
 /** Serves until a signal ends it. Rejects with a CommandError when it cannot begin. */
@@ -48,7 +50,7 @@ class Service {
   /** SIGHUP came before it could be obeyed. */
   #hungUp = false;
 
-  constructor({ config, program, warnings, file, watch }: ServiceOptions) {
+  constructor({ config, program, warnings, file, watch, silentMsMax }: ServiceOptions) {
     this.#file = file;
     this.#isWatching = watch;
     const output = openStandardErrorLog(config.log.level);
@@ -63,6 +65,7 @@ class Service {
       output,
       load: loadConfigFile,
       linesOf,
+      ...(silentMsMax !== undefined && { silentMsMax }),
     });
   }
 

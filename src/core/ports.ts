@@ -211,8 +211,13 @@ export interface ServeTls {
 
 /**
  * TLS on a connection that is there already: what a client sends inside a tunnel, or what we send through one. From the call on
- * the connection belongs to the layer, which closes it when the handshake fails, is cancelled, or is not over in `timeoutMs`;
- * what was written to it before leaves first. `early` is what had arrived and was not used.
+ * the connection belongs to the layer: it does nothing any more for whoever had it, its handler is told nothing more, not even
+ * the end, and the layer closes it when the handshake fails, is cancelled, or is not over in `timeoutMs`. What was written to it
+ * before leaves first; no file may be among it, and no splice begin or end there. `early` is what had arrived and was not used; it
+ * is copied. The error's side is the peer's, which is the client for `serve` and the upstream for `connect`.
+ *
+ * A client none of whose protocols is in `alpn` is refused with no_application_protocol (RFC 7301, section 3.2); one that names
+ * none is not.
  */
 export interface TlsLayer {
   serve(connection: Connection, early: Buffer, tls: ServeTls, timeoutMs: number, handler: DialHandler): PendingDial;
@@ -267,6 +272,14 @@ export interface SessionStore {
   /** Keys that begin with `prefix`, in no order; `ttlMs` is what is left, null: no end. Throws as `get` rejects. */
   list(prefix: string): AsyncIterable<{ readonly key: string; readonly ttlMs: number | null }>;
   close(): Promise<void>;
+}
+
+/** Certificates that were made for hosts, kept from one run to the next and shared by threads: a cache, which may lose anything. */
+export interface LeafStore {
+  /** What was written for the host last; null when there is nothing that can be read. Whether it is good is for the caller to see. */
+  read(host: string): Promise<string | null>;
+  /** PEM texts, the private key among them. Rejects with an Error when they cannot be kept. */
+  write(host: string, pem: string): Promise<void>;
 }
 
 /** A request of the proxy's own, such as to an authentication service. */

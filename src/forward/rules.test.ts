@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { seed } from "../../test/support/seed.ts";
+import { ProxyError } from "../core/errors.ts";
 import type { RuleConfig, TimeWindow } from "./options.ts";
 import { Denial } from "./refusal.ts";
 import { type Decision, ForwardRules, type Wish } from "./rules.ts";
@@ -18,7 +19,9 @@ function allow(rule: Partial<RuleConfig>): RuleConfig {
 const WISH: Wish = {
   client: "192.0.2.1",
   user: null,
+  mayProveUser: true,
   host: "a.example",
+  isAddress: false,
   port: 443,
   isTunnel: true,
   method: "CONNECT",
@@ -57,8 +60,14 @@ const wish: fc.Arbitrary<Wish> = fc
     host: fc.constantFrom("a.example", "example", "b.a.example", "xa.example", "10.1.2.3", "8.8.8.8", "::1"),
     port: fc.constantFrom(80, 443, 8080, 79, 444),
     isTunnel: fc.boolean(),
+    mayProveUser: fc.boolean(),
   })
-  .map((given) => ({ ...given, method: given.isTunnel ? "CONNECT" : "GET", wallMs: WISH.wallMs }));
+  .map((given) => ({
+    ...given,
+    isAddress: LITERALS.has(given.host),
+    method: given.isTunnel ? "CONNECT" : "GET",
+    wallMs: WISH.wallMs,
+  }));
 
 const ADDRESSES = ["10.1.2.3", "10.9.9.9", "8.8.8.8", "9.9.9.9", "::1"];
 const LITERALS = new Set(["10.1.2.3", "8.8.8.8", "::1"]);
@@ -77,39 +86,38 @@ function matchesAllButUser(config: RuleConfig, asked: Wish, isDeny: boolean): bo
 
 /** What becomes of a wish that in the end goes to this address. */
 function model(deny: readonly RuleConfig[], allowed: readonly RuleConfig[], asked: Wish, address: string): Verdict {
-  for (const config of deny) {
-    if (!matchesAllButUser(config, asked, true)) continue;
-    if (config.users !== undefined && asked.user === null) return "authenticate";
-    if (config.users !== undefined && !config.users.includes(asked.user!)) continue;
+  const isUnknown = (config: RuleConfig) => config.users !== undefined && asked.user === null;
+  const isUser = (config: RuleConfig) => config.users === undefined || config.users.includes(asked.user ?? "");
+  const within = (config: RuleConfig) => config.networks!.some((network) => NETWORKS[network]!(address));
+  // Who cannot say who it is may be the one whom a rule refuses.
+  const refusing = deny.filter(
+    (config) => matchesAllButUser(config, asked, true) && (isUser(config) || isUnknown(config)),
+  );
+  for (const config of refusing) {
+    if (isUnknown(config) && asked.mayProveUser) return "authenticate";
     if (config.networks === undefined) return `rule_denied ${config.name}`;
   }
-  let isOpen = false;
-  for (const config of allowed) {
-    if (!matchesAllButUser(config, asked, false)) continue;
-    if (config.users !== undefined && asked.user === null) {
-      if (!isOpen) return "authenticate";
-      continue;
-    }
-    if (config.users !== undefined && !config.users.includes(asked.user!)) continue;
-    isOpen ||= config.networks === undefined;
-  }
-  const isUser = (config: RuleConfig) => config.users === undefined || config.users.includes(asked.user ?? "");
-  const applies = (config: RuleConfig, isDeny: boolean) => matchesAllButUser(config, asked, isDeny) && isUser(config);
-  const within = (config: RuleConfig) => config.networks!.some((network) => NETWORKS[network]!(address));
-  if (!allowed.some((config) => applies(config, false))) return "nothing_allows null";
-  for (const config of deny) if (applies(config, true) && within(config)) return `rule_denied ${config.name}`;
-  for (const config of allowed) {
-    if (!applies(config, false)) continue;
+  const matching = allowed.filter((config) => matchesAllButUser(config, asked, false));
+  const allowing = matching.filter(isUser);
+  const mayBeAsked = asked.mayProveUser && matching.some(isUnknown);
+  if (allowing.length === 0) return mayBeAsked ? "authenticate" : "nothing_allows null";
+  for (const config of refusing) if (within(config)) return `rule_denied ${config.name}`;
+  for (const config of allowing) {
     if (config.networks === undefined ? !isPrivateInModel(address) : within(config)) return `allowed by ${config.name}`;
   }
+  if (mayBeAsked) return "authenticate";
   return isPrivateInModel(address) ? "private_destination null" : "nothing_allows null";
 }
 
+const UNKNOWN_USER = new ProxyError("http_request_denied", "who is it?");
+const unknownUser = () => UNKNOWN_USER;
+
 function verdictOf(decision: Decision, address: string): Verdict {
-  if (decision === "authenticate") return decision;
-  const denied = decision instanceof Denial ? decision : (decision.refusalOf(address) as Denial | null);
-  if (denied !== null) return `${denied.reason} ${denied.rule}`;
-  return `allowed by ${(decision as Exclude<Decision, Denial | "authenticate">).ruleOf(address)}`;
+  const refused = decision instanceof ProxyError ? decision : decision.refusalOf(address);
+  if (refused === UNKNOWN_USER) return "authenticate";
+  if (refused instanceof Denial) return `${refused.reason} ${refused.rule}`;
+  assert.ok(refused === null && !(decision instanceof ProxyError));
+  return `allowed by ${decision.ruleOf(address)}`;
 }
 
 test("decisions are those of the model, for every address that a host may turn out to have", () => {
@@ -120,6 +128,7 @@ test("decisions are those of the model, for every address that a host may turn o
       const rules = new ForwardRules(
         deny.map((config) => ({ ...config, connectPorts: config.ports })),
         allowed,
+        unknownUser,
       );
       for (const asked of wishes) {
         for (const address of LITERALS.has(asked.host) ? [asked.host] : ADDRESSES) {
@@ -134,11 +143,10 @@ test("decisions are those of the model, for every address that a host may turn o
 test("equal keys are equal access, whoever asked", () => {
   fc.assert(
     fc.property(fc.array(rule(true), { minLength: 1, maxLength: 4 }), wish, wish, (allowed, one, other) => {
-      const rules = new ForwardRules([], allowed);
+      const rules = new ForwardRules([], allowed, unknownUser);
       const decisions = [rules.decide(one), rules.decide(other)];
       const [first, second] = decisions;
-      if (first === "authenticate" || second === "authenticate") return;
-      if (first instanceof Denial || second instanceof Denial || first!.key !== second!.key) return;
+      if (first instanceof ProxyError || second instanceof ProxyError || first!.key !== second!.key) return;
       for (const address of ADDRESSES) assert.equal(verdictOf(first!, address), verdictOf(second!, address));
     }),
     { seed, numRuns: 500 },
@@ -149,7 +157,7 @@ describe("time windows", () => {
   const FRI = 5;
   const SAT = 6;
   const isOpen = (window: TimeWindow, local: string): boolean => {
-    const rules = new ForwardRules([], [allow({ times: [window] })]);
+    const rules = new ForwardRules([], [allow({ times: [window] })], unknownUser);
     return !(rules.decide({ ...WISH, wallMs: new Date(local).getTime() }) instanceof Denial);
   };
   const cases: readonly [window: TimeWindow, local: string, open: boolean][] = [
@@ -181,7 +189,7 @@ describe("time windows", () => {
     try {
       process.env.TZ = "Europe/Berlin";
       const at = (utc: string, from: number, to: number): boolean => {
-        const rules = new ForwardRules([], [allow({ times: [{ days: null, from, to }] })]);
+        const rules = new ForwardRules([], [allow({ times: [{ days: null, from, to }] })], unknownUser);
         return !(rules.decide({ ...WISH, wallMs: Date.parse(utc) }) instanceof Denial);
       };
       // In March 2026 the hour from 2 to 3 is not there; in October it is there twice.

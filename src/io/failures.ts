@@ -16,6 +16,8 @@ export function systemErrorOf(code: string): SystemError {
 interface FailureFacts {
   readonly type: ErrorType;
   readonly words: string;
+  /** Of a closed set, for the log and for pages of a forward proxy. */
+  readonly reason?: string;
 }
 
 const SYSTEM_FAILURES: Readonly<Record<string, FailureFacts>> = {
@@ -33,6 +35,8 @@ const SYSTEM_FAILURES: Readonly<Record<string, FailureFacts>> = {
   EMFILE: { type: "proxy_internal_error", words: "the process has reached its limit of open files (ulimit -n)" },
   ENFILE: { type: "proxy_internal_error", words: "the system has reached its limit of open files" },
   EACCES: { type: "destination_unavailable", words: "permission denied" },
+  // Of a connection that is to give its socket away (socket-giver.ts).
+  EBUSY: { type: "proxy_internal_error", words: "a file, or a splice, is still on its way there" },
   EPERM: { type: "destination_ip_prohibited", words: "forbidden by a rule of the system's firewall" },
   ENOENT: { type: "destination_unavailable", words: "there is no such socket" },
   ENOTSOCK: { type: "destination_unavailable", words: "the file is not a socket" },
@@ -58,6 +62,14 @@ const CERTIFICATE_CODE =
   /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_)/;
 const UNKNOWN_AUTHORITY_CODE = /^(UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
 
+function certificateReasonOf(code: string): string {
+  if (UNKNOWN_AUTHORITY_CODE.test(code)) return "certificate_untrusted";
+  if (code === "CERT_HAS_EXPIRED") return "certificate_expired";
+  if (code === "CERT_NOT_YET_VALID") return "certificate_not_yet_valid";
+  const isOfOtherName = code === "ERR_TLS_CERT_ALTNAME_INVALID" || code === "HOSTNAME_MISMATCH";
+  return isOfOtherName ? "certificate_of_other_name" : "certificate_unusable";
+}
+
 /** The type of a failure by its code; null when the code is not known here. */
 function factsOf(error: SystemError): FailureFacts | null {
   const code = error.code ?? "";
@@ -65,7 +77,8 @@ function factsOf(error: SystemError): FailureFacts | null {
   if (known !== undefined) return known;
   if (CERTIFICATE_CODE.test(code)) {
     const hint = UNKNOWN_AUTHORITY_CODE.test(code) ? "; its authority is not one of those that are trusted" : "";
-    return { type: "tls_certificate_error", words: `the certificate was refused: ${error.message}${hint}` };
+    const words = `the certificate was refused: ${error.message}${hint}`;
+    return { type: "tls_certificate_error", words, reason: certificateReasonOf(code) };
   }
   if (code.startsWith("ERR_SSL_") && code.includes("ALERT")) {
     return { type: "tls_alert_received", words: `the peer refused the TLS handshake: ${error.reason ?? code}` };
@@ -84,7 +97,8 @@ export function failureOf(error: SystemError, what: string, side: ErrorSide): Pr
   const facts = factsOf(error);
   const type = facts?.type ?? "connection_terminated";
   const code = error.code === undefined ? "" : ` (${error.code})`;
-  const options = type === "proxy_internal_error" ? { cause: error } : { side, cause: error };
+  const reason = facts?.reason === undefined ? {} : { reason: facts.reason };
+  const options = type === "proxy_internal_error" ? { cause: error } : { side, cause: error, ...reason };
   return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, options);
 }
 

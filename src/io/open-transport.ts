@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../core/ports.ts";
 import { type Addon, isMissing, loadAddon } from "./native/addon.ts";
+import { findAskOriginal } from "./native/addresses.ts";
 import { NativeTransport } from "./native/transport.ts";
 import { NetTransport } from "./net/transport.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
@@ -17,7 +18,8 @@ const VARIABLE = "HEADGATE_TRANSPORT";
 /** Throws an Error with a sentence for the operator when what is wanted is not to be had. */
 export function openTransport(wanted: WantedTransport, clock: Clock, options: TransportOptions = {}): Transport {
   const addon = chooseAddon(wanted);
-  return addon === null ? new NetTransport(clock, options) : new NativeTransport(clock, addon, options);
+  if (addon !== null) return new NativeTransport(clock, addon, options);
+  return new NetTransport(clock, { ...options, findAskOriginal });
 }
 
 /** The addon that the transport will run on; null: it will be Node's own sockets. Throws as `openTransport` does. */

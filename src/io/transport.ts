@@ -4,12 +4,13 @@
  */
 import type net from "node:net";
 import type { ProxyError } from "../core/errors.ts";
-import type { Address, Connection, Dialer, Listener } from "../core/ports.ts";
+import type { Address, Connection, Dialer, Listener, TlsLayer } from "../core/ports.ts";
 import type { Lookup, NameCache } from "./dialing/name-cache.ts";
 import type { ListenTls } from "./net/listen-tls.ts";
+import type { ProxyHeaders } from "./proxy-headers.ts";
 
 export type { DnsOptions } from "./dns/names.ts";
-export type { ListenTls };
+export type { ListenTls, ProxyHeaders };
 
 export interface TransportOptions {
   /** TCP keep-alive probes after this much silence; default: none, since idle limits find dead peers. */
@@ -40,6 +41,14 @@ export interface ListenOptions {
    * listener stops accepting and leaves the descriptor alone. io/net without the addon cannot duplicate it, and closes it.
    */
   readonly descriptor?: number;
+  /**
+   * Traffic is redirected here by the system's firewall (REDIRECT of iptables and nftables, or DNAT to this machine): connections
+   * know their `originalDestination`, which is null for clients that came directly. With TPROXY, which leaves the destination as it
+   * was and so makes it the local address, it is null, too. Needs the addon, also on io/net: rejects where there is none.
+   */
+  readonly transparent?: boolean;
+  /** Peers that say first whose connection it is; left out: none do. Their header comes before TLS. */
+  readonly proxyHeaders?: ProxyHeaders | null;
   /** A client's handshake failed: for the log. Called as often as clients fail: the caller limits the rate. */
   readonly onTlsError?: (error: ProxyError, remote: Address) => void;
 }
@@ -57,6 +66,8 @@ export interface Transport {
   readonly dialer: Dialer;
   /** A dialer of the same connections and counts that takes the addresses of names from there. */
   dialerWith(names: NameCache): Dialer;
+  /** For connections of this transport, whichever way they were made. */
+  readonly tls: TlsLayer;
   /**
    * Begins to listen; with TLS, `onConnection` is called after the handshake. It sets `connection.handler` before it
    * returns. Rejects with a ListenError, which has a `code` (EADDRINUSE, EACCES, ...) and a message for the operator.

@@ -12,7 +12,9 @@ import type { Answer, Exchange } from "./exchange.ts";
 const RETRY_AFTER_SECONDS = "1";
 
 export function failureAnswer(exchange: Exchange, error: ProxyError): Answer {
-  const { contentType, body } = errorBody(error.status, preferredErrorFormat(exchange.request.fields.get("accept")));
+  const because = exchange.forward === null ? null : (error.reason ?? error.type);
+  const format = preferredErrorFormat(exchange.request.fields.get("accept"));
+  const { contentType, body } = errorBody(error.status, format, because);
   const fields: [string, string][] = [
     ["Content-Type", contentType],
     ["Cache-Control", "no-store"],

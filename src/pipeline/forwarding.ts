@@ -3,7 +3,7 @@
  * settled at the door (forward-admission.ts); who asks, and what is allowed, is settled by forward/.
  */
 import type { ProxyError } from "../core/errors.ts";
-import type { Address, AddressFilter } from "../core/ports.ts";
+import type { AddressFilter, Connection } from "../core/ports.ts";
 import type { TakenOver } from "./downstream.ts";
 import type { Exchange, Identity } from "./exchange.ts";
 import type { UpstreamHandler } from "./upstream.ts";
@@ -14,6 +14,7 @@ export interface Destination {
   readonly kind: "tunnel" | "http" | "https";
   /** A name in lower case, without a dot at its end; or an address, canonical and without brackets. */
   readonly host: string;
+  readonly isAddress: boolean;
   readonly port: number;
   /** What the client's traffic was headed for when it was redirected here: connected to in place of the host's own; else null. */
   readonly address: string | null;
@@ -32,9 +33,12 @@ export interface ConnectionTaker {
   take(exchange: Exchange, client: TakenOver, taken: TakenHandler): TakenConnection;
 }
 
-/** Called once, when the connection is no matter of the exchange any more; with an error when it went wrong. */
+/** One of the two is called, once. */
 export interface TakenHandler {
-  onReleased(clientBytes: number, upstreamBytes: number, error: ProxyError | null): void;
+  /** The connection is no matter of the exchange any more; with an error when it went wrong. */
+  onReleased(error: ProxyError | null): void;
+  /** It is a tunnel to this connection after all. `client.early` is what the client has sent. */
+  onTunnel(client: TakenOver, upstream: Connection, upstreamEarly: Buffer): void;
 }
 
 export interface TakenConnection {
@@ -51,7 +55,10 @@ export interface ConnectionOrigin {
   /** null: each request names it by its Host. */
   readonly host: string | null;
   readonly port: number;
-  readonly address: Address | null;
+  /** What is connected to in place of the host's own: the address that the client named or was headed for; else null. */
+  readonly address: string | null;
+  /** The name that the client asked TLS for; null: none, or there was no TLS. */
+  readonly serverName: string | null;
   /** Who was let into the tunnel; null: nobody had to say. */
   readonly user: Identity | null;
 }
@@ -76,6 +83,8 @@ export class Forwarding {
   access: DestinationAccess | null = null;
   /** Whom a connection was asked of: for who gives up waiting. */
   lessor: Lessor | null = null;
+  /** The proxy that it goes through, without credentials: "http://proxy.example.org:3128"; null: it goes direct. */
+  via: string | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
   /** Counted from when it is allowed until the exchange ends; null: this is no tunnel, or it was not allowed. */

@@ -16,7 +16,7 @@ import { removeForwarded } from "../semantics/forwarded.ts";
 import { admit, isLastRecipient } from "./admission.ts";
 import type { BodySink } from "./body.ts";
 import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
-import type { Downstream } from "./downstream.ts";
+import type { Downstream, TakenOver } from "./downstream.ts";
 import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
 import { failureAnswer } from "./failure.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
@@ -722,7 +722,10 @@ export class Life extends Exchange implements UpstreamHandler {
     }
     this.#downstream.sendHead(response);
     this.#keepLittle(response);
-    const client = this.#downstream.takeOver();
+    this.#tunnelBetween(this.#downstream.takeOver(), connection, early);
+  }
+
+  #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
     const { tunnelIdleMs: idleMs, tunnelLifetimeMs: lifetimeMs } = this.#route!.limits;
     const started = new Tunnel(
       client.connection,
@@ -759,12 +762,11 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#keepLittle(response);
     const client = this.#downstream.takeOver();
     this.#tunnel = taker.take(this, client, {
-      onReleased: (clientBytes, upstreamBytes, error) => {
-        this.requestBodyBytes = clientBytes;
-        this.responseBodyBytes = upstreamBytes;
+      onReleased: (error) => {
         this.error ??= error;
         this.#finish();
       },
+      onTunnel: (ready, upstream, upstreamEarly) => this.#tunnelBetween(ready, upstream, upstreamEarly),
     });
   }
 

@@ -1,5 +1,6 @@
 /**
- * What a client reads when an exchange failed: made from the status alone, so that nothing from inside can be in it.
+ * What a client reads when an exchange failed: made from the status, and from reasons of a closed set, so that nothing from inside can
+ * be in it.
  * Each page is made once and kept.
  */
 import { REASON_PHRASES } from "../core/message.ts";
@@ -14,12 +15,14 @@ export interface ErrorBody {
 const SENTENCES: Readonly<Record<number, string>> = {
   400: "The request is not valid, so it was not passed on.",
   403: "You may not see this.",
+  407: "This proxy has to know who you are.",
   404: "There is nothing at this address.",
   405: "This method is not allowed here.",
   408: "The request took too long to arrive.",
   413: "The request is larger than this server accepts.",
   414: "The address is longer than this server accepts.",
   417: "The server cannot do what the request expects.",
+  421: "The request was sent to the wrong server.",
   429: "Too many requests came from you. Please wait a moment.",
   431: "The head of the request is larger than this server accepts.",
   500: "Something went wrong on this server.",
@@ -30,22 +33,50 @@ const SENTENCES: Readonly<Record<number, string>> = {
   505: "This version of HTTP is not supported.",
 };
 
+/**
+ * More than the status says, for who asked for a server of its own choice: a forward proxy keeps nothing of its own from its users
+ * by this. By the reason of the error, or else by its type.
+ */
+const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
+  rule_denied: "The rules of this proxy do not allow it.",
+  nothing_allows: "The rules of this proxy do not allow it.",
+  private_destination: "This proxy does not connect to private addresses.",
+  too_many_tunnels: "You have as many connections through this proxy as you may.",
+  parent_unreachable: "The next proxy on the way to the server cannot be reached.",
+  parent_refused: "The next proxy on the way to the server does not serve this one.",
+  certificate_expired: "The certificate of the server has expired.",
+  certificate_not_yet_valid: "The certificate of the server is not valid yet.",
+  certificate_untrusted: "The certificate of the server was not issued by an authority that this proxy trusts.",
+  certificate_of_other_name: "The certificate of the server is for another name.",
+  tls_certificate_error: "The certificate of the server is not accepted by this proxy.",
+  tls_protocol_error: "No secure connection to the server could be agreed on.",
+  tls_alert_received: "The server refused the secure connection.",
+  dns_error: "The name of the server is not known.",
+  dns_timeout: "The name of the server could not be looked up in time.",
+  connection_refused: "The server refused the connection.",
+  connection_timeout: "The server could not be reached in time.",
+  destination_ip_unroutable: "There is no way to the address of the server.",
+};
+
 const made = new Map<string, ErrorBody>();
 
-/** The body for an error status (400 to 599) and its Content-Type. JSON has the members of RFC 9457. */
-export function errorBody(status: number, format: ErrorFormat): ErrorBody {
-  const key = `${status} ${format}`;
+/**
+ * The body for an error status (400 to 599) and its Content-Type. JSON has the members of RFC 9457. `because`: the reason or the
+ * type of the error, where the client may know; null: it may not.
+ */
+export function errorBody(status: number, format: ErrorFormat, because: string | null = null): ErrorBody {
+  const sentence = (because === null ? undefined : FORWARD_SENTENCES[because]) ?? SENTENCES[status] ?? null;
+  const key = `${status} ${format} ${sentence ?? ""}`;
   let page = made.get(key);
   if (page === undefined) {
-    page = makePage(status, format);
+    page = makePage(status, format, sentence);
     made.set(key, page);
   }
   return page;
 }
 
-function makePage(status: number, format: ErrorFormat): ErrorBody {
+function makePage(status: number, format: ErrorFormat, sentence: string | null): ErrorBody {
   const title = REASON_PHRASES[status] ?? (status < 500 ? "Client Error" : "Server Error");
-  const sentence = SENTENCES[status] ?? null;
   switch (format) {
     case "html":
       return { contentType: "text/html; charset=utf-8", body: htmlPage(status, title, sentence) };

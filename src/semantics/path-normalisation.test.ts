@@ -141,8 +141,12 @@ describe("normalising", () => {
 
   it("takes time in proportion to the length", () => {
     const hostile = [`/${"%2F.".repeat(4000)}`, `/${"../".repeat(5000)}`, `/${"..;".repeat(5000)}`, "/".repeat(16_000)];
-    const startedMs = performance.now();
-    for (const text of hostile) normalisePath(text);
-    assert.ok(performance.now() - startedMs < 250);
+    const timesMs = Array.from({ length: 5 }, () => {
+      const startedMs = performance.now();
+      for (const text of hostile) normalisePath(text);
+      return performance.now() - startedMs;
+    });
+    // The shortest, since a busy machine may do something else in between.
+    assert.ok(Math.min(...timesMs) < 250, timesMs.join());
   });
 });

@@ -14,19 +14,19 @@ import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts
 import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
-import { composeForward } from "./compose-forward.ts";
+import { composeForward, type ForwardParts } from "./compose-forward.ts";
 import { createFeature, type FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
 import { UpstreamIdentityFields } from "./upstream-identity-fields.ts";
-import { madeViaName } from "./via-name.ts";
+import { viaNameOf } from "./via-name.ts";
 
 export interface ComposeSurroundings {
   readonly clock: Clock;
   readonly deadlines: DeadlineWheel;
   /** The pool of a name in `Config.upstreams`. */
   upstream(name: string): Upstream;
-  /** Where the forwarded requests of a server go. */
-  destinations(server: string): Upstream;
+  /** What a server that is a forward proxy has of its own. */
+  forward(server: ServerConfig): ForwardParts;
   /** Who is told of the exchanges of a server; null: nobody. */
   observer(server: ServerConfig): ExchangeObserver | null;
   readonly features: FeaturePorts;
@@ -53,8 +53,7 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),
-      forward:
-        server.forward === null ? null : composeForward(server, around.destinations(server.name), around.features),
+      forward: server.forward === null ? null : composeForward(server, around.forward(server), around.features),
       limits: server.limits,
       halfClose: server.halfClose,
       trustedProxies,
@@ -67,9 +66,9 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
   });
 }
 
-function composeVia({ via }: Config, server: ServerConfig, instance: string): ViaLines | null {
-  if (via.kind === "off") return null;
-  return new ViaLines(via.kind === "name" ? via.name : madeViaName(server, instance));
+function composeVia(config: Config, server: ServerConfig, instance: string): ViaLines | null {
+  const name = viaNameOf(config, server, instance);
+  return name === null ? null : new ViaLines(name);
 }
 
 function composeRoute(

@@ -37,6 +37,8 @@ export interface ControlPlaneOptions extends LoadedConfig {
   readonly load: (file: string) => Promise<LoadedConfig>;
   /** Why something cannot be done, in lines with their places in the file. */
   readonly linesOf: (error: unknown) => readonly string[];
+  /** How long a worker may be silent before it is ended as stuck. Default: ANSWER_MS_MAX. */
+  readonly silentMsMax?: number;
 }
 
 export class ControlPlane implements Control {
@@ -64,13 +66,19 @@ export class ControlPlane implements Control {
 
   /** Resolves when every worker listens. Rejects, and then nothing is open: with a SetupError when the machine is to blame. */
   async start(): Promise<void> {
-    const { output, file, program, warnings } = this.#options;
+    const { output, file, program, warnings, silentMsMax } = this.#options;
     const config = this.#config;
     for (const line of warnings) output.log.warn(line);
     const source = await socketSourceFor(config);
     const workers = countWorkers(config, source);
     this.#transport = source.transport;
-    const group = new WorkerGroup({ workers, transport: config.transport, source, output });
+    const group = new WorkerGroup({
+      workers,
+      transport: config.transport,
+      source,
+      output,
+      ...(silentMsMax !== undefined && { silentMsMax }),
+    });
     await group.start({ config, source: sourceOf(config, file, program) });
     this.#group = group;
     try {

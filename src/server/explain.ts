@@ -74,7 +74,7 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
   };
   const nowhere = {
     upstream: () => NOWHERE,
-    destinations: () => NOWHERE,
+    forward: () => ({ destinations: NOWHERE, interception: null }),
     observer: () => null,
     features,
     instance: "",

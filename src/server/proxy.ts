@@ -6,7 +6,7 @@
  * It reads no configuration file, handles no signal and never ends the process.
  */
 import { randomUUID } from "node:crypto";
-import type { Config, ServerConfig } from "../config/config.ts";
+import type { Config, ListenConfig, ServerConfig } from "../config/config.ts";
 import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
 import type { ForwardCounters } from "../forward/access.ts";
@@ -31,6 +31,7 @@ import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
+import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
@@ -48,6 +49,7 @@ export interface Listening {
   /** Where it really listens: with the port that the system chose when the configuration asked for port 0. */
   readonly address: Address;
   readonly isTls: boolean;
+  readonly protocol: ListenConfig["protocol"];
 }
 
 /** What is open. */
@@ -138,6 +140,8 @@ export class ProxyServer {
         this.transport.dialerWith(
           namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
         ),
+      tlsLayer: this.transport.tls,
+      instance: this.#instance,
       clock,
       deadlines,
       random,
@@ -189,7 +193,8 @@ export class ProxyServer {
 
   get listening(): readonly Listening[] {
     return this.#listeners.open.map(({ wanted, address }) => {
-      return { server: wanted.site.name, address, isTls: wanted.tls !== null };
+      const { site, tls, listen } = wanted;
+      return { server: site.name, address, isTls: tls !== null, protocol: listen.protocol };
     });
   }
 
@@ -257,7 +262,7 @@ export class ProxyServer {
 
   async #prepare(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<Prepared> {
     // Watched before they are read: a change in between is then seen.
-    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config)];
+    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config), ...Interceptions.pathsOf(config)];
     const watch = watchFiles(paths, clock, () => this.#filesChanged());
     let output = this.#output;
     let stores: StorePlan | null = null;
@@ -269,6 +274,7 @@ export class ProxyServer {
     try {
       const files = await TlsFiles.load(config, clock);
       const credentials = await CredentialFiles.load(config);
+      const interceptions = await Interceptions.load(config, this.#interceptionSurroundings);
       const plan = this.#pools.plan(config.upstreams, files);
       const forwards = this.#forwards.plan(config, files);
       const storePlan = await this.#stores.plan(config.stores, files);
@@ -280,7 +286,10 @@ export class ProxyServer {
         clock,
         deadlines,
         upstream: (name) => plan.get(name)!.pool,
-        destinations: (server) => forwards.get(server)!.destinations,
+        forward: (server) => {
+          const { destinations } = forwards.get(server.name)!;
+          return { destinations, interception: interceptions.of(server, destinations, parts.kept) };
+        },
         observer: (server) => this.#observer(config, server),
         features: {
           clock,
@@ -309,7 +318,7 @@ export class ProxyServer {
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
-        for (const warning of files.warnings) this.#warnOnce(warning);
+        for (const warning of [...files.warnings, ...interceptions.warnings]) this.#warnOnce(warning);
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
       };
@@ -356,6 +365,10 @@ export class ProxyServer {
     if (this.#isQuiet || this.#warnings.has(warning)) return;
     this.#warnings.add(warning);
     this.#log.warn(warning);
+  }
+
+  get #interceptionSurroundings(): InterceptionSurroundings {
+    return { clock, deadlines, tls: this.transport.tls, tell: (message) => this.#log.warn(message) };
   }
 
   get #storeSurroundings(): StoreSurroundings {

@@ -1,15 +1,9 @@
 // The command as a process beside the test, which goes on: the proxy that it speaks to may be in the test itself.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
 
 const COMMAND = path.join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
-
-/** Compiled once for all processes of a test file. */
-const compiled = mkdtempSync(path.join(os.tmpdir(), "headgate-compiled-"));
-process.on("exit", () => rmSync(compiled, { recursive: true, force: true }));
 
 export class CommandRun {
   stdout = "";
@@ -25,7 +19,6 @@ export class CommandRun {
       ...process.env,
       XDG_RUNTIME_DIR: folder,
       TMPDIR: folder,
-      NODE_COMPILE_CACHE: compiled,
       NO_COLOR: "1",
     };
     const child = spawn(process.execPath, [COMMAND, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });

@@ -12,8 +12,9 @@ import { CommandRun, run } from "./command-run.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/** With one worker, which starts sooner: what several do is tested in test/threads. */
 function answering(body: string, top = ""): string {
-  return `servers: { web: { listen: "127.0.0.1:0", respond: { body: ${body} } } }\nlog: { access: "off" }\n${top}\n`;
+  return `servers: { web: { listen: "127.0.0.1:0", respond: { body: ${body} } } }\nlog: { access: "off" }\n${top}\nworkers: 1\n`;
 }
 
 async function bodyAt(client: RawClient): Promise<string> {
@@ -126,7 +127,7 @@ describe("an end", () => {
     await using origin = await Origin.start((_request, response) => resolve(() => response.end("done")));
     using folder = new Folder();
     const web = `servers: { web: { listen: "127.0.0.1:0", proxy: "${origin.url}" } }`;
-    folder.file("headgate.yaml", `${web}\nlog: { access: "off" }\ndrainTimeout: 60s\n`);
+    folder.file("headgate.yaml", `${web}\nlog: { access: "off" }\ndrainTimeout: 60s\nworkers: 1\n`);
     await using running = await Running.start(folder.path, "run");
     using client = await RawClient.connect(running.port("web"));
     client.send(GET);

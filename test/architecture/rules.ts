@@ -80,11 +80,13 @@ export const computingModules = { names: ["node:crypto", "node:zlib"], notIn: ["
 export const packages: Readonly<Record<string, readonly string[]>> = {
   "@node-rs/argon2": ["io"],
   "@node-rs/bcrypt": ["io"],
+  "@peculiar/x509": ["forward"],
   commander: ["cli"],
   jose: ["identity"],
   lmdb: ["io"],
   "openid-client": ["features/oidc"],
   redis: ["io"],
+  "reflect-metadata": ["forward"],
   pino: ["server", "io"],
   yaml: ["config"],
   zod: ["config", "core/option-addresses", "core/option-files", "core/option-types", ...optionsFiles],

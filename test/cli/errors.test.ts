@@ -1,8 +1,6 @@
 // What a person reads when something is wrong: one line for each problem, with its place, and the status of the process.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import net from "node:net";
 import { describe, test } from "node:test";
 import { issueCertificate } from "../support/certificates.ts";
 import { Folder, headgate, headgateWith } from "./headgate.ts";
@@ -68,27 +66,6 @@ describe("a configuration that is wrong", () => {
 });
 
 describe("a machine that cannot give what is asked for", () => {
-  test("a port in use: where it was asked for", async () => {
-    const taken = net.createServer().listen(0, "127.0.0.1");
-    await once(taken, "listening");
-    const { port } = taken.address() as net.AddressInfo;
-    try {
-      const message = `cannot listen on 127.0.0.1:${port}: the port is already in use`;
-      const short = withConfig(`servers:\n  web: { listen: "127.0.0.1:${port}", respond: 204 }\n`, "run");
-      assert.equal(short.stderr, `headgate.yaml:2:18: servers.web.listen: ${message}\n`);
-      assert.deepEqual([short.status, short.stdout], [1, ""]);
-      const list = `servers:\n  web:\n    listen:\n      - "127.0.0.1:0"\n      - "127.0.0.1:${port}"\n    respond: 204\n`;
-      const long = withConfig(list, "run");
-      assert.equal(long.stderr, `headgate.yaml:5:9: servers.web.listen[1]: ${message}\n`);
-      using folder = new Folder();
-      const flags = headgate(folder.path, "proxy", "--listen", `127.0.0.1:${port}`, "--to", "http://127.0.0.1:3000");
-      assert.equal(flags.stderr, `${message}\n`);
-      assert.equal(flags.status, 1);
-    } finally {
-      taken.close();
-    }
-  });
-
   test("a key that cannot be read, and one that belongs to another certificate", () => {
     using folder = new Folder();
     const { cert } = issueCertificate({ names: ["a.test"] });

@@ -10,17 +10,12 @@ import path from "node:path";
 
 const COMMAND = path.join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
 
-/** Compiled once for all processes of a test file: starting one then takes half the time. */
-const compiled = mkdtempSync(path.join(os.tmpdir(), "headgate-compiled-"));
-process.on("exit", () => rmSync(compiled, { recursive: true, force: true }));
-
 /** Without what would change what the command says. */
 const ENVIRONMENT = {
   ...process.env,
   HEADGATE_DEBUG: undefined,
   NODE_OPTIONS: undefined,
   NO_COLOR: "1",
-  NODE_COMPILE_CACHE: compiled,
 };
 
 /** The folder is the user's runtime folder too, so that no test meets the admin socket of another one. */
@@ -90,8 +85,13 @@ export class Running {
   #isOver = false;
   #changed = Promise.withResolvers<void>();
 
-  private constructor(environment: Readonly<Record<string, string>>, folder: string, args: readonly string[]) {
-    this.process = spawn(process.execPath, [COMMAND, ...args], {
+  private constructor(
+    environment: Readonly<Record<string, string>>,
+    folder: string,
+    args: readonly string[],
+    program = COMMAND,
+  ) {
+    this.process = spawn(process.execPath, [program, ...args], {
       cwd: folder,
       env: { ...environmentIn(folder), ...environment },
       stdio: ["ignore", "pipe", "pipe"],
@@ -117,12 +117,20 @@ export class Running {
   }
 
   /** The same with further variables of the environment. */
-  static async startWith(
+  static startWith(
     environment: Readonly<Record<string, string>>,
     folder: string,
     ...args: readonly string[]
   ): Promise<Running> {
-    const running = new Running(environment, folder, args);
+    return Running.#started(new Running(environment, folder, args));
+  }
+
+  /** Another program than the command, which serves as it does. */
+  static startProgram(program: string, folder: string): Promise<Running> {
+    return Running.#started(new Running({}, folder, [], program));
+  }
+
+  static async #started(running: Running): Promise<Running> {
     await running.untilLogged(/^headgate \d/);
     return running;
   }

@@ -10,8 +10,9 @@ import { Folder, Running } from "./headgate.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/** With one worker, which starts sooner: what several do is tested in test/threads. */
 function answering(body: string): string {
-  return `servers: { web: { listen: "127.0.0.1:0", respond: { body: ${body} } } }\nlog: { access: "off" }\n`;
+  return `servers: { web: { listen: "127.0.0.1:0", respond: { body: ${body} } } }\nlog: { access: "off" }\nworkers: 1\n`;
 }
 
 async function bodyAt(client: RawClient): Promise<string> {
@@ -91,7 +92,7 @@ describe("SIGTERM", () => {
     await using origin = await Origin.start((_request, response) => resolve((body) => response.end(body)));
     using folder = new Folder();
     const web = `servers: { web: { listen: "127.0.0.1:0", proxy: "${origin.url}" } }`;
-    folder.file("headgate.yaml", `${web}\nlog: { access: "off" }\ndrainTimeout: ${drainTimeout}\n`);
+    folder.file("headgate.yaml", `${web}\nlog: { access: "off" }\ndrainTimeout: ${drainTimeout}\nworkers: 1\n`);
     await using running = await Running.start(folder.path, "run");
     using client = await RawClient.connect(running.port("web"));
     client.send(GET);

@@ -2,11 +2,16 @@
 // programs print is read rightly, and a run with failures in it is none.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import http from "node:http";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import type { Duplex } from "node:stream";
 import { after, describe, test } from "node:test";
-import { allowedCpus } from "../../bench/measure/cpu.ts";
+import { Worker } from "node:worker_threads";
+import { allowedCpus, CpuClock } from "../../bench/measure/cpu.ts";
 import { parseH2load } from "../../bench/measure/h2load.ts";
 import { parseWrk } from "../../bench/measure/wrk.ts";
 import { familyOf } from "../../bench/processes/children.ts";
@@ -112,6 +117,60 @@ describe("the command line", () => {
   }
 });
 
+test("the CPU time of a process includes its threads that have ended", async () => {
+  const clock = new CpuClock();
+  const before = clock.seconds([process.pid]);
+  const spin = "const now = process.cpuUsage().user; while (process.cpuUsage().user < now + 200_000) {}";
+  await once(new Worker(spin, { eval: true }), "exit");
+  const used = clock.seconds([process.pid]) - before;
+  assert.ok(used > 0.15 && used < 5, `${used} s`);
+});
+
+describe("the load of short tunnels", () => {
+  const load = "bench/load/short-tunnels.ts";
+
+  /** A forward proxy of a few lines, which answers CONNECT with the status. */
+  async function startProxy(status: string) {
+    let tunnels = 0;
+    const origin = http.createServer((_, response) => response.end("hello"));
+    const proxy = http.createServer().on("connect", ({ url = "" }: http.IncomingMessage, client: Duplex) => {
+      tunnels++;
+      const upstream = net.connect(Number(url.split(":")[1]), "127.0.0.1", () => {
+        client.write(`HTTP/1.0 ${status}\r\n\r\n`);
+        client.pipe(upstream).pipe(client);
+      });
+      // A client that gives up resets its tunnel.
+      client.on("error", () => upstream.destroy());
+      upstream.on("error", () => client.destroy());
+    });
+    for (const server of [origin, proxy]) await once(server.listen(0, "127.0.0.1"), "listening");
+    const [originPort, port] = [origin, proxy].map((server) => (server.address() as net.AddressInfo).port);
+    const close = () => {
+      for (const server of [origin, proxy]) server.close();
+    };
+    return { args: [String(port), "4", "0.2", String(originPort)], tunnels: () => tunnels, close };
+  }
+
+  test("counts every tunnel that was answered and closed", async () => {
+    const proxy = await startProxy("200 OK");
+    await using program = Program.node(load, proxy.args);
+    assert.equal(await program.exit(), 0, program.output);
+    const report = JSON.parse(program.output) as { tunnels: number; seconds: number };
+    assert.ok(report.tunnels >= 4);
+    assert.equal(report.tunnels, proxy.tunnels());
+    assert.ok(report.seconds >= 0.2);
+    proxy.close();
+  });
+
+  test("is none when a tunnel is refused", async () => {
+    const proxy = await startProxy("403 Forbidden");
+    await using program = Program.node(load, proxy.args);
+    assert.equal(await program.exit(), 1);
+    assert.match(program.output, /no tunnel: HTTP\/1\.0 403 Forbidden/);
+    proxy.close();
+  });
+});
+
 describe("what load programs print", () => {
   const wrkOutput = `Running 1s test @ http://127.0.0.1:9/
     Latency   281.78us  346.80us   5.83ms   95.50%
@@ -132,6 +191,15 @@ Transfer/sec:      2.99MB
       p50Ms: 0.208,
       p99Ms: 2.03,
     });
+  });
+
+  test("wrk: where a target closes without saying so, connections found closed are no failures, and others are", () => {
+    const closed = `  Socket errors: connect 0, read 3, write 1, timeout 0\n${wrkOutput}`;
+    assert.throws(() => parseWrk(closed), /read 3/);
+    assert.equal(parseWrk(closed, true).requests, 20358);
+    assert.throws(() => parseWrk(closed.replace("timeout 0", "timeout 2"), true), /timeout 2/);
+    assert.throws(() => parseWrk(closed.replace("connect 0", "connect 1"), true), /connect 1/);
+    assert.throws(() => parseWrk(`${closed}  Non-2xx or 3xx responses: 3\n`, true), /Non-2xx or 3xx responses: 3/);
   });
 
   test("wrk: a run with failures or without answers is refused", () => {

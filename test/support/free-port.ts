@@ -7,20 +7,24 @@ import net from "node:net";
 const PORT_MIN = 20_000;
 const PORT_MAX = 32_000;
 
-/** Nobody listens on it, on any address. */
-export async function freePort(): Promise<number> {
+/** Nobody listens on it, on any address. With a distance, nor on the one that is so far above it. */
+export async function freePort(distance = 0): Promise<number> {
   for (;;) {
-    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
-    const server = net.createServer().listen(port);
-    const isFree = await once(server, "listening").then(
-      () => true,
-      () => false,
-    );
-    if (!isFree) continue;
-    server.close();
-    await once(server, "close");
-    return port;
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - distance - PORT_MIN));
+    if ((await isFree(port)) && (distance === 0 || (await isFree(port + distance)))) return port;
   }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = net.createServer().listen(port);
+  try {
+    await once(server, "listening");
+  } catch {
+    return false;
+  }
+  server.close();
+  await once(server, "close");
+  return true;
 }
 
 /** Whether nobody listens on a port of 127.0.0.1. */

@@ -8,6 +8,9 @@ import { freePort } from "./free-port.ts";
 import { Program } from "./program.ts";
 import { findCommand } from "./requirements.ts";
 
+/** Where the servers of a cluster speak to each other: so far above the port of each. */
+const BUS_DISTANCE = 10_000;
+
 export interface RedisServerOptions {
   /** Further arguments, such as "--requirepass", "secret". "PORT" and "FOLDER" in them are replaced. */
   readonly args?: readonly string[];
@@ -15,6 +18,8 @@ export interface RedisServerOptions {
   readonly isDurable?: boolean;
   /** TLS only, on the same port. */
   readonly isTls?: boolean;
+  /** One of a cluster, which it has not joined yet. */
+  readonly isOfCluster?: boolean;
 }
 
 export class RedisServer {
@@ -30,12 +35,14 @@ export class RedisServer {
   }
 
   /** The test must have asked for `needs("redis-server")`. */
-  static async start({ args = [], isDurable = false, isTls = false }: RedisServerOptions = {}): Promise<RedisServer> {
+  static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
+    const { args = [], isDurable = false, isTls = false, isOfCluster = false } = options;
     const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-redis-"));
-    const port = await freePort();
+    const port = await freePort(isOfCluster ? BUS_DISTANCE : 0);
     const ports = isTls ? ["--port", "0", "--tls-port", String(port)] : ["--port", String(port)];
     const disk = isDurable ? ["--appendonly", "yes", "--appendfsync", "always"] : ["--appendonly", "no"];
-    const own = ["--bind", "127.0.0.1", ...ports, "--dir", folder, "--save", "", ...disk];
+    const cluster = isOfCluster ? ["--cluster-enabled", "yes"] : [];
+    const own = ["--bind", "127.0.0.1", ...ports, "--dir", folder, "--save", "", ...disk, ...cluster];
     const given = args.map((arg) => arg.replace("FOLDER", folder).replace("PORT", String(port)));
     const server = new RedisServer(port, folder, [...given, ...own]);
     await server.restart();
@@ -104,9 +111,9 @@ export class RedisServer {
 
 /** Three masters with all slots between them, without replicas. */
 export async function startCluster(): Promise<readonly RedisServer[]> {
-  const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"];
+  const args = ["--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"];
   const servers: RedisServer[] = [];
-  for (let index = 0; index < 3; index++) servers.push(await RedisServer.start({ args }));
+  for (let index = 0; index < 3; index++) servers.push(await RedisServer.start({ args, isOfCluster: true }));
   const bounds = [0, 5461, 10_923, 16_384];
   for (const [index, server] of servers.entries()) {
     await server.run("CLUSTER", "ADDSLOTSRANGE", String(bounds[index]), String(bounds[index + 1]! - 1));

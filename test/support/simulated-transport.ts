@@ -2,7 +2,7 @@
 // on to the same contract as the real transports. Its events run a few at a time, in turns of the event loop.
 
 import type net from "node:net";
-import type { Connection, Dialer, DialHandler, DialTarget, PendingDial } from "../../src/core/ports.ts";
+import type { Connection, Dialer, DialHandler, DialTarget, PendingDial, TlsLayer } from "../../src/core/ports.ts";
 import type { ListenOptions, Transport, TransportListener } from "../../src/io/transport.ts";
 import { SimulatedNetwork } from "../../src/testing/network.ts";
 
@@ -36,6 +36,10 @@ export class SimulatedTransport implements Transport, Dialer {
 
   adopt(_socket: net.Socket): Connection {
     throw new Error("the simulated network has no sockets to adopt");
+  }
+
+  get tls(): TlsLayer {
+    throw new Error("the simulated network does not encrypt");
   }
 
   get openConnections(): number {

@@ -65,7 +65,7 @@ export function serveSocks(
       events.push(`user ${server.user}:${server.password}`);
       events.push(`sent ${hex(server.verdict(`${server.password}` === password))}`);
     } else if (server.state === "answer") {
-      events.push(`connect ${server.host}:${server.port}`, `sent ${hex(server.granted(bound))}`);
+      events.push(`connect ${server.authority}`, `sent ${hex(server.granted(bound))}`);
     }
   });
   if (error !== null) events.push(`refused ${error}`, `sent ${hex(server.refusal(code))}`);

@@ -111,7 +111,8 @@ describe("session stores of two workers", { skip: needs("redis-server") }, () =>
     }
     operator.destroy();
     taken.sort((left, right) => left - right);
-    assert.ok(taken[7]! < 50, taken.join());
+    // The median, since a busy machine may keep any process from running for longer than that.
+    assert.ok(taken[5]! < 50, taken.join());
 
     await putSession(redis);
     for (const client of threads) await until(async () => (await statusOf(client)) === 200);

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
+import nodePath from "node:path";
 import { describe, test } from "node:test";
 import { Folder, Running } from "../cli/headgate.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -11,10 +12,17 @@ import { bodyFrom, Clients, get, program } from "./workers.ts";
 /** Of a heap that a loop fills in no time. */
 const SMALL_HEAP = { NODE_OPTIONS: "--max-old-space-size=64" };
 
-async function dies(path: string, cause: RegExp, environment: Readonly<Record<string, string>> = {}): Promise<void> {
+/** The same command, which takes a silent worker for a stuck one much sooner. */
+const IMPATIENT = nodePath.join(import.meta.dirname, "impatient.ts");
+
+async function dies(
+  path: string,
+  cause: RegExp,
+  start: (folder: string) => Promise<Running> = (folder) => Running.start(folder, "run"),
+): Promise<void> {
   using folder = new Folder();
   folder.file("headgate.ts", program(""));
-  await using running = await Running.startWith(environment, folder.path, "run");
+  await using running = await start(folder.path);
   const port = running.port("web");
   using clients = await Clients.connect(port);
   const [one = "", other = ""] = clients.bodies;
@@ -51,10 +59,11 @@ describe("a worker that dies is replaced while the other serves", () => {
 
   test("when a plugin ends it", () => dies("/exit", /process\.exit\(3\) was called in it/));
 
-  test("when its heap is full", () => dies("/fill", /its heap is full/, SMALL_HEAP));
+  test("when its heap is full", () =>
+    dies("/fill", /its heap is full/, (folder) => Running.startWith(SMALL_HEAP, folder, "run")));
 
-  // It takes half a minute to be sure.
-  test("when it runs in a loop for ever", () => dies("/spin", /it did not answer for 30 s/));
+  test("when it runs in a loop for ever", () =>
+    dies("/spin", /it did not answer for 5 s/, (folder) => Running.startProgram(IMPATIENT, folder)));
 });
 
 describe("a worker that dies while its file is not what was loaded", () => {

@@ -3,7 +3,7 @@
 // one line on stdout; a call that answers in a way which addon.ts does not document is an exception. misuse.test.ts runs it.
 
 import assert from "node:assert/strict";
-import { openSync, readdirSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Addon, isMissing, loadAddon, type SharedMemory } from "../../../src/io/native/addon.ts";
 import {
@@ -131,6 +131,8 @@ const wellFormed: Record<string, () => unknown[]> = {
     chance.between(1, 20_000),
   ],
   splice: () => [slot(), slot(), bytes()],
+  release: () => [slot()],
+  originalOf: () => [slot()],
   inspect: () => [],
   bind: () => [
     chance.chance(0.5) ? "127.0.0.1" : address(),
@@ -140,6 +142,9 @@ const wellFormed: Record<string, () => unknown[]> = {
     8,
   ],
   nameOf: () => [chance.chance(0.5) ? file : number()],
+  originalOfDescriptor: () => [
+    descriptors.length > 0 && boolean() ? chance.pick(descriptors) : chance.chance(0.5) ? file : number(),
+  ],
   duplicate: () => [descriptors.length > 0 ? chance.pick(descriptors) : -1],
   closeDescriptor: () => [descriptors.length > 0 && boolean() ? chance.pick(descriptors) : number()],
 };
@@ -150,6 +155,7 @@ function note(name: string, args: readonly unknown[], result: unknown): void {
   if (typeof result !== "number" || result < 0) return;
   if (name === "submit" && args[1] === true) noteEvents(result);
   if (name === "connect" || name === "listen") slots.push(result);
+  if (name === "release") closeSync(result);
   if (name === "bind" || name === "duplicate") descriptors.push(result);
   const given = descriptors.indexOf(args[0] as number);
   const isGone = name === "closeDescriptor" || (name === "listen" && args[1] === true);

@@ -19,6 +19,7 @@ import { describeHostPort, literalAddress, withoutZone } from "../addresses.ts";
 import { failureOf, type SystemError, systemErrorOf } from "../failures.ts";
 import type { AttemptHandler, CompletionHandler, Connecting, DialOwner } from "./connecting.ts";
 import type { NameCache, ResolvedAddress, ResolveHandler } from "./name-cache.ts";
+import { tellConnected, tellFailed } from "./telling.ts";
 
 export class RacingDialer<Socket> implements Dialer {
   readonly owner: DialOwner;
@@ -191,15 +192,7 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
     this.#stage = "done";
     this.#deadline?.cancel();
     this.#owner.countAttempt(-1);
-    const { batch } = this.#owner;
-    batch.enter();
-    try {
-      this.#handler.onConnected(connection);
-    } catch (thrown) {
-      this.#owner.reportFault(thrown);
-      connection.destroy(ProxyError.from(thrown));
-    }
-    batch.leave();
+    tellConnected(this.#owner, this.#handler, connection);
   }
 
   onIncomplete(error: ProxyError): void {
@@ -224,14 +217,7 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
   #fail(error: ProxyError): void {
     if (this.#stage === "done") return;
     this.cancel();
-    const { batch } = this.#owner;
-    batch.enter();
-    try {
-      this.#handler.onFailed(error);
-    } catch (thrown) {
-      this.#owner.reportFault(thrown);
-    }
-    batch.leave();
+    tellFailed(this.#owner, this.#handler, error);
   }
 
   #timedOut(): void {

@@ -30,6 +30,8 @@ class Stage {
     this.server = server;
     this.names = namesByDns(this.clock, {
       servers: [server.address],
+      // Questions are counted: a slow machine must not make them be asked twice.
+      timeoutMs: 20_000,
       hostsPath: this.folder.write("hosts", hosts),
       prefersIpv6: () => true,
       ...options,

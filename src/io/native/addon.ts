@@ -46,12 +46,21 @@ export interface Addon {
   connect(address: string, port: number, keepAliveSeconds: number): number;
   sendFile(slot: number, descriptor: number, id: number, offset: number, length: number): number;
   splice(from: number, to: number, bytes: number): number;
+  /**
+   * The descriptor of a connection, which is the caller's from now on, and of which nothing more is told. EBUSY: something has not
+   * left yet, or is spliced; EAGAIN: events wait that may be its own; EBADF: it is closed; otherwise what it has failed with.
+   */
+  release(slot: number): number;
+  /** "IP PORT" where a redirected connection had meant to go; null: nobody redirected it. */
+  originalOf(slot: number): string | null;
   /** For tests that count what is left. */
   inspect(): { readonly sockets: number; readonly pipes: number };
   /** A listening descriptor of no thread in particular. Port -1: a unix socket's path. */
   bind(address: string, port: number, reusePort: boolean, dualStack: boolean, backlog: number): number;
   /** "IP PORT" of our own end; null when the descriptor is no socket. */
   nameOf(descriptor: number): string | null;
+  /** The same as originalOf, of any socket of this process. */
+  originalOfDescriptor(descriptor: number): string | null;
   /** A second descriptor of the same socket. */
   duplicate(descriptor: number): number;
   /** Of a listening socket. */

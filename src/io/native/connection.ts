@@ -4,14 +4,27 @@
  *
  * The addon closes a slot as soon as the connection is lost; bytes that were read before, and are held for a handler that is
  * paused, are still told first.
+ *
+ * The file is longer than most: whatever is called or happens here turns on the same few private fields.
  */
 import { getSystemErrorName } from "node:util";
 import { type ErrorSide, ProxyError } from "../../core/errors.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
-import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, WriteRoom } from "../../core/ports.ts";
+import type {
+  Address,
+  Connection,
+  ConnectionHandler,
+  PendingDial,
+  Splice,
+  SpliceHandler,
+  WriteRoom,
+} from "../../core/ports.ts";
 import { describeAddress } from "../addresses.ts";
 import { failureOf, systemErrorOf } from "../failures.ts";
+import type { ProxiedConnection } from "../proxy-headers.ts";
+import { NOTHING_PENDING, type SocketGiver, type SocketReceiver } from "../socket-giver.ts";
 import type { EventLoop } from "./event-loop.ts";
+import { type Leaving, NativeParting } from "./parting.ts";
 import { NativeSplice } from "./splice.ts";
 import { DESTROY, FINISH, PAUSE, RESUME } from "./wire.ts";
 
@@ -39,11 +52,13 @@ class Extras {
   fileCount = 0;
 }
 
-export class NativeConnection implements Connection {
+export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving {
   handler: ConnectionHandler = NOBODY;
   readonly slot: number;
-  readonly remote: Address;
-  readonly local: Address;
+  /** The socket's own, or what a load balancer has said that they are. */
+  remote: Address;
+  local: Address;
+  readonly originalDestination: Address | null;
   readonly #owner: ConnectionOwner;
   readonly #loop: EventLoop;
   readonly #side: ErrorSide;
@@ -64,20 +79,35 @@ export class NativeConnection implements Connection {
   #outgoing: NativeSplice | null = null;
   #incoming: NativeSplice | null = null;
   #extras: Extras | null = null;
+  /** Its socket is being given away. */
+  #parting: NativeParting | null = null;
 
-  constructor(owner: ConnectionOwner, slot: number, remote: Address, local: Address, side: ErrorSide) {
+  constructor(
+    owner: ConnectionOwner,
+    slot: number,
+    remote: Address,
+    local: Address,
+    side: ErrorSide,
+    originalDestination: Address | null = null,
+  ) {
     this.#owner = owner;
     this.#loop = owner.loop;
     this.slot = slot;
     this.remote = remote;
     this.local = local;
     this.#side = side;
+    this.originalDestination = originalDestination;
     owner.loop.connections[slot] = this;
     owner.countConnection(1);
   }
 
   get tls(): null {
     return null;
+  }
+
+  speaksFor(remote: Address, local: Address): void {
+    this.remote = remote;
+    this.local = local;
   }
 
   get closed(): boolean {
@@ -168,6 +198,33 @@ export class NativeConnection implements Connection {
     return splice;
   }
 
+  giveSocket(receiver: SocketReceiver): PendingDial {
+    const parting = new NativeParting(this.#loop, this, receiver);
+    this.handler = NOBODY;
+    const isInUse = this.#outgoing !== null || this.#incoming !== null || (this.#extras?.files.size ?? 0) > 0;
+    if (this.#closed || this.#detached || this.#ended || isInUse) {
+      receiver.onNoSocket(systemErrorOf(!this.#closed && isInUse ? "EBUSY" : "ENOTCONN"));
+      this.destroy();
+      return NOTHING_PENDING;
+    }
+    // Whoever had it can do nothing with it any more, and what arrives is held.
+    this.#closed = this.#told = this.#ended = this.#paused = true;
+    this.#owner.countConnection(-1);
+    this.#parting = parting;
+    parting.start();
+    return parting;
+  }
+
+  takeHeld(): Buffer | null {
+    const held = this.#extras?.bytes ?? null;
+    if (held !== null) this.#extras!.bytes = null;
+    return held;
+  }
+
+  parted(): void {
+    this.#detach();
+  }
+
   // ------------------------------------------------------------------------------------------------------- the event loop
 
   receive(buffer: Buffer, start: number, end: number): void {
@@ -185,6 +242,10 @@ export class NativeConnection implements Connection {
 
   /** The addon has closed the slot. */
   lost(errno: number, isFileToBlame: boolean): void {
+    if (this.#parting !== null) {
+      this.#parting.lost(errno);
+      return;
+    }
     const error = errno === 0 ? null : this.#failureOf(errno, isFileToBlame);
     this.#detach();
     this.#ended = true;
@@ -196,6 +257,7 @@ export class NativeConnection implements Connection {
   }
 
   drained(): void {
+    this.#parting?.drained();
     if (!this.#aboveHighWater) return;
     if (this.queuedBytes > 0) {
       // Something was written in between.

@@ -2,6 +2,8 @@
  * The JavaScript side of the addon: takes events out of shared memory, puts commands into it, and hands both over once a
  * batch. It decides when what was written leaves: at the end of a batch, or in the next tick when something is written
  * outside of one. What events mean is the business of connections, listeners and attempts.
+ *
+ * The file is longer than most: one table of commands and one slab are all its state, and everything here works on both.
  */
 import { copyBytes, viewOf } from "../../core/copy-bytes.ts";
 import { putLatin1 } from "../../core/latin1.ts";
@@ -10,6 +12,7 @@ import { freshRoom } from "../../core/write-room.ts";
 import { holdTime, releaseTime } from "../clock.ts";
 import type { Addon } from "./addon.ts";
 import type { NativeConnection } from "./connection.ts";
+import type { NativeParting } from "./parting.ts";
 import type { NativeSplice } from "./splice.ts";
 import {
   ACCEPT_FAILED,
@@ -100,6 +103,7 @@ export class EventLoop {
   /** Connections with something to be told when the commands have been handed over. */
   #owed: NativeConnection[] = [];
   readonly #splices: NativeSplice[] = [];
+  readonly #partings: NativeParting[] = [];
   readonly #onTick = (): void => {
     this.#scheduled = false;
     if (this.#depth === 0) this.#flush();
@@ -224,6 +228,12 @@ export class EventLoop {
     this.#schedule();
   }
 
+  /** Asks for the descriptor when everything that was written before has been handed over. */
+  releaseLater(parting: NativeParting): void {
+    this.#partings.push(parting);
+    this.#schedule();
+  }
+
   // ------------------------------------------------------------------------------------------------------------- batches
 
   /** Around every call of a handler: what is written meanwhile leaves together. */
@@ -338,10 +348,12 @@ export class EventLoop {
       let events = this.#submit(collects);
       if (collects) this.#dispatch(events);
       if (this.#owed.length > 0) this.#settleOwed();
+      if (this.#partings.length > 0) this.#releasePartings();
       // No command outlives its batch: the next turn may come before the next batch.
       if (!collects && this.#at > 0) events = this.#submit(false);
       if (this.#splices.length > 0) this.#startSplices();
-      const isDone = this.#at === 0 && this.#owed.length === 0 && this.#splices.length === 0 && !this.#eventsWait;
+      const owesNothing = this.#owed.length === 0 && this.#splices.length === 0 && this.#partings.length === 0;
+      const isDone = this.#at === 0 && owesNothing && !this.#eventsWait;
       if (isDone && (collects ? events < EVENTS_MAX : events === 0)) break;
       if (!collects) {
         this.#scheduleTurn();
@@ -366,6 +378,12 @@ export class EventLoop {
 
   #startSplices(): void {
     for (const splice of this.#splices.splice(0)) splice.start();
+  }
+
+  /** No event of this round is left that could be of their slots; those that wait in the addon make it refuse. */
+  #releasePartings(): void {
+    if (this.#at > 0) this.#makeRoom();
+    for (const parting of this.#partings.splice(0)) parting.release();
   }
 
   /** Something is full: what there is goes now. Events that come of it wait until the batch is over. */

@@ -4,7 +4,7 @@
  */
 import type net from "node:net";
 import { getSystemErrorName } from "node:util";
-import type { Clock, Connection, Dialer, DialHandler, DialTarget, PendingDial } from "../../core/ports.ts";
+import type { Clock, Connection, Dialer, DialHandler, DialTarget, PendingDial, TlsLayer } from "../../core/ports.ts";
 import type { DialOwner } from "../dialing/connecting.ts";
 import { RacingDialer } from "../dialing/dial.ts";
 import { NameCache } from "../dialing/name-cache.ts";
@@ -13,6 +13,7 @@ import { NetTransport } from "../net/transport.ts";
 import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
 import { TransportState } from "../transport-state.ts";
 import type { Addon } from "./addon.ts";
+import { findAskOriginal } from "./addresses.ts";
 import { type ConnectingOwner, NativeConnecting } from "./connecting.ts";
 import { EventLoop } from "./event-loop.ts";
 import { type ListenerOwner, openListener } from "./listen.ts";
@@ -23,6 +24,7 @@ let loopOfThread: EventLoop | null = null;
 export class NativeTransport implements Transport {
   readonly name = "native";
   readonly dialer: Dialer;
+  readonly tls: TlsLayer;
   readonly #shared: SharedState;
   readonly #net: NetTransport;
   readonly #connecting: NativeConnecting;
@@ -31,9 +33,11 @@ export class NativeTransport implements Transport {
     loopOfThread ??= new EventLoop(addon);
     this.#shared = new SharedState(loopOfThread, clock, options.keepAliveMs ?? null, options.onFault);
     const names = new NameCache(clock, options.lookup);
-    this.#net = new NetTransport(clock, { ...options, duplicate: (one) => duplicate(addon, one) });
+    const duplicateOf = (one: number) => duplicate(addon, one);
+    this.#net = new NetTransport(clock, { ...options, duplicate: duplicateOf, findAskOriginal });
     this.#connecting = new NativeConnecting(this.#shared);
     this.dialer = this.dialerWith(names);
+    this.tls = this.#net.tls;
   }
 
   dialerWith(names: NameCache): Dialer {

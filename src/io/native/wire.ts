@@ -3,8 +3,8 @@
  * side, and a test compares the two.
  */
 
-/** An addon that speaks another version is refused. */
-export const WIRE_VERSION = 1;
+/** An addon that speaks another version, or exports something else, is refused. */
+export const WIRE_VERSION = 2;
 
 /** One event is four numbers: kind, slot, a, b. */
 export const EVENT_INTS = 4;

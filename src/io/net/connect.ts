@@ -3,16 +3,15 @@
  * won. It decides nothing about names, races and deadlines.
  */
 import net from "node:net";
-import type tls from "node:tls";
 import { ProxyError } from "../../core/errors.ts";
 import type { Address, DialTarget, DialTls, PendingDial } from "../../core/ports.ts";
 import { addressOf, UNNAMED } from "../addresses.ts";
 import type { AttemptHandler, CompletionHandler, Connecting, Ends } from "../dialing/connecting.ts";
 import { describeTarget } from "../dialing/dial.ts";
-import { failureOf, type SystemError } from "../failures.ts";
+import type { SystemError } from "../failures.ts";
 import { type ConnectionOwner, NetConnection } from "./connection.ts";
-import { ClientTls } from "./dial-tls.ts";
-import { tlsInfoOf } from "./tls-info.ts";
+import type { ClientContexts } from "./dial-tls.ts";
+import { Handshake } from "./handshake.ts";
 
 /** What is read at once from a socket: the size that Node itself uses. */
 const READ_BYTES = 64 * 1024;
@@ -29,16 +28,17 @@ export class NetConnecting implements Connecting<NetAttempt> {
    * allocated for a read, and the bytes are still in the processor's cache when they are copied out.
    */
   readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
-  readonly #clients = new WeakMap<DialTls, ClientTls>();
+  readonly #clients: ClientContexts;
 
-  constructor(owner: ConnectingOwner) {
+  constructor(owner: ConnectingOwner, clients: ClientContexts) {
     this.#owner = owner;
+    this.#clients = clients;
   }
 
   objectionTo(target: DialTarget): ProxyError | null {
     if (target.tls === null) return null;
     try {
-      this.#clientOf(target.tls);
+      this.#clients.of(target.tls);
       return null;
     } catch (thrown) {
       const error = thrown as Error;
@@ -67,9 +67,7 @@ export class NetConnecting implements Connecting<NetAttempt> {
   }
 
   complete(attempt: NetAttempt, ends: Ends, target: DialTarget, handler: CompletionHandler): PendingDial {
-    if (target.tls !== null) {
-      return new Handshake(this.#owner, this.#clientOf(target.tls), attempt.socket, ends, target, handler);
-    }
+    if (target.tls !== null) return this.#shakeHands(target.tls, attempt.socket, ends, target, handler);
     attempt.release();
     attempt.connection = new NetConnection(this.#owner, attempt.socket, { ...ends, tls: null, side: "upstream" });
     handler.onComplete(attempt.connection);
@@ -80,14 +78,21 @@ export class NetConnecting implements Connecting<NetAttempt> {
     attempt.cancel();
   }
 
-  /** One context for each DialTls object, for as long as that object lives. Throws when its PEM texts cannot be used. */
-  #clientOf(options: DialTls): ClientTls {
-    let client = this.#clients.get(options);
-    if (client === undefined) {
-      client = new ClientTls(options);
-      this.#clients.set(options, client);
-    }
-    return client;
+  #shakeHands(
+    options: DialTls,
+    socket: net.Socket,
+    ends: Ends,
+    target: DialTarget,
+    handler: CompletionHandler,
+  ): PendingDial {
+    const client = this.#clients.of(options);
+    const server = describeTarget(target);
+    return new Handshake(this.#owner, client.connect(socket, server), handler, {
+      ends,
+      side: "upstream",
+      what: `TLS handshake with ${server} (${client.serverName})`,
+      onFailed: () => client.forget(server),
+    });
   }
 }
 
@@ -124,46 +129,5 @@ export class NetAttempt implements PendingDial {
   cancel(): void {
     this.#isPending = false;
     this.socket.destroy();
-  }
-}
-
-/** The TLS handshake of a connected socket, until it is a connection. */
-class Handshake implements PendingDial {
-  readonly #secured: tls.TLSSocket;
-  #isPending = true;
-
-  constructor(
-    owner: ConnectingOwner,
-    client: ClientTls,
-    socket: net.Socket,
-    ends: Ends,
-    target: DialTarget,
-    handler: CompletionHandler,
-  ) {
-    const server = describeTarget(target);
-    const secured = client.connect(socket, server);
-    this.#secured = secured;
-    const onError = (error: SystemError): void => {
-      if (!this.#isPending) return;
-      client.forget(server);
-      this.cancel();
-      handler.onIncomplete(failureOf(error, `TLS handshake with ${server} (${client.serverName})`, "upstream"));
-    };
-    const onClose = (): void => onError(Object.assign(new Error("closed"), { code: "ENOTCONN" }));
-    secured.on("error", onError);
-    secured.once("close", onClose);
-    secured.once("secureConnect", () => {
-      if (!this.#isPending) return;
-      this.#isPending = false;
-      secured.off("error", onError).off("close", onClose);
-      const connection = new NetConnection(owner, secured, { ...ends, tls: tlsInfoOf(secured), side: "upstream" });
-      connection.readFromEvents();
-      handler.onComplete(connection);
-    });
-  }
-
-  cancel(): void {
-    this.#isPending = false;
-    this.#secured.destroy();
   }
 }

@@ -5,15 +5,19 @@
  *
  * Writing costs one call of `socket.write` an event, without a callback. Node's own queue is looked at once after it: when
  * it is empty the kernel has taken everything.
+ *
+ * The file is longer than most: whatever is called or happens here turns on the same few private fields.
  */
 import type net from "node:net";
 import { copyBytes, LOOP_BYTES_MAX } from "../../core/copy-bytes.ts";
 import { type ErrorSide, ProxyError } from "../../core/errors.ts";
 import { putLatin1 } from "../../core/latin1.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
-import type { Address, Connection, ConnectionHandler, Splice, TlsInfo, WriteRoom } from "../../core/ports.ts";
+import type { Address, ConnectionHandler, PendingDial, Splice, TlsInfo, WriteRoom } from "../../core/ports.ts";
 import { describeAddress } from "../addresses.ts";
-import { failureOf, type SystemError } from "../failures.ts";
+import { failureOf, type SystemError, systemErrorOf } from "../failures.ts";
+import type { ProxiedConnection } from "../proxy-headers.ts";
+import { NOTHING_PENDING, type SocketGiver, type SocketReceiver } from "../socket-giver.ts";
 import { type FileOutlet, FileQueue } from "./file-queue.ts";
 import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } from "./write-batch.ts";
 
@@ -34,28 +38,27 @@ export interface ConnectionFacts {
   /** Both ends are noted at once: a socket that was closed has forgotten them, and whoever writes the log still asks. */
   readonly remote: Address;
   readonly local: Address;
+  readonly originalDestination?: Address | null;
   readonly tls: TlsInfo | null;
   /** Whose fault it is when the connection breaks. */
   readonly side: ErrorSide;
 }
 
 /** Stands in until an owner has set its own. */
-const NOBODY: ConnectionHandler = {
-  onBytes() {},
-  onDrain() {},
-  onEnd() {},
-  onClose() {},
-};
+const NOBODY: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
-export class NetConnection implements Connection, BatchMember, FileOutlet {
+export class NetConnection implements SocketGiver, ProxiedConnection, BatchMember, FileOutlet {
   handler: ConnectionHandler = NOBODY;
-  readonly remote: Address;
-  readonly local: Address;
+  /** The socket's own, or what a load balancer has said that they are. */
+  remote: Address;
+  local: Address;
+  readonly originalDestination: Address | null;
   readonly tls: TlsInfo | null;
   readonly #socket: net.Socket;
   readonly #owner: ConnectionOwner;
   readonly #batch: WriteBatch;
   readonly #side: ErrorSide;
+  readonly #isUnix: boolean;
   /** Pending bytes: `slab[start, end)`. */
   #slab: Slab;
   /** Slabs of which Node holds some of our bytes. */
@@ -74,6 +77,10 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
   #error: ProxyError | null = null;
   /** What waits behind a file; null while none is being sent. */
   #files: FileQueue | null = null;
+  readonly #onData = (chunk: Buffer): void => this.receive(chunk, chunk.length);
+  readonly #onEnd = (): void => this.#peerEnded();
+  readonly #onError = (error: SystemError): void => this.#failed(error);
+  readonly #onClose = (): void => this.#socketClosed();
   /** One closure for all writes that need to know when they were taken. */
   readonly #onTaken = (error?: Error | null): void => {
     if (error !== undefined && error !== null) return;
@@ -88,17 +95,24 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     this.#socket = socket;
     this.remote = facts.remote;
     this.local = facts.local;
+    this.originalDestination = facts.originalDestination ?? null;
     this.tls = facts.tls;
     this.#side = facts.side;
+    this.#isUnix = facts.remote.family === 0;
     owner.countConnection(1);
-    socket.on("end", () => this.#peerEnded());
-    socket.on("error", (error: SystemError) => this.#failed(error));
-    socket.on("close", () => this.#socketClosed());
+    socket.on("end", this.#onEnd);
+    socket.on("error", this.#onError);
+    socket.on("close", this.#onClose);
+  }
+
+  speaksFor(remote: Address, local: Address): void {
+    this.remote = remote;
+    this.local = local;
   }
 
   /** For sockets that have no buffer of their own (`onread`): every chunk is fresh memory. */
   readFromEvents(): void {
-    this.#socket.on("data", (chunk: Buffer) => this.receive(chunk, chunk.length));
+    this.#socket.on("data", this.#onData);
   }
 
   /** Bytes from the socket: `buffer[0, length)`. */
@@ -186,7 +200,7 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
     this.#dropPending();
     this.#files?.stop();
     // TLS needs no reset: an end without close_notify is a broken message to its peer. Unix sockets have none.
-    if (reset && this.tls === null && this.remote.family !== 0 && !this.#isEnding) this.#socket.resetAndDestroy();
+    if (reset && this.tls === null && !this.#isUnix && !this.#isEnding) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 
@@ -210,6 +224,24 @@ export class NetConnection implements Connection, BatchMember, FileOutlet {
   /** Node has no way to move bytes within the kernel. */
   spliceTo(): Splice | null {
     return null;
+  }
+
+  giveSocket(receiver: SocketReceiver): PendingDial {
+    const socket = this.#socket;
+    this.handler = NOBODY;
+    if (this.#closed || this.#ended || this.#files !== null || socket.readableEnded) {
+      receiver.onNoSocket(systemErrorOf(!this.#closed && this.#files !== null ? "EBUSY" : "ENOTCONN"));
+      this.destroy();
+      return NOTHING_PENDING;
+    }
+    this.#sendPending();
+    this.#closed = true;
+    this.#owner.countConnection(-1);
+    socket.off("data", this.#onData).off("end", this.#onEnd).off("error", this.#onError).off("close", this.#onClose);
+    socket.pause();
+    if (this.#kept.length > 0) socket.once("close", () => this.#letGo());
+    receiver.onSocket(socket);
+    return NOTHING_PENDING;
   }
 
   putPiece(bytes: Buffer, onTaken: () => void): void {

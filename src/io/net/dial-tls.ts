@@ -10,12 +10,27 @@ import type { DialTls } from "../../core/ports.ts";
 /** Servers of one set of options whose sessions are kept. A session is one to five KiB. */
 const SESSIONS_MAX = 256;
 
+/** One context for each DialTls object, for as long as that object lives. */
+export class ClientContexts {
+  readonly #clients = new WeakMap<DialTls, ClientTls>();
+
+  /** Throws when its PEM texts cannot be used. */
+  of(options: DialTls): ClientTls {
+    let client = this.#clients.get(options);
+    if (client === undefined) {
+      client = new ClientTls(options);
+      this.#clients.set(options, client);
+    }
+    return client;
+  }
+}
+
 /** A DialTls made ready. */
 export class ClientTls {
   readonly serverName: string;
   readonly #options: DialTls;
   readonly #context: tls.SecureContext;
-  /** By "host:port", in the order of last use. */
+  /** By "host:port", or the name alone where a connection was there before, in the order of last use. */
   readonly #sessions = new Map<string, Buffer>();
 
   /** Throws when a certificate or key cannot be used. */

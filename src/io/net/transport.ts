@@ -6,51 +6,67 @@ import type net from "node:net";
 import tls from "node:tls";
 import { ProxyError } from "../../core/errors.ts";
 import { TLS_HANDSHAKE_TIMEOUT_MS } from "../../core/limits.ts";
-import type { Address, Clock, Connection, Dialer } from "../../core/ports.ts";
+import type { Address, Clock, Connection, Dialer, TlsLayer } from "../../core/ports.ts";
 import { addressOf } from "../addresses.ts";
+import { describePlace } from "../binding.ts";
 import type { DialOwner } from "../dialing/connecting.ts";
 import { RacingDialer } from "../dialing/dial.ts";
 import { NameCache } from "../dialing/name-cache.ts";
+import { ListenError } from "../failures.ts";
+import type { AddonMissing } from "../native/addon.ts";
+import type { AskOriginal } from "../native/addresses.ts";
 import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
 import { TransportState } from "../transport-state.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
-import { openListener } from "./listen.ts";
+import { ClientContexts } from "./dial-tls.ts";
+import { type KnownEnds, openListener } from "./listen.ts";
 import { clientTlsInfoOf } from "./tls-info.ts";
+import { NetTlsLayer } from "./tls-layer.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 export interface NetTransportOptions extends TransportOptions {
   /** A second descriptor of the same socket: Node closes what it listens on, which the caller keeps. */
   readonly duplicate?: (descriptor: number) => number;
+  /** Called when somebody listens for redirected traffic: how to ask, or why nobody can. */
+  readonly findAskOriginal?: () => AskOriginal | AddonMissing;
 }
 
 export class NetTransport implements Transport {
   readonly name = "net";
   readonly dialer: Dialer;
+  readonly tls: TlsLayer;
   readonly #shared: SharedState;
   readonly #connecting: NetConnecting;
   readonly #handshakeTimeoutMs: number;
   readonly #duplicate: ((descriptor: number) => number) | null;
+  readonly #findAskOriginal: () => AskOriginal | AddonMissing;
 
   constructor(clock: Clock, options: NetTransportOptions = {}) {
     this.#shared = new SharedState(clock, options.keepAliveMs ?? null, options.onFault);
     this.#handshakeTimeoutMs = options.handshakeTimeoutMs ?? TLS_HANDSHAKE_TIMEOUT_MS;
     this.#duplicate = options.duplicate ?? null;
-    this.#connecting = new NetConnecting(this.#shared);
+    this.#findAskOriginal = options.findAskOriginal ?? (() => ({ reason: "this transport was opened without it" }));
+    const clients = new ClientContexts();
+    this.#connecting = new NetConnecting(this.#shared, clients);
     this.dialer = this.dialerWith(new NameCache(clock, options.lookup));
+    this.tls = new NetTlsLayer(this.#shared, clients);
   }
 
   dialerWith(names: NameCache): Dialer {
     return new RacingDialer(this.#shared, names, this.#connecting);
   }
 
-  listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<TransportListener> {
+  async listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<TransportListener> {
     const shared = this.#shared;
+    const askOriginal = options.transparent === true ? this.#askOriginal(options) : null;
     return openListener(options, {
+      clock: shared.clock,
       keepAliveMs: shared.keepAliveMs,
       handshakeTimeoutMs: this.#handshakeTimeoutMs,
       duplicate: this.#duplicate,
-      accept: (socket, local) => shared.serve(socket, local, onConnection),
+      serve: (socket, ends, take) => shared.serve(socket, ends, askOriginal, take),
+      onConnection,
       countHandshake: (change) => shared.countAttempt(change),
       reportFault: (thrown) => shared.reportFault(thrown),
     });
@@ -59,13 +75,22 @@ export class NetTransport implements Transport {
   adopt(socket: net.Socket): Connection {
     socket.setNoDelay(true);
     socket.setTimeout(0);
-    return this.#shared.connectionOf(socket, null);
+    return this.#shared.connectionOf(socket, NO_ENDS);
   }
 
   get openConnections(): number {
     return this.#shared.connections + this.#shared.attempts;
   }
+
+  #askOriginal(options: ListenOptions): AskOriginal {
+    const found = this.#findAskOriginal();
+    if (typeof found === "function") return found;
+    const words = `only the native addon can tell where redirected connections had meant to go, and ${found.reason}`;
+    throw new ListenError(describePlace(options), "ENOTSUP", words);
+  }
 }
+
+const NO_ENDS: KnownEnds = { remote: null, local: null };
 
 /** What the connections, listeners and attempts of a transport share. */
 class SharedState extends TransportState implements DialOwner, ConnectingOwner {
@@ -77,9 +102,10 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
     this.keepAliveMs = keepAliveMs;
   }
 
-  connectionOf(socket: net.Socket, local: Address | null): NetConnection {
+  connectionOf(socket: net.Socket, { remote, local }: KnownEnds, original: Address | null = null): NetConnection {
     const connection = new NetConnection(this, socket, {
-      remote: addressOf(socket.remoteAddress, socket.remotePort),
+      originalDestination: original,
+      remote: remote ?? addressOf(socket.remoteAddress, socket.remotePort),
       local: local ?? addressOf(socket.localAddress, socket.localPort),
       tls: socket instanceof tls.TLSSocket ? clientTlsInfoOf(socket) : null,
       side: "client",
@@ -88,15 +114,28 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
     return connection;
   }
 
-  serve(socket: net.Socket, local: Address | null, onConnection: (connection: Connection) => void): void {
-    const connection = this.connectionOf(socket, local);
+  serve(
+    socket: net.Socket,
+    ends: KnownEnds,
+    askOriginal: AskOriginal | null,
+    take: (connection: NetConnection) => void,
+  ): void {
+    const original = askOriginal === null ? null : originalDestinationOf(socket, askOriginal);
+    const connection = this.connectionOf(socket, ends, original);
     this.batch.enter();
     try {
-      onConnection(connection);
+      take(connection);
     } catch (thrown) {
       this.reportFault(thrown);
       connection.destroy(ProxyError.from(thrown), true);
     }
     this.batch.leave();
   }
+}
+
+/** Node does not tell a socket's descriptor, but its handle does: of a TLS socket, that of the socket below. */
+function originalDestinationOf(socket: net.Socket, ask: AskOriginal): Address | null {
+  const { _handle: handle } = socket as { readonly _handle?: { readonly fd?: number } | null };
+  const descriptor = handle?.fd ?? -1;
+  return descriptor < 0 ? null : ask(descriptor);
 }

@@ -11,11 +11,10 @@ import { ATYP_IPV4, ATYP_IPV6, ATYP_NAME } from "./replies.ts";
 export const NAME_BYTES_MAX = 254;
 
 const COLON = 0x3a;
-const BRACKET = 0x5b;
 
 /** A host name or an IPv4 address as text, without a port: what a client may write where SOCKS has a name. */
 export function isDestinationName(bytes: Buffer, start: number, end: number): boolean {
-  if (end - start > NAME_BYTES_MAX || bytes[start] === BRACKET) return false;
+  if (end - start > NAME_BYTES_MAX) return false;
   for (let i = start; i < end; i++) if (bytes[i] === COLON) return false;
   return isAuthority(bytes, start, end, false);
 }

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { replayHint, seed } from "../../../test/support/seed.ts";
 import { bytesOf, runSocksClient, serveSocks } from "../../../test/support/socks-reader.ts";
+import { isAuthority } from "../http1/authority.ts";
 import { encodeSocksCredentials, SocksClient } from "./client.ts";
 import type { SocksAuthentication } from "./server.ts";
 
@@ -64,6 +65,11 @@ describe(`SOCKS in any pieces (${replayHint})`, () => {
   it("means the same to the server", () => {
     const property = fc.property(fc.oneof(anything, mutated(clientBytes)), authentications, sizes, (bytes, how, at) => {
       const whole = serveSocks([bytes], how);
+      for (const [, authority] of whole.events.map((event) => /^connect (.*)/s.exec(event) ?? [])) {
+        if (authority === undefined) continue;
+        const target = Buffer.from(authority, "latin1");
+        assert.ok(isAuthority(target, 0, target.length, true), authority);
+      }
       assert.deepEqual(serveSocks(bytesOf(bytes), how), whole);
       assert.deepEqual(serveSocks(cut(bytes, at), how), whole);
     });

@@ -28,7 +28,7 @@ describe("a SOCKS5 client without a password", () => {
   const destinations: [request: Buffer, destination: string][] = [
     [wire([5, 1, 0, 1, 192, 0, 2, 1], PORT), "192.0.2.1:443"],
     [wire([5, 1, 0, 1, 0, 0, 0, 0], PORT), "0.0.0.0:443"],
-    [wire([5, 1, 0, 4, 0x20, 1, 0xd, 0xb8], new Array(11).fill(0), 1, PORT), "2001:db8::1:443"],
+    [wire([5, 1, 0, 4, 0x20, 1, 0xd, 0xb8], new Array(11).fill(0), 1, PORT), "[2001:db8::1]:443"],
     [wire([5, 1, 0, 4], new Array(10).fill(0), [0xff, 0xff, 127, 0, 0, 1], PORT), "127.0.0.1:443"],
     [named("a.example"), "a.example:443"],
     [named("A_b.Example."), "A_b.Example.:443"],

@@ -97,6 +97,11 @@ export class SocksServer {
     return this.#version;
   }
 
+  /** The destination as the target of a CONNECT in HTTP: always a valid one, with its port (RFC 9112, section 3.2.3). */
+  get authority(): string {
+    return `${this.host.includes(":") ? `[${this.host}]` : this.host}:${this.port}`;
+  }
+
   /**
    * Reads one message at `buffer[start, end)`. Returns how many bytes it has, 0 when more are needed, or an ERR_ code;
    * always 0 in the states in which no message is expected. After a message, `toSend` is to be sent and `state` says

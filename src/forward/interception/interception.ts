@@ -1,0 +1,249 @@
+/**
+ * Opens the HTTPS of hosts that are to be seen. A client that was told that it has its tunnel begins TLS; its ClientHello is looked
+ * at first. A host that is to be opened is served with a certificate of our own authority, and the requests inside go through the
+ * same pipeline as any others, to an origin whose certificate is verified there as always. Everything else becomes the tunnel that
+ * was asked for, without a byte of it changed.
+ *
+ * What the client asked to be connected to, the name that it asks TLS for (SNI) and the Host of its requests must be one host:
+ * that is seen at each request (pipeline/forward-admission.ts), which gets 421 otherwise.
+ */
+import { ByteQueue } from "../../core/byte-queue.ts";
+import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
+import { ProxyError } from "../../core/errors.ts";
+import type { Connection, ConnectionHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
+import type { TakenOver } from "../../pipeline/downstream.ts";
+import type { Exchange } from "../../pipeline/exchange.ts";
+import type {
+  ConnectionTaker,
+  Destination,
+  Forwarding,
+  TakenConnection,
+  TakenHandler,
+} from "../../pipeline/forwarding.ts";
+import type { Sender } from "../../pipeline/upstream.ts";
+import { ERR_NOT_TLS } from "../../protocol/client-hello/errors.ts";
+import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
+import { canonicalAddress } from "../../semantics/cidr.ts";
+import type { HostSet } from "../hosts.ts";
+import type { TunnelDialHandler } from "../parent-dialer.ts";
+
+/** A certificate with its chain, and its key. */
+export interface ServedLeaf {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Where certificates come from. */
+export interface LeafSource {
+  /** null: `leafFor` must be asked. */
+  peek(host: string): ServedLeaf | null;
+  /** Rejects with a ProxyError. */
+  leafFor(host: string): Promise<ServedLeaf>;
+}
+
+/** Makes the connection of a tunnel, as its access allows. */
+export interface TunnelDialer {
+  dialTunnel(sender: Sender, handler: TunnelDialHandler): PendingDial;
+}
+
+export interface InterceptionOptions {
+  readonly hosts: HostSet;
+  readonly except: HostSet;
+  readonly leaves: LeafSource;
+  readonly tls: TlsLayer;
+  readonly tunnels: TunnelDialer;
+  readonly deadlines: DeadlineWheel;
+  /** For the ClientHello, and again for the handshake. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** What is offered to clients: the one version of HTTP that is spoken inside. */
+const ALPN = ["http/1.1"];
+const EMPTY = Buffer.alloc(0);
+/** Used up before the next one is read: one serves the whole thread. */
+const hello = new ClientHello();
+
+export class Interception implements ConnectionTaker {
+  readonly options: InterceptionOptions;
+  readonly #served = new WeakMap<ServedLeaf, ServeTls>();
+
+  constructor(options: InterceptionOptions) {
+    this.options = options;
+  }
+
+  /** Whoever is to take a tunnel to this destination over; null: it is left alone, and nobody looks into it. */
+  takerFor({ kind, host }: Destination): ConnectionTaker | null {
+    if (kind !== "tunnel") return null;
+    // Behind an address any name may stand: only the ClientHello tells.
+    return this.opens(host) || canonicalAddress(host) !== null ? this : null;
+  }
+
+  take(exchange: Exchange, client: TakenOver, handler: TakenHandler): TakenConnection {
+    const taken = new Taken(this, exchange, client, handler);
+    taken.begin();
+    return taken;
+  }
+
+  opens(host: string): boolean {
+    return this.options.hosts.has(host) && !this.options.except.has(host);
+  }
+
+  /** The same object for the same leaf, which the TLS layer knows again. */
+  serveTls(leaf: ServedLeaf): ServeTls {
+    let served = this.#served.get(leaf);
+    if (served === undefined) {
+      served = { cert: leaf.cert, key: leaf.key, minVersion: "TLSv1.2", alpn: ALPN };
+      this.#served.set(leaf, served);
+    }
+    return served;
+  }
+}
+
+/** One connection, from the answer to CONNECT until it is a connection of requests, a tunnel, or closed. */
+class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
+  readonly #interception: Interception;
+  readonly #exchange: Exchange;
+  readonly #forward: Forwarding;
+  readonly #client: TakenOver;
+  readonly #handler: TakenHandler;
+  readonly #deadline: Deadline;
+  readonly #received = new ByteQueue();
+  /** The handshake, or the connection of a tunnel, that is on its way. */
+  #pending: PendingDial | null = null;
+  /** The ClientHello was read, or cannot be. */
+  #isJudged = false;
+  /** The name that is served; null: a tunnel is being made. */
+  #host: string | null = null;
+  #serverName: string | null = null;
+  #isOver = false;
+
+  constructor(interception: Interception, exchange: Exchange, client: TakenOver, handler: TakenHandler) {
+    this.#interception = interception;
+    this.#exchange = exchange;
+    this.#forward = exchange.forward!;
+    this.#client = client;
+    this.#handler = handler;
+    const { deadlines } = interception.options;
+    this.#deadline = new Deadline(deadlines, () => this.#fail(refused("the client did not begin TLS in time", 408)));
+  }
+
+  begin(): void {
+    const { connection, early, ended } = this.#client;
+    connection.handler = this;
+    if (connection.closed || ended) return this.#fail(gone());
+    this.#deadline.arm(this.#interception.options.handshakeTimeoutMs);
+    if (early.length > 0) this.onBytes(early, 0, early.length);
+    if (!this.#isJudged) connection.resume();
+  }
+
+  onBytes(buffer: Buffer, start: number, end: number): void {
+    this.#received.append(buffer, start, end);
+    if (!this.#isJudged) this.#judge();
+  }
+
+  onDrain(): void {}
+
+  onEnd(): void {
+    this.#fail(gone());
+  }
+
+  onClose(error: ProxyError | null): void {
+    this.#fail(error ?? gone());
+  }
+
+  #judge(): void {
+    const { bytes, start, end } = this.#received;
+    const found = parseClientHello(bytes, start, end, hello);
+    if (found === 0) return;
+    this.#isJudged = true;
+    this.#client.connection.pause();
+    this.#deadline.disarm();
+    const { host } = this.#forward.destination;
+    const isOpened = this.#interception.opens(host);
+    if (found < 0) {
+      if (!isOpened && found === ERR_NOT_TLS) return this.#tunnel();
+      return this.#fail(refused("the client does not speak TLS to a host that is intercepted", 400));
+    }
+    const { serverName } = hello;
+    if (isOpened) return this.#open(host, serverName);
+    if (serverName !== null && this.#interception.opens(serverName)) return this.#open(serverName, serverName);
+    this.#tunnel();
+  }
+
+  #open(host: string, serverName: string | null): void {
+    this.#host = host;
+    this.#serverName = serverName;
+    const { leaves } = this.#interception.options;
+    const leaf = leaves.peek(host);
+    if (leaf !== null) return this.#serve(leaf);
+    leaves.leafFor(host).then(
+      (made) => {
+        if (!this.#isOver) this.#serve(made);
+      },
+      (error: unknown) => this.#fail(ProxyError.from(error)),
+    );
+  }
+
+  #serve(leaf: ServedLeaf): void {
+    const { connection } = this.#client;
+    if (connection.closed) return this.#fail(gone());
+    const { tls, handshakeTimeoutMs } = this.#interception.options;
+    const early = this.#received.take();
+    this.#pending = tls.serve(connection, early, this.#interception.serveTls(leaf), handshakeTimeoutMs, this);
+  }
+
+  #tunnel(): void {
+    this.#pending = this.#interception.options.tunnels.dialTunnel(this.#exchange, this);
+  }
+
+  /** The client's own, now in TLS; or that of the tunnel. */
+  onConnected(connection: Connection, upstreamEarly: Buffer = EMPTY): void {
+    if (this.#isOver) return connection.destroy();
+    this.#over();
+    if (this.#host === null) {
+      const early = this.#received.take();
+      return this.#handler.onTunnel({ ...this.#client, early }, connection, upstreamEarly);
+    }
+    const { destination, user } = this.#forward;
+    const literal = canonicalAddress(destination.host);
+    this.#client.serve(connection, {
+      kind: "https",
+      host: this.#host,
+      port: destination.port,
+      address: destination.address ?? (literal === this.#host ? null : literal),
+      serverName: this.#serverName,
+      user,
+    });
+    this.#handler.onReleased(null);
+  }
+
+  onFailed(error: ProxyError): void {
+    this.#pending = null;
+    this.#fail(error);
+  }
+
+  destroy(error: ProxyError): void {
+    this.#fail(error);
+  }
+
+  #fail(error: ProxyError): void {
+    if (this.#isOver) return;
+    this.#over();
+    this.#pending?.cancel();
+    this.#client.connection.destroy(undefined, true);
+    this.#handler.onReleased(error);
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#deadline.dispose();
+  }
+}
+
+function refused(message: string, status: number): ProxyError {
+  return new ProxyError("http_request_error", message, { status });
+}
+
+function gone(): ProxyError {
+  return refused("the client closed the connection", 499);
+}

@@ -1,0 +1,91 @@
+/**
+ * What servers intercept with: each one's authority, read before anything is opened, and the certificates of hosts, which stay
+ * through reloads. Who intercepts nothing never loads the library that makes certificates.
+ */
+import { defaultAuthorityFolder, defaultLeafFolder } from "../config/authority-folders.ts";
+import type { Config } from "../config/config.ts";
+import type { DeadlineWheel } from "../core/deadlines.ts";
+import { TLS_HANDSHAKE_TIMEOUT_MS } from "../core/limits.ts";
+import type { Clock, Kept, TlsLayer } from "../core/ports.ts";
+import { HostSet } from "../forward/hosts.ts";
+import { Interception, type LeafSource, type TunnelDialer } from "../forward/interception/interception.ts";
+import { folderOwner, pathsOfAuthority } from "./authority-folder.ts";
+
+export interface InterceptionSurroundings {
+  readonly clock: Clock;
+  readonly deadlines: DeadlineWheel;
+  readonly tls: TlsLayer;
+  /** A sentence for the log. */
+  tell(message: string): void;
+}
+
+interface Loaded {
+  readonly leaves: (kept: Kept) => LeafSource;
+  readonly warnings: readonly string[];
+}
+
+function authorityFolder(named: string | null): string {
+  return named ?? defaultAuthorityFolder(folderOwner());
+}
+
+export class Interceptions {
+  readonly #around: InterceptionSurroundings;
+  readonly #loaded: ReadonlyMap<string, Loaded>;
+
+  private constructor(around: InterceptionSurroundings, loaded: ReadonlyMap<string, Loaded>) {
+    this.#around = around;
+    this.#loaded = loaded;
+  }
+
+  /** The files that a configuration names. */
+  static pathsOf({ servers }: Config): readonly string[] {
+    const folders = servers.flatMap(({ forward }) => {
+      const intercept = forward?.intercept ?? null;
+      return intercept === null ? [] : [authorityFolder(intercept.ca)];
+    });
+    return [...new Set(folders)].flatMap(pathsOfAuthority);
+  }
+
+  /** Rejects with a SetupError. */
+  static async load({ servers }: Config, around: InterceptionSurroundings): Promise<Interceptions> {
+    const loaded = new Map<string, Loaded>();
+    for (const { name, forward } of servers) {
+      const intercept = forward?.intercept ?? null;
+      if (intercept === null) continue;
+      const { leavesOf, loadAuthority } = await import("./interception-authority.ts");
+      const place = ["servers", name, "forward", "intercept", "ca"];
+      const { authority, warnings } = await loadAuthority(
+        authorityFolder(intercept.ca),
+        intercept.hosts,
+        place,
+        around.clock,
+      );
+      const folder = intercept.leaves ?? defaultLeafFolder(folderOwner());
+      const identity = { folder, authority: authority.certificate.x509.fingerprint256 };
+      const make = () => leavesOf(authority, folder, around.clock, (message) => around.tell(message));
+      loaded.set(name, { leaves: (kept) => kept("leaves", identity, make), warnings });
+    }
+    return new Interceptions(around, loaded);
+  }
+
+  get warnings(): readonly string[] {
+    return [...this.#loaded.values()].flatMap(({ warnings }) => warnings);
+  }
+
+  /** null: the server intercepts nothing. */
+  of({ name, forward }: Config["servers"][number], tunnels: TunnelDialer, kept: Kept): Interception | null {
+    const loaded = this.#loaded.get(name);
+    const intercept = forward?.intercept ?? null;
+    if (loaded === undefined || intercept === null) return null;
+    const { tls, deadlines } = this.#around;
+    return new Interception({
+      hosts: new HostSet(intercept.hosts),
+      except: new HostSet(intercept.except),
+      leaves: loaded.leaves(kept),
+      tls,
+      tunnels,
+      deadlines,
+      handshakeTimeoutMs: TLS_HANDSHAKE_TIMEOUT_MS,
+    });
+  }
+}

@@ -1,0 +1,200 @@
+// HTTPS that is opened with certificates of an internal authority: what is opened and what is left alone, what the client and the
+// origin see, and everything that does not agree.
+
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { describe, test } from "node:test";
+import { hash } from "@node-rs/bcrypt";
+import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
+import { askOn, authority, interceptionStage } from "../support/interception-stage.ts";
+import { onceHead, ScriptedParent, tunnelTo } from "../support/parents.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+const TIMEOUT = { timeout: 30_000 };
+
+describe("a host that is intercepted", () => {
+  test("is served with our certificate, and its requests go on, verified and kept alive", TIMEOUT, async () => {
+    const seen: string[] = [];
+    await using stage = await interceptionStage((request, response) => {
+      seen.push(`${request.url} ${request.headers.host} ${request.socket.remotePort}`);
+      response.end("inside");
+    });
+    const to = `origin.example:${stage.origin.port}`;
+    for (let count = 0; count < 2; count++) {
+      const socket = await stage.secured(to, "origin.example", [stage.ca]);
+      assert.equal(socket.alpnProtocol, "http/1.1");
+      assert.equal(new X509Certificate(socket.getPeerCertificate().raw).issuer, "CN=Inner");
+      const answer = await askOn(socket, to);
+      assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
+      assert.match(answer, /\r\nvia: 1\.1 /i);
+      assert.ok(answer.endsWith("inside"));
+    }
+    assert.equal(seen.length, 2);
+    assert.equal(seen[0], seen[1], "one connection to the origin");
+    assert.match(seen[0]!, /^\/a origin\.example:\d+ /);
+  });
+
+  test(
+    "is reached with the head and the beginning of TLS in one piece, in two, and byte by byte",
+    TIMEOUT,
+    async () => {
+      await using stage = await interceptionStage((_request, response) => response.end("inside"));
+      const to = `origin.example:${stage.origin.port}`;
+      for (const cut of ["none", "in the head", "in the ClientHello", "everywhere"] as const) {
+        assert.ok((await askOn(await stage.inPieces(to, cut), to)).endsWith("inside"), cut);
+      }
+    },
+  );
+
+  test("whose certificate is not good is never made to look good: 502, and the page says why", TIMEOUT, async () => {
+    const past = new Date(Date.now() - 86_400_000);
+    for (const [certificate, why] of [
+      [{ names: ["origin.example"] }, /not issued by an authority that this proxy trusts/],
+      [{ names: ["origin.example"], issuer: authority, notBefore: new Date(0), notAfter: past }, /has expired/],
+      [{ names: ["other.example"], issuer: authority }, /is for another name/],
+    ] as const) {
+      await using stage = await interceptionStage((_request, response) => response.end("never"), { certificate });
+      const to = `origin.example:${stage.origin.port}`;
+      const answer = await askOn(await stage.secured(to, "origin.example", [stage.ca]), to);
+      assert.match(answer, /^HTTP\/1\.1 502 /);
+      assert.match(answer, /\r\nproxy-status: [^\r]*error=tls_certificate_error/i);
+      assert.match(answer, why);
+    }
+  });
+
+  test("what was asked for, SNI and Host must agree: 421", TIMEOUT, async () => {
+    let asked = 0;
+    await using stage = await interceptionStage((_request, response) => {
+      asked++;
+      response.end("never");
+    });
+    const { port } = stage.origin;
+    const to = `origin.example:${port}`;
+    const byHost = await askOn(await stage.secured(to, "origin.example", [stage.ca]), `evil.example:${port}`);
+    assert.match(byHost, /^HTTP\/1\.1 421 /);
+    const byPort = await askOn(await stage.secured(to, "origin.example", [stage.ca]), "origin.example");
+    assert.match(byPort, /^HTTP\/1\.1 421 /);
+    const { client } = await connectTo(stage.port, to);
+    client[Symbol.dispose]();
+    const socket = await stage.secured(to, "origin.example", [stage.ca]);
+    socket.write(`GET https://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n`);
+    const [chunk] = (await new Promise<Buffer[]>((resolve) =>
+      socket.once("data", (data: Buffer) => resolve([data])),
+    )) as [Buffer];
+    assert.match(chunk.toString("latin1"), /^HTTP\/1\.1 421 /);
+    socket.destroy();
+    assert.equal(asked, 0);
+  });
+
+  test("that is asked for over plain text, or not at all: the connection ends", TIMEOUT, async () => {
+    await using stage = await interceptionStage((_request, response) => response.end());
+    const to = `origin.example:${stage.origin.port}`;
+    const { client } = await connectTo(stage.port, to);
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    await client.untilClosed();
+    const leaving = await connectTo(stage.port, to);
+    leaving.client.reset();
+    await stage.proxy.untilConnections(0);
+  });
+});
+
+describe("what is left alone", () => {
+  test("a host of `except` shows its own certificate", TIMEOUT, async () => {
+    await using stage = await interceptionStage((_request, response) => response.end("own"), {
+      certificate: { names: ["bank.example"], issuer: authority },
+    });
+    const to = `bank.example:${stage.origin.port}`;
+    const socket = await stage.secured(to, "bank.example", [authority.cert]);
+    assert.ok((await askOn(socket, to)).endsWith("own"));
+  });
+
+  test("behind an address the ClientHello decides", TIMEOUT, async () => {
+    await using stage = await interceptionStage((_request, response) => response.end("x"), {
+      certificate: { names: ["origin.example", "bank.example"], issuer: authority },
+    });
+    const to = `127.0.0.1:${stage.origin.port}`;
+    const opened = await stage.secured(to, "origin.example", [stage.ca]);
+    assert.match(await askOn(opened, `origin.example:${stage.origin.port}`), /^HTTP\/1\.1 200 /);
+    const alone = await stage.secured(to, "bank.example", [authority.cert]);
+    assert.match(await askOn(alone, "bank.example"), /^HTTP\/1\.1 200 /);
+    assert.equal(stage.dns.questions.length, 0, "connected to where the client wanted");
+  });
+
+  test("behind an address what is no TLS is a tunnel", TIMEOUT, async () => {
+    await using echo = await EchoServer.start();
+    await using stage = await interceptionStage((_request, response) => response.end());
+    const { client } = await connectTo(stage.port, echo.authority);
+    client.send("SSH-2.0-x\r\n");
+    await client.untilText("SSH-2.0-x");
+    client[Symbol.dispose]();
+  });
+});
+
+async function connectTo(port: number, to: string) {
+  const client = await RawClient.connect(port);
+  client.send(`CONNECT ${to} HTTP/1.1\r\nHost: ${to}\r\n\r\n`);
+  await client.untilText("\r\n\r\n");
+  return { client };
+}
+
+test(
+  "who is inside a tunnel is whoever was let in: nothing that is said there counts, and nobody is asked",
+  TIMEOUT,
+  async () => {
+    const auth = { optional: true, basic: { users: { ann: await hash("secret", 4) } } };
+    const forward = {
+      auth,
+      allow: [
+        { ...ANYWHERE, methods: ["CONNECT"] },
+        { ...ANYWHERE, users: ["ann"] },
+      ],
+    };
+    const told: (string | undefined)[] = [];
+    await using stage = await interceptionStage(
+      (request, response) => {
+        told.push(request.headers["proxy-authorization"]);
+        response.end("ok");
+      },
+      { forward },
+    );
+    const to = `origin.example:${stage.origin.port}`;
+    const line = `Proxy-Authorization: Basic ${Buffer.from("ann:secret").toString("base64")}\r\n`;
+    assert.match(await askOn(await stage.secured(to, "origin.example"), to, line), /^HTTP\/1\.1 403 /);
+    const known = await stage.secured(to, "origin.example", [stage.ca], line);
+    assert.match(await askOn(known, to, line), /^HTTP\/1\.1 200 /);
+    assert.deepEqual(told, [undefined]);
+  },
+);
+
+describe("through a parent", () => {
+  test(
+    "an origin is verified inside the parent's tunnel, and what is left alone goes through it as it is",
+    TIMEOUT,
+    async () => {
+      const seen: string[] = [];
+      await using inner = await interceptionStage((_request, response) => response.end("inside"));
+      const { port } = inner.origin;
+      await using echo = await EchoServer.start();
+      await using parent = await ScriptedParent.start(
+        onceHead((socket, head) => {
+          seen.push(head.split(" ")[1]!);
+          if (head.includes(`:${echo.port} `)) socket.write("HTTP/1.1 200 OK\r\n\r\nwelcome");
+          else tunnelTo(port)(socket, head);
+        }),
+      );
+      const forward = { via: [{ proxy: parent.url() }] };
+      await using stage = await interceptionStage((_request, response) => response.end("never"), { forward });
+      const to = `origin.example:${port}`;
+      const answer = await askOn(await stage.secured(to, "origin.example", [stage.ca]), to);
+      assert.ok(answer.endsWith("inside"), answer);
+      const bank = await stage.secured(`bank.example:${port}`, "origin.example", [authority.cert]);
+      assert.equal(new X509Certificate(bank.getPeerCertificate().raw).issuer, "CN=The World");
+      bank.destroy();
+      // Behind an address any name may stand: it is looked into, and is no TLS; who speaks first is heard all the same.
+      const { client } = await connectTo(stage.port, `127.0.0.1:${echo.port}`);
+      await client.send("SSH-2.0-x\r\n").untilText("welcome");
+      client[Symbol.dispose]();
+      assert.deepEqual(seen, [to, `bank.example:${port}`, `127.0.0.1:${echo.port}`]);
+    },
+  );
+});
