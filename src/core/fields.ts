@@ -31,10 +31,16 @@ const POOL_MAX = 256;
 
 /** The memory of one section: a table for the parser to fill, and room for the bytes. */
 export class FieldStorage {
-  bytes: Buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
+  bytes: Buffer;
   /** The same memory as `bytes`, to read and write four at a time. */
-  view: DataView = new DataView(this.bytes.buffer);
-  table: Int32Array = new Int32Array(ROWS_INITIAL * ROW);
+  view: DataView;
+  table: Int32Array;
+
+  constructor(bytes = BYTES_INITIAL, rows = ROWS_INITIAL) {
+    this.bytes = Buffer.allocUnsafeSlow(bytes);
+    this.view = new DataView(this.bytes.buffer);
+    this.table = new Int32Array(rows * ROW);
+  }
 
   /** Room for `bytesNeeded` bytes, keeping the first `used`. */
   growBytes(bytesNeeded: number, used: number): void {
@@ -60,7 +66,8 @@ export function acquireStorage(): FieldStorage {
 }
 
 export function releaseStorage(storage: FieldStorage): void {
-  if (pool.length < POOL_MAX && storage.bytes.length <= BYTES_POOLED_MAX) pool.push(storage);
+  const { length } = storage.bytes;
+  if (pool.length < POOL_MAX && length >= BYTES_INITIAL && length <= BYTES_POOLED_MAX) pool.push(storage);
 }
 
 /** Storages that wait for reuse: tests count with it what was not given back. */
@@ -103,6 +110,18 @@ export class FieldBlock {
     if (storage === null) return;
     this.#storage = null;
     this.#count = this.#start = this.#end = this.#seen = 0;
+    releaseStorage(storage);
+  }
+
+  /** Takes no more memory than it must, for an exchange that lasts long. What stands before the first field stays where it is. */
+  compact(): void {
+    const storage = this.#storage;
+    if (storage === null) return;
+    const used = this.#count * ROW;
+    const small = new FieldStorage(this.#end, Math.max(1, this.#count));
+    storage.bytes.copy(small.bytes, 0, 0, this.#end);
+    for (let i = 0; i < used; i++) small.table[i] = storage.table[i]!;
+    this.#storage = small;
     releaseStorage(storage);
   }
 

@@ -96,6 +96,12 @@ export interface DebugRecord {
   notesFor(address: string | null): DebugNotes | null;
 }
 
+/** A tunnel as it is counted. */
+export interface OpenTunnel {
+  /** Once, at its end. */
+  close(): void;
+}
+
 /** Gives up waiting: no call follows. */
 export interface Lessor {
   cancel(handler: UpstreamHandler): void;
@@ -118,6 +124,8 @@ export class Forwarding {
   serverName: string | null = null;
   /** null: no rule asks for more than the usual. */
   debug: DebugRecord | null = null;
+  /** Counted from when it is allowed until the exchange ends; null: this is no tunnel, or it was not allowed. */
+  tunnel: OpenTunnel | null = null;
 
   constructor(destination: Destination, user: Identity | null) {
     this.destination = destination;

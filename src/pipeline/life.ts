@@ -728,6 +728,7 @@ export class Life extends Exchange implements UpstreamHandler {
       response.fields.appendTrusted("Upgrade", this.#upgrade);
     }
     this.#downstream.sendHead(response);
+    this.#keepLittle(response);
     this.#tunnelBetween(this.#downstream.takeOver(), connection, early);
   }
 
@@ -750,6 +751,12 @@ export class Life extends Exchange implements UpstreamHandler {
     started.start(client, early);
   }
 
+  /** Both heads are sent, and only the log will look at them: tunnels are many and last long. */
+  #keepLittle(response: ResponseMessage): void {
+    this.request.fields.compact();
+    response.fields.compact();
+  }
+
   /** Whether this answer ends HTTP on the client's connection (RFC 9110 sections 9.3.6 and 15.2.2). */
   #switches({ status }: ResponseMessage): boolean {
     return this.request.method === "CONNECT" ? status >= 200 && status < 300 : status === 101;
@@ -760,6 +767,7 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#step = TUNNEL;
     this.#headSent = true;
     this.#downstream.sendHead(response);
+    this.#keepLittle(response);
     const client = this.#downstream.takeOver();
     this.#tunnel = taker.take(this, client, {
       onReleased: (error) => {

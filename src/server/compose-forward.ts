@@ -1,7 +1,7 @@
 /** The route that forwarded requests meet, made of what `forward` says: who may and where to first, then the features of `use`. */
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
-import { ForwardAccess } from "../forward/access.ts";
+import { ForwardAccess, UPGRADES } from "../forward/access.ts";
 import { DebugFeature } from "../forward/debug/record.ts";
 import type { Interception } from "../forward/interception/interception.ts";
 import { ForwardLogins } from "../forward/logins.ts";
@@ -34,7 +34,15 @@ export function composeForward(
   if (forward === null) return null;
   const auth = authOf(forward, ports);
   const rules = new ForwardRules(forward.deny, forward.allow, () => unproved("credentials_missing", auth?.realm ?? ""));
-  const access = new ForwardAccess({ rules, auth, interception, clock: ports.clock });
+  const access = new ForwardAccess({
+    server: name,
+    counters: ports.forward,
+    tunnelsPerClient: forward.tunnelsPerClient,
+    rules,
+    auth,
+    interception,
+    clock: ports.clock,
+  });
   return {
     name: forwardRouteName(name),
     chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports)), ...debugOf(forward)]),
@@ -47,7 +55,7 @@ export function composeForward(
       bodyTimeoutMs: forward.bodyTimeoutMs,
       retriesMax: RETRIES_MAX,
     },
-    upgrade: ["websocket"],
+    upgrade: UPGRADES,
     limits: forward.limits,
   };
 }

@@ -10,6 +10,7 @@ import type { Config } from "../config/config.ts";
 import { type ConfigDiff, diffConfig } from "../config/diff.ts";
 import type { Control, ReloadOutcome, ReloadStatus, Status } from "./control.ts";
 import { describeChange } from "./describe-change.ts";
+import { forwardStatusOf } from "./forward-status.ts";
 import { listeningUrl } from "./listening-url.ts";
 import type { Listening } from "./proxy.ts";
 import { SetupError } from "./setup-error.ts";
@@ -113,6 +114,7 @@ export class ControlPlane implements Control {
       transport: this.#transport,
       listeners: this.listening.map((item) => ({ server: item.server, url: listeningUrl(item) })),
       workers: this.#group?.status() ?? [],
+      forward: this.#group === null ? null : forwardStatusOf(this.#group.users),
       lastReload: this.#lastReload,
     };
   }

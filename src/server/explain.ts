@@ -7,6 +7,8 @@ import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
 import type { HttpClient, Kept, PasswordHasher, SessionStore } from "../core/ports.ts";
+import { TunnelCounts } from "../forward/tunnel-counts.ts";
+import { UserCounter } from "../forward/user-counts.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { admit } from "../pipeline/admission.ts";
@@ -69,6 +71,7 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
     random,
     deadlines,
     attempts: new FailedAttempts(clock),
+    forward: { tunnels: TunnelCounts.ofOneThread(), users: UserCounter.ofOneThread() },
     passwords: new PasswordChecks(NO_HASHER, clock),
     files: CredentialFiles.unread,
     sessions: () => NO_SESSIONS,

@@ -14,6 +14,7 @@ import { createJwtFeature } from "../features/jwt/index.ts";
 import { createOidcFeature } from "../features/oidc/index.ts";
 import { createRewriteFeature } from "../features/rewrite/index.ts";
 import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
+import type { ForwardCounters } from "../forward/access.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
 import type { PasswordChecks } from "../identity/password-checks.ts";
 import type { Feature } from "../pipeline/phases.ts";
@@ -26,6 +27,8 @@ export interface FeaturePorts {
   readonly deadlines: DeadlineWheel;
   /** Failures to authenticate, counted by all threads together. */
   readonly attempts: FailedAttempts;
+  /** Tunnels and users of the forward proxy, likewise. */
+  readonly forward: ForwardCounters;
   /** The store of a name in `Config.stores`. */
   sessions(name: string): SessionStore;
   /** What fetches documents of the web; `ca` is PEM text of the authorities to trust, null: the system's. */

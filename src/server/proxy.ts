@@ -9,6 +9,9 @@ import { randomUUID } from "node:crypto";
 import type { Config, ListenConfig, ServerConfig } from "../config/config.ts";
 import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
+import type { ForwardCounters } from "../forward/access.ts";
+import { TunnelCounts } from "../forward/tunnel-counts.ts";
+import { UserCounter } from "../forward/user-counts.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { namesByDns } from "../io/dns/names.ts";
@@ -66,6 +69,7 @@ export interface ProxyOptions {
   readonly places?: NonNullable<PoolSurroundings["places"]>;
   readonly counters?: Counters;
   readonly attempts?: FailedAttempts;
+  readonly forward?: ForwardCounters;
   readonly openStore?: OpenStore;
   /** Another thread tells what all of them find out. */
   readonly isQuiet?: boolean;
@@ -89,6 +93,7 @@ export class ProxyServer {
   readonly #openAccessOutput: OpenAccessOutput;
   readonly #counters: Counters;
   readonly #attempts: FailedAttempts;
+  readonly #forwardCounters: ForwardCounters;
   readonly #passwords = new PasswordChecks(passwordHasher, clock);
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
@@ -117,6 +122,10 @@ export class ProxyServer {
     const counters = options.counters ?? Counters.ofOneThread();
     this.#counters = counters;
     this.#attempts = options.attempts ?? new FailedAttempts(clock);
+    this.#forwardCounters = options.forward ?? {
+      tunnels: TunnelCounts.ofOneThread(),
+      users: UserCounter.ofOneThread(),
+    };
     const onFault = (fault: Error): void => this.#tellFault(fault);
     this.transport = openTransport(options.transport ?? "auto", clock, { onFault });
     this.#pools = new UpstreamPools({
@@ -288,6 +297,7 @@ export class ProxyServer {
           random,
           deadlines,
           attempts: this.#attempts,
+          forward: this.#forwardCounters,
           sessions: (name) => storePlan.get(name)!.opened.store,
           fetchFor: (ca) => createFetch({ ca }),
           kept: parts.kept,
