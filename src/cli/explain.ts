@@ -19,7 +19,7 @@ export async function explain(method: string, url: string, options: ExplainOptio
   const request = askedFor(method, url, options);
   const { config } = await loadConfigFile(chooseConfigFile(options.config));
   const server = chooseServer(config, request, options.server);
-  const explanation = explainRequest(config, server.name, request, options.client);
+  const explanation = await explainRequest(config, server.name, request, options.client);
   const asks = request.upgrade === null ? "" : ` (upgrade to ${request.upgrade})`;
   const rows = [...rowsOf(config, explanation, request)].map(([label, text]) => `${label.padEnd(9)} ${text}`);
   return [`${method} ${url} from ${options.client}${asks}`, ...rows];

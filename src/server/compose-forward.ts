@@ -9,7 +9,7 @@ import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
 import type { Route } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
-import { createFeature, type FeaturePorts } from "./features.ts";
+import type { FeatureMakers, FeaturePorts } from "./features.ts";
 
 /** How the access log and `explain` call it. */
 export function forwardRouteName(server: string): string {
@@ -26,7 +26,7 @@ export interface ForwardParts {
 export function composeForward(
   { name, forward }: ServerConfig,
   { destinations, interception }: ForwardParts,
-  ports: FeaturePorts,
+  { makers, features: ports }: { readonly makers: FeatureMakers; readonly features: FeaturePorts },
 ): Route | null {
   if (forward === null) return null;
   const access = new ForwardAccess({
@@ -37,7 +37,7 @@ export function composeForward(
   });
   return {
     name: forwardRouteName(name),
-    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports))]),
+    chain: compileChain([access, ...forward.use.map((use) => makers.make(use, ports))]),
     upstream: destinations,
     handler: null,
     use: {
