@@ -37,9 +37,12 @@ export class FieldStorage {
   table: Int32Array;
 
   constructor(bytesLength = BYTES_INITIAL, rows = ROWS_INITIAL) {
-    this.bytes = Buffer.allocUnsafeSlow(bytesLength);
-    this.view = new DataView(this.bytes.buffer);
-    this.table = new Int32Array(rows * ROW);
+    // One piece for both: each piece has an overhead, which counts where there are thousands of small ones.
+    const tableAt = (bytesLength + 3) & ~3;
+    const memory = new ArrayBuffer(tableAt + rows * ROW * Int32Array.BYTES_PER_ELEMENT);
+    this.bytes = Buffer.from(memory, 0, bytesLength);
+    this.view = new DataView(memory, 0, bytesLength);
+    this.table = new Int32Array(memory, tableAt, rows * ROW);
   }
 
   /** Room for `bytesNeeded` bytes, keeping the first `used`. */

@@ -184,6 +184,8 @@ class PendingTunnel implements DialHandler {
   }
 
   onConnected(connection: Connection): void {
+    // The tunnel may stand for hours, and this as long as it: what has made the connection is not to be kept with it.
+    this.#pending = null;
     const stream = new TunnelStream(connection, this.#tunnels);
     stream.lend(this.#handler);
   }
