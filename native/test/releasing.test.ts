@@ -69,7 +69,7 @@ describe("release", { skip: withoutAddon }, () => {
     driver.command(WATCH, accepted);
     driver.submit();
     let read = 0;
-    client.on("data", (chunk) => (read += chunk.length));
+    client.on("data", (chunk) => (read += chunk.length)).resume();
     await driver.next(DRAIN, accepted, from);
     closeSync(checked(driver.addon.release(accepted)));
     await new Promise((resolve) => client.once("end", resolve));

@@ -6,8 +6,8 @@ import type { Address } from "../core/ports.ts";
 import { startupLine } from "./startup-line.ts";
 import { version } from "./version.ts";
 
-function listening(server: string, address: Address, isTls = false) {
-  return { server, address, isTls };
+function listening(server: string, address: Address, isTls = false, protocol: "http" | "socks" = "http") {
+  return { server, address, isTls, protocol };
 }
 
 test("says what listens where, server by server, and what it runs on", () => {
@@ -17,6 +17,7 @@ test("says what listens where, server by server, and what it runs on", () => {
       listening("web", { family: 6, address: "::", port: 8443 }, true),
       listening("other", { family: 6, address: "::1", port: 81 }),
       listening("other", { family: 4, address: "0.0.0.0", port: 82 }),
+      listening("other", { family: 4, address: "127.0.0.1", port: 1080 }, false, "socks"),
       listening("local", { family: 0, address: "/run/web.sock", port: 0 }),
     ],
     { transport: "net", workers: 1 },
@@ -24,7 +25,7 @@ test("says what listens where, server by server, and what it runs on", () => {
   assert.equal(
     line,
     `headgate ${version}: web on http://127.0.0.1:8080, https://localhost:8443 (all addresses); ` +
-      "other on http://[::1]:81, http://localhost:82 (all IPv4 addresses); local on unix:/run/web.sock " +
+      "other on http://[::1]:81, http://localhost:82 (all IPv4 addresses), socks5://127.0.0.1:1080; local on unix:/run/web.sock " +
       `(transport net, 1 worker, Node ${process.versions.node})`,
   );
 });

@@ -81,6 +81,7 @@ class Checker implements Checks {
     for (const [index, item] of listen.entries()) {
       this.#checkListen(item, Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"]);
     }
+    this.#checkProtocols(server, listen, path);
     this.#checkClientAuth(server, listen, path);
     for (const [index, item] of list(mapping(server.forward).use).entries()) {
       this.#checkUse(item, [...path, "forward", "use", index]);
@@ -105,6 +106,27 @@ class Checker implements Checks {
       if (!isMapping(item)) continue;
       this.#checkRoute(item, routePath, false);
       if (all === null && takesAll(item.match)) all = routePath;
+    }
+  }
+
+  #checkProtocols(server: Mapping, listen: readonly unknown[], path: Path): void {
+    for (const [index, item] of listen.entries()) {
+      const { protocol, proxyProtocol, address } = mapping(item);
+      const place = Array.isArray(server.listen) ? [...path, "listen", index] : [...path, "listen"];
+      if (protocol === "socks" && server.forward === undefined) {
+        this.#fail([...place, "protocol"], 'needs "forward": what comes by SOCKS goes where its client says');
+      }
+      if (!isMapping(proxyProtocol) || typeof address !== "string") continue;
+      const isUnix = address.startsWith("unix:");
+      if (isUnix && proxyProtocol.from !== undefined) {
+        this.#fail(
+          [...place, "proxyProtocol", "from"],
+          "has no meaning with a unix socket, where every peer is one",
+          "key",
+        );
+      } else if (!isUnix && proxyProtocol.from === undefined) {
+        this.#fail([...place, "proxyProtocol"], 'needs "from": the networks of those whose headers are believed');
+      }
     }
   }
 

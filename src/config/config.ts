@@ -104,6 +104,9 @@ export interface ListenConfig {
   readonly text: string;
   readonly address: ListenAddress;
   readonly tls: ListenTlsConfig | null;
+  readonly protocol: "http" | "socks";
+  /** null: connections are their peers'. `from`: canonical networks; null: every peer of a unix socket. */
+  readonly proxyProtocol: { readonly from: readonly string[] | null } | null;
 }
 
 export interface ListenTlsConfig {

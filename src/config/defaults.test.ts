@@ -59,7 +59,15 @@ const EXPECTED: Config = {
   servers: [
     {
       name: "web",
-      listen: [{ text: ":8080", address: { kind: "tcp", host: null, port: 8080 }, tls: null }],
+      listen: [
+        {
+          text: ":8080",
+          address: { kind: "tcp", host: null, port: 8080 },
+          tls: null,
+          protocol: "http",
+          proxyProtocol: null,
+        },
+      ],
       limits: {
         headBytesMax: 32_768,
         requestLineBytesMax: 16_384,

@@ -14,7 +14,12 @@ type ForwardBlock = NonNullable<ServerBlock["forward"]>;
 export function forwardProblems({ servers }: ConfigBlocks): readonly Finding[] {
   return Object.entries(servers).flatMap(([name, server]) => {
     const { forward } = server;
-    return forward === undefined ? [] : [...usersWithoutAuth(forward, name), ...openToStrangers(server, forward, name)];
+    if (forward === undefined) return [];
+    return [
+      ...usersWithoutAuth(forward, name),
+      ...openToStrangers(server, forward, name),
+      ...waysBackHere(server, forward, name),
+    ];
   });
 }
 
@@ -40,7 +45,10 @@ function usersWithoutAuth({ auth, deny, allow = [] }: ForwardBlock, server: stri
 
 /** A proxy that serves anybody is used by everybody within days, for what its owner would have to answer for. */
 function openToStrangers(server: ServerBlock, { auth, allow }: ForwardBlock, name: string): readonly Finding[] {
-  const reachable = server.listen.find(({ address }) => !isLoopback(address));
+  const reachable = server.listen.find(({ address, proxyProtocol }) => {
+    // Who is behind a load balancer on this machine may be anybody.
+    return proxyProtocol !== null || !isLoopback(address);
+  });
   if (reachable === undefined || (auth !== undefined && !auth.optional)) return [];
   const open = (allow ?? [{ clients: undefined, users: undefined }]).findIndex(
     ({ clients, users }) => clients === undefined && users === undefined,
@@ -54,8 +62,32 @@ function openToStrangers(server: ServerBlock, { auth, allow }: ForwardBlock, nam
   return [{ path, at: allow === undefined ? "key" : "value", message }];
 }
 
+/**
+ * A way from a server to itself. HTTP would tell by Via, at each request; SOCKS has nothing that tells, and one tunnel would become
+ * as many as a client may have.
+ */
+function waysBackHere({ listen }: ServerBlock, { via }: ForwardBlock, name: string): readonly Finding[] {
+  return via.flatMap((rule, index): readonly Finding[] => {
+    if (rule === "direct") return [];
+    const back = listen.find(({ address }) => rule.proxy.some(({ host, port }) => leadsTo(address, host, port)));
+    if (back === undefined) return [];
+    const message = `this way leads back to this very server, which listens on ${formatListenAddress(back.address)}`;
+    return [{ path: ["servers", name, "forward", "via", index, "proxy"], at: "value", message }];
+  });
+}
+
+function leadsTo(address: ListenAddress, host: string, port: number): boolean {
+  if (address.kind === "unix" || address.port !== port) return false;
+  const own = address.host;
+  return (
+    own === host || (isLoopbackHost(host) && (own === null || own === "0.0.0.0" || own === "::" || own === "localhost"))
+  );
+}
+
 function isLoopback(address: ListenAddress): boolean {
-  if (address.kind === "unix") return true;
-  const { host } = address;
-  return host !== null && (host === "localhost" || host === "::1" || /^127\./.test(host));
+  return address.kind === "unix" || (address.host !== null && isLoopbackHost(address.host));
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\./.test(host);
 }

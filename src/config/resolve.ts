@@ -92,7 +92,7 @@ function resolveServer(name: string, block: ServerBlock, outer: Outer): ServerCo
   const { routes } = block;
   return {
     name,
-    listen: block.listen.map(({ address, tls }) => ({ text: formatListenAddress(address), address, tls })),
+    listen: block.listen.map((item) => ({ text: formatListenAddress(item.address), ...item })),
     limits,
     halfClose: block.halfClose,
     forward: block.forward === undefined ? null : resolveForwardServer(block.forward, block.log, inner),

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
-import { duration, formatDuration, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
+import { duration, formatDuration, oneOrMore, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
 import { forwardOptions } from "../forward/options.ts";
 import { storeOptions } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
@@ -74,20 +74,44 @@ const listenTls = z.strictObject({
     ),
 });
 
+const proxyProtocol = z.strictObject({
+  from: oneOrMore(cidr())
+    .optional()
+    .describe(
+      "Networks of the load balancers. Their connections must begin with a header; everybody else's are taken without one. Left out with a unix socket, where every peer is one.",
+    ),
+});
+
 const listenItem = z.union([
-  listenAddress().transform((address) => ({ address, tls: null })),
+  listenAddress().transform((address) => ({ address, tls: null, protocol: "http" as const, proxyProtocol: null })),
   z
     .strictObject({
       address: listenAddress().describe("`:8443`, `127.0.0.1:8443`, `[::1]:8443` or `unix:/run/web.sock`."),
       tls: listenTls.optional().describe("With it, clients speak TLS here. The files are read again when they change."),
+      protocol: z
+        .enum(["http", "socks"])
+        .default("http")
+        .describe("What clients speak here: `http`, or `socks` for SOCKS5, SOCKS4 and SOCKS4a, which needs `forward`."),
+      proxyProtocol: proxyProtocol
+        .optional()
+        .describe(
+          "With it, load balancers say by a PROXY header (version 1 or 2) whose connection they pass on; it comes before TLS.",
+        ),
     })
-    .transform(({ address, tls }) => ({ address, tls: tls ?? null })),
+    .transform(({ address, tls, protocol, proxyProtocol }) => ({
+      address,
+      tls: tls ?? null,
+      protocol,
+      proxyProtocol: proxyProtocol === undefined ? null : { from: proxyProtocol.from ?? null },
+    })),
 ]);
 
 const server = z.strictObject({
   listen: z
     .union([listenItem.transform((item) => [item]), z.array(listenItem).min(1)])
-    .describe("Where clients connect to: an address or a list of them, each plain or `{ address, tls }`."),
+    .describe(
+      "Where clients connect to: an address or a list of them, each plain or `{ address, tls, protocol, proxyProtocol }`.",
+    ),
   routes: z
     .array(route)
     .min(1)

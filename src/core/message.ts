@@ -32,6 +32,11 @@ export class RequestMessage {
 
   // The target as it came: offsets into fields.bytes. pathEnd is that of "?" or of the target.
   #targetStart = 0;
+  /** Where the target begins that is passed on: behind the authority of an absolute form that was taken apart. */
+  #sentStart = 0;
+  /** Of an absolute form; both 0 otherwise. */
+  #authorityStart = 0;
+  #authorityEnd = 0;
   #pathEnd = 0;
   #targetEnd = 0;
   /** Set when the target was replaced: path and query, "?" included. */
@@ -72,7 +77,7 @@ export class RequestMessage {
 
   /** For drivers: where the path and the query stand in `fields.bytes`. `pathEnd` is the offset of "?", or `targetEnd`. */
   setTargetRange(targetStart: number, pathEnd: number, targetEnd: number): void {
-    this.#targetStart = targetStart;
+    this.#targetStart = this.#sentStart = targetStart;
     this.#pathEnd = pathEnd;
     this.#targetEnd = targetEnd;
     this.#startLine = false;
@@ -80,9 +85,53 @@ export class RequestMessage {
     this.#path = null;
   }
 
+  /** For drivers, behind `setTargetRange`: where the authority of an absolute form stands. */
+  setAuthorityRange(authorityStart: number, authorityEnd: number): void {
+    this.#authorityStart = authorityStart;
+    this.#authorityEnd = authorityEnd;
+  }
+
+  /** The scheme of the absolute form, which is http or https. */
+  get absoluteScheme(): "http" | "https" {
+    return this.fields.bytes[this.#targetStart + 4] === 0x3a ? "http" : "https";
+  }
+
+  /** The authority of the absolute form as it came; "" when there is none. */
+  get absoluteAuthority(): string {
+    return latin1At(this.fields.bytes, this.#authorityStart, this.#authorityEnd);
+  }
+
+  /** The absolute form has neither path nor query. */
+  get absoluteIsBare(): boolean {
+    return this.#authorityEnd === this.#targetEnd;
+  }
+
+  /** Whether `Host` says the authority of the absolute form, letter by letter but for case. */
+  get hostIsAbsoluteAuthority(): boolean {
+    const row = this.fields.rowOfId(FIELD_HOST);
+    if (row < 0) return false;
+    const { bytes, table } = this.fields;
+    const start = table[row * ROW + ROW_VALUE]!;
+    const length = this.#authorityEnd - this.#authorityStart;
+    if (table[row * ROW + ROW_VALUE_END]! - start !== length) return false;
+    for (let i = 0; i < length; i++) {
+      const one = bytes[start + i]!;
+      const other = bytes[this.#authorityStart + i]!;
+      // Both are authorities already: no two of their characters but letters differ by this bit alone.
+      if (one !== other && (one | 0x20) !== (other | 0x20)) return false;
+    }
+    return true;
+  }
+
+  /** From now on the target that is passed on has no scheme and no authority; "/" when nothing else was there. */
+  dropAbsoluteAuthority(): void {
+    if (this.#pathEnd > this.#authorityEnd) this.#sentStart = this.#authorityEnd;
+    else this.setTarget("/", this.query);
+  }
+
   /** Path and query as the upstream will get them; "*" for the asterisk form. */
   get target(): string {
-    return this.#rewritten ?? latin1At(this.fields.bytes, this.#targetStart, this.#targetEnd);
+    return this.#rewritten ?? latin1At(this.fields.bytes, this.#sentStart, this.#targetEnd);
   }
 
   /** The target as the client sent it, whatever became of it since. For logs, until the fields are released. */
@@ -102,7 +151,7 @@ export class RequestMessage {
   /** The path, normalised (RFC 3986 section 6.2.2), with its leading "/". */
   get path(): string {
     if (this.#path === null) {
-      if (this.#rewritten === null) this.#path = latin1At(this.fields.bytes, this.#targetStart, this.#pathEnd);
+      if (this.#rewritten === null) this.#path = latin1At(this.fields.bytes, this.#sentStart, this.#pathEnd);
       else {
         const query = this.#rewritten.indexOf("?");
         this.#path = query < 0 ? this.#rewritten : this.#rewritten.slice(0, query);
@@ -129,6 +178,18 @@ export class RequestMessage {
     this.#startLine = false;
     this.#rewritten = target;
     this.#path = path;
+  }
+
+  /**
+   * For drivers without bytes of a request line: a tunnel to "host:port" is asked for. Throws TypeError when that could not
+   * stand in a request line.
+   */
+  setTunnelTarget(authority: string): void {
+    if (!AUTHORITY.test(authority)) throw new TypeError(`invalid authority ${JSON.stringify(authority)}`);
+    this.method = "CONNECT";
+    this.form = "authority";
+    this.#received = this.#rewritten = authority;
+    this.#path = null;
   }
 
   /** The host and port that the client addressed, lower case, as in `Host`; "" when an HTTP/1.0 client named none. */
@@ -163,19 +224,22 @@ export class RequestMessage {
 
   /** Bytes that `encodeTarget` writes at most. */
   get targetBytesMax(): number {
-    return this.#rewritten === null ? this.#targetEnd - this.#targetStart : this.#rewritten.length;
+    return this.#rewritten === null ? this.#targetEnd - this.#sentStart : this.#rewritten.length;
   }
 
   /** Writes the target and returns the offset behind it. */
   encodeTarget(into: Buffer, view: DataView, offset: number): number {
     if (this.#rewritten !== null) return putLatin1(into, offset, this.#rewritten);
     const { fields } = this;
-    return copyBytes(into, view, offset, fields.bytes, fields.view, this.#targetStart, this.#targetEnd);
+    return copyBytes(into, view, offset, fields.bytes, fields.view, this.#sentStart, this.#targetEnd);
   }
 }
 
 /** "*", or a path with an optional query, of visible ASCII without "#". */
 const TARGET = /^(?:\*|\/[\x21\x22\x24-\x7e]*)$/;
+
+/** Visible ASCII without what ends an authority (RFC 3986 section 3.2). */
+const AUTHORITY = /^[\x21\x22\x24-\x2e\x30-\x3e\x40-\x5b\x5d-\x7e]+$/;
 
 export class ResponseMessage {
   /** 10, 11 or 20, as the upstream spoke; our own answers are 11. */

@@ -7,10 +7,13 @@
  */
 import { z } from "zod";
 
-/** How a value is named in a message: strings in quotes and cut, never a whole block. */
+/** How a value is named in a message: strings in quotes and cut, never a whole block, nor the credentials of a URL. */
 export function describeValue(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
-  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === "string") {
+    const text = value.replace(/:\/\/[^/]*@/, "://[hidden]@");
+    return JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
+  }
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a mapping";
   if (typeof value === "function") return "a function";

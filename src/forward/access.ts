@@ -7,16 +7,14 @@ import { ProxyError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.ts";
 import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
-import { type RefusalReason, refusal } from "../identity/refusal.ts";
-import type { Exchange, Identity } from "../pipeline/exchange.ts";
+import type { RefusalReason } from "../identity/refusal.ts";
+import type { Exchange } from "../pipeline/exchange.ts";
 import type { Forwarding } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
 import type { Interception } from "./interception/interception.ts";
-import { Denial } from "./refusal.ts";
+import { identityOf } from "./logins.ts";
+import { BY, unproved } from "./refusal.ts";
 import type { ForwardRules } from "./rules.ts";
-
-/** What the log and the refusals call it. */
-export const BY = "forward";
 
 export interface AccessOptions {
   readonly rules: ForwardRules;
@@ -30,22 +28,23 @@ export interface AccessOptions {
 export class ForwardAccess implements Feature {
   readonly name = BY;
   readonly #options: AccessOptions;
-  readonly #challenge: readonly (readonly [name: string, value: string])[];
 
   constructor(options: AccessOptions) {
     this.#options = options;
-    this.#challenge = [["Proxy-Authenticate", `Basic realm="${options.auth?.realm ?? ""}", charset="UTF-8"`]];
   }
 
   request(exchange: Exchange): Waiting {
     const forward = exchange.forward!;
     const { auth } = this.#options;
-    // Who was let into a tunnel need not say again who it is.
-    if (auth === null || forward.user !== null) return this.#decide(exchange, forward);
+    // Who has proved it in a handshake need not say again who it is; and on a connection that came out of a tunnel nobody can say
+    // it: what is said there is meant for the origin.
+    if (auth === null || forward.user !== null || exchange.connection.origin != null) {
+      return this.#decide(exchange, forward);
+    }
     const { fields } = exchange.request;
     const given = credentialsOf(fields, "basic", "proxy-authorization");
     if (given === null) {
-      if (auth.isOptional && exchange.connection.origin == null) return this.#decide(exchange, forward);
+      if (auth.isOptional) return this.#decide(exchange, forward);
       return this.#refuse(exchange, "credentials_missing");
     }
     const login = given === MALFORMED ? null : parseBasic(given);
@@ -65,37 +64,27 @@ export class ForwardAccess implements Feature {
   }
 
   #decide(exchange: Exchange, forward: Forwarding): void {
-    const { host, port, kind } = forward.destination;
-    const decision = this.#options.rules.decide({
+    const { host, isAddress, port, kind } = forward.destination;
+    const { rules, clock } = this.#options;
+    const origin = exchange.connection.origin ?? null;
+    const decision = rules.decide({
       client: exchange.clientAddress,
       user: forward.user === null ? null : forward.user.subject,
+      mayProveUser: origin === null,
       host,
+      isAddress,
       port,
       // What comes out of a tunnel went through its port.
-      isTunnel: kind === "tunnel" || exchange.connection.origin != null,
+      isTunnel: kind === "tunnel" || (kind === "https" && origin !== null),
       method: exchange.request.method,
-      wallMs: this.#options.clock.wallMs(),
+      wallMs: rules.askTime ? clock.wallMs() : 0,
     });
-    if (decision === "authenticate") return this.#refuse(exchange, "credentials_missing");
-    if (decision instanceof Denial) return exchange.fail(decision);
+    if (decision instanceof ProxyError) return exchange.fail(decision);
     forward.access = decision;
     forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {
-    const isBusy = reason === "verification_busy";
-    exchange.fail(refusal(BY, reason, isBusy ? {} : { status: 407, fields: this.#challenge }));
+    exchange.fail(unproved(reason, this.#options.auth!.realm));
   }
-}
-
-const identities = new WeakMap<object, Identity>();
-
-/** The same object for the same user. */
-function identityOf(user: { readonly name: string }): Identity {
-  let identity = identities.get(user);
-  if (identity === undefined) {
-    identity = { subject: user.name, by: BY };
-    identities.set(user, identity);
-  }
-  return identity;
 }

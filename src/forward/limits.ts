@@ -10,3 +10,6 @@ export const FORWARD_CONNECT_TIMEOUT_MS = 10_000;
 /** Some pages take their minute, and the client has its own patience. Squid read_timeout 15 min. */
 export const FORWARD_RESPONSE_TIMEOUT_MS = 120_000;
 export const FORWARD_BODY_TIMEOUT_MS = 300_000;
+
+/** A parent that could not be reached is tried last for this long. nginx fail_timeout 10 s, Squid (dead_peer_timeout) 10 s. */
+export const PARENT_AVOID_MS = 10_000;

@@ -16,7 +16,7 @@ import {
   FORWARD_RESPONSE_TIMEOUT_MS,
   TUNNELS_PER_CLIENT_MAX,
 } from "./limits.ts";
-import { parentUrl } from "./parent-url.ts";
+import { type ParentProxy, parentUrl } from "./parent-url.ts";
 
 /** First and last port, both included. */
 export interface PortRange {
@@ -129,13 +129,30 @@ const auth = z.strictObject({
     .describe("`true`: only rules with `users` ask who it is. `false`: everyone has to say."),
 });
 
-const viaRule = z.strictObject({
-  hosts: oneOrMore(hostPattern()).optional().describe("Hosts that go this way. By default all that come to this rule."),
-  ports: oneOrMore(port).optional().describe("Ports that go this way. By default all."),
-  proxy: oneOrMore(parentUrl()).describe(
-    "The proxy to go through: `http://`, `https://` or `socks5://`, with user and password where it asks for them. Of a list, the first one that can be reached.",
-  ),
-});
+const viaRule = z
+  .strictObject({
+    hosts: oneOrMore(hostPattern())
+      .optional()
+      .describe("Hosts that are asked for and go this way. By default all that come to this rule."),
+    ports: oneOrMore(port).optional().describe("Ports that go this way. By default all."),
+    proxy: oneOrMore(parentUrl()).describe(
+      "The proxy to go through: `http://`, `https://` or `socks5://`, with user and password where it asks for them. Names are resolved there. Of a list, the first one that can be reached; one that cannot is left out for a while. A list is of SOCKS proxies only, or of others only.",
+    ),
+    tls: z
+      .strictObject({ ca: filePath().describe("PEM file of the authorities to trust, in place of the system's.") })
+      .optional()
+      .describe("How `https://` proxies are verified."),
+  })
+  .check(({ value, issues }) => {
+    const isSocks = value.proxy.map(({ kind }) => kind === "socks5");
+    if (isSocks.includes(true) && isSocks.includes(false)) {
+      const message = "SOCKS proxies and others in one list: a request is made for the one or for the other kind";
+      issues.push({ code: "custom", message, path: ["proxy"], input: null });
+    }
+    if (value.tls !== undefined && !value.proxy.some(({ kind }) => kind === "https")) {
+      issues.push({ code: "custom", message: "no proxy of this rule is https://", path: ["tls"], input: null });
+    }
+  });
 
 const via = z.union([z.literal("direct").transform((): "direct" => "direct"), viaRule]);
 
@@ -221,7 +238,9 @@ export const forwardOptions = z
     via: z
       .array(via)
       .default([])
-      .describe("Which way requests go: the first rule that matches, or `direct`. By default all go direct."),
+      .describe(
+        "Which way requests and tunnels go: the first rule that matches, or `direct`. What no rule matches goes direct.",
+      ),
     intercept: intercept.optional().describe("Hosts whose HTTPS is opened with certificates of an internal authority."),
     tunnelsPerClient: defaultsTo(TUNNELS_PER_CLIENT_MAX, z.int().min(1).max(1_000_000)).describe(
       "Tunnels that one client address may have at a time; one more gets 429.",
@@ -240,7 +259,18 @@ export type ForwardBlock = z.output<typeof forwardOptions>;
 type DenyRuleBlock = z.output<typeof denyRule>;
 type AllowRuleBlock = z.output<typeof allowRule>;
 export type TimeWindow = z.output<typeof timeWindow>;
-export type ViaRule = z.output<typeof via>;
+type ViaBlock = z.output<typeof via>;
+
+/** A way: to whom it leads, and through what, in the order in which it is tried. */
+export interface ViaRule {
+  /** undefined: all. */
+  readonly hosts?: readonly string[] | undefined;
+  readonly ports?: readonly PortRange[] | undefined;
+  /** Of SOCKS proxies only, or of others only. */
+  readonly proxies: readonly ParentProxy[];
+  /** Absolute path of a PEM file; null: the system's authorities. */
+  readonly ca: string | null;
+}
 
 /** A rule as the file has it, with its name. */
 export interface RuleConfig extends Omit<DenyRuleBlock, "name" | "ports"> {
@@ -273,6 +303,12 @@ function resolveRules({ deny, allow }: ForwardBlock): Pick<ForwardConfig, "deny"
   return { deny: denied, allow: allowed };
 }
 
+function resolveVia(rule: ViaBlock): ViaRule | "direct" {
+  if (rule === "direct") return rule;
+  const { proxy, tls, ...matched } = rule;
+  return { ...matched, proxies: proxy, ca: tls?.ca ?? null };
+}
+
 /** The block with its defaults: times in milliseconds. */
 export interface ForwardConfig {
   readonly auth: {
@@ -286,7 +322,7 @@ export interface ForwardConfig {
   } | null;
   readonly deny: readonly RuleConfig[];
   readonly allow: readonly RuleConfig[];
-  readonly via: readonly ViaRule[];
+  readonly via: readonly (ViaRule | "direct")[];
   readonly intercept: {
     readonly hosts: readonly string[];
     readonly except: readonly string[];
@@ -321,7 +357,7 @@ export function resolveForward(block: ForwardBlock): ForwardConfig {
             isOptional: auth.optional,
           },
     ...resolveRules(block),
-    via: block.via,
+    via: block.via.map(resolveVia),
     intercept:
       intercept === undefined
         ? null

@@ -38,7 +38,14 @@ export function parseParentUrl(text: string): ParentProxy | null {
   if (user === undefined) return { ...place, credentials: null };
   const plain = { user: decoded(user), password: decoded(password) };
   if (plain.user === null || plain.password === null || plain.user === "" || plain.user.includes(":")) return null;
+  // SOCKS has no empty password (RFC 1929).
+  if (kind === "socks5" && plain.password === "") return null;
   return { ...place, credentials: { user: plain.user, password: plain.password } };
+}
+
+/** How logs and errors call it: without its credentials. */
+export function parentName({ kind, host, port }: ParentProxy): string {
+  return `${kind}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 export const parentUrl = textKind<ParentProxy>({

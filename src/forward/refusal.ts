@@ -1,5 +1,6 @@
 /** Why the forward proxy refuses: a closed set of reasons for the log. The client learns that it was refused, and no more. */
 import { ProxyError } from "../core/errors.ts";
+import { type RefusalReason, refusal } from "../identity/refusal.ts";
 
 /** The reasons, each with its sentence for the log and for the documentation. */
 export const FORWARD_REFUSALS = {
@@ -15,6 +16,16 @@ export type ForwardRefusalReason = keyof typeof FORWARD_REFUSALS;
 
 const STATUS: Partial<Readonly<Record<ForwardRefusalReason, number>>> = { too_many_tunnels: 429, host_mismatch: 421 };
 
+/** What the log calls the forward proxy. */
+export const BY = "forward";
+
+/** Whoever asks has not proved who it is: 407, but for what is no fault of its credentials. */
+export function unproved(reason: RefusalReason, realm: string): ProxyError {
+  if (reason === "verification_busy") return refusal(BY, reason);
+  const challenge = `Basic realm="${realm}", charset="UTF-8"`;
+  return refusal(BY, reason, { status: 407, fields: [["Proxy-Authenticate", challenge]] });
+}
+
 export class Denial extends ProxyError {
   /** The one that decided; null: none did. */
   readonly rule: string | null;
@@ -22,11 +33,12 @@ export class Denial extends ProxyError {
   constructor(reason: ForwardRefusalReason, rule: string | null = null) {
     const isAddress = reason === "private_destination" || reason === "unverified_host";
     const by = rule === null ? "" : ` (${rule})`;
-    super(
-      isAddress ? "destination_ip_prohibited" : "http_request_denied",
-      `forward: ${FORWARD_REFUSALS[reason]}${by}`,
-      { status: STATUS[reason] ?? 403, reason, side: "client", retryable: false },
-    );
+    super(isAddress ? "destination_ip_prohibited" : "http_request_denied", `${BY}: ${FORWARD_REFUSALS[reason]}${by}`, {
+      status: STATUS[reason] ?? 403,
+      reason,
+      side: "client",
+      retryable: false,
+    });
     this.rule = rule;
   }
 }

@@ -6,8 +6,9 @@
  * is what may be decided without its address; the rest of it, a DestinationAccess, is asked about every address before it is
  * connected to. A private address passes only by a rule that names its network.
  */
+import type { ProxyError } from "../core/errors.ts";
 import type { DestinationAccess } from "../pipeline/forwarding.ts";
-import { CidrSet, canonicalAddress } from "../semantics/cidr.ts";
+import { CidrSet } from "../semantics/cidr.ts";
 import { HostSet } from "./hosts.ts";
 import type { RuleConfig, TimeWindow } from "./options.ts";
 import { isPrivate } from "./private-networks.ts";
@@ -19,8 +20,11 @@ export interface Wish {
   readonly client: string;
   /** null: it has not said who it is. */
   readonly user: string | null;
+  /** It may be asked who it is. */
+  readonly mayProveUser: boolean;
   /** Lower case; an address without brackets. */
   readonly host: string;
+  readonly isAddress: boolean;
   readonly port: number;
   readonly isTunnel: boolean;
   readonly method: string;
@@ -28,48 +32,55 @@ export interface Wish {
   readonly wallMs: number;
 }
 
-/** Allowed to some addresses; refused; or whoever asks has to say who it is first. */
-export type Decision = DestinationAccess | Denial | "authenticate";
+/** Allowed to some addresses, or refused: a Denial, or that whoever asks has to say who it is first. */
+export type Decision = DestinationAccess | ProxyError;
 
 export class ForwardRules {
+  /** Some rule asks what time it is. */
+  readonly askTime: boolean;
   readonly #deny: readonly Rule[];
   readonly #allow: readonly Rule[];
+  readonly #unknownUser: () => ProxyError;
   /** By key: whoever is allowed by the same rules has the same access, and shares connections. */
   readonly #accesses = new Map<string, RuledAccess>();
 
-  constructor(deny: readonly RuleConfig[], allow: readonly RuleConfig[]) {
+  /** `unknownUser` makes what is answered when it depends on the user, and nobody has said who it is. */
+  constructor(deny: readonly RuleConfig[], allow: readonly RuleConfig[], unknownUser: () => ProxyError) {
+    this.#unknownUser = unknownUser;
     this.#deny = deny.map((config, index) => new Rule(config, `d${index}`));
+    this.askTime = [...deny, ...allow].some(({ times }) => times !== undefined);
     this.#allow = allow.map((config, index) => new Rule(config, `a${index}`));
   }
 
   decide(wish: Wish): Decision {
-    const address = canonicalAddress(wish.host);
     const denied: Rule[] = [];
     for (const rule of this.#deny) {
       const matches = rule.matches(wish);
-      if (matches === "unknown user") return "authenticate";
-      if (!matches) continue;
+      if (matches === "unknown user" && wish.mayProveUser) return this.#unknownUser();
+      if (matches === false) continue;
       if (rule.networks === null) return new Denial("rule_denied", rule.config.name);
       denied.push(rule);
     }
     const allowed: Rule[] = [];
+    /** Another user might be allowed more. */
+    let isForUsers = false;
     for (const rule of this.#allow) {
       const matches = rule.matches(wish);
-      // Nothing before it has allowed it for everybody.
-      if (matches === "unknown user" && !allowed.some(({ networks }) => networks === null)) return "authenticate";
       if (matches === true) allowed.push(rule);
+      else if (matches === "unknown user") isForUsers = wish.mayProveUser;
     }
-    if (allowed.length === 0) return new Denial("nothing_allows");
-    const access = this.#accessOf(denied, allowed);
-    return (address === null ? null : access.refusalOf(address)) ?? access;
+    if (allowed.length === 0) return isForUsers ? this.#unknownUser() : new Denial("nothing_allows");
+    const access = this.#accessOf(denied, allowed, isForUsers);
+    return (wish.isAddress ? access.refusalOf(wish.host) : null) ?? access;
   }
 
-  #accessOf(denied: readonly Rule[], allowed: readonly Rule[]): RuledAccess {
-    const only = denied.length === 0 && allowed.length === 1 ? allowed[0]! : null;
-    const key = only === null ? [...denied, ...allowed].map(({ id }) => id).join(",") : only.id;
+  #accessOf(denied: readonly Rule[], allowed: readonly Rule[], isForUsers: boolean): RuledAccess {
+    const only = denied.length === 0 && allowed.length === 1 && !isForUsers ? allowed[0]! : null;
+    const key =
+      only === null ? [...denied, ...allowed].map(({ id }) => id).join(",") + (isForUsers ? ",?" : "") : only.id;
     let access = this.#accesses.get(key);
     if (access === undefined) {
-      access = new RuledAccess(key, denied, allowed);
+      access = new RuledAccess(key, denied, allowed, isForUsers ? this.#unknownUser : null);
       this.#accesses.set(key, access);
     }
     return access;
@@ -81,17 +92,21 @@ class RuledAccess implements DestinationAccess {
   readonly key: string;
   readonly #denied: readonly Rule[];
   readonly #allowed: readonly Rule[];
+  readonly #unknownUser: (() => ProxyError) | null;
 
-  constructor(key: string, denied: readonly Rule[], allowed: readonly Rule[]) {
+  /** `unknownUser`: what is answered in place of a refusal, where some user might be allowed; null: none might. */
+  constructor(key: string, denied: readonly Rule[], allowed: readonly Rule[], unknownUser: (() => ProxyError) | null) {
     this.key = key;
+    this.#unknownUser = unknownUser;
     this.#denied = denied;
     this.#allowed = allowed;
   }
 
-  refusalOf(address: string): Denial | null {
+  refusalOf(address: string): ProxyError | null {
     const denied = this.#denied.find(({ networks }) => networks!.has(address));
     if (denied !== undefined) return new Denial("rule_denied", denied.config.name);
     if (this.#allowing(address) !== null) return null;
+    if (this.#unknownUser !== null) return this.#unknownUser();
     return new Denial(isPrivate(address) ? "private_destination" : "nothing_allows");
   }
 

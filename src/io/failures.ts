@@ -35,6 +35,8 @@ const SYSTEM_FAILURES: Readonly<Record<string, FailureFacts>> = {
   EMFILE: { type: "proxy_internal_error", words: "the process has reached its limit of open files (ulimit -n)" },
   ENFILE: { type: "proxy_internal_error", words: "the system has reached its limit of open files" },
   EACCES: { type: "destination_unavailable", words: "permission denied" },
+  // Of a connection that is to give its socket away (socket-giver.ts).
+  EBUSY: { type: "proxy_internal_error", words: "a file, or a splice, is still on its way there" },
   EPERM: { type: "destination_ip_prohibited", words: "forbidden by a rule of the system's firewall" },
   ENOENT: { type: "destination_unavailable", words: "there is no such socket" },
   ENOTSOCK: { type: "destination_unavailable", words: "the file is not a socket" },

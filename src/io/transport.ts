@@ -7,9 +7,10 @@ import type { ProxyError } from "../core/errors.ts";
 import type { Address, Connection, Dialer, Listener, TlsLayer } from "../core/ports.ts";
 import type { Lookup, NameCache } from "./dialing/name-cache.ts";
 import type { ListenTls } from "./net/listen-tls.ts";
+import type { ProxyHeaders } from "./proxy-headers.ts";
 
 export type { DnsOptions } from "./dns/names.ts";
-export type { ListenTls };
+export type { ListenTls, ProxyHeaders };
 
 export interface TransportOptions {
   /** TCP keep-alive probes after this much silence; default: none, since idle limits find dead peers. */
@@ -46,6 +47,8 @@ export interface ListenOptions {
    * was and so makes it the local address, it is null, too. Needs the addon, also on io/net: rejects where there is none.
    */
   readonly transparent?: boolean;
+  /** Peers that say first whose connection it is; left out: none do. Their header comes before TLS. */
+  readonly proxyHeaders?: ProxyHeaders | null;
   /** A client's handshake failed: for the log. Called as often as clients fail: the caller limits the rate. */
   readonly onTlsError?: (error: ProxyError, remote: Address) => void;
 }

@@ -17,6 +17,10 @@ export interface ClientConnection {
   readonly tls: TlsInfo | null;
   /** Where all its requests go; null or absent: they say it, or routes do. */
   readonly origin?: ConnectionOrigin | null;
+  /** Who has proved who it is before its first request; null or absent: nobody has. */
+  readonly user?: Identity | null;
+  /** What its requests came in, for logs: "SOCKS5"; absent: the version of HTTP that they say. */
+  readonly protocol?: string;
   /** Kept by drivers whose connections carry many requests. */
   readonly forwardedLines?: ForwardedLines;
 }

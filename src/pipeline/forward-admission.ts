@@ -10,7 +10,7 @@ import { FIELD_HOST } from "../core/field-names.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { canonicalAddress } from "../semantics/cidr.ts";
 import { clientAddress, removeForwarded } from "../semantics/forwarded.ts";
-import { parseAuthority, splitAbsoluteForm } from "../semantics/uri.ts";
+import { parseAuthority } from "../semantics/uri.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ConnectionOrigin, type Destination, Forwarding } from "./forwarding.ts";
 import { loopOf } from "./loop.ts";
@@ -35,7 +35,7 @@ export function admitForward(exchange: Exchange, site: Site): ProxyError | null 
         ? absoluteDestination(request)
         : destinationAtOrigin(request, origin);
   if (destination instanceof ProxyError) return destination;
-  exchange.forward = new Forwarding(destination, origin === null ? null : origin.user);
+  exchange.forward = new Forwarding(destination, (origin === null ? connection.user : origin.user) ?? null);
   const remoteAddress = connection.remote.address;
   if (site.trustedProxies?.has(remoteAddress) === true) {
     // What stands between a client and us says who that is; no origin has to know.
@@ -49,81 +49,116 @@ export function admitForward(exchange: Exchange, site: Site): ProxyError | null 
 function tunnelDestination(request: RequestMessage, origin: ConnectionOrigin | null): Destination | ProxyError {
   if (origin !== null) return refused("CONNECT within a tunnel", 405);
   if (request.bodyBytes !== 0) return refused("CONNECT has no body", 400);
-  const { target } = request;
-  const parsed = parseAuthority(target);
-  const host = parsed === null ? null : hostOf(parsed.host);
-  if (host === null || parsed!.port === null) return refused("CONNECT names no host and port", 400);
-  request.authority = target.toLowerCase();
-  return { kind: "tunnel", host, port: parsed!.port, address: null };
+  const place = placeOf(request.target);
+  if (place === null || place.port === null) return refused("CONNECT names no host and port", 400);
+  request.authority = place.authority;
+  return place.destination("tunnel");
+}
+
+function absoluteDestination(request: RequestMessage): Destination | ProxyError {
+  const place = takeAbsoluteForm(request);
+  return place instanceof ProxyError ? place : place.destination(request.scheme);
 }
 
 /** The target's authority takes the place of Host (RFC 9112 section 3.2.2). Where the two differ, servers disagree: refused. */
-function absoluteDestination(request: RequestMessage): Destination | ProxyError {
-  const parts = splitAbsoluteForm(request.target);
-  if (parts === null) return refused("the absolute request target is not a valid http URL", 400);
-  const named = placeOf(parts.authority, parts.scheme);
-  if (named === null) return refused("the request target names no host", 400);
-  if (request.fields.rowOfId(FIELD_HOST) >= 0) {
-    request.settleAuthority();
-    const host = placeOf(request.authority, parts.scheme);
-    if (host === null || host.host !== named.host || host.port !== named.port) {
-      return refused(`Host ${request.authority} is not the target's ${parts.authority}`, 400);
+function takeAbsoluteForm(request: RequestMessage): Place | ProxyError {
+  const place = placeOf(request.absoluteAuthority);
+  if (place === null) return refused("the request target names no host", 400);
+  const scheme = request.absoluteScheme;
+  if (!request.hostIsAbsoluteAuthority) {
+    if (request.fields.rowOfId(FIELD_HOST) >= 0) {
+      request.settleAuthority();
+      const host = placeOf(request.authority);
+      if (host === null || host.host !== place.host || host.portFor(scheme) !== place.portFor(scheme)) {
+        return refused(`Host ${request.authority} is not the target's ${place.authority}`, 400);
+      }
     }
+    request.fields.set("Host", place.authority);
   }
-  request.fields.set("Host", parts.authority);
-  request.authority = parts.authority;
-  request.scheme = parts.scheme;
-  takeTarget(request, parts.path, parts.query);
-  return { kind: parts.scheme, ...named, address: null };
+  request.authority = place.authority;
+  request.scheme = scheme;
+  // RFC 9112 section 3.2.4: OPTIONS without a path asks about the server as a whole, and the last proxy says so.
+  if (request.method === "OPTIONS" && request.absoluteIsBare) {
+    request.form = "asterisk";
+    request.setTarget("*", null);
+  } else request.dropAbsoluteAuthority();
+  return place;
 }
 
 /** On a connection whose requests all go to one place: Host must be that place, or the request was sent to the wrong one. */
 function destinationAtOrigin(request: RequestMessage, origin: ConnectionOrigin): Destination | ProxyError {
   if (request.form === "absolute") {
-    const parts = splitAbsoluteForm(request.target);
-    if (parts === null) return refused("the absolute request target is not a valid http URL", 400);
-    if (parts.scheme !== origin.kind)
-      return refused(`a request for ${parts.scheme} on a connection for ${origin.kind}`, 421);
-    request.settleAuthority();
-    if (request.authority !== "" && request.authority !== parts.authority) {
-      return refused(`Host ${request.authority} is not the target's ${parts.authority}`, 400);
-    }
-    request.fields.set("Host", parts.authority);
-    request.authority = parts.authority;
-    takeTarget(request, parts.path, parts.query);
+    const place = takeAbsoluteForm(request);
+    if (place instanceof ProxyError) return place;
+    if (request.scheme !== origin.kind)
+      return refused(`a request for ${request.scheme} on a connection for ${origin.kind}`, 421);
   } else request.settleAuthority();
   const { address, serverName } = origin;
   if (serverName !== null && serverName !== origin.host) {
     return refused(`TLS was begun for ${serverName} on a connection for ${origin.host}`, 421);
   }
-  const named = placeOf(request.authority, origin.kind);
+  const place = placeOf(request.authority);
+  const { kind, port } = origin;
   if (origin.host === null) {
     // An HTTP/1.0 client may name no host; then the address that it was headed for is all that is known.
-    if (request.authority === "") return { kind: origin.kind, host: address ?? "", port: origin.port, address };
-    return named === null
-      ? refused("the request's Host is no host", 400)
-      : { kind: origin.kind, host: named.host, port: origin.port, address };
+    if (request.authority === "") return { kind, host: address ?? "", isAddress: true, port, address };
+    if (place === null) return refused("the request's Host is no host", 400);
+    return { kind, host: place.host, isAddress: place.isAddress, port, address };
   }
-  if (named === null || named.host !== origin.host || named.port !== origin.port) {
-    return refused(`Host ${request.authority} is not ${origin.host}:${origin.port}, which the connection is for`, 421);
+  if (place === null || place.host !== origin.host || place.portFor(kind) !== port) {
+    return refused(`Host ${request.authority} is not ${origin.host}:${port}, which the connection is for`, 421);
   }
-  return { kind: origin.kind, host: origin.host, port: origin.port, address };
+  return { kind, host: origin.host, isAddress: place.isAddress, port, address };
 }
 
-/** RFC 9112 section 3.2.4: OPTIONS without a path asks about the server as a whole, and the last proxy says so. */
-function takeTarget(request: RequestMessage, path: string, query: string | null): void {
-  if (request.method === "OPTIONS" && NO_PATH.test(request.target)) {
-    request.form = "asterisk";
-    request.setTarget("*", null);
-  } else request.setTarget(path, query);
+const DEFAULT_PORTS = { http: 80, https: 443, tunnel: 443 } as const;
+
+/** What an authority names. The same object, and the same destinations, for the same authority: they are compared by identity. */
+class Place {
+  /** Lower case. */
+  readonly authority: string;
+  readonly host: string;
+  readonly isAddress: boolean;
+  /** null: the scheme's. */
+  readonly port: number | null;
+  readonly #destinations: { -readonly [kind in Destination["kind"]]: Destination | null } = {
+    http: null,
+    https: null,
+    tunnel: null,
+  };
+
+  constructor(authority: string, host: string, port: number | null) {
+    this.authority = authority.toLowerCase();
+    this.host = host;
+    this.isAddress = canonicalAddress(host) !== null;
+    this.port = port;
+  }
+
+  portFor(kind: Destination["kind"]): number {
+    return this.port ?? DEFAULT_PORTS[kind];
+  }
+
+  destination(kind: Destination["kind"]): Destination {
+    const { host, isAddress } = this;
+    this.#destinations[kind] ??= { kind, host, isAddress, port: this.portFor(kind), address: null };
+    return this.#destinations[kind];
+  }
 }
 
-const NO_PATH = /^[a-z]+:\/\/[^/?]*$/i;
+/** Authorities that were asked for lately; whoever makes up more of them costs the others a parse. */
+const PLACES_MAX = 4_096;
+const places = new Map<string, Place | null>();
 
-function placeOf(authority: string, scheme: "http" | "https"): { readonly host: string; readonly port: number } | null {
+/** null: it names no host. */
+function placeOf(authority: string): Place | null {
+  const known = places.get(authority);
+  if (known !== undefined) return known;
   const parsed = parseAuthority(authority);
   const host = parsed === null ? null : hostOf(parsed.host);
-  return host === null ? null : { host, port: parsed!.port ?? (scheme === "https" ? 443 : 80) };
+  const place = host === null ? null : new Place(authority, host, parsed!.port);
+  if (places.size >= PLACES_MAX) places.clear();
+  places.set(authority, place);
+  return place;
 }
 
 /**

@@ -14,6 +14,7 @@ export interface Destination {
   readonly kind: "tunnel" | "http" | "https";
   /** A name in lower case, without a dot at its end; or an address, canonical and without brackets. */
   readonly host: string;
+  readonly isAddress: boolean;
   readonly port: number;
   /** What the client's traffic was headed for when it was redirected here: connected to in place of the host's own; else null. */
   readonly address: string | null;
@@ -76,6 +77,8 @@ export class Forwarding {
   access: DestinationAccess | null = null;
   /** Whom a connection was asked of: for who gives up waiting. */
   lessor: Lessor | null = null;
+  /** The proxy that it goes through, without credentials: "http://proxy.example.org:3128"; null: it goes direct. */
+  via: string | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
 

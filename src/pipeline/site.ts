@@ -4,10 +4,11 @@
  * new ones.
  */
 import type { DeadlineWheel } from "../core/deadlines.ts";
+import type { ProxyError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import type { CidrSet } from "../semantics/cidr.ts";
 import type { Chain } from "./chain.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, Identity } from "./exchange.ts";
 import type { Waiting } from "./phases.ts";
 import type { ViaLines } from "./prepare.ts";
 import type { Upstream, UpstreamUse } from "./upstream.ts";
@@ -41,6 +42,23 @@ export interface Route {
   readonly limits: RouteLimits;
 }
 
+/** Who it is, or why nobody believes it. */
+export type LoginVerdict = Identity | ProxyError;
+
+/** Whom clients may say that they are before they send a request: in the handshake of SOCKS. */
+export interface Logins {
+  /** false: who says nothing is let in, and rules decide how far. */
+  readonly isRequired: boolean;
+  /** `address` is the client's, "" when it has none. The promise comes only where the verdict must be waited for. */
+  check(user: string, password: Buffer, address: string): LoginVerdict | Promise<LoginVerdict>;
+}
+
+/** What requests meet that go where their client says. */
+export interface ForwardRoute extends Route {
+  /** null: nobody is asked who it is. */
+  readonly logins: Logins | null;
+}
+
 export interface Router {
   /** The first route that matches; null: 404. */
   find(exchange: Exchange): Route | null;
@@ -65,7 +83,7 @@ export interface Site {
   readonly name: string;
   readonly router: Router;
   /** What requests meet that go where their client says: CONNECT, the absolute form. null: none do, routes take them all. */
-  readonly forward: Route | null;
+  readonly forward: ForwardRoute | null;
   readonly limits: ConnectionLimits;
   /** A client that sends FIN may still wait for its answer; false: it is taken to have left. */
   readonly halfClose: boolean;

@@ -42,6 +42,8 @@ const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
   nothing_allows: "The rules of this proxy do not allow it.",
   private_destination: "This proxy does not connect to private addresses.",
   too_many_tunnels: "You have as many connections through this proxy as you may.",
+  parent_unreachable: "The next proxy on the way to the server cannot be reached.",
+  parent_refused: "The next proxy on the way to the server does not serve this one.",
   certificate_expired: "The certificate of the server has expired.",
   certificate_not_yet_valid: "The certificate of the server is not valid yet.",
   certificate_untrusted: "The certificate of the server was not issued by an authority that this proxy trusts.",

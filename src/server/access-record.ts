@@ -44,6 +44,8 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
       return destinationOf;
     case "rule":
       return ruleOf;
+    case "via":
+      return ({ forward }) => forward?.via ?? null;
     case "method":
       return (exchange) => exchange.request.method;
     case "scheme":
@@ -92,7 +94,11 @@ function destinationOf({ forward }: Exchange): string | null {
 function ruleOf({ forward, error, upstreamAddress }: Exchange): string | null {
   if (error instanceof Denial) return error.rule;
   const access = forward?.access ?? null;
-  if (access === null || upstreamAddress === null) return access?.ruleOf(null) ?? null;
+  if (access === null) return null;
+  // Behind a parent, only an address that the client gave is known.
+  const { host, isAddress } = forward!.destination;
+  if (forward!.via !== null) return access.ruleOf(isAddress ? host : null) ?? access.ruleOf(null);
+  if (upstreamAddress === null) return access.ruleOf(null);
   return access.ruleOf(upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1")) ?? access.ruleOf(null);
 }
 
@@ -101,7 +107,8 @@ export function startedWallMs(exchange: Exchange, clock: Clock): number {
   return clock.wallMs() - (exchange.endedMs - exchange.startedMs);
 }
 
-export function protocolOf({ request }: Exchange): string {
+export function protocolOf({ request, connection }: Exchange): string {
+  if (connection.protocol !== undefined) return connection.protocol;
   if (request.httpVersion === 11) return "HTTP/1.1";
   return request.httpVersion === 10 ? "HTTP/1.0" : `HTTP/${request.httpVersion / 10}`;
 }

@@ -18,7 +18,7 @@ import { composeForward, type ForwardParts } from "./compose-forward.ts";
 import type { FeatureMakers, FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
 import { UpstreamIdentityFields } from "./upstream-identity-fields.ts";
-import { madeViaName } from "./via-name.ts";
+import { viaNameOf } from "./via-name.ts";
 
 export interface ComposeSurroundings {
   readonly clock: Clock;
@@ -68,9 +68,9 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
   });
 }
 
-function composeVia({ via }: Config, server: ServerConfig, instance: string): ViaLines | null {
-  if (via.kind === "off") return null;
-  return new ViaLines(via.kind === "name" ? via.name : madeViaName(server, instance));
+function composeVia(config: Config, server: ServerConfig, instance: string): ViaLines | null {
+  const name = viaNameOf(config, server, instance);
+  return name === null ? null : new ViaLines(name);
 }
 
 function composeRoute(

@@ -9,14 +9,18 @@ import type { Config, ForwardServerConfig } from "../config/config.ts";
 import type { Dialer, DialTls } from "../core/ports.ts";
 import { type DestinationsSurroundings, ForwardDestinations } from "../forward/destinations.ts";
 import type { ForwardConfig } from "../forward/options.ts";
+import { Ways } from "../forward/ways.ts";
 import { forwardRouteName } from "./compose-forward.ts";
 import type { TlsFiles } from "./tls-files.ts";
+import { viaNameOf } from "./via-name.ts";
 
 const ALPN = ["http/1.1"];
 
 export interface ForwardSurroundings extends Omit<DestinationsSurroundings, "dialer"> {
   /** A dialer that resolves names in this way. */
   dialerFor(dns: ForwardConfig["dns"]): Dialer;
+  /** A text of this proxy's own, for servers whose name in Via nothing else tells apart. */
+  readonly instance: string;
 }
 
 interface Planned {
@@ -36,16 +40,23 @@ export class ForwardUpstreams {
     this.#around = around;
   }
 
-  plan({ servers }: Config, files: TlsFiles): DestinationsPlan {
+  plan(config: Config, files: TlsFiles): DestinationsPlan {
     const plan = new Map<string, Planned>();
-    for (const { name, forward } of servers) {
+    for (const server of config.servers) {
+      const { name, forward } = server;
       if (forward === null) continue;
       const ca = forward.originCa === null ? null : files.authorities(forward.originCa);
-      const identity = canonicalJson({ forward, ca });
+      const parentCas = forward.via.map((rule) =>
+        rule === "direct" || rule.ca === null ? null : files.authorities(rule.ca),
+      );
+      const viaName = viaNameOf(config, server, this.#around.instance);
+      const identity = canonicalJson({ forward, ca, parentCas, viaName });
       const existing = this.#current.get(name);
       plan.set(
         name,
-        existing?.identity === identity ? existing : { identity, destinations: this.#create(name, forward, ca) },
+        existing?.identity === identity
+          ? existing
+          : { identity, destinations: this.#create(name, forward, viaName, files) },
       );
     }
     return plan;
@@ -64,13 +75,16 @@ export class ForwardUpstreams {
     for (const { destinations } of this.#current.values()) destinations.destroy();
   }
 
-  #create(server: string, forward: ForwardServerConfig, ca: string | null): ForwardDestinations {
-    const { connectTimeoutMs, idleMs, lifetimeMs } = forward;
+  #create(server: string, forward: ForwardServerConfig, viaName: string | null, files: TlsFiles): ForwardDestinations {
+    const { connectTimeoutMs, idleMs, lifetimeMs, originCa } = forward;
+    const caOf = (path: string) => files.authorities(path);
+    const ca = originCa === null ? null : caOf(originCa);
     const tlsFor = (serverName: string): DialTls => {
       return { serverName, verify: true, ca, cert: null, key: null, minVersion: "TLSv1.2", alpn: ALPN };
     };
+    const ways = new Ways(forward.via, caOf);
     return new ForwardDestinations(
-      { name: forwardRouteName(server), connectTimeoutMs, idleMs, lifetimeMs, tlsFor },
+      { name: forwardRouteName(server), connectTimeoutMs, idleMs, lifetimeMs, tlsFor, ways, viaName },
       { ...this.#around, dialer: this.#around.dialerFor(forward.dns) },
     );
   }

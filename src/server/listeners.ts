@@ -3,17 +3,19 @@
  * its socket and its connections and gets the new site; a new one is opened before an old one is closed. Either all of a
  * reload happens or nothing does: every step that is taken knows how to take itself back, until it is told to stay.
  *
- * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS, or asks its clients for
- * other certificates): then the old socket is closed first, and opened again should the new one fail.
+ * Two addresses can stand in each other's way (":8080" and "127.0.0.1:8080", or one that now speaks TLS or SOCKS, or asks its
+ * clients for other certificates): then the old socket is closed first, and opened again should the new one fail.
  */
 import type { ListenConfig } from "../config/config.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { Address, Connection } from "../core/ports.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
-import type { Transport, TransportListener } from "../io/transport.ts";
+import type { ListenOptions, ProxyHeaders, Transport, TransportListener } from "../io/transport.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
+import { ClientSocks } from "../pipeline/drivers/socks.ts";
 import type { ConnectionOrigin } from "../pipeline/forwarding.ts";
 import type { Site } from "../pipeline/site.ts";
+import { CidrSet } from "../semantics/cidr.ts";
 import type { AppLog } from "./app-log.ts";
 import { listenFailure } from "./listener-errors.ts";
 import type { RepeatedFaults } from "./repeated-faults.ts";
@@ -59,18 +61,25 @@ export interface ListenerSurroundings {
 
 /** The client connections of one listener; says when the last one has gone. */
 class ClientConnections extends Http1Driver {
+  /** Those who say first whose connection it is; null: every peer is. */
+  balancers: CidrSet | null;
+  readonly #protocol: ListenConfig["protocol"];
   readonly #counters: Counters;
   onEmpty: (() => void) | null = null;
 
-  constructor(site: Site, counters: Counters) {
+  constructor({ site, listen }: WantedListener, counters: Counters) {
     super(site);
+    this.balancers = balancersOf(listen);
+    this.#protocol = listen.protocol;
     this.#counters = counters;
   }
 
   override accept(connection: Connection, origin: ConnectionOrigin | null = null): void {
     // A handshake that ended after we had stopped accepting: nobody has sent a request on it yet.
     if (this.draining) return connection.destroy();
-    super.accept(connection, origin);
+    // What comes out of a tunnel speaks HTTP, whatever made the tunnel.
+    if (this.#protocol === "socks" && origin === null) this.add(new ClientSocks(this, connection));
+    else super.accept(connection, origin);
     this.#counters.countConnection(1);
   }
 
@@ -147,6 +156,7 @@ export class Listeners {
       const open = next.get(item.key)!;
       open.wanted = item;
       open.clients.site = item.site;
+      open.clients.balancers = balancersOf(item.listen);
     }
     for (const [key, open] of before) if (next.get(key) !== open) this.#leave(open, drainMs);
   }
@@ -157,7 +167,7 @@ export class Listeners {
     const inTheWay: [WantedListener, OpenListener[]][] = [];
     for (const item of wanted) {
       const existing = this.#open.get(item.key);
-      if (existing !== undefined && asksTheSame(existing.wanted.tls, item.tls)) {
+      if (existing !== undefined && asksTheSame(existing.wanted, item)) {
         updateTls(existing, item, undo);
         next.set(item.key, existing);
         continue;
@@ -175,7 +185,7 @@ export class Listeners {
   }
 
   async #openNew(wanted: WantedListener, undo: Undo[]): Promise<OpenListener> {
-    const clients = new ClientConnections(wanted.site, this.#around.counters);
+    const clients = new ClientConnections(wanted, this.#around.counters);
     const socket = await this.#bind(wanted, clients);
     const open = new OpenListener(wanted, socket, clients);
     undo.push(async () => {
@@ -197,10 +207,16 @@ export class Listeners {
     const { address } = listen;
     const where = placeOf(address, socket);
     const { transport, faults, log } = this.#around;
-    const onTlsError = (err: Error): void =>
-      faults.report(`handshakes on ${listen.text}`, (details) => log.info(details, err.message));
+    const tell = (what: string, err: Error): void =>
+      faults.report(`${what} on ${listen.text}`, (details) => log.info(details, err.message));
+    const options: ListenOptions = {
+      ...where,
+      tls,
+      onTlsError: (error) => tell("handshakes", error),
+      proxyHeaders: listen.proxyProtocol === null ? null : headersFor(clients, (error) => tell("PROXY headers", error)),
+    };
     try {
-      return await transport.listen({ ...where, tls, onTlsError }, (connection) => clients.accept(connection));
+      return await transport.listen(options, (connection) => clients.accept(connection));
     } catch (error) {
       throw new SetupError([{ path: place, message: listenFailure(listen, error as Error) }], error);
     }
@@ -262,6 +278,22 @@ function placeOf(address: ListenAddress, socket: HandedSocket | null) {
   return { host, port: socket.port, path: null, reusePort: socket.reusePort, ...handed };
 }
 
+function balancersOf({ proxyProtocol }: ListenConfig): CidrSet | null {
+  const from = proxyProtocol?.from ?? null;
+  return from === null ? null : CidrSet.parse(from);
+}
+
+/** As the configuration says that is in use when a connection comes. */
+function headersFor(clients: ClientConnections, onRefused: ProxyHeaders["onRefused"]): ProxyHeaders {
+  return {
+    expectsFrom: ({ address }) => clients.balancers === null || clients.balancers.has(address),
+    get timeoutMs() {
+      return clients.site.limits.headTimeoutMs;
+    },
+    onRefused,
+  };
+}
+
 function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): void {
   const { tls: before } = open.wanted;
   const { tls } = wanted;
@@ -275,10 +307,15 @@ function updateTls(open: OpenListener, wanted: WantedListener, undo: Undo[]): vo
 }
 
 /**
- * Whether a socket may go on with its connections: who is let in, and whether it takes a handshake, is as before. Connections that
- * began under authorities that are trusted no more must end.
+ * Whether a socket may go on with its connections: who is let in, what is spoken, and whether it takes a handshake, is as before.
+ * Connections that began under authorities that are trusted no more must end.
  */
-function asksTheSame(before: ListenTls | null, now: ListenTls | null): boolean {
+function asksTheSame(existing: WantedListener, wanted: WantedListener): boolean {
+  const [one, other] = [existing.listen, wanted.listen];
+  if (one.protocol !== other.protocol) return false;
+  if ((one.proxyProtocol === null) !== (other.proxyProtocol === null)) return false;
+  const before = existing.tls;
+  const now = wanted.tls;
   if (before === null || now === null) return before === now;
   return JSON.stringify(before.clientAuth ?? null) === JSON.stringify(now.clientAuth ?? null);
 }

@@ -6,7 +6,7 @@
  * It reads no configuration file, handles no signal and never ends the process.
  */
 import { randomUUID } from "node:crypto";
-import type { Config, ServerConfig } from "../config/config.ts";
+import type { Config, ListenConfig, ServerConfig } from "../config/config.ts";
 import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
@@ -47,6 +47,7 @@ export interface Listening {
   /** Where it really listens: with the port that the system chose when the configuration asked for port 0. */
   readonly address: Address;
   readonly isTls: boolean;
+  readonly protocol: ListenConfig["protocol"];
 }
 
 /** What is open. */
@@ -131,6 +132,8 @@ export class ProxyServer {
         this.transport.dialerWith(
           namesByDns(clock, { ...(servers !== null && { servers }), ttl: { minMs: minTtlMs, maxMs: maxTtlMs } }),
         ),
+      tlsLayer: this.transport.tls,
+      instance: this.#instance,
       clock,
       deadlines,
       random,
@@ -182,7 +185,8 @@ export class ProxyServer {
 
   get listening(): readonly Listening[] {
     return this.#listeners.open.map(({ wanted, address }) => {
-      return { server: wanted.site.name, address, isTls: wanted.tls !== null };
+      const { site, tls, listen } = wanted;
+      return { server: site.name, address, isTls: tls !== null, protocol: listen.protocol };
     });
   }
 

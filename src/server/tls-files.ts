@@ -29,7 +29,9 @@ export class TlsFiles {
     const ofListeners = config.servers.flatMap(({ listen }) => listen.flatMap(({ tls }) => tls?.certificates ?? []));
     const ofClients = config.servers.flatMap(({ listen }) => listen.map(({ tls }) => tls?.clientAuth?.ca ?? null));
     const ofUpstreams = config.upstreams.filter(speaksTls).map(({ tls }) => tls);
-    const ofForwards = config.servers.map(({ forward }) => forward?.originCa ?? null);
+    const ofForwards = config.servers.flatMap(({ forward }) =>
+      forward === null ? [] : [forward.originCa, ...forward.via.map((rule) => (rule === "direct" ? null : rule.ca))],
+    );
     const ofStores = config.stores.flatMap((store) => tlsOfStore(store) ?? []);
     const ofAll = [...ofListeners.map((pair) => ({ ...pair, ca: null })), ...ofUpstreams, ...ofStores];
     const paths = ofAll.flatMap((named) => [named.cert, named.key, named.ca]);
@@ -52,6 +54,10 @@ export class TlsFiles {
     for (const { name, forward } of config.servers) {
       const ca = forward?.originCa ?? null;
       if (ca !== null) await files.#loadAuthorities(ca, ["servers", name, "forward", "tls"]);
+      for (const [index, rule] of forward?.via.entries() ?? []) {
+        if (rule === "direct" || rule.ca === null) continue;
+        await files.#loadAuthorities(rule.ca, ["servers", name, "forward", "via", index, "tls"]);
+      }
     }
     for (const upstream of config.upstreams.filter(speaksTls)) {
       await files.#loadDialFiles(upstream.tls, placeOfUpstreamTls(config, upstream), clock);

@@ -7,7 +7,13 @@
  */
 import { createHash } from "node:crypto";
 import os from "node:os";
-import type { ServerConfig } from "../config/config.ts";
+import type { Config, ServerConfig } from "../config/config.ts";
+
+/** Our name in Via on this server; null: `Via` is left alone. */
+export function viaNameOf({ via }: Config, server: ServerConfig, instance: string): string | null {
+  if (via.kind === "off") return null;
+  return via.kind === "name" ? via.name : madeViaName(server, instance);
+}
 
 /** `instance` stands for addresses that the system has yet to choose, and for those of a server that listens nowhere. */
 export function madeViaName(server: ServerConfig, instance: string, hostname: string = os.hostname()): string {

@@ -8,7 +8,7 @@
 import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
-import { FIELD_KEEP_ALIVE } from "../core/field-names.ts";
+import { FIELD_KEEP_ALIVE, FIELD_PROXY_AUTHORIZATION } from "../core/field-names.ts";
 import { acquireStorage, type FieldBlock, releaseStorage } from "../core/fields.ts";
 import {
   FIELDS_MAX,
@@ -20,6 +20,7 @@ import {
 } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, ConnectionHandler, Splice, SpliceHandler } from "../core/ports.ts";
+import type { Destination } from "../pipeline/forwarding.ts";
 import type { BodySplice } from "../pipeline/splice.ts";
 import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
 import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
@@ -44,6 +45,14 @@ export interface StreamOwner {
   onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void;
   /** The connection is gone. Called once. */
   onGone(stream: Http1Stream): void;
+}
+
+/** A server that sends requests on to where they name: each is in absolute form (RFC 9112 section 3.2.2). */
+export interface ProxyServer {
+  /** Behind the fields of each request, with its line break: Proxy-Authorization; "": nothing. A secret. */
+  readonly line: string;
+  /** It answered 407: it wants credentials, or others than it was given. */
+  refused(): ProxyError;
 }
 
 const IDLE = 0;
@@ -76,6 +85,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
 
   readonly #connection: Connection;
   readonly #owner: StreamOwner;
+  /** null: it is the origin, or stands for it. */
+  readonly #proxy: ProxyServer | null;
   readonly #deadline: Deadline;
   #handler: UpstreamHandler | null = null;
   #state = IDLE;
@@ -106,13 +117,19 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     connection: Connection,
     owner: StreamOwner,
     deadlines: DeadlineWheel,
-    place: { readonly address: string; readonly authority: string; readonly expiresMs: number },
+    place: {
+      readonly address: string;
+      readonly authority: string;
+      readonly expiresMs: number;
+      readonly proxy: ProxyServer | null;
+    },
   ) {
     this.#connection = connection;
     this.#owner = owner;
     this.address = place.address;
     this.authority = place.authority;
     this.expiresMs = place.expiresMs;
+    this.#proxy = place.proxy;
     this.#deadline = new Deadline(deadlines, () => this.#onDeadline());
     connection.handler = this;
   }
@@ -159,7 +176,14 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#upgrade = upgrade;
     this.#requestChunked = request.bodyBytes === BODY_UNTIL_END;
     this.#requestLeft = this.#requestChunked ? 0 : request.bodyBytes;
-    encodeRequestHead(this.#connection, request, upgrade, request.wantsTrailers);
+    const proxy = this.#proxy;
+    if (proxy === null) encodeRequestHead(this.#connection, request, upgrade, request.wantsTrailers);
+    else {
+      // The credentials are the proxy's own: whatever features have put there goes.
+      if (proxy.line !== "") request.fields.deleteId(FIELD_PROXY_AUTHORIZATION);
+      const through = { origin: originOf(sender.forward!.destination), line: proxy.line };
+      encodeRequestHead(this.#connection, request, upgrade, request.wantsTrailers, through);
+    }
   }
 
   write(bytes: Buffer, start: number, end: number): void {
@@ -331,6 +355,10 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
 
   #beginAnswer(response: ResponseMessage, more: boolean): void {
     const { fields } = response;
+    if (head.status === 407 && this.#proxy !== null) {
+      fields.release();
+      return this.#fail(this.#proxy.refused(), false);
+    }
     const failure = responseFraming(head, fields, this.#method, framing);
     if (failure < 0) {
       fields.release();
@@ -501,6 +529,12 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#partial.clear();
     this.#owner.onGone(this);
   }
+}
+
+/** The scheme and the authority of where a request is to go. */
+function originOf({ host, port }: Destination): string {
+  const name = host.includes(":") ? `[${host}]` : host;
+  return port === 80 ? `http://${name}` : `http://${name}:${port}`;
 }
 
 /** For the moment between two owners: the connection is paused, so only its end can be told, and `closed` keeps that. */

@@ -22,7 +22,7 @@ import type {
 } from "../core/ports.ts";
 import type { Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
 import { type Balanced, type Balancer, createBalancer } from "./balance.ts";
-import { Http1Stream, type StreamOwner } from "./http1-stream.ts";
+import { Http1Stream, type ProxyServer, type StreamOwner } from "./http1-stream.ts";
 import type { Balance, HashKey } from "./options.ts";
 import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -36,6 +36,8 @@ export interface PoolServer extends ServerAddress {
   readonly tls: DialTls | null;
   /** Asked about each address; then connections are known by their own address, not by the server's name. */
   readonly addresses?: AddressFilter;
+  /** The server is a proxy, and is sent requests for elsewhere. */
+  readonly proxy?: ProxyServer;
 }
 
 export interface PoolOptions {
@@ -65,10 +67,14 @@ export interface PoolSurroundings {
   readonly countConnection?: (change: 1 | -1) => void;
 }
 
+/** Who is told that there is no connection: the request itself, unless somebody knows another way. */
+export type LeaseFailed = Pick<UpstreamHandler, "onLeaseFailed">;
+
 /** A request that waits: for a connection to be made, or for a place. */
 interface Waiting {
   readonly sender: Sender;
   readonly handler: UpstreamHandler;
+  readonly failed: LeaseFailed;
   /** The server that a connection is being made to; null in the queue. */
   readonly server: Server | null;
   pending: PendingDial | null;
@@ -129,18 +135,18 @@ export class UpstreamPool implements Upstream, PlacesUser {
     return this.#dialing.size + this.#queue.size;
   }
 
-  lease(sender: Sender, handler: UpstreamHandler): void {
+  lease(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed = handler): void {
     if (sender.attempts <= 1) this.#budget.countRequest();
     const places = this.#places;
     const reserved = places?.othersComeFirst === true ? null : this.#reserve(sender, handler);
-    if (reserved !== null) return this.#grant(reserved, sender, handler);
+    if (reserved !== null) return this.#grant(reserved, sender, handler, failed);
     if (this.#queue.size >= this.#options.queueMax) {
-      return handler.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
+      return failed.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
     }
-    const waiting: Waiting = { sender, handler, server: null, pending: null, deadline: null, ticket: 0 };
+    const waiting: Waiting = { sender, handler, failed, server: null, pending: null, deadline: null, ticket: 0 };
     waiting.deadline = new Deadline(this.#around.deadlines, () => {
       this.#leaveQueue(handler, waiting);
-      handler.onLeaseFailed(
+      failed.onLeaseFailed(
         new ProxyError("connection_limit_reached", `${this.name}: no connection became free in time`),
       );
     });
@@ -187,10 +193,10 @@ export class UpstreamPool implements Upstream, PlacesUser {
   destroy(): void {
     this.#closed = true;
     this.#forgetPlaces();
-    const waiting = [...this.#queue.keys(), ...this.#dialing.keys()];
-    for (const handler of waiting) {
+    const waiting = [...this.#queue.values(), ...this.#dialing.values()];
+    for (const { handler, failed } of waiting) {
       this.cancel(handler);
-      handler.onLeaseFailed(new ProxyError("destination_unavailable", `${this.name} was closed`, { retryable: false }));
+      failed.onLeaseFailed(new ProxyError("destination_unavailable", `${this.name} was closed`, { retryable: false }));
     }
     for (const server of this.#servers) for (const stream of [...server.streams]) stream.close();
   }
@@ -228,8 +234,8 @@ export class UpstreamPool implements Upstream, PlacesUser {
     }
   }
 
-  #grant(reserved: Http1Stream | Server, sender: Sender, handler: UpstreamHandler): void {
-    if (reserved instanceof Server) return this.#dial(reserved, sender, handler);
+  #grant(reserved: Http1Stream | Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
+    if (reserved instanceof Server) return this.#dial(reserved, sender, handler, failed);
     reserved.lend(handler);
     handler.onStream(reserved);
   }
@@ -243,8 +249,8 @@ export class UpstreamPool implements Upstream, PlacesUser {
     return null;
   }
 
-  #dial(server: Server, sender: Sender, handler: UpstreamHandler): void {
-    const waiting: Waiting = { sender, handler, server, pending: null, deadline: null, ticket: 0 };
+  #dial(server: Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
+    const waiting: Waiting = { sender, handler, failed, server, pending: null, deadline: null, ticket: 0 };
     this.#dialing.set(handler, waiting);
     server.dialing++;
     waiting.pending = this.#around.dialer.dial(
@@ -267,6 +273,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
     const stream = new Http1Stream(connection, server, deadlines, {
       address: server.place.addresses === undefined ? server.address : textOf(connection.remote),
       authority: server.place.authority,
+      proxy: server.place.proxy ?? null,
       expiresMs: clock.now() + this.#options.lifetimeMs,
     });
     server.streams.add(stream);
@@ -287,7 +294,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
     server.avoidUntilMs = this.#around.clock.now() + AVOID_MS;
     this.#dialing.delete(waiting.handler);
     this.failedFor(waiting.handler, server);
-    waiting.handler.onLeaseFailed(error);
+    waiting.failed.onLeaseFailed(error);
     this.placeFreed();
   }
 
@@ -317,7 +324,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
       const reserved = this.#reserve(waiting.sender, handler);
       if (reserved === null) return;
       this.#leaveQueue(handler, waiting);
-      this.#grant(reserved, waiting.sender, handler);
+      this.#grant(reserved, waiting.sender, handler, waiting.failed);
     }
   }
 

@@ -4,8 +4,10 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { describe, test } from "node:test";
-import { EchoServer } from "../support/forward-stage.ts";
+import { hash } from "@node-rs/bcrypt";
+import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
 import { askOn, authority, interceptionStage } from "../support/interception-stage.ts";
+import { onceHead, ScriptedParent, tunnelTo } from "../support/parents.ts";
 import { RawClient } from "../support/raw-client.ts";
 
 const TIMEOUT = { timeout: 30_000 };
@@ -31,6 +33,18 @@ describe("a host that is intercepted", () => {
     assert.equal(seen[0], seen[1], "one connection to the origin");
     assert.match(seen[0]!, /^\/a origin\.example:\d+ /);
   });
+
+  test(
+    "is reached with the head and the beginning of TLS in one piece, in two, and byte by byte",
+    TIMEOUT,
+    async () => {
+      await using stage = await interceptionStage((_request, response) => response.end("inside"));
+      const to = `origin.example:${stage.origin.port}`;
+      for (const cut of ["none", "in the head", "in the ClientHello", "everywhere"] as const) {
+        assert.ok((await askOn(await stage.inPieces(to, cut), to)).endsWith("inside"), cut);
+      }
+    },
+  );
 
   test("whose certificate is not good is never made to look good: 502, and the page says why", TIMEOUT, async () => {
     const past = new Date(Date.now() - 86_400_000);
@@ -122,3 +136,65 @@ async function connectTo(port: number, to: string) {
   await client.untilText("\r\n\r\n");
   return { client };
 }
+
+test(
+  "who is inside a tunnel is whoever was let in: nothing that is said there counts, and nobody is asked",
+  TIMEOUT,
+  async () => {
+    const auth = { optional: true, basic: { users: { ann: await hash("secret", 4) } } };
+    const forward = {
+      auth,
+      allow: [
+        { ...ANYWHERE, methods: ["CONNECT"] },
+        { ...ANYWHERE, users: ["ann"] },
+      ],
+    };
+    const told: (string | undefined)[] = [];
+    await using stage = await interceptionStage(
+      (request, response) => {
+        told.push(request.headers["proxy-authorization"]);
+        response.end("ok");
+      },
+      { forward },
+    );
+    const to = `origin.example:${stage.origin.port}`;
+    const line = `Proxy-Authorization: Basic ${Buffer.from("ann:secret").toString("base64")}\r\n`;
+    assert.match(await askOn(await stage.secured(to, "origin.example"), to, line), /^HTTP\/1\.1 403 /);
+    const known = await stage.secured(to, "origin.example", [stage.ca], line);
+    assert.match(await askOn(known, to, line), /^HTTP\/1\.1 200 /);
+    assert.deepEqual(told, [undefined]);
+  },
+);
+
+describe("through a parent", () => {
+  test(
+    "an origin is verified inside the parent's tunnel, and what is left alone goes through it as it is",
+    TIMEOUT,
+    async () => {
+      const seen: string[] = [];
+      await using inner = await interceptionStage((_request, response) => response.end("inside"));
+      const { port } = inner.origin;
+      await using echo = await EchoServer.start();
+      await using parent = await ScriptedParent.start(
+        onceHead((socket, head) => {
+          seen.push(head.split(" ")[1]!);
+          if (head.includes(`:${echo.port} `)) socket.write("HTTP/1.1 200 OK\r\n\r\nwelcome");
+          else tunnelTo(port)(socket, head);
+        }),
+      );
+      const forward = { via: [{ proxy: parent.url() }] };
+      await using stage = await interceptionStage((_request, response) => response.end("never"), { forward });
+      const to = `origin.example:${port}`;
+      const answer = await askOn(await stage.secured(to, "origin.example", [stage.ca]), to);
+      assert.ok(answer.endsWith("inside"), answer);
+      const bank = await stage.secured(`bank.example:${port}`, "origin.example", [authority.cert]);
+      assert.equal(new X509Certificate(bank.getPeerCertificate().raw).issuer, "CN=The World");
+      bank.destroy();
+      // Behind an address any name may stand: it is looked into, and is no TLS; who speaks first is heard all the same.
+      const { client } = await connectTo(stage.port, `127.0.0.1:${echo.port}`);
+      await client.send("SSH-2.0-x\r\n").untilText("welcome");
+      client[Symbol.dispose]();
+      assert.deepEqual(seen, [to, `bank.example:${port}`, `127.0.0.1:${echo.port}`]);
+    },
+  );
+});

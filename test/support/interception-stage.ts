@@ -3,6 +3,7 @@
 
 import { writeFileSync } from "node:fs";
 import type http from "node:http";
+import { Duplex } from "node:stream";
 import tls from "node:tls";
 import { makeAuthority } from "../../src/forward/interception/new-authority.ts";
 import { Authority, type CertificateOptions, issueCertificate } from "./certificates.ts";
@@ -11,11 +12,15 @@ import { TestFolder } from "./folder.ts";
 import { ANYWHERE, connectThrough } from "./forward-stage.ts";
 import { Origin } from "./origin.ts";
 import { ProxyUnderTest } from "./proxy-under-test.ts";
+import { RawClient } from "./raw-client.ts";
 
 type Options = Readonly<Record<string, unknown>>;
 
 /** Whom origins have their certificates from. */
 export const authority = new Authority("The World");
+
+/** Where what a client sends ahead is cut. */
+type Cut = "none" | "in the head" | "in the ClientHello" | "everywhere";
 
 export interface InterceptionStage extends AsyncDisposable {
   readonly folder: TestFolder;
@@ -25,8 +30,15 @@ export interface InterceptionStage extends AsyncDisposable {
   readonly port: number;
   /** PEM text of the internal CA. */
   readonly ca: string;
-  /** TLS inside a tunnel to `authority`; `trusted` are the authorities of the client. */
-  secured(authority: string, serverName: string | null, trusted?: readonly string[]): Promise<tls.TLSSocket>;
+  /** TLS inside a tunnel to `authority`; `trusted` are the authorities of the client, `lines` further ones of its CONNECT. */
+  secured(
+    authority: string,
+    serverName: string | null,
+    trusted?: readonly string[],
+    lines?: string,
+  ): Promise<tls.TLSSocket>;
+  /** The same for origin.example, without waiting for an answer to CONNECT: its head and the ClientHello in pieces. */
+  inPieces(authority: string, cut: Cut): Promise<tls.TLSSocket>;
 }
 
 /** `certificate` says what the origin shows; `forward` and `more` are the block's and the server's. */
@@ -66,8 +78,8 @@ export async function interceptionStage(
     proxy,
     port,
     ca: made.cert,
-    async secured(to, serverName, trusted = [made.cert, authority.cert]) {
-      const { client, status } = await connectThrough(port, to);
+    async secured(to, serverName, trusted = [made.cert, authority.cert], lines = "") {
+      const { client, status } = await connectThrough(port, to, lines);
       if (status !== 200) throw new Error(`CONNECT: ${status}`);
       client.socket.removeAllListeners("data");
       const socket = tls.connect({
@@ -85,6 +97,44 @@ export async function interceptionStage(
       });
       return socket;
     },
+    async inPieces(to, cut) {
+      const { promise: started, resolve: start } = Promise.withResolvers<Buffer>();
+      const wire = await RawClient.connect(port);
+      wire.socket.removeAllListeners("data");
+      // Between TLS and the socket: the ClientHello waits for the head, and the answer to CONNECT does not reach TLS.
+      let isBegun = false;
+      const between = new Duplex({
+        read() {},
+        write(chunk: Buffer, _encoding, done) {
+          if (isBegun) wire.socket.write(chunk);
+          else start(chunk);
+          done();
+        },
+      });
+      const socket = tls.connect({ socket: between, ca: [made.cert], servername: "origin.example" });
+      const secured = new Promise<void>((resolve, reject) =>
+        socket.once("secureConnect", resolve).once("error", reject),
+      );
+      const head = Buffer.from(`CONNECT ${to} HTTP/1.1\r\nHost: ${to}\r\n\r\n`);
+      const whole = Buffer.concat([head, await started]);
+      isBegun = true;
+      let answered: Buffer | null = Buffer.alloc(0);
+      wire.socket.on("data", (chunk: Buffer) => {
+        if (answered === null) return void between.push(chunk);
+        answered = Buffer.concat([answered, chunk]);
+        const headEnd = answered.indexOf("\r\n\r\n");
+        if (headEnd < 0) return;
+        if (headEnd + 4 < answered.length) between.push(answered.subarray(headEnd + 4));
+        answered = null;
+      });
+      wire.socket.on("close", () => between.push(null));
+      for (const piece of piecesOf(whole, head.length, cut)) {
+        wire.socket.write(piece);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await secured;
+      return socket;
+    },
     async [Symbol.asyncDispose]() {
       await proxy[Symbol.asyncDispose]();
       await origin[Symbol.asyncDispose]();
@@ -92,6 +142,12 @@ export async function interceptionStage(
       folder[Symbol.dispose]();
     },
   };
+}
+
+function piecesOf(whole: Buffer, headBytes: number, cut: Cut): readonly Buffer[] {
+  if (cut === "everywhere") return Array.from(whole, (_byte, index) => whole.subarray(index, index + 1));
+  const at = cut === "none" ? 0 : cut === "in the head" ? headBytes - 7 : headBytes + 7;
+  return at === 0 ? [whole] : [whole.subarray(0, at), whole.subarray(at)];
 }
 
 /** One request and its whole answer, as text; the connection is closed behind it. */

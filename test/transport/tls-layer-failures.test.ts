@@ -2,7 +2,7 @@
 // nothing is left open.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import type net from "node:net";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -74,7 +74,7 @@ test("what cannot be used is the configuration's fault, and closes the connectio
 for (const [side, begin] of sides) {
   test(`the peer of the ${side}'s side goes away, at every moment and in every way`, async () => {
     await using stage = new TlsLayerStage();
-    for (const before of [true, false]) {
+    for (const moment of ["before", "before, unread", "within"]) {
       for (const goAway of [
         (client: net.Socket) => client.resetAndDestroy(),
         (client: net.Socket) => client.destroy(),
@@ -84,10 +84,11 @@ for (const [side, begin] of sides) {
       ]) {
         for (const wait of [0, 1, 3]) {
           const { client, far } = await rawClient(stage);
-          if (before) goAway(client);
+          if (moment === "before, unread") far.connection.pause();
+          if (moment !== "within") goAway(client);
           await turns(wait);
           const outcome = assert.rejects(begin(stage, far.connection), { type: "connection_terminated", side });
-          if (!before) {
+          if (moment === "within") {
             await turns(wait);
             goAway(client);
           }
@@ -143,6 +144,19 @@ for (const [side, begin] of sides) {
     }
   });
 }
+
+test("a connection that still sends a file is refused, and gives the file back", async () => {
+  await using stage = new TlsLayerStage();
+  const { client, far } = await rawClient(stage);
+  const file = openSync(import.meta.filename, "r");
+  const sent = new Promise<void>((resolve) => far.connection.sendFile(file, 0, 1_000, resolve));
+  const failure = { type: "proxy_internal_error", side: "proxy", message: /a file, or a splice, is still on its way/ };
+  await assert.rejects(stage.serveTls(far.connection), failure);
+  await sent;
+  closeSync(file);
+  assert.deepEqual(far.events, []);
+  client.destroy();
+});
 
 test("cancelled at any moment: nobody is told, and the connection is closed", async () => {
   await using stage = new TlsLayerStage();

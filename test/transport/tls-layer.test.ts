@@ -160,6 +160,51 @@ test("the first bytes of a ClientHello have arrived, however many, and the rest 
   }
 });
 
+test("a ClientHello that arrives in the very turn in which somebody else puts TLS on its connection", async () => {
+  await using stage = new TlsLayerStage();
+  const served = await stage.serve();
+  const other = await stage.client(served.port);
+  const waker = await served.next();
+  const raw = await stage.client(served.port);
+  const far = await served.next();
+  const begun = Promise.withResolvers<Recording>();
+  waker.react = () => begun.resolve(stage.serveTls(far.connection));
+  const { secured, release } = splitClient(raw, 0);
+  secured.write("question");
+  await nextTurn();
+  other.write("go");
+  release();
+  const layered = await begun.promise;
+  await layered.untilText("question");
+  await closeAll(layered);
+});
+
+test("what is written when onDrain is called, right before TLS begins, is not lost", async () => {
+  await using stage = new TlsLayerStage();
+  // The kernel takes the one at once, and the other bit by bit.
+  for (const bytes of [2 * QUEUE_HIGH_WATER_BYTES, 6_000_000]) {
+    const { near, far } = await stage.pair();
+    const begun = Promise.withResolvers<Recording>();
+    const { connection } = far;
+    connection.handler = {
+      onBytes() {},
+      onDrain: () => {
+        connection.writeLatin1("200");
+        begun.resolve(stage.serveTls(connection));
+      },
+      onEnd() {},
+      onClose() {},
+    };
+    connection.write(Buffer.alloc(bytes));
+    // A transport that hands over at once owes no onDrain for what was taken.
+    if (connection.queuedBytes === 0) connection.handler.onDrain();
+    await near.until(() => near.bytes === bytes + 3);
+    assert.ok(near.text.endsWith("200"));
+    const [client, server] = await Promise.all([stage.connectTls(near.connection), begun.promise]);
+    await closeAll(client, server);
+  }
+});
+
 /** Sends that many bytes, as fast as they are taken, and then ends. */
 function send({ connection }: Recording, bytes: number): void {
   const chunk = Buffer.alloc(60_000, 7);

@@ -10,7 +10,7 @@
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
 import { ProxyError } from "../../core/errors.ts";
-import type { Connection, ConnectionHandler, DialHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
+import type { Connection, ConnectionHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
 import type { TakenOver } from "../../pipeline/downstream.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import type {
@@ -20,10 +20,12 @@ import type {
   TakenConnection,
   TakenHandler,
 } from "../../pipeline/forwarding.ts";
+import type { Sender } from "../../pipeline/upstream.ts";
 import { ERR_NOT_TLS } from "../../protocol/client-hello/errors.ts";
 import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
 import { canonicalAddress } from "../../semantics/cidr.ts";
 import type { HostSet } from "../hosts.ts";
+import type { TunnelDialHandler } from "../parent-dialer.ts";
 
 /** A certificate with its chain, and its key. */
 export interface ServedLeaf {
@@ -41,7 +43,7 @@ export interface LeafSource {
 
 /** Makes the connection of a tunnel, as its access allows. */
 export interface TunnelDialer {
-  dialTunnel(forward: Forwarding, handler: DialHandler): PendingDial;
+  dialTunnel(sender: Sender, handler: TunnelDialHandler): PendingDial;
 }
 
 export interface InterceptionOptions {
@@ -77,7 +79,7 @@ export class Interception implements ConnectionTaker {
   }
 
   take(exchange: Exchange, client: TakenOver, handler: TakenHandler): TakenConnection {
-    const taken = new Taken(this, exchange.forward!, client, handler);
+    const taken = new Taken(this, exchange, client, handler);
     taken.begin();
     return taken;
   }
@@ -98,8 +100,9 @@ export class Interception implements ConnectionTaker {
 }
 
 /** One connection, from the answer to CONNECT until it is a connection of requests, a tunnel, or closed. */
-class Taken implements TakenConnection, ConnectionHandler, DialHandler {
+class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
   readonly #interception: Interception;
+  readonly #exchange: Exchange;
   readonly #forward: Forwarding;
   readonly #client: TakenOver;
   readonly #handler: TakenHandler;
@@ -114,9 +117,10 @@ class Taken implements TakenConnection, ConnectionHandler, DialHandler {
   #serverName: string | null = null;
   #isOver = false;
 
-  constructor(interception: Interception, forward: Forwarding, client: TakenOver, handler: TakenHandler) {
+  constructor(interception: Interception, exchange: Exchange, client: TakenOver, handler: TakenHandler) {
     this.#interception = interception;
-    this.#forward = forward;
+    this.#exchange = exchange;
+    this.#forward = exchange.forward!;
     this.#client = client;
     this.#handler = handler;
     const { deadlines } = interception.options;
@@ -189,16 +193,16 @@ class Taken implements TakenConnection, ConnectionHandler, DialHandler {
   }
 
   #tunnel(): void {
-    this.#pending = this.#interception.options.tunnels.dialTunnel(this.#forward, this);
+    this.#pending = this.#interception.options.tunnels.dialTunnel(this.#exchange, this);
   }
 
   /** The client's own, now in TLS; or that of the tunnel. */
-  onConnected(connection: Connection): void {
+  onConnected(connection: Connection, upstreamEarly: Buffer = EMPTY): void {
     if (this.#isOver) return connection.destroy();
     this.#over();
     if (this.#host === null) {
       const early = this.#received.take();
-      return this.#handler.onTunnel({ ...this.#client, early }, connection, EMPTY);
+      return this.#handler.onTunnel({ ...this.#client, early }, connection, upstreamEarly);
     }
     const { destination, user } = this.#forward;
     const literal = canonicalAddress(destination.host);

@@ -21,6 +21,7 @@ import type {
 } from "../../core/ports.ts";
 import { describeAddress } from "../addresses.ts";
 import { failureOf, systemErrorOf } from "../failures.ts";
+import type { ProxiedConnection } from "../proxy-headers.ts";
 import { NOTHING_PENDING, type SocketGiver, type SocketReceiver } from "../socket-giver.ts";
 import type { EventLoop } from "./event-loop.ts";
 import { type Leaving, NativeParting } from "./parting.ts";
@@ -51,11 +52,12 @@ class Extras {
   fileCount = 0;
 }
 
-export class NativeConnection implements SocketGiver, Leaving {
+export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving {
   handler: ConnectionHandler = NOBODY;
   readonly slot: number;
-  readonly remote: Address;
-  readonly local: Address;
+  /** The socket's own, or what a load balancer has said that they are. */
+  remote: Address;
+  local: Address;
   readonly originalDestination: Address | null;
   readonly #owner: ConnectionOwner;
   readonly #loop: EventLoop;
@@ -101,6 +103,11 @@ export class NativeConnection implements SocketGiver, Leaving {
 
   get tls(): null {
     return null;
+  }
+
+  speaksFor(remote: Address, local: Address): void {
+    this.remote = remote;
+    this.local = local;
   }
 
   get closed(): boolean {
@@ -196,8 +203,8 @@ export class NativeConnection implements SocketGiver, Leaving {
     this.handler = NOBODY;
     const isInUse = this.#outgoing !== null || this.#incoming !== null || (this.#extras?.files.size ?? 0) > 0;
     if (this.#closed || this.#detached || this.#ended || isInUse) {
+      receiver.onNoSocket(systemErrorOf(!this.#closed && isInUse ? "EBUSY" : "ENOTCONN"));
       this.destroy();
-      receiver.onNoSocket(systemErrorOf("ENOTCONN"));
       return NOTHING_PENDING;
     }
     // Whoever had it can do nothing with it any more, and what arrives is held.

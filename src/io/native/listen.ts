@@ -9,6 +9,7 @@ import type { Address, Clock, Connection, TimerHandle } from "../../core/ports.t
 import { describeAddress } from "../addresses.ts";
 import { describePlace } from "../binding.ts";
 import { failureOf, ListenError, systemErrorOf } from "../failures.ts";
+import { ProxyHeaderGate, withRest } from "../proxy-headers.ts";
 import type { ListenOptions, TransportListener } from "../transport.ts";
 import { addressFrom } from "./addresses.ts";
 import { type ConnectionOwner, NativeConnection } from "./connection.ts";
@@ -36,7 +37,12 @@ export async function openListener(
   const slot = addon.listen(bound.descriptor, isOwned, owner.keepAliveSeconds);
   if (slot < 0 && isOwned) addon.closeDescriptor(bound.descriptor);
   if (slot < 0) throw ListenError.from(systemErrorOf(getSystemErrorName(slot)), describePlace(options));
-  return new NativeListener(owner, slot, bound.address, options, onConnection);
+  const { proxyHeaders = null } = options;
+  const gate =
+    proxyHeaders === null
+      ? null
+      : new ProxyHeaderGate<NativeConnection>(proxyHeaders, owner.clock, withRest(onConnection));
+  return new NativeListener(owner, slot, bound.address, options, gate, onConnection);
 }
 
 async function takeSocket(owner: ListenerOwner, options: ListenOptions): Promise<BoundSocket> {
@@ -51,6 +57,8 @@ class NativeListener implements TransportListener, SlotListener {
   readonly address: Address;
   readonly #owner: ListenerOwner;
   readonly #slot: number;
+  /** null: connections are taken as they come. */
+  readonly #gate: ProxyHeaderGate<NativeConnection> | null;
   readonly #onConnection: (connection: Connection) => void;
   readonly #isTransparent: boolean;
   /** The inode of the unix socket's file that is to be removed in the end; null: there is none. */
@@ -63,11 +71,13 @@ class NativeListener implements TransportListener, SlotListener {
     slot: number,
     address: Address,
     { path, descriptor, transparent = false }: ListenOptions,
+    gate: ProxyHeaderGate<NativeConnection> | null,
     onConnection: (connection: Connection) => void,
   ) {
     this.#owner = owner;
     this.#slot = slot;
     this.address = address;
+    this.#gate = gate;
     this.#onConnection = onConnection;
     this.#isTransparent = transparent;
     this.#inode = path === null || descriptor !== undefined ? null : inodeOf(path);
@@ -82,7 +92,8 @@ class NativeListener implements TransportListener, SlotListener {
     const original = meant === null ? null : addressFrom(meant);
     const connection = new NativeConnection(this.#owner, slot, from, own, "client", original);
     try {
-      this.#onConnection(connection);
+      if (this.#gate === null) this.#onConnection(connection);
+      else this.#gate.take(connection);
     } catch (thrown) {
       this.#owner.reportFault(thrown);
       connection.destroy(ProxyError.from(thrown), true);
@@ -107,6 +118,7 @@ class NativeListener implements TransportListener, SlotListener {
     if (!this.#closed) {
       this.#closed = true;
       this.#acceptAgain?.cancel();
+      this.#gate?.close();
       this.#owner.loop.listeners.delete(this.#slot);
       this.#owner.loop.addon.closeListener(this.#slot);
       if (this.#inode !== null) removeFile(this.address.address, this.#inode);

@@ -16,6 +16,7 @@ import { QUEUE_HIGH_WATER_BYTES } from "../../core/limits.ts";
 import type { Address, ConnectionHandler, PendingDial, Splice, TlsInfo, WriteRoom } from "../../core/ports.ts";
 import { describeAddress } from "../addresses.ts";
 import { failureOf, type SystemError, systemErrorOf } from "../failures.ts";
+import type { ProxiedConnection } from "../proxy-headers.ts";
 import { NOTHING_PENDING, type SocketGiver, type SocketReceiver } from "../socket-giver.ts";
 import { type FileOutlet, FileQueue } from "./file-queue.ts";
 import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } from "./write-batch.ts";
@@ -46,16 +47,18 @@ export interface ConnectionFacts {
 /** Stands in until an owner has set its own. */
 const NOBODY: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
-export class NetConnection implements SocketGiver, BatchMember, FileOutlet {
+export class NetConnection implements SocketGiver, ProxiedConnection, BatchMember, FileOutlet {
   handler: ConnectionHandler = NOBODY;
-  readonly remote: Address;
-  readonly local: Address;
+  /** The socket's own, or what a load balancer has said that they are. */
+  remote: Address;
+  local: Address;
   readonly originalDestination: Address | null;
   readonly tls: TlsInfo | null;
   readonly #socket: net.Socket;
   readonly #owner: ConnectionOwner;
   readonly #batch: WriteBatch;
   readonly #side: ErrorSide;
+  readonly #isUnix: boolean;
   /** Pending bytes: `slab[start, end)`. */
   #slab: Slab;
   /** Slabs of which Node holds some of our bytes. */
@@ -95,10 +98,16 @@ export class NetConnection implements SocketGiver, BatchMember, FileOutlet {
     this.originalDestination = facts.originalDestination ?? null;
     this.tls = facts.tls;
     this.#side = facts.side;
+    this.#isUnix = facts.remote.family === 0;
     owner.countConnection(1);
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.on("close", this.#onClose);
+  }
+
+  speaksFor(remote: Address, local: Address): void {
+    this.remote = remote;
+    this.local = local;
   }
 
   /** For sockets that have no buffer of their own (`onread`): every chunk is fresh memory. */
@@ -191,7 +200,7 @@ export class NetConnection implements SocketGiver, BatchMember, FileOutlet {
     this.#dropPending();
     this.#files?.stop();
     // TLS needs no reset: an end without close_notify is a broken message to its peer. Unix sockets have none.
-    if (reset && this.tls === null && this.remote.family !== 0 && !this.#isEnding) this.#socket.resetAndDestroy();
+    if (reset && this.tls === null && !this.#isUnix && !this.#isEnding) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 
@@ -221,8 +230,8 @@ export class NetConnection implements SocketGiver, BatchMember, FileOutlet {
     const socket = this.#socket;
     this.handler = NOBODY;
     if (this.#closed || this.#ended || this.#files !== null || socket.readableEnded) {
+      receiver.onNoSocket(systemErrorOf(!this.#closed && this.#files !== null ? "EBUSY" : "ENOTCONN"));
       this.destroy();
-      receiver.onNoSocket(systemErrorOf("ENOTCONN"));
       return NOTHING_PENDING;
     }
     this.#sendPending();

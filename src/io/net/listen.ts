@@ -5,23 +5,34 @@
 import net from "node:net";
 import tls from "node:tls";
 import { ProxyError } from "../../core/errors.ts";
-import type { Address } from "../../core/ports.ts";
+import type { Address, Clock, Connection } from "../../core/ports.ts";
 import { addressOf, describeAddress, UNNAMED } from "../addresses.ts";
 import { BACKLOG, bindListener, describePlace } from "../binding.ts";
 import { failureOf, ListenError, type SystemError } from "../failures.ts";
+import { ProxyHeaderGate, withRest } from "../proxy-headers.ts";
 import type { ListenOptions, TransportListener } from "../transport.ts";
+import type { NetConnection } from "./connection.ts";
 import { CertificateChoice, contextOptions, type ListenTls } from "./listen-tls.ts";
 
 /** Data that waits in Node for a paused connection, beyond the one read (64 KiB) that crosses the mark. */
 const READ_HIGH_WATER_BYTES = 16 * 1024;
 
+/** What is known of a socket's ends; null: the socket says it. */
+export interface KnownEnds {
+  readonly remote: Address | null;
+  readonly local: Address | null;
+}
+
 /** What a listener needs of its transport. */
 export interface Acceptor {
+  readonly clock: Clock;
   readonly keepAliveMs: number | null;
   readonly handshakeTimeoutMs: number;
   readonly duplicate: ((descriptor: number) => number) | null;
-  /** A socket that is ready to serve. `local` is null when it depends on the socket. */
-  accept(socket: net.Socket, local: Address | null): void;
+  /** Who is given connections that are ready. */
+  readonly onConnection: (connection: Connection) => void;
+  /** Makes a connection of a socket, and gives it to `take`. */
+  serve(socket: net.Socket, ends: KnownEnds, take: (connection: NetConnection) => void): void;
   /** Handshakes under way, by plus or minus one. */
   countHandshake(change: 1 | -1): void;
   /** The system refused to accept a connection, or a callback threw. */
@@ -61,10 +72,16 @@ class ServerListener implements TransportListener {
   readonly #acceptor: Acceptor;
   readonly #where: string;
   readonly #server: net.Server;
+  /** null: clients speak no TLS. The listening server itself, unless headers are read before the handshakes. */
+  readonly #secureServer: tls.Server | null;
+  /** null: connections are taken as they come. */
+  readonly #gate: ProxyHeaderGate<NetConnection> | null;
+  /** Of sockets that TLS was put on, as headers told them. */
+  readonly #ends = new WeakMap<net.Socket, KnownEnds>();
   #choice: CertificateChoice | null;
   #bound = false;
-  /** The address of every accepted socket where it is the same for all. */
-  #local: Address | null = null;
+  /** The local address of every accepted socket where it is the same for all. */
+  #common: KnownEnds = { remote: null, local: null };
 
   constructor(options: ListenOptions, acceptor: Acceptor, where: string, choice: CertificateChoice | null) {
     this.#options = options;
@@ -78,7 +95,15 @@ class ServerListener implements TransportListener {
       keepAlive: acceptor.keepAliveMs !== null,
       keepAliveInitialDelay: acceptor.keepAliveMs ?? 0,
     };
-    this.#server = options.tls === null ? this.#plain(socketOptions) : this.#secure(socketOptions, options.tls);
+    const { proxyHeaders = null } = options;
+    const secure = options.tls === null ? null : this.#secure(socketOptions, options.tls);
+    this.#secureServer = secure;
+    const takeReady =
+      secure === null
+        ? withRest(acceptor.onConnection)
+        : (connection: NetConnection, rest: Buffer) => this.#beginTls(connection, rest, secure);
+    this.#gate = proxyHeaders === null ? null : new ProxyHeaderGate(proxyHeaders, acceptor.clock, takeReady);
+    this.#server = secure !== null && this.#gate === null ? secure : this.#plain(socketOptions);
     this.#server.on("error", (error: SystemError) => {
       if (this.#bound)
         acceptor.reportFault(
@@ -88,7 +113,37 @@ class ServerListener implements TransportListener {
   }
 
   #plain(socketOptions: net.ServerOpts): net.Server {
-    return net.createServer(socketOptions, (socket) => this.#acceptor.accept(socket, this.#local));
+    const acceptor = this.#acceptor;
+    const gate = this.#gate;
+    const take = gate === null ? acceptor.onConnection : (connection: NetConnection) => gate.take(connection);
+    return net.createServer(socketOptions, (socket) => acceptor.serve(socket, this.#common, take));
+  }
+
+  /** Gives a socket whose header was read to the server for TLS, as if that had just accepted it. */
+  #beginTls(connection: NetConnection, rest: Buffer, server: tls.Server): void {
+    const { remote, local } = connection;
+    connection.giveSocket({
+      onSocket: (socket) => {
+        if (rest.length > 0) socket.unshift(rest);
+        socket.allowHalfOpen = false;
+        // Only where the peer's end was read before TLS was put on the socket, which then never hears of it.
+        socket.once("end", () => socket.destroy());
+        this.#ends.set(socket, { remote, local });
+        server.emit("connection", socket);
+      },
+      // It has left: nobody knew of it yet.
+      onNoSocket() {},
+    });
+  }
+
+  /**
+   * Whose connection TLS was put on. Node has no public way from a TLS socket to the one below; should this one go away, connections
+   * are refused, never taken for those of their balancer.
+   */
+  #endsOf(socket: tls.TLSSocket): KnownEnds | null {
+    if (this.#gate === null) return this.#common;
+    const { _parent: below } = socket as unknown as { readonly _parent?: net.Socket | null };
+    return below === undefined || below === null ? null : (this.#ends.get(below) ?? null);
   }
 
   #secure(socketOptions: net.ServerOpts, options: ListenTls): tls.Server {
@@ -115,13 +170,18 @@ class ServerListener implements TransportListener {
         socket.destroy();
         return;
       }
+      const ends = this.#endsOf(socket);
+      if (ends === null) {
+        socket.destroy();
+        return acceptor.reportFault(new Error(`${this.#where}: nobody knows whose connection it is`));
+      }
       socket.allowHalfOpen = true;
-      acceptor.accept(socket, this.#local);
+      acceptor.serve(socket, ends, acceptor.onConnection);
     });
     // Node reports exactly one of the two for each connection. After a time-out it leaves the socket open.
     server.on("tlsClientError", (error: SystemError, socket) => {
       acceptor.countHandshake(-1);
-      const remote = addressOf(socket.remoteAddress, socket.remotePort);
+      const remote = this.#endsOf(socket)?.remote ?? addressOf(socket.remoteAddress, socket.remotePort);
       socket.destroy();
       // A client that has gone has no address any more.
       const who = remote === UNNAMED ? "a client" : `client ${describeAddress(remote)}`;
@@ -149,13 +209,14 @@ class ServerListener implements TransportListener {
     this.#bound = true;
     const { path } = this.#options;
     if (path !== null) {
-      this.address = this.#local = { family: 0, address: path, port: 0 };
+      this.address = { family: 0, address: path, port: 0 };
+      this.#common = { remote: null, local: this.address };
       return;
     }
     const bound = server.address() as net.AddressInfo;
     this.address = { family: bound.family === "IPv6" ? 6 : 4, address: bound.address, port: bound.port };
     const isWildcard = bound.address === "::" || bound.address === "0.0.0.0";
-    this.#local = isWildcard ? null : addressOf(bound.address, bound.port);
+    this.#common = { remote: null, local: isWildcard ? null : addressOf(bound.address, bound.port) };
   }
 
   #listenOptions(): net.ListenOptions & { readonly fd?: number } {
@@ -171,18 +232,20 @@ class ServerListener implements TransportListener {
   }
 
   updateTls(options: ListenTls): void {
-    if (!(this.#server instanceof tls.Server)) throw new Error(`${this.#where} does not speak TLS`);
+    const server = this.#secureServer;
+    if (server === null) throw new Error(`${this.#where} does not speak TLS`);
     const choice = makeChoice(options, this.#where);
     // A tls.Server asks its clients for what it was made with.
     if (askedOf(options) !== askedOf(this.#options.tls!))
       throw new Error(`${this.#where} asks clients for something else`);
-    this.#server.setSecureContext(contextOptions(options, options.certificates[0]!));
+    server.setSecureContext(contextOptions(options, options.certificates[0]!));
     this.#choice = choice;
   }
 
   close(): Promise<void> {
     // Node calls back only when the last connection has ended; the listening socket itself is closed at once.
     if (this.#server.listening) this.#server.close();
+    this.#gate?.close();
     return Promise.resolve();
   }
 }

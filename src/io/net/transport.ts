@@ -20,7 +20,7 @@ import { TransportState } from "../transport-state.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
 import { ClientContexts } from "./dial-tls.ts";
-import { openListener } from "./listen.ts";
+import { type KnownEnds, openListener } from "./listen.ts";
 import { clientTlsInfoOf } from "./tls-info.ts";
 import { NetTlsLayer } from "./tls-layer.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -61,10 +61,12 @@ export class NetTransport implements Transport {
     const shared = this.#shared;
     const askOriginal = options.transparent === true ? this.#askOriginal(options) : null;
     return openListener(options, {
+      clock: shared.clock,
       keepAliveMs: shared.keepAliveMs,
       handshakeTimeoutMs: this.#handshakeTimeoutMs,
       duplicate: this.#duplicate,
-      accept: (socket, local) => shared.serve(socket, local, askOriginal, onConnection),
+      serve: (socket, ends, take) => shared.serve(socket, ends, askOriginal, take),
+      onConnection,
       countHandshake: (change) => shared.countAttempt(change),
       reportFault: (thrown) => shared.reportFault(thrown),
     });
@@ -73,7 +75,7 @@ export class NetTransport implements Transport {
   adopt(socket: net.Socket): Connection {
     socket.setNoDelay(true);
     socket.setTimeout(0);
-    return this.#shared.connectionOf(socket, null);
+    return this.#shared.connectionOf(socket, NO_ENDS);
   }
 
   get openConnections(): number {
@@ -88,6 +90,8 @@ export class NetTransport implements Transport {
   }
 }
 
+const NO_ENDS: KnownEnds = { remote: null, local: null };
+
 /** What the connections, listeners and attempts of a transport share. */
 class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   readonly batch = new WriteBatch();
@@ -98,10 +102,10 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
     this.keepAliveMs = keepAliveMs;
   }
 
-  connectionOf(socket: net.Socket, local: Address | null, original: Address | null = null): NetConnection {
+  connectionOf(socket: net.Socket, { remote, local }: KnownEnds, original: Address | null = null): NetConnection {
     const connection = new NetConnection(this, socket, {
       originalDestination: original,
-      remote: addressOf(socket.remoteAddress, socket.remotePort),
+      remote: remote ?? addressOf(socket.remoteAddress, socket.remotePort),
       local: local ?? addressOf(socket.localAddress, socket.localPort),
       tls: socket instanceof tls.TLSSocket ? clientTlsInfoOf(socket) : null,
       side: "client",
@@ -112,15 +116,15 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
 
   serve(
     socket: net.Socket,
-    local: Address | null,
+    ends: KnownEnds,
     askOriginal: AskOriginal | null,
-    onConnection: (connection: Connection) => void,
+    take: (connection: NetConnection) => void,
   ): void {
     const original = askOriginal === null ? null : originalDestinationOf(socket, askOriginal);
-    const connection = this.connectionOf(socket, local, original);
+    const connection = this.connectionOf(socket, ends, original);
     this.batch.enter();
     try {
-      onConnection(connection);
+      take(connection);
     } catch (thrown) {
       this.reportFault(thrown);
       connection.destroy(ProxyError.from(thrown), true);

@@ -72,18 +72,26 @@ const forwardedLines = new ForwardedLines();
 const chunkHead = Buffer.allocUnsafeSlow(32);
 const CRLF = Buffer.from("\r\n");
 
+/** A client's connection, as those know it that it is one of. */
+export interface ServedClient {
+  /** Closes it where it is idle; otherwise it ends behind what is under way. */
+  drain(): void;
+  /** Closes it at once. */
+  destroy(error: ProxyError): void;
+}
+
 /** The connections that this one belongs to. */
 export interface ClientOwner {
   /** For requests to come. */
   readonly site: Site;
   /** No request is taken any more behind those that have come. */
   readonly draining: boolean;
-  forget(client: ClientHttp1): void;
+  forget(client: ServedClient): void;
   /** Takes a new connection, all of whose requests go to `origin`. */
   accept(connection: Connection, origin: ConnectionOrigin): void;
 }
 
-export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler {
+export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler, ServedClient {
   readonly connection: Connection;
   readonly origin: ConnectionOrigin | null;
   readonly #driver: ClientOwner;
@@ -112,8 +120,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #http10 = false;
   #isHead = false;
   #isConnect = false;
-  /** Bytes stood behind the head when it came. */
-  #isFollowed = false;
   #persistent = true;
   #expectsContinue = false;
   #wantsTrailers = false;
@@ -185,7 +191,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (ahead.length > 0) {
       const { start } = ahead;
       const used = this.#use(ahead.bytes, start, ahead.end);
-      if (ahead.length > 0) ahead.consume(used - start);
+      if (ahead.length > 0 && ahead.start === start) ahead.consume(used - start);
     }
     this.#settle();
   }
@@ -219,6 +225,13 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#splice = null;
   }
 
+  /** Of bytes that are being used, keeps those from `at` on, and nothing of what stood before. */
+  #keepBehind(buffer: Buffer, at: number, end: number): void {
+    const ahead = this.#ahead;
+    if (ahead.length > 0) ahead.consume(at - ahead.start);
+    else ahead.append(buffer, at, end);
+  }
+
   /** Uses `buffer[at, end)` as far as the state allows; returns the offset behind what was used. */
   #use(buffer: Buffer, at: number, end: number): number {
     this.#reading = true;
@@ -242,7 +255,12 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (length > 0) {
       const request = new RequestMessage();
       request.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
-      this.#isFollowed = at + length < end;
+      if (head.method === "CONNECT") {
+        // What follows is meant for the tunnel, whoever takes it over and however soon.
+        this.#keepBehind(buffer, at + length, end);
+        this.#begin(request);
+        return end;
+      }
       this.#begin(request);
       return at + length;
     }
@@ -265,6 +283,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     request.plainPath = head.plainPath;
     request.setTargetRange(head.targetStart, head.pathEnd, head.targetEnd);
     if (head.plainLine) request.keepStartLine();
+    else if (head.form === "absolute") request.setAuthorityRange(head.authorityStart, head.authorityEnd);
     this.#searched = 0;
     this.#deadline.disarm();
     this.#http10 = head.minor === 0;
@@ -481,8 +500,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (this.#sending === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
       this.#persistent = false;
     }
-    // What a client has sent ahead into a tunnel that it does not get is no request.
-    if (this.#isConnect && (this.#isFollowed || this.#ahead.length > 0)) this.#persistent = false;
+    // What a client sends ahead into a tunnel that it does not get is no request. Who is asked for credentials waits for them.
+    if (this.#isConnect && (status !== 407 || this.#ahead.length > 0)) this.#persistent = false;
     let say = SAY_NOTHING as string;
     if (!switches) {
       if (!this.#persistent) say = SAY_CLOSE;

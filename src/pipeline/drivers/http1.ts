@@ -1,33 +1,37 @@
 /**
- * The client connections of one listener group that speak HTTP/1.1. What happens on each of them is that connection's own
- * (http1-client.ts); here they are counted, drained and closed together.
+ * The client connections of one listener group. What happens on each of them is that connection's own (http1-client.ts,
+ * socks.ts); here they are counted, drained and closed together.
  */
 import { ProxyError } from "../../core/errors.ts";
 import type { Connection } from "../../core/ports.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import type { Site } from "../site.ts";
-import { ClientHttp1, type ClientOwner } from "./http1-client.ts";
+import { ClientHttp1, type ClientOwner, type ServedClient } from "./http1-client.ts";
 
 /** All client connections of one listener group: they share a site, and are drained together. */
 export class Http1Driver implements ClientOwner {
   site: Site;
   draining = false;
-  readonly #connections = new Set<ClientHttp1>();
+  readonly #connections = new Set<ServedClient>();
 
   constructor(site: Site) {
     this.site = site;
   }
 
-  /** Takes a new connection; with an origin, all of its requests go there. */
+  /** Takes a new connection that speaks HTTP/1.1; with an origin, all of its requests go there. */
   accept(connection: Connection, origin: ConnectionOrigin | null = null): void {
-    const client = new ClientHttp1(this, connection, origin);
+    this.add(new ClientHttp1(this, connection, origin));
+  }
+
+  /** Takes a client that speaks anything: from now on it is one of these. */
+  protected add(client: ServedClient): void {
     this.#connections.add(client);
   }
 
   /** Takes a new connection whose request somebody else has read and cannot be served: answers, and closes behind it. */
   refuse(connection: Connection, error: ProxyError): void {
     const client = new ClientHttp1(this, connection, null);
-    this.#connections.add(client);
+    this.add(client);
     client.refuse(error);
   }
 
@@ -36,7 +40,7 @@ export class Http1Driver implements ClientOwner {
     return this.#connections.size;
   }
 
-  forget(client: ClientHttp1): void {
+  forget(client: ServedClient): void {
     this.#connections.delete(client);
   }
 

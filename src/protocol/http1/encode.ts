@@ -22,6 +22,14 @@ function putCrlf(into: Buffer, at: number): number {
   return at + 2;
 }
 
+/** The request goes to a proxy, which sends it on (RFC 9112 section 3.2.2). */
+export interface ThroughProxy {
+  /** Scheme and authority, such as "http://a.example:8080". */
+  readonly origin: string;
+  /** One more line of the head, with its line break; "": none. */
+  readonly line: string;
+}
+
 /**
  * The head of a request to an HTTP/1.1 server. Host must already be among the fields, hop-by-hop fields must be gone.
  * `upgrade` is the protocol to ask for, null for none.
@@ -31,20 +39,25 @@ export function encodeRequestHead(
   request: RequestMessage,
   upgrade: string | null,
   wantsTrailers: boolean,
+  through: ThroughProxy | null = null,
 ): void {
   const { fields } = request;
   frameByFields(fields, request.bodyBytes, false);
-  const extra = upgrade === null ? 0 : upgrade.length;
+  let extra = upgrade === null ? 0 : upgrade.length;
+  if (through !== null) extra += through.origin.length + through.line.length;
   const bytesMax = fields.end + request.method.length + request.targetBytesMax + extra + FRAMING_BYTES_MAX;
   const { bytes: into, view, start } = to.reserve(bytesMax);
   let at: number;
-  if (request.startLineKept) at = fields.encode(into, view, start, true);
+  if (request.startLineKept && through === null) at = fields.encode(into, view, start, true);
   else {
     at = putLatin1(into, start, request.method);
     into[at++] = 0x20;
-    at = request.encodeTarget(into, view, at);
+    if (through !== null) at = putLatin1(into, at, through.origin);
+    // About the server as a whole is asked with no path behind its authority (RFC 9112 section 3.2.4).
+    if (through === null || request.target !== "*") at = request.encodeTarget(into, view, at);
     at = putLatin1(into, at, " HTTP/1.1\r\n");
     at = fields.encode(into, view, at);
+    if (through !== null) at = putLatin1(into, at, through.line);
   }
   if (request.bodyBytes === BODY_UNTIL_END) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
   if (upgrade !== null) at = putLatin1(into, at, `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);

@@ -40,6 +40,7 @@ export const ERR_CHUNK_LINE_TOO_LONG = -32;
 export const ERR_CHUNK_OVERHEAD = -33;
 export const ERR_CHUNK_END = -34;
 export const ERR_TRAILERS_TOO_LARGE = -35;
+export const ERR_SOCKS_ON_HTTP_PORT = -36;
 
 export interface CodecErrorFacts {
   readonly code: number;
@@ -118,6 +119,7 @@ export const CODEC_ERRORS: readonly CodecErrorFacts[] = [
     status: 431,
     type: "http_response_trailer_section_size",
   },
+  { code: ERR_SOCKS_ON_HTTP_PORT, reason: "a SOCKS greeting came to an address without `protocol: socks`" },
 ];
 
 function factsOf(code: number): CodecErrorFacts {

@@ -64,6 +64,8 @@ describe("a request line", () => {
     ["G\xc9T / HTTP/1.1", "ERR_METHOD", "not ASCII"],
     [`${"M".repeat(33)} / HTTP/1.1`, "ERR_METHOD", "a method of 33 bytes"],
     ["\x16\x03\x01\x02\x00\x01", "ERR_TLS_ON_PLAIN_PORT", "a TLS ClientHello"],
+    ["\x05\x01\x00", "ERR_SOCKS_ON_HTTP_PORT", "a greeting of SOCKS5"],
+    ["\x04\x01\x00\x50", "ERR_SOCKS_ON_HTTP_PORT", "a request of SOCKS4"],
     ["GET /", "ERR_TARGET", "HTTP/0.9"],
     ["GET  / HTTP/1.1", "ERR_TARGET", "two spaces"],
     ["GET\t/ HTTP/1.1", "ERR_METHOD", "a tab for the space"],

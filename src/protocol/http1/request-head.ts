@@ -24,6 +24,7 @@ import {
   ERR_HOST_REPEATED,
   ERR_METHOD,
   ERR_REQUEST_LINE_TOO_LONG,
+  ERR_SOCKS_ON_HTTP_PORT,
   ERR_TARGET,
   ERR_TARGET_AUTHORITY,
   ERR_TARGET_FORM,
@@ -45,6 +46,8 @@ const METHOD_BYTES_MAX = 32;
 const EMPTY_LINES_MAX = 4;
 /** The first byte of a TLS handshake record (RFC 8446, section 5.1). */
 const TLS_HANDSHAKE = 0x16;
+/** The first byte of a client that speaks SOCKS4 or SOCKS5. */
+const SOCKS_VERSIONS: readonly number[] = [4, 5];
 
 /**
  * Filled by a successful parse, for any number of heads one after the other. Offsets count from the first byte of the
@@ -175,7 +178,10 @@ function methodOf(bytes: Buffer, length: number): string {
 function refuseMethod(bytes: Uint8Array, at: number, length: number): number {
   if (at > METHOD_BYTES_MAX) return ERR_METHOD;
   if (at === length) return 0;
-  return at === 0 && bytes[0] === TLS_HANDSHAKE ? ERR_TLS_ON_PLAIN_PORT : ERR_METHOD;
+  if (at > 0) return ERR_METHOD;
+  const first = bytes[0]!;
+  if (first === TLS_HANDSHAKE) return ERR_TLS_ON_PLAIN_PORT;
+  return SOCKS_VERSIONS.includes(first) ? ERR_SOCKS_ON_HTTP_PORT : ERR_METHOD;
 }
 
 /** What to say of a request line whose target stopped at `at`: too long, incomplete, or wrong there. */

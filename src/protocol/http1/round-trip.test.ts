@@ -108,6 +108,29 @@ describe(`a request (${replayHint})`, () => {
     fc.assert(property, RUNS);
   });
 
+  it("to a proxy is in absolute form, with one line more, whatever form it came in", () => {
+    const through = { origin: "http://a.example:8080", line: "X-Line: 1\r\n" };
+    const property = fc.property(method, target, fields, (aMethod, aTarget, someFields) => {
+      const request = new RequestMessage();
+      request.method = aMethod;
+      const query = aTarget.indexOf("?");
+      if (query < 0) request.setTarget(aTarget, null);
+      else request.setTarget(aTarget.slice(0, query), aTarget.slice(query + 1));
+      for (const field of someFields) request.fields.append(...field);
+      const direct = text((to) => encodeRequestHead(to, request, null, false));
+      const wire = text((to) => encodeRequestHead(to, request, null, false, through));
+      request.fields.release();
+      const expected = direct.replace(` ${aTarget} `, () => ` http://a.example:8080${aTarget} `);
+      assert.equal(wire, expected.replace(/\r\n$/, "X-Line: 1\r\n\r\n"));
+    });
+    fc.assert(property, RUNS);
+    const asterisk = new RequestMessage();
+    asterisk.method = "OPTIONS";
+    asterisk.setTarget("*", null);
+    const wire = text((to) => encodeRequestHead(to, asterisk, null, false, { ...through, line: "" }));
+    assert.equal(wire, "OPTIONS http://a.example:8080 HTTP/1.1\r\n\r\n");
+  });
+
   it("that was parsed is encoded as it came, whatever its lines look like", () => {
     const line = fc.tuple(name, fc.constantFrom("", " ", "\t", "  "), value, fc.constantFrom("", " ", "\t "));
     const property = fc.property(method, target, fc.array(line, { maxLength: 12 }), (aMethod, aTarget, lines) => {

@@ -49,7 +49,8 @@ export class ListeningSockets {
 
   get listening(): readonly Listening[] {
     return this.#wanted.map(({ key, server, listen }) => {
-      return { server, address: this.#open.get(key)!.address, isTls: listen.tls !== null };
+      const { address } = this.#open.get(key)!;
+      return { server, address, isTls: listen.tls !== null, protocol: listen.protocol };
     });
   }
 
