@@ -8,7 +8,6 @@
 import "./startup-heap.ts";
 
 import { Command, CommanderError } from "commander";
-import { configJsonSchema } from "../config/json-schema.ts";
 import { addAdminCommands } from "./admin-commands.ts";
 import { addCaCommands } from "./ca-commands.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
@@ -81,7 +80,10 @@ function makeProgram(): Command {
   program
     .command("schema")
     .description("print the JSON Schema of the configuration")
-    .action(() => console.log(JSON.stringify(configJsonSchema(), null, 2)));
+    .action(async () => {
+      const { configJsonSchema } = await import("../config/json-schema.ts");
+      console.log(JSON.stringify(configJsonSchema(), null, 2));
+    });
 
   program
     .command("explain")

@@ -36,10 +36,13 @@ export class FieldStorage {
   view: DataView;
   table: Int32Array;
 
-  constructor(bytes = BYTES_INITIAL, rows = ROWS_INITIAL) {
-    this.bytes = Buffer.allocUnsafeSlow(bytes);
-    this.view = new DataView(this.bytes.buffer);
-    this.table = new Int32Array(rows * ROW);
+  constructor(bytesLength = BYTES_INITIAL, rows = ROWS_INITIAL) {
+    // One piece for both: each piece has an overhead, which counts where there are thousands of small ones.
+    const tableAt = (bytesLength + 3) & ~3;
+    const memory = new ArrayBuffer(tableAt + rows * ROW * Int32Array.BYTES_PER_ELEMENT);
+    this.bytes = Buffer.from(memory, 0, bytesLength);
+    this.view = new DataView(memory, 0, bytesLength);
+    this.table = new Int32Array(memory, tableAt, rows * ROW);
   }
 
   /** Room for `bytesNeeded` bytes, keeping the first `used`. */
@@ -113,16 +116,21 @@ export class FieldBlock {
     releaseStorage(storage);
   }
 
-  /** Takes no more memory than it must, for an exchange that lasts long. What stands before the first field stays where it is. */
+  /**
+   * Moves to memory of its own size and gives back what it had: for a section that is kept for hours, such as that of a
+   * tunnel, which is read once more at the end.
+   */
   compact(): void {
-    const storage = this.#storage;
-    if (storage === null) return;
-    const used = this.#count * ROW;
-    const small = new FieldStorage(this.#end, Math.max(1, this.#count));
-    storage.bytes.copy(small.bytes, 0, 0, this.#end);
-    for (let i = 0; i < used; i++) small.table[i] = storage.table[i]!;
+    const from = this.#storage;
+    if (from === null) return;
+    const bytesLength = this.#end;
+    const tableLength = this.#count * ROW;
+    // Growing doubles: nothing would stay nothing.
+    const small = new FieldStorage(Math.max(bytesLength, 1), Math.max(this.#count, 1));
+    from.bytes.copy(small.bytes, 0, 0, bytesLength);
+    small.table.set(from.table.subarray(0, tableLength));
     this.#storage = small;
-    releaseStorage(storage);
+    releaseStorage(from);
   }
 
   /** Rows, removed ones included. */

@@ -1,7 +1,4 @@
-/**
- * Names of header fields as options give them: by name, or by a regular expression over names. It stands apart from the options
- * themselves, whose schema no worker needs: what a thread loads, it keeps in memory.
- */
+/** Names of header fields, and regular expressions that stand for names: which fields they mean. */
 
 /** A name, or a regular expression over names. */
 export type HeaderPattern = { readonly name: string } | { readonly regex: string };

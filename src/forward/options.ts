@@ -27,7 +27,8 @@ import {
   FORWARD_RESPONSE_TIMEOUT_MS,
   TUNNELS_PER_CLIENT_MAX,
 } from "./limits.ts";
-import { type ParentProxy, parentUrl } from "./parent-url.ts";
+import type { ParentProxy } from "./parent-proxy.ts";
+import { parentUrl } from "./parent-url.ts";
 
 /** First and last port, both included. */
 export interface PortRange {

@@ -728,8 +728,14 @@ export class Life extends Exchange implements UpstreamHandler {
       response.fields.appendTrusted("Upgrade", this.#upgrade);
     }
     this.#downstream.sendHead(response);
-    this.#keepLittle(response);
+    this.#compactFields(response);
     this.#tunnelBetween(this.#downstream.takeOver(), connection, early);
+  }
+
+  /** Thousands of tunnels may stand for hours, and their fields are looked at once more, for the log. */
+  #compactFields(response: ResponseMessage): void {
+    this.request.fields.compact();
+    response.fields.compact();
   }
 
   #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
@@ -751,12 +757,6 @@ export class Life extends Exchange implements UpstreamHandler {
     started.start(client, early);
   }
 
-  /** Both heads are sent, and only the log will look at them: tunnels are many and last long. */
-  #keepLittle(response: ResponseMessage): void {
-    this.request.fields.compact();
-    response.fields.compact();
-  }
-
   /** Whether this answer ends HTTP on the client's connection (RFC 9110 sections 9.3.6 and 15.2.2). */
   #switches({ status }: ResponseMessage): boolean {
     return this.request.method === "CONNECT" ? status >= 200 && status < 300 : status === 101;
@@ -767,7 +767,7 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#step = TUNNEL;
     this.#headSent = true;
     this.#downstream.sendHead(response);
-    this.#keepLittle(response);
+    this.#compactFields(response);
     const client = this.#downstream.takeOver();
     this.#tunnel = taker.take(this, client, {
       onReleased: (error) => {

@@ -10,6 +10,6 @@ import { TlsFiles } from "./tls-files.ts";
 export async function checkSetup(config: Config): Promise<readonly string[]> {
   const files = await TlsFiles.load(config, clock);
   await CredentialFiles.load(config);
-  composeForInspection(config);
+  await composeForInspection(config);
   return [...files.warnings, ...debugWarnings(config, clock.wallMs())];
 }

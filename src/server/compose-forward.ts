@@ -12,7 +12,7 @@ import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
 import type { ForwardRoute } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
-import { createFeature, type FeaturePorts } from "./features.ts";
+import type { FeatureMakers, FeaturePorts } from "./features.ts";
 
 /** How the access log and `explain` call it. */
 export function forwardRouteName(server: string): string {
@@ -29,7 +29,7 @@ export interface ForwardParts {
 export function composeForward(
   { name, forward }: ServerConfig,
   { destinations, interception }: ForwardParts,
-  ports: FeaturePorts,
+  { makers, features: ports }: { readonly makers: FeatureMakers; readonly features: FeaturePorts },
 ): ForwardRoute | null {
   if (forward === null) return null;
   const auth = authOf(forward, ports);
@@ -45,7 +45,7 @@ export function composeForward(
   });
   return {
     name: forwardRouteName(name),
-    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports)), ...debugOf(forward)]),
+    chain: compileChain([access, ...forward.use.map((use) => makers.make(use, ports)), ...debugOf(forward)]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
     upstream: destinations,
     handler: null,

@@ -20,6 +20,7 @@ import { parseAuthority } from "../semantics/uri.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { pacRouteName } from "./compose-pac.ts";
 import { CredentialFiles } from "./credential-files.ts";
+import { FeatureMakers } from "./features.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 
 export interface Explanation {
@@ -39,13 +40,13 @@ export interface Explanation {
 }
 
 /** `client` is the address of the connection's other end. `serverName` must be the name of a server. */
-export function explainRequest(
+export async function explainRequest(
   config: Config,
   serverName: string,
   request: RequestMessage,
   client: string,
-): Explanation {
-  const composed = composeForInspection(config).find((server) => server.config.name === serverName)!;
+): Promise<Explanation> {
+  const composed = (await composeForInspection(config)).find((server) => server.config.name === serverName)!;
   const server = composed.config;
   const exchange = new ExplainedExchange(request, client);
   const refused = admit(exchange, composed.site);
@@ -65,7 +66,7 @@ export function explainRequest(
 }
 
 /** The servers of a configuration with everything but connections. */
-export function composeForInspection(config: Config): readonly ComposedServer[] {
+export async function composeForInspection(config: Config): Promise<readonly ComposedServer[]> {
   const features = {
     clock,
     random,
@@ -83,6 +84,7 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
     upstream: () => NOWHERE,
     forward: () => ({ destinations: NOWHERE, interception: null }),
     observer: () => null,
+    makers: await FeatureMakers.load(config),
     features,
     instance: "",
   };

@@ -30,6 +30,7 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
+import { FeatureMakers } from "./features.ts";
 import { debugWarnings } from "./forward-debug.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
@@ -275,6 +276,7 @@ export class ProxyServer {
     try {
       const files = await TlsFiles.load(config, clock);
       const credentials = await CredentialFiles.load(config);
+      const makers = await FeatureMakers.load(config);
       const interceptions = await Interceptions.load(config, this.#interceptionSurroundings);
       const plan = this.#pools.plan(config.upstreams, files);
       const forwards = this.#forwards.plan(config, files);
@@ -292,6 +294,7 @@ export class ProxyServer {
           return { destinations, interception: interceptions.of(server, destinations, parts.kept) };
         },
         observer: (server) => this.#observer(config, server),
+        makers,
         features: {
           clock,
           random,
