@@ -3,13 +3,19 @@
  * within limits, and gives every answer, errors included, as JSON; what an operation does is its own affair, where the
  * server listens is decided by open.ts.
  */
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import type { AppLog } from "../server/app-log.ts";
 import type { AdminLimits } from "./limits.ts";
 import { changeRefusal, Refusal, strangerRefusal } from "./refusal.ts";
 import { Farewell, MethodNotAllowed, type Operation, Router } from "./router.ts";
+
+/**
+ * Not imported: an import asks a module for everything that it exports, and for `WebSocket` this one loads Node's client of
+ * the web with HTTP/2 and more, some MiB that stay in memory and that nobody here uses.
+ */
+const http = process.getBuiltinModule("node:http");
 
 export interface AdminServerOptions {
   readonly operations: readonly Operation[];
@@ -21,7 +27,7 @@ export interface AdminServerOptions {
 
 export class AdminServer {
   /** Listens where its owner says. */
-  readonly server: http.Server;
+  readonly server: Server;
   readonly #router: Router;
   readonly #options: AdminServerOptions;
   /** The process was told to end through this server. */

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import type { Command } from "commander";
 import type { Status } from "../server/control.ts";
-import { type AdminAnswer, askAdmin } from "./admin-client.ts";
+import type { AdminAnswer } from "./admin-client.ts";
 import type { WhichProxy } from "./admin-endpoints.ts";
 import { CommandError } from "./command-error.ts";
 import { statusReport, withoutControls } from "./status-report.ts";
@@ -48,6 +48,11 @@ export function addAdminCommands(program: Command): void {
   add("stop", "end the running proxy at once, with everything that is under way").action(async (which: WhichProxy) =>
     tellEnd(await accepted(askAdmin("POST", "/stop", which))),
   );
+}
+
+async function askAdmin(method: "GET" | "POST", path: string, which: WhichProxy): Promise<AdminAnswer> {
+  const client = await import("./admin-client.ts");
+  return client.askAdmin(method, path, which);
 }
 
 async function answered(asking: Promise<AdminAnswer>, status: number): Promise<AdminAnswer> {

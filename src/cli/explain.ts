@@ -31,8 +31,8 @@ export async function explain(method: string, url: string, options: ExplainOptio
   const as = user === null ? "" : `, as ${user}`;
   const asks = request.upgrade === null ? "" : ` (upgrade to ${request.upgrade})`;
   const rows = isForwarded
-    ? forwardRows(explainForward(config, server.name, request, client, user), request, method)
-    : rowsOf(config, explainRequest(config, server.name, request, client), request);
+    ? forwardRows(await explainForward(config, server.name, request, client, user), request, method)
+    : rowsOf(config, await explainRequest(config, server.name, request, client), request);
   return [
     `${method} ${url} from ${client}${as}${asks}`,
     ...[...rows].map(([label, text]) => `${label.padEnd(9)} ${text}`),

@@ -4,8 +4,10 @@
  * done: status 1 when the configuration or the machine is to blame, 2 when the command line is. No stack is shown, unless
  * HEADGATE_DEBUG=1 asks for it. What a command alone needs is imported by it: a proxy has no use for what `explain` does.
  */
+// First: what is imported behind it costs less memory.
+import "./startup-heap.ts";
+
 import { Command, CommanderError } from "commander";
-import { configJsonSchema } from "../config/json-schema.ts";
 import { addAdminCommands } from "./admin-commands.ts";
 import { addCaCommands } from "./ca-commands.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
@@ -78,7 +80,10 @@ function makeProgram(): Command {
   program
     .command("schema")
     .description("print the JSON Schema of the configuration")
-    .action(() => console.log(JSON.stringify(configJsonSchema(), null, 2)));
+    .action(async () => {
+      const { configJsonSchema } = await import("../config/json-schema.ts");
+      console.log(JSON.stringify(configJsonSchema(), null, 2));
+    });
 
   program
     .command("explain")

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Status, WorkerStatus } from "../server/control.ts";
-import { formatUptime, statusReport } from "./status-report.ts";
+import { formatBytes, formatUptime, statusReport } from "./status-report.ts";
 
 describe("the time that it runs", () => {
   const times: readonly [seconds: number, text: string][] = [
@@ -43,6 +43,7 @@ const STATUS: Status = {
   transport: "net",
   listeners: [],
   workers: [WORKER],
+  forward: null,
   lastReload: null,
 };
 
@@ -74,4 +75,32 @@ test("a reload that was loaded says what it changed", () => {
   const outcome = { kind: "loaded", change: "servers changed: web", warnings: [] } as const;
   const report = statusReport({ ...STATUS, lastReload: { at: "2026-01-01T00:00:01.000Z", outcome } }, "127.0.0.1:1");
   assert.ok(report.includes("last reload  2026-01-01T00:00:01.000Z: servers changed: web"));
+});
+
+test("bytes in the largest unit that keeps them at one or more", () => {
+  const cases: readonly [bytes: number, text: string][] = [
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1.0 KiB"],
+    [1536, "1.5 KiB"],
+    [1024 * 1024 - 1, "1.0 MiB"],
+    [3 * 2 ** 30, "3.0 GiB"],
+    [2 ** 60, "1024.0 PiB"],
+  ];
+  for (const [bytes, text] of cases) assert.equal(formatBytes(bytes), text);
+});
+
+test("the users of the forward proxy, twenty at most, and who has no name", () => {
+  const counts = { requests: 3, tunnels: 2, openTunnels: 1, requestBytes: 10, responseBytes: 2048 };
+  const users = Array.from({ length: 22 }, (_, index) => ({ user: `user-${index}`, ...counts }));
+  const lines = statusReport({ ...STATUS, forward: { users, unnamed: counts, others: null } }, "127.0.0.1:1");
+  const from = lines.findIndex((line) => line.startsWith("user "));
+  assert.deepEqual(lines.slice(from, from + 2), [
+    "user       requests  tunnels  open  from client  to client",
+    "user-0            3        2     1         10 B    2.0 KiB",
+  ]);
+  assert.deepEqual(lines.slice(-2), [
+    "(no name)         3        2     1         10 B    2.0 KiB",
+    "and 2 more, which --json lists",
+  ]);
 });

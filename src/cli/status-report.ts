@@ -1,9 +1,10 @@
 /** What `headgate status` shows to a person: the proxy in a few lines, its listeners, and a table of its workers. */
-import type { ReloadStatus, Status, WorkerStatus } from "../server/control.ts";
+import type { ForwardStatus, ReloadStatus, Status, WorkerStatus } from "../server/control.ts";
 
 /** Lines without controls, whatever the proxy says: they go to a terminal. */
 export function statusReport(status: Status, address: string): readonly string[] {
-  const { version, node, pid, state, uptimeSeconds, config, transport, listeners, workers, lastReload } = status;
+  const { version, node, pid, state, uptimeSeconds, config, transport, listeners, workers, forward, lastReload } =
+    status;
   const rows = [
     ["state", `${state}, up for ${formatUptime(uptimeSeconds)}`],
     ["process", `${pid}, admin on ${address}`],
@@ -20,6 +21,7 @@ export function statusReport(status: Status, address: string): readonly string[]
     "",
     ...table([WORKER_COLUMNS.map(({ title }) => title), ...workers.map(workerRow)], WORKER_COLUMNS.map(isNumber)),
     ...workers.flatMap(({ id, lastFault }) => (lastFault === null ? [] : [`last fault of worker ${id}: ${lastFault}`])),
+    ...(forward === null ? [] : ["", ...userLines(forward)]),
   ];
   return lines.map(withoutControls);
 }
@@ -27,6 +29,43 @@ export function statusReport(status: Status, address: string): readonly string[]
 interface Column {
   readonly title: string;
   readonly value: (worker: WorkerStatus) => string | number;
+}
+
+/** As many as fit below the rest on a screen; `--json` has all. */
+const USERS_SHOWN = 20;
+const USER_TITLES = ["user", "requests", "tunnels", "open", "from client", "to client"];
+
+/** Who uses the forward proxy, those with the most bytes first. */
+function userLines({ users, unnamed, others }: ForwardStatus): readonly string[] {
+  const rows = users.slice(0, USERS_SHOWN).map(({ user, ...counts }) => userRow(user, counts));
+  if (unnamed !== null) rows.push(userRow("(no name)", unnamed));
+  if (others !== null) rows.push(userRow("(others)", others));
+  const left = users.length - USERS_SHOWN;
+  return [
+    ...table(
+      [USER_TITLES, ...rows],
+      USER_TITLES.map((title) => title !== "user"),
+    ),
+    ...(left > 0 ? [`and ${left} more, which --json lists`] : []),
+  ];
+}
+
+function userRow(user: string, counts: NonNullable<ForwardStatus["others"]>): readonly string[] {
+  const { requests, tunnels, openTunnels, requestBytes, responseBytes } = counts;
+  return [user, ...[requests, tunnels, openTunnels].map(String), formatBytes(requestBytes), formatBytes(responseBytes)];
+}
+
+/** "999 B", "1.5 KiB", "12.0 GiB". */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+  let value = bytes;
+  let unit = 0;
+  // What would round to 1024 is one of the next unit.
+  while (unit < units.length - 1 && value >= (unit === 0 ? 1024 : 1023.95)) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
 const WORKER_COLUMNS: readonly Column[] = [

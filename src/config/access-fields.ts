@@ -12,13 +12,15 @@ export const ACCESS_FIELDS = {
   user: "Who asks, as a feature such as `credentials` or `basicAuth`, or a forward proxy, has proved it.",
   destination: "Where a forwarded request or tunnel wants to go: host and port.",
   rule: "The rule of `forward` that decided.",
+  serverName: "The name that TLS was begun for (SNI): in a tunnel that was looked into, or on the client's connection.",
   via: "The proxy that a forwarded request or tunnel went through, as in `via` of `forward`, without credentials.",
   method: "The method.",
   scheme: "`http` or `https`, as the client used it.",
   host: "The host that was asked for, port included.",
-  path: "The path as the client sent it, without the query.",
+  url: "The whole URL that was asked for; of a tunnel its host and port.",
+  path: "The path as the client sent it, without the query. A tunnel has none.",
   query: "The query without its question mark.",
-  uri: "Path and query as the client sent them.",
+  uri: "The target as the client sent it: path and query; to a forward proxy the URL, or host and port.",
   protocol: "The protocol of the request, such as `HTTP/1.1`, `SOCKS5`, or `TLS` for tunnels of redirected traffic.",
   status: "The status of the answer; 499 when the client left before there was one.",
   requestBytes: "Bytes of the request's body.",
@@ -28,8 +30,13 @@ export const ACCESS_FIELDS = {
   upstreamAddress: "Address and port of the server that answered, or of the proxy that was gone through to it.",
   upstreamMs: "Milliseconds from the request's last byte to the upstream's first one.",
   attempts: "Attempts to reach an upstream.",
+  ended:
+    "What ended a tunnel: `client` or `upstream`, whichever closed or ended its half first; `idle`, `lifetime`, `stopped` (with the proxy or its server); `intercepted`: its requests have lines of their own; `error`: see there.",
   error: "What went wrong: the error's type (RFC 9209), side and whole chain of causes.",
   tls: "Version of TLS on the client's connection.",
+  requestHeaders:
+    "All header fields of the request, in `json` an object. Those that seem to hold secrets, or that features have added, are covered.",
+  responseHeaders: "All header fields of the answer, in `json` an object. Those that seem to hold secrets are covered.",
 } as const satisfies Readonly<Record<string, string>>;
 
 export type AccessFieldName = keyof typeof ACCESS_FIELDS;
@@ -63,6 +70,7 @@ export const ACCESS_FIELDS_DEFAULT: readonly string[] = [
   "upstreamAddress",
   "upstreamMs",
   "attempts",
+  "ended",
   "error",
 ];
 

@@ -52,7 +52,7 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
     title: "forward",
     place: "`forward` in a server",
     paths: ["servers.*.forward"],
-    text: "Requests in absolute form (`http_proxy=http://HOST:3128`), tunnels by CONNECT and WebSockets through both go where their client says. Rules of `deny` are asked first, then those of `allow`; the first one that matches decides, and the log names it. Addresses of this machine, of private networks and of metadata services are refused unless the rule that allows them names their network, whatever a name resolves to. Requests in origin form still meet the server's routes.",
+    text: "Requests in absolute form (`http_proxy=http://HOST:3128`), tunnels by CONNECT and WebSockets through both go where their client says. Rules of `deny` are asked first, then those of `allow`; the first one that matches decides, and the log names it. Addresses of this machine, of private networks and of metadata services are refused unless the rule that allows them names their network, whatever a name resolves to. Requests in origin form still meet the server's routes.\n\nThe access log says who asked, which rule decided, where to, at which address, and how a tunnel ended. It shows no bodies, unless a rule of `allow` has `debug`: until the time that it names, a line of `json` then has `requestHeaders`, `responseHeaders`, `requestBody` and `responseBody`, these two with the `type`, the number of `bytes`, and the `text` of JSON, forms and other text in UTF-8; `truncated: true` where there is more than is shown, `encoded` where it is compressed, and so not shown. Secrets are covered: in JSON and in forms what stands under their names, of other text everything from the first line that names one, and of JSON what comes behind a fault. At each start the proxy warns of such rules.",
     example: `servers:
   egress:
     listen: [":3128", { address: ":1080", protocol: socks }]
@@ -65,6 +65,9 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
           clients: 10.0.0.0/8
           hosts: ["*.mirror.example", registry.example.org]
         - { name: office, users: [ann], times: { days: [mon, tue, wed, thu, fri], from: "08:00", to: "18:00" } }
+        - name: looked-at
+          hosts: api.example.org
+          debug: { until: "2026-12-01T18:00Z", bodies: 16KiB, redact: [customer_number] }
       timeouts: { connect: 5s }
 `,
   },

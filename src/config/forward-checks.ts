@@ -11,7 +11,8 @@ import type { ConfigBlocks, ServerBlock } from "./schema.ts";
 
 type ForwardBlock = NonNullable<ServerBlock["forward"]>;
 
-export function forwardProblems({ servers }: ConfigBlocks): readonly Finding[] {
+export function forwardProblems({ servers, log }: ConfigBlocks): readonly Finding[] {
+  const canTell = log.access !== null && log.access.format.kind === "json";
   return Object.entries(servers).flatMap(([name, server]) => {
     const { forward } = server;
     if (forward === undefined) return [];
@@ -19,7 +20,16 @@ export function forwardProblems({ servers }: ConfigBlocks): readonly Finding[] {
       ...usersWithoutAuth(forward, name),
       ...openToStrangers(server, forward, name),
       ...waysBackHere(server, forward, name),
+      ...(canTell ? [] : debugUnseen(forward, name)),
     ];
+  });
+}
+
+function debugUnseen({ allow = [] }: ForwardBlock, server: string): readonly Finding[] {
+  return allow.flatMap(({ debug }, index): Finding[] => {
+    if (debug === undefined) return [];
+    const path: Path = ["servers", server, "forward", "allow", index, "debug"];
+    return [{ path, at: "key", message: 'nobody would see it: it needs the access log with "format: json"' }];
   });
 }
 

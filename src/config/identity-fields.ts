@@ -5,7 +5,8 @@
  *
  * Plugins are not looked into: what they do is known to nobody here.
  */
-import { type ForwardAuthOptions, HeaderPatterns } from "../features/forward-auth/options.ts";
+import { HeaderPatterns } from "../core/header-patterns.ts";
+import type { ForwardAuthOptions } from "../features/forward-auth/options.ts";
 import type { TokenOptions } from "../identity/tokens/options.ts";
 import type { UseConfig } from "./config.ts";
 

@@ -311,6 +311,35 @@ describe("a released block", () => {
   });
 });
 
+describe("a compact section", () => {
+  it("reads as before, start line included, in memory of its own size, and what it had is given back", () => {
+    const block = received("GET / HTTP/1.1", "Host: h\r\nX-A: 1\r\nX-B: 2\r\n");
+    block.delete("x-a");
+    const before = pooledStorages();
+    block.compact();
+    assert.equal(pooledStorages(), before + 1);
+    assert.equal(block.bytes.length, block.end);
+    assert.equal(block.view.byteLength, block.end);
+    assert.equal(block.bytes.toString("latin1", 0, block.start), "GET / HTTP/1.1\r\n");
+    assert.deepEqual([block.get("host"), block.get("x-a"), block.get("x-b")], ["h", null, "2"]);
+    block.append("X-C", "3");
+    assert.equal(encoded(block), "Host: h\r\nX-B: 2\r\nX-C: 3\r\n");
+    block.release();
+    assert.equal(pooledStorages(), before + 1, "what is too small for a head is nobody's to reuse");
+  });
+
+  it("of nothing is nothing", () => {
+    const block = new FieldBlock();
+    block.compact();
+    block.append("A", "b");
+    assert.equal(encoded(block), "A: b\r\n");
+    block.delete("A");
+    block.compact();
+    assert.equal(encoded(block), "");
+    block.release();
+  });
+});
+
 describe("the pool", () => {
   it("hands memory out again, one owner at a time", () => {
     const first = acquireStorage();
@@ -351,7 +380,11 @@ describe("fields as a whole", () => {
       fc.stringMatching(/^[\x20-\x7e\xa0-\xff]{0,40}$/),
       fc.nat(3000).map((length) => "v".repeat(length)),
     );
-    const command = fc.record({ kind: fc.constantFrom("append", "append", "set", "delete", "encoded"), name, value });
+    const command = fc.record({
+      kind: fc.constantFrom("append", "append", "set", "delete", "encoded", "compact"),
+      name,
+      value,
+    });
     fc.assert(
       fc.property(fc.boolean(), fc.array(command, { maxLength: 120 }), (startsReceived, commands) => {
         let model: Line[] = startsReceived
@@ -367,6 +400,10 @@ describe("fields as a whole", () => {
             const rest = model.filter(isOther(name));
             assert.equal(block.delete(name), rest.length < model.length);
             model = rest;
+            continue;
+          }
+          if (kind === "compact") {
+            block.compact();
             continue;
           }
           if (kind === "encoded") block.appendEncoded(new EncodedLines([[name, value]]));

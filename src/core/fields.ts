@@ -31,10 +31,19 @@ const POOL_MAX = 256;
 
 /** The memory of one section: a table for the parser to fill, and room for the bytes. */
 export class FieldStorage {
-  bytes: Buffer = Buffer.allocUnsafeSlow(BYTES_INITIAL);
+  bytes: Buffer;
   /** The same memory as `bytes`, to read and write four at a time. */
-  view: DataView = new DataView(this.bytes.buffer);
-  table: Int32Array = new Int32Array(ROWS_INITIAL * ROW);
+  view: DataView;
+  table: Int32Array;
+
+  constructor(bytesLength = BYTES_INITIAL, rows = ROWS_INITIAL) {
+    // One piece for both: each piece has an overhead, which counts where there are thousands of small ones.
+    const tableAt = (bytesLength + 3) & ~3;
+    const memory = new ArrayBuffer(tableAt + rows * ROW * Int32Array.BYTES_PER_ELEMENT);
+    this.bytes = Buffer.from(memory, 0, bytesLength);
+    this.view = new DataView(memory, 0, bytesLength);
+    this.table = new Int32Array(memory, tableAt, rows * ROW);
+  }
 
   /** Room for `bytesNeeded` bytes, keeping the first `used`. */
   growBytes(bytesNeeded: number, used: number): void {
@@ -60,7 +69,8 @@ export function acquireStorage(): FieldStorage {
 }
 
 export function releaseStorage(storage: FieldStorage): void {
-  if (pool.length < POOL_MAX && storage.bytes.length <= BYTES_POOLED_MAX) pool.push(storage);
+  const { length } = storage.bytes;
+  if (pool.length < POOL_MAX && length >= BYTES_INITIAL && length <= BYTES_POOLED_MAX) pool.push(storage);
 }
 
 /** Storages that wait for reuse: tests count with it what was not given back. */
@@ -104,6 +114,23 @@ export class FieldBlock {
     this.#storage = null;
     this.#count = this.#start = this.#end = this.#seen = 0;
     releaseStorage(storage);
+  }
+
+  /**
+   * Moves to memory of its own size and gives back what it had: for a section that is kept for hours, such as that of a
+   * tunnel, which is read once more at the end.
+   */
+  compact(): void {
+    const from = this.#storage;
+    if (from === null) return;
+    const bytesLength = this.#end;
+    const tableLength = this.#count * ROW;
+    // Growing doubles: nothing would stay nothing.
+    const small = new FieldStorage(Math.max(bytesLength, 1), Math.max(this.#count, 1));
+    from.bytes.copy(small.bytes, 0, 0, bytesLength);
+    small.table.set(from.table.subarray(0, tableLength));
+    this.#storage = small;
+    releaseStorage(from);
   }
 
   /** Rows, removed ones included. */

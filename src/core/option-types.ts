@@ -267,6 +267,21 @@ export function tlsVersion() {
     .transform((version): "TLSv1.2" | "TLSv1.3" => (String(version) === "1.2" ? "TLSv1.2" : "TLSv1.3"));
 }
 
+const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+/** A moment in time, with its zone; gives milliseconds of the wall clock. */
+export const instant = textKind<number>({
+  id: "instant",
+  expected: "a time such as 2026-12-01T18:00Z",
+  description: "A moment as ISO 8601, with its time zone: `2026-12-01T18:00Z`, `2026-12-01T18:00:00+01:00`.",
+  pattern: INSTANT.source,
+  parse: (text) => {
+    const ms = INSTANT.test(text) ? Date.parse(text) : Number.NaN;
+    return Number.isNaN(ms) ? null : ms;
+  },
+  suggest: (text) => (INSTANT.test(`${text}Z`) ? `${text}Z` : null),
+});
+
 /** The name of a cookie (RFC 6265 section 4.1.1). */
 export const cookieName = textKind<string>({
   id: "cookieName",

@@ -9,12 +9,24 @@ import { credentialsOf, MALFORMED, parseBasic } from "../identity/authorization.
 import type { BasicUsers, PasswordVerdict } from "../identity/basic-users.ts";
 import type { RefusalReason } from "../identity/refusal.ts";
 import type { Exchange, Identity } from "../pipeline/exchange.ts";
-import type { Forwarding } from "../pipeline/forwarding.ts";
+import type { Forwarding, OpenTunnel } from "../pipeline/forwarding.ts";
 import type { Feature, Waiting } from "../pipeline/phases.ts";
+import { debugRecord } from "./debug/record.ts";
 import type { Interception } from "./interception/interception.ts";
 import { identityOf } from "./logins.ts";
 import { BY, Denial, unproved } from "./refusal.ts";
-import type { Decision, ForwardRules, Wish } from "./rules.ts";
+import type { Decision, ForwardRules, RuledAccess, Wish } from "./rules.ts";
+import type { CountedTunnel, TunnelCounts } from "./tunnel-counts.ts";
+import type { UserCounter } from "./user-counts.ts";
+
+/** To what a client may switch: then its request is a tunnel as one by CONNECT is. */
+export const UPGRADES: readonly string[] = ["websocket"];
+
+/** What is counted of those who use the proxy, by all threads together. */
+export interface ForwardCounters {
+  readonly tunnels: TunnelCounts;
+  readonly users: UserCounter;
+}
 
 /** Where names lead to. */
 export interface HostNames {
@@ -23,6 +35,10 @@ export interface HostNames {
 }
 
 export interface AccessOptions {
+  /** The name of the server in the configuration: tunnels are counted for each by itself. */
+  readonly server: string;
+  readonly counters: ForwardCounters;
+  readonly tunnelsPerClient: number;
   readonly rules: ForwardRules;
   readonly names: HostNames;
   /** null: nobody has to say who it is. */
@@ -47,10 +63,6 @@ export class ForwardAccess implements Feature {
     const { origin, remote } = exchange.connection;
     if (origin != null && origin.kind === "tunnel" && this.#isOwnEnd(remote)) return exchange.fail(loop());
     return forward.isHostVerified ? this.#identify(exchange, forward) : this.#verify(exchange, forward);
-  }
-
-  log({ forward }: Exchange): void {
-    this.#tunnels.delete(forward!);
   }
 
   /** Whether what comes from there comes out of one of our own tunnels. */
@@ -118,7 +130,11 @@ export class ForwardAccess implements Feature {
     const denial = forward.isHostVerified ? null : this.#denialOfClaim(wish, forward, decision);
     if (denial !== null) return exchange.fail(denial);
     if (decision instanceof ProxyError) return exchange.fail(decision);
+    if (isTunnel(exchange, forward) && !this.#openTunnel(exchange, forward)) {
+      return exchange.fail(new Denial("too_many_tunnels"));
+    }
     forward.access = decision;
+    if (decision.debugUntilMs > 0) this.#keepForDebug(decision, forward);
     if (forward.destination.kind === "tunnel") this.#tunnels.add(forward);
     forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
   }
@@ -152,6 +168,26 @@ export class ForwardAccess implements Feature {
     return isMissed && ofClaim.refusalOf(destination.address!) === null ? new Denial("unverified_host") : null;
   }
 
+  #keepForDebug(access: RuledAccess, forward: Forwarding): void {
+    const wallMs = this.#options.clock.wallMs();
+    if (wallMs < access.debugUntilMs) forward.debug = debugRecord(access, wallMs);
+  }
+
+  /** False: the client has as many as it may. One without an address, on a unix socket, is not limited: all such would be one. */
+  #openTunnel({ clientAddress }: Exchange, forward: Forwarding): boolean {
+    const { server, counters, tunnelsPerClient } = this.#options;
+    const counted = clientAddress === "" ? null : counters.tunnels.take(server, clientAddress, tunnelsPerClient);
+    if (counted === null && clientAddress !== "") return false;
+    forward.tunnel = new UserTunnel(counters.users, userOf(forward), counted);
+    return true;
+  }
+
+  log({ forward, requestBodyBytes, responseBodyBytes }: Exchange): void {
+    this.#tunnels.delete(forward!);
+    forward!.tunnel?.close();
+    this.#options.counters.users.count(userOf(forward!), requestBodyBytes, responseBodyBytes);
+  }
+
   #refuse(exchange: Exchange, reason: RefusalReason): void {
     exchange.fail(unproved(reason, this.#options.auth!.realm));
   }
@@ -161,4 +197,33 @@ export class ForwardAccess implements Feature {
 function loop(): ProxyError {
   const message = "the connection is one of our own: the firewall redirects what this proxy sends, too";
   return new ProxyError("proxy_loop_detected", message);
+}
+
+/** What comes out of a tunnel that we have opened is counted with it already; what was redirected here is not. */
+function isTunnel({ request, connection }: Exchange, { destination }: Forwarding): boolean {
+  if (destination.kind === "tunnel") return true;
+  const isWithin = connection.origin != null && connection.origin.host !== null;
+  return !isWithin && request.upgrade !== null && UPGRADES.includes(request.upgrade);
+}
+
+class UserTunnel implements OpenTunnel {
+  readonly #users: UserCounter;
+  readonly #user: string | null;
+  readonly #counted: CountedTunnel | null;
+
+  constructor(users: UserCounter, user: string | null, counted: CountedTunnel | null) {
+    this.#users = users;
+    this.#user = user;
+    this.#counted = counted;
+    users.openTunnel(user);
+  }
+
+  close(): void {
+    this.#users.closeTunnel(this.#user);
+    this.#counted?.giveBack();
+  }
+}
+
+function userOf({ user }: Forwarding): string | null {
+  return user === null ? null : user.subject;
 }

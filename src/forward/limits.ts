@@ -4,6 +4,8 @@
 export const TUNNELS_PER_CLIENT_MAX = 2_000;
 /** Origins whose connections are remembered by each thread. A browser speaks to tens, an office to thousands. */
 export const ORIGINS_MAX = 8_192;
+/** Of a body that a debug rule shows, with all of which one line of the log is made: more than a person reads. */
+export const DEBUG_BODY_BYTES_MAX = 256 * 1024;
 
 /** Servers of the world are farther away than one's own: Squid waits a minute, curl five, browsers until the user gives up. */
 export const FORWARD_CONNECT_TIMEOUT_MS = 10_000;

@@ -7,17 +7,28 @@ import { judgeCidr } from "../core/cidr.ts";
 import { DNS_TTL_MAX_MS, DNS_TTL_MIN_MS, POOL_IDLE_MS, POOL_LIFETIME_MS } from "../core/limits.ts";
 import { cidr, hostPattern } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
-import { defaultsTo, duration, formatDuration, oneOrMore, TOKEN, textKind } from "../core/option-types.ts";
+import {
+  defaultsTo,
+  duration,
+  formatDuration,
+  instant,
+  oneOrMore,
+  sizeBetween,
+  TOKEN,
+  textKind,
+} from "../core/option-types.ts";
 import { failedAttempts, realm } from "../identity/options.ts";
 import type { PasswordHash } from "../identity/password-hash.ts";
 import { exactlyOne, userFields, userName } from "../identity/users/options.ts";
 import {
+  DEBUG_BODY_BYTES_MAX,
   FORWARD_BODY_TIMEOUT_MS,
   FORWARD_CONNECT_TIMEOUT_MS,
   FORWARD_RESPONSE_TIMEOUT_MS,
   TUNNELS_PER_CLIENT_MAX,
 } from "./limits.ts";
-import { type ParentProxy, parentUrl } from "./parent-url.ts";
+import type { ParentProxy } from "./parent-proxy.ts";
+import { parentUrl } from "./parent-url.ts";
 
 /** First and last port, both included. */
 export interface PortRange {
@@ -113,10 +124,47 @@ const denyRule = z.strictObject({
   ports: oneOrMore(port).optional().describe("Ports of the destination, also of tunnels. By default all."),
 });
 
+const ruleDebug = z
+  .strictObject({
+    until: instant().describe("When it ends, so that nobody forgets it. From then on the rule only allows."),
+    headers: z
+      .boolean()
+      .default(true)
+      .describe("Writes `requestHeaders` and `responseHeaders`. Those that hold secrets are covered."),
+    bodies: sizeBetween(1, DEBUG_BODY_BYTES_MAX)
+      .optional()
+      .describe(
+        "Writes `requestBody` and `responseBody`, each up to this size: JSON, forms and other text. By default no bodies.",
+      ),
+    redact: z
+      .array(z.string().min(1).max(64))
+      .default([])
+      .describe(
+        "Names of JSON members and form fields whose values are covered, besides those of passwords, tokens, keys, codes and cards, which always are.",
+      ),
+  })
+  .transform(
+    ({ until, headers, bodies, redact }): RuleDebug => ({ untilMs: until, headers, bodyBytesMax: bodies ?? 0, redact }),
+  );
+
+/** What the log tells of the exchanges that a rule lets through, beyond the usual. */
+export interface RuleDebug {
+  /** On the wall clock. */
+  readonly untilMs: number;
+  readonly headers: boolean;
+  /** Of each body; 0: none. */
+  readonly bodyBytesMax: number;
+  /** Further names of secrets. */
+  readonly redact: readonly string[];
+}
+
 const allowRule = z.strictObject({
   ...ruleFields,
   ports: defaultsTo([80, 443], oneOrMore(port)).describe("Ports that requests may go to."),
   connectPorts: defaultsTo([443], oneOrMore(port)).describe("Ports that tunnels (CONNECT, SOCKS) may go to."),
+  debug: ruleDebug
+    .optional()
+    .describe("Lets the access log (`format: json`) tell more of what this rule lets through, for a time."),
 });
 
 const auth = z.strictObject({
@@ -294,6 +342,8 @@ export interface RuleConfig extends Omit<DenyRuleBlock, "name" | "ports"> {
   /** null: all. */
   readonly ports: readonly PortRange[] | null;
   readonly connectPorts: readonly PortRange[] | null;
+  /** Only of rules that allow. */
+  readonly debug?: RuleDebug | undefined;
 }
 
 const PORTS_DEFAULT: readonly PortRange[] = [

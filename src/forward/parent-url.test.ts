@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseConfig } from "../config/parse.ts";
 import { formatProblem } from "../config/problems.ts";
-import { parentName, parseParentUrl } from "./parent-url.ts";
+import { parentName } from "./parent-proxy.ts";
+import { parseParentUrl } from "./parent-url.ts";
 
 const SECRET = "0123456789abcdef";
 

@@ -1,15 +1,7 @@
-/** The URL of a proxy that we go through, with the credentials that it asks for. */
+/** The option that names a proxy that we go through, with the credentials that it asks for. */
 import { canonicalHost } from "../core/option-addresses.ts";
 import { textKind } from "../core/option-types.ts";
-
-export interface ParentProxy {
-  readonly kind: "http" | "https" | "socks5";
-  /** A name or an address without brackets. */
-  readonly host: string;
-  readonly port: number;
-  /** null: it asks for none. Both decoded. */
-  readonly credentials: { readonly user: string; readonly password: string } | null;
-}
+import type { ParentProxy } from "./parent-proxy.ts";
 
 /** Of user and password: what SOCKS can carry (RFC 1929), and enough for anybody. */
 const CREDENTIAL_BYTES_MAX = 255;
@@ -41,11 +33,6 @@ export function parseParentUrl(text: string): ParentProxy | null {
   // SOCKS has no empty password (RFC 1929).
   if (kind === "socks5" && plain.password === "") return null;
   return { ...place, credentials: { user: plain.user, password: plain.password } };
-}
-
-/** How logs and errors call it: without its credentials. */
-export function parentName({ kind, host, port }: ParentProxy): string {
-  return `${kind}://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 export const parentUrl = textKind<ParentProxy>({

@@ -8,7 +8,7 @@
 import type { DialTls } from "../core/ports.ts";
 import { encodeSocksCredentials } from "../protocol/socks/client.ts";
 import { PARENT_AVOID_MS } from "./limits.ts";
-import { type ParentProxy, parentName } from "./parent-url.ts";
+import { type ParentProxy, parentName } from "./parent-proxy.ts";
 
 const ALPN = ["http/1.1"];
 

@@ -2,7 +2,8 @@
  * Addresses that are not those of public servers: of this machine, of private networks, of links, groups and documentation (the
  * special-purpose registries of RFC 6890, and multicast). A proxy that connects to them for anybody opens what stands behind it.
  *
- * IPv6 addresses in which an IPv4 address lies (NAT64, 6to4) are judged by that one: a gateway would take them there.
+ * IPv6 addresses in which an IPv4 address lies (NAT64, 6to4) are judged by that one: a gateway would take them there. Of all other
+ * IPv6 addresses only those of 2000::/3 are given to anybody (RFC 4291 section 2.4, IANA's registry of global unicast).
  */
 import { CidrSet, canonicalAddress } from "../semantics/cidr.ts";
 
@@ -25,21 +26,17 @@ const PRIVATE = CidrSet.parse([
   "240.0.0.0/4",
   // The metadata service of Azure, from within a public network.
   "168.63.129.16",
-  // "::", "::1", and IPv4-compatible addresses.
-  "::/96",
-  // IPv4-translated (RFC 2765), which a gateway takes for the IPv4 address.
-  "::ffff:0:0:0/96",
-  "64:ff9b:1::/48",
-  "100::/64",
+  // Of protocols, Teredo among them, and of documentation.
   "2001::/23",
   "2001:db8::/32",
   "3fff::/20",
-  "5f00::/16",
-  "fc00::/7",
-  "fe80::/10",
-  "fec0::/10",
-  "ff00::/8",
 ]);
+
+/**
+ * What IPv6 addresses are given out of. Outside stand "::1", addresses in which an IPv4 address lies in some old way, unique local,
+ * link-local and multicast ones.
+ */
+const GLOBAL = CidrSet.parse(["2000::/3"]);
 
 /** Of NAT64 (RFC 6052) the last 32 bits are IPv4, of 6to4 (RFC 3056) those behind the first 16. */
 const NAT64 = CidrSet.parse(["64:ff9b::/96"]);
@@ -47,11 +44,10 @@ const SIX_TO_FOUR = CidrSet.parse(["2002::/16"]);
 
 /** Whether no public server has this address. `address` is canonical, without brackets; what is no address is private. */
 export function isPrivate(address: string): boolean {
-  if (PRIVATE.has(address)) return true;
   if (canonicalAddress(address) === null) return true;
-  if (!address.includes(":")) return false;
+  if (!address.includes(":")) return PRIVATE.has(address);
   const isNat64 = NAT64.has(address);
-  if (!isNat64 && !SIX_TO_FOUR.has(address)) return false;
+  if (!isNat64 && !SIX_TO_FOUR.has(address)) return !GLOBAL.has(address) || PRIVATE.has(address);
   const groups = groupsOf(address);
   const [high, low] = isNat64 ? [groups[6]!, groups[7]!] : [groups[1]!, groups[2]!];
   return PRIVATE.has(`${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`);

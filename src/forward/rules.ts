@@ -10,7 +10,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { DestinationAccess } from "../pipeline/forwarding.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { HostSet } from "./hosts.ts";
-import type { RuleConfig, TimeWindow } from "./options.ts";
+import type { RuleConfig, RuleDebug, TimeWindow } from "./options.ts";
 import { isPrivate } from "./private-networks.ts";
 import { Denial } from "./refusal.ts";
 
@@ -33,7 +33,7 @@ export interface Wish {
 }
 
 /** Allowed to some addresses, or refused: a Denial, or that whoever asks has to say who it is first. */
-export type Decision = DestinationAccess | ProxyError;
+export type Decision = RuledAccess | ProxyError;
 
 /** What does not match; "unknown user": all else does, and nobody has said who it is. */
 export type Mismatch = "ports" | "hosts" | "clients" | "methods" | "times" | "users" | "unknown user";
@@ -106,8 +106,12 @@ export class ForwardRules {
 }
 
 /** The rules that are left when all but the address is known. */
-class RuledAccess implements DestinationAccess {
+export class RuledAccess implements DestinationAccess {
   readonly key: string;
+  /** Until when one of the rules asks the log to tell more, on the wall clock; 0: none does. */
+  readonly debugUntilMs: number;
+  /** The most that one of them wants to be shown of a body. */
+  readonly debugBodyBytesMax: number;
   readonly #denied: readonly Rule[];
   readonly #allowed: readonly Rule[];
   readonly #unknownUser: (() => ProxyError) | null;
@@ -118,6 +122,9 @@ class RuledAccess implements DestinationAccess {
     this.#unknownUser = unknownUser;
     this.#denied = denied;
     this.#allowed = allowed;
+    const debugs = allowed.flatMap(({ config }) => config.debug ?? []);
+    this.debugUntilMs = Math.max(0, ...debugs.map(({ untilMs }) => untilMs));
+    this.debugBodyBytesMax = Math.max(0, ...debugs.map(({ bodyBytesMax }) => bodyBytesMax));
   }
 
   refusalOf(address: string): ProxyError | null {
@@ -129,8 +136,16 @@ class RuledAccess implements DestinationAccess {
   }
 
   ruleOf(address: string | null): string | null {
-    const rule = address === null ? this.#allowed[0]! : this.#allowing(address);
-    return rule === null ? null : rule.config.name;
+    return this.#ruleFor(address)?.config.name ?? null;
+  }
+
+  /** What the rule of `ruleOf` asks the log to tell; null: nothing. */
+  debugOf(address: string | null): RuleDebug | null {
+    return this.#ruleFor(address)?.config.debug ?? null;
+  }
+
+  #ruleFor(address: string | null): Rule | null {
+    return address === null ? this.#allowed[0]! : this.#allowing(address);
   }
 
   #allowing(address: string): Rule | null {

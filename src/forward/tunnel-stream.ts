@@ -26,6 +26,8 @@ export class PendingTunnel implements TunnelDialHandler {
   }
 
   onConnected(connection: Connection, early?: Buffer): void {
+    // The tunnel may stand for hours, and this as long as it: what has made the connection is not to be kept with it.
+    this.#pending = null;
     const stream = new TunnelStream(connection, this.#tunnels);
     if (early !== undefined) stream.onBytes(early, 0, early.length);
     stream.lend(this.#handler);
@@ -97,7 +99,7 @@ export class TunnelStream implements UpstreamStream, ConnectionHandler {
 
   destroy(): void {
     this.#tunnels.delete(this);
-    this.#connection.destroy(new ProxyError("connection_terminated", "the proxy was closed"), true);
+    this.#connection.destroy(new ProxyError("connection_terminated", "the proxy was closed", { side: "proxy" }), true);
   }
 
   onBytes(buffer: Buffer, start: number, end: number): void {

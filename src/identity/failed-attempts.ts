@@ -7,6 +7,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../core/ports.ts";
+import { clientNetwork } from "./client-network.ts";
 import { ShortMemory } from "./short-memory.ts";
 
 const WINDOW_MS = 60_000;
@@ -94,24 +95,8 @@ export class FailedAttempts {
   }
 
   #digest(address: string): { high: number; low: number; set: number } {
-    const digest = createHash("sha256").update(this.#key).update(network(address)).digest();
+    const digest = createHash("sha256").update(this.#key).update(clientNetwork(address)).digest();
     const set = KEY_INTS + (digest.readUInt32LE(8) % SETS) * WAYS * PLACE;
     return { high: digest.readInt32LE(0), low: digest.readInt32LE(4), set };
   }
-}
-
-/** The first four groups of an IPv6 address, written out; other addresses as they are. */
-function network(address: string): string {
-  if (!address.includes(":")) return address;
-  const [head = "", tail] = address.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const behind = tail === "" ? [] : tail.split(":");
-    while (groups.length + behind.length < 8) groups.push("0");
-    groups.push(...behind);
-  }
-  return groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(":");
 }

@@ -3,8 +3,7 @@
  * the form of the web's `fetch`, which libraries take in place of the global one, and what that lacks: authorities of one's own
  * to trust, a limit of bytes and one deadline for the whole. It follows no redirect: what is asked for may be a secret.
  */
-import http from "node:http";
-import https from "node:https";
+import type { IncomingMessage } from "node:http";
 import type { Fetch, FetchInit } from "../core/ports.ts";
 
 const FETCH_BYTES_MAX = 1024 * 1024;
@@ -43,12 +42,14 @@ interface Sent {
   readonly signal: AbortSignal;
 }
 
-function send(url: URL, sent: Sent, body: Buffer | null, { ca }: FetchOptions): Promise<Response> {
+async function send(url: URL, sent: Sent, body: Buffer | null, { ca }: FetchOptions): Promise<Response> {
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw new Error(`${url.protocol} is not spoken`);
+  const isTls = url.protocol === "https:";
+  const options = { ...sent, agent: false, ...(isTls && ca !== null && { ca }) };
+  // Node's client takes several MiB of memory in each thread, and most proxies ask nobody for documents.
+  const client = isTls ? await import("node:https") : await import("node:http");
   return new Promise((resolve, reject) => {
-    if (url.protocol !== "https:" && url.protocol !== "http:") throw new Error(`${url.protocol} is not spoken`);
-    const isTls = url.protocol === "https:";
-    const options = { ...sent, agent: false, ...(isTls && ca !== null && { ca }) };
-    const request = isTls ? https.request(url, options) : http.request(url, options);
+    const request = client.request(url, options);
     request.on("error", reject);
     let hasAnswer = false;
     request.on("response", (message) => {
@@ -80,7 +81,7 @@ function send(url: URL, sent: Sent, body: Buffer | null, { ca }: FetchOptions): 
   });
 }
 
-function responseOf(message: http.IncomingMessage, bytes: Buffer): Response {
+function responseOf(message: IncomingMessage, bytes: Buffer): Response {
   const status = message.statusCode!;
   // HTTP allows three digits, the web's Response these.
   if (status < 200 || status > 599) throw new Error(`the answer has the status ${status}`);

@@ -53,6 +53,12 @@ export interface Identity {
   readonly by: string;
 }
 
+/**
+ * What ended a tunnel: a side that closed, or ended its half, first; too long without a byte; its lifetime; the proxy, which
+ * stopped or was told to; that requests were read out of it; or that it failed before it was one.
+ */
+export type TunnelEnd = "client" | "upstream" | "idle" | "lifetime" | "stopped" | "intercepted" | "error";
+
 export abstract class Exchange {
   readonly connection: ClientConnection;
   readonly request: RequestMessage;
@@ -80,6 +86,9 @@ export abstract class Exchange {
 
   /** The first thing that went wrong; null when nothing did. */
   error: ProxyError | null = null;
+
+  /** Set when a tunnel is over; null: there was none. */
+  tunnelEnd: TunnelEnd | null = null;
 
   /** Milliseconds of the monotonic clock; 0 when it did not come to that. */
   startedMs: number;

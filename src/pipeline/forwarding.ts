@@ -67,6 +67,41 @@ export interface ConnectionOrigin {
   readonly upstream: Upstream | null;
 }
 
+/** A body as the log tells of it: its secrets are covered. */
+export interface LoggedBody {
+  /** Its Content-Type; null: it had none. */
+  readonly type: string | null;
+  /** Its Content-Encoding; null: none. */
+  readonly encoding: string | null;
+  /** What passed of it. */
+  readonly bytes: number;
+  /** null: it is none that is shown. */
+  readonly text: string | null;
+  /** There was more than the text. */
+  readonly isTruncated: boolean;
+}
+
+/** What a rule asks the log to tell of an exchange beyond its usual fields. */
+export interface DebugNotes {
+  readonly headers: boolean;
+  readonly requestBody: LoggedBody | null;
+  readonly responseBody: LoggedBody | null;
+}
+
+/** Kept of an exchange while a rule might ask for it. */
+export interface DebugRecord {
+  /** Whether the rule that lets this address pass asks for anything. */
+  isAskedFor(address: string | null): boolean;
+  /** null: it does not. */
+  notesFor(address: string | null): DebugNotes | null;
+}
+
+/** A tunnel as it is counted. */
+export interface OpenTunnel {
+  /** Once, at its end. */
+  close(): void;
+}
+
 /** Gives up waiting: no call follows. */
 export interface Lessor {
   cancel(handler: UpstreamHandler): void;
@@ -101,6 +136,12 @@ export class Forwarding {
   end: Address | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
+  /** The name that TLS was begun for in a tunnel, where somebody has looked; null: none, or nobody has. */
+  serverName: string | null = null;
+  /** null: no rule asks for more than the usual. */
+  debug: DebugRecord | null = null;
+  /** Counted from when it is allowed until the exchange ends; null: this is no tunnel, or it was not allowed. */
+  tunnel: OpenTunnel | null = null;
 
   constructor(destination: Destination, user: Identity | null, claimed: ClaimedHost | null = null) {
     this.destination = destination;

@@ -728,7 +728,14 @@ export class Life extends Exchange implements UpstreamHandler {
       response.fields.appendTrusted("Upgrade", this.#upgrade);
     }
     this.#downstream.sendHead(response);
+    this.#compactFields(response);
     this.#tunnelBetween(this.#downstream.takeOver(), connection, early);
+  }
+
+  /** Thousands of tunnels may stand for hours, and their fields are looked at once more, for the log. */
+  #compactFields(response: ResponseMessage): void {
+    this.request.fields.compact();
+    response.fields.compact();
   }
 
   #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
@@ -742,6 +749,7 @@ export class Life extends Exchange implements UpstreamHandler {
       (tunnel, error) => {
         this.requestBodyBytes = tunnel.clientBytes;
         this.responseBodyBytes = tunnel.upstreamBytes;
+        this.tunnelEnd = tunnel.endedBy;
         this.error ??= error;
         this.#finish();
       },
@@ -760,9 +768,11 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#step = TUNNEL;
     this.#headSent = true;
     this.#downstream.sendHead(response);
+    this.#compactFields(response);
     const client = this.#downstream.takeOver();
     this.#tunnel = taker.take(this, client, {
       onReleased: (error) => {
+        this.tunnelEnd = error === null ? "intercepted" : "error";
         this.error ??= error;
         this.#finish();
       },

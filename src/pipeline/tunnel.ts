@@ -1,13 +1,14 @@
 /**
  * Bytes both ways between two connections, after 101 (or CONNECT): half-closes pass, either side that is slow pauses the
  * other, an abort of one side reaches the other at once. Nothing is looked at: where the two connections can be spliced, bytes
- * pass without being seen, and are copied where not; both ways hold to the same rules.
+ * pass without being seen, and are copied where not; both ways hold to the same rules. What ended it is what came first.
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, LINGER_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { Connection, ConnectionHandler, Splice, SpliceHandler } from "../core/ports.ts";
 import type { TakenOver } from "./downstream.ts";
+import type { TunnelEnd } from "./exchange.ts";
 import { StallWatch } from "./stall.ts";
 
 export interface TunnelLimits {
@@ -68,6 +69,7 @@ class Side implements ConnectionHandler, SpliceHandler {
 
   onEnd(): void {
     this.ended = true;
+    this.#tunnel.noteEndBy(this);
     this.peer!.connection.end();
   }
 
@@ -84,6 +86,7 @@ export class Tunnel {
   readonly #limits: TunnelLimits;
   readonly #onEnd: (tunnel: Tunnel, error: ProxyError | null) => void;
   #error: ProxyError | null = null;
+  #endedBy: TunnelEnd | null = null;
   #over = false;
   /** The side that is still to take what the other one, which has closed, had sent. */
   #draining: Side | null = null;
@@ -106,7 +109,7 @@ export class Tunnel {
     this.#lifetime =
       limits.lifetimeMs === null
         ? null
-        : new Deadline(deadlines, () => this.destroy(timedOut("the tunnel's lifetime ended")));
+        : new Deadline(deadlines, () => this.destroy(timedOut("the tunnel's lifetime ended"), "lifetime"));
   }
 
   /** Bytes from the client to the upstream. */
@@ -117,6 +120,15 @@ export class Tunnel {
   /** Bytes from the upstream to the client. */
   get upstreamBytes(): number {
     return this.#upstream.bytes;
+  }
+
+  /** What came first of all that ends it; null: nothing has. */
+  get endedBy(): TunnelEnd | null {
+    return this.#endedBy;
+  }
+
+  noteEndBy(side: Side): void {
+    this.#endedBy ??= side === this.#client ? "client" : "upstream";
   }
 
   /** Takes over both connections; `client` says what that one had done before, `upstreamEarly` is what the upstream had sent. */
@@ -131,6 +143,7 @@ export class Tunnel {
     if (clientEarly.length > 0) this.#client.onBytes(clientEarly, 0, clientEarly.length);
     if (upstreamEarly.length > 0) this.#upstream.onBytes(upstreamEarly, 0, upstreamEarly.length);
     if (this.#client.closed || this.#upstream.closed) {
+      this.noteEndBy(this.#client.closed ? this.#client : this.#upstream);
       return this.destroy(new ProxyError("connection_terminated", "a side closed at once", { retryable: false }));
     }
     if (ended) this.#client.onEnd();
@@ -145,6 +158,8 @@ export class Tunnel {
     // Whoever has ended may leave altogether: TLS within says goodbye to a client that has said it, and finds it gone. That is how most
     // tunnels end, and no fault.
     if (!side.ended) this.#error ??= error;
+    if (error !== null && error.side === "proxy") this.#endedBy ??= "stopped";
+    else this.noteEndBy(side);
     const peer = side.peer!;
     if (!peer.closed) {
       if (error !== null || !side.ended) peer.connection.destroy(undefined, error !== null);
@@ -164,7 +179,7 @@ export class Tunnel {
     // What came counts twice, or it could make up for what was taken.
     const came = 2 * (client.bytes + upstream.bytes);
     const stalledMs = this.#stall.stalledMs(came - client.pendingBytes - upstream.pendingBytes);
-    if (stalledMs >= this.#stallMsMax) this.destroy(timedOut("no byte passed the tunnel"));
+    if (stalledMs >= this.#stallMsMax) this.destroy(timedOut("no byte passed the tunnel"), "idle");
   }
 
   /** What is left when a side has closed leaves as slowly as the other one reads, while it moves at all. */
@@ -174,8 +189,9 @@ export class Tunnel {
   }
 
   /** Closes both sides at once. A side that loses what was queued for it sees a reset, not an end. */
-  destroy(error: ProxyError): void {
+  destroy(error: ProxyError, endedBy: TunnelEnd = "stopped"): void {
     this.#error ??= error;
+    this.#endedBy ??= endedBy;
     for (const { closed, connection, pendingBytes } of [this.#client, this.#upstream]) {
       if (!closed) connection.destroy(undefined, pendingBytes > 0);
     }

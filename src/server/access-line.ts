@@ -11,6 +11,15 @@ import type { FieldBlock } from "../core/fields.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { coverParameters, coverQuery } from "../semantics/query.ts";
 import {
+  debugMembers,
+  isSecretField,
+  REDACTED,
+  requestFieldsJson,
+  responseFieldsJson,
+  type ShowValue,
+} from "./access-debug.ts";
+import {
+  type CompoundName,
   causesOf,
   type FieldReader,
   fieldReader,
@@ -25,7 +34,6 @@ import { jsonText, lineText } from "./access-text.ts";
 /** The line, its line break included. Called when the exchange has ended and still has its fields. */
 export type LineFormat = (exchange: Exchange) => string;
 
-const REDACTED = "[redacted]";
 /** Stands for a value that is not there, in formats whose fields have no names. */
 const ABSENT = "-";
 
@@ -55,10 +63,19 @@ export function compileLineFormat(
 
 /** One object a line; a field that does not apply to the exchange is left out. */
 function compileJson(fields: readonly AccessField[], redacted: Redacted, around: RecordSurroundings): LineFormat {
+  const show = showIn(redacted);
+  const hasHeaders = fields.some((field) => allFieldsOf(field) !== null);
   const members = fields.map((field): ((exchange: Exchange) => string) => {
     const key = `,${jsonText(nameOf(field))}:`;
     if (field.kind === "field" && field.name === "error") {
       return ({ error }) => (error === null ? "" : key + errorJson(error));
+    }
+    const allFields = allFieldsOf(field);
+    if (allFields !== null) {
+      return (exchange) => {
+        const json = allFields(exchange, show);
+        return json === null ? "" : key + json;
+      };
     }
     const read = readerOf(field, redacted, around);
     return (exchange) => {
@@ -70,8 +87,25 @@ function compileJson(fields: readonly AccessField[], redacted: Redacted, around:
   return (exchange) => {
     let line = "";
     for (const member of members) line += member(exchange);
+    if (exchange.forward !== null) line += debugMembers(exchange, show, hasHeaders);
     return `{${line.slice(1)}}\n`;
   };
+}
+
+/** For fields that nobody has named: beside those that are never shown, those that seem to be secret. */
+function showIn(redacted: Redacted): ShowValue {
+  return (name, value) => {
+    if (redacted.fields.has(name)) return REDACTED;
+    const shown = FIELDS_OF_URLS.has(name) ? covered(value, redacted) : value;
+    return isSecretField(name, shown) ? REDACTED : shown;
+  };
+}
+
+/** What a field says that says all header fields; null: it is another one. */
+function allFieldsOf(field: AccessField): ((exchange: Exchange, show: ShowValue) => string | null) | null {
+  if (field.kind !== "field") return null;
+  if (field.name === "requestHeaders") return requestFieldsJson;
+  return field.name === "responseHeaders" ? responseFieldsJson : null;
 }
 
 function nameOf(field: AccessField): string {
@@ -131,6 +165,7 @@ function clfTime(wallMs: number): string {
 }
 
 function compileTemplate(parts: AccessTemplate, redacted: Redacted, around: RecordSurroundings): LineFormat {
+  const show = showIn(redacted);
   const texts = parts.map((part): ((exchange: Exchange) => string) => {
     if (typeof part === "string") {
       // The operator's own words: only what would end the line is escaped.
@@ -140,6 +175,8 @@ function compileTemplate(parts: AccessTemplate, redacted: Redacted, around: Reco
     if (part.kind === "field" && part.name === "error") {
       return ({ error }) => (error === null ? ABSENT : lineText(errorText(error)));
     }
+    const allFields = allFieldsOf(part);
+    if (allFields !== null) return (exchange) => lineText(allFields(exchange, show) ?? ABSENT);
     return textOf(readerOf(part, redacted, around));
   });
   return (exchange) => {
@@ -157,7 +194,7 @@ function textOf(read: FieldReader): (exchange: Exchange) => string {
   };
 }
 
-/** Of every field but `error`. */
+/** Of every field that is a single value. */
 function readerOf(field: AccessField, redacted: Redacted, around: RecordSurroundings): FieldReader {
   switch (field.kind) {
     case "requestHeader":
@@ -165,8 +202,12 @@ function readerOf(field: AccessField, redacted: Redacted, around: RecordSurround
     case "responseHeader":
       return fromFields(field.name, redacted, ({ response }) => response?.fields ?? null);
     case "field":
-      return field.name === "error" ? () => null : queryReader(field.name, redacted, around);
+      return isCompound(field.name) ? () => null : queryReader(field.name, redacted, around);
   }
+}
+
+function isCompound(name: AccessFieldName): name is CompoundName {
+  return name === "error" || name === "requestHeaders" || name === "responseHeaders";
 }
 
 /** Fields that repeat a URL of ours, its query included. */
@@ -174,17 +215,17 @@ const FIELDS_OF_URLS: ReadonlySet<string> = new Set(["referer", "location", "con
 
 /** A field of the exchange; of those that hold a query, without what is redacted there. */
 function queryReader(
-  name: Exclude<AccessFieldName, "error">,
+  name: Exclude<AccessFieldName, CompoundName>,
   redacted: Redacted,
   around: RecordSurroundings,
 ): FieldReader {
   const read = fieldReader(name, around);
   const { parameters } = redacted;
-  if (parameters === null || (name !== "query" && name !== "uri")) return read;
+  if (parameters === null || (name !== "query" && name !== "uri" && name !== "url")) return read;
   return (exchange) => {
     const text = read(exchange);
     if (typeof text !== "string") return text;
-    return name === "uri" ? covered(text, redacted) : coverQuery(text, parameters, REDACTED);
+    return name === "query" ? coverQuery(text, parameters, REDACTED) : covered(text, redacted);
   };
 }
 

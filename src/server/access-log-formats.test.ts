@@ -90,11 +90,13 @@ describe("a line of json", () => {
       "user",
       "destination",
       "rule",
+      "serverName",
       "via",
       "upstream",
       "upstreamAddress",
       "upstreamMs",
       "attempts",
+      "ended",
       "tls",
     ]);
     assert.equal(line.peer, "192.0.2.1:50000");

@@ -9,6 +9,7 @@ import type { AccessLogConfig, ServerConfig } from "../config/config.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { ExchangeObserver } from "../pipeline/site.ts";
+import { isDebugged } from "./access-debug.ts";
 import { compileLineFormat, type LineFormat } from "./access-line.ts";
 import { statusOf } from "./access-record.ts";
 import { forwardRouteName } from "./compose-forward.ts";
@@ -84,6 +85,7 @@ class ServerAccessLog implements ExchangeObserver {
     const { routeName } = exchange;
     const share = routeName === null ? this.#shares.otherwise : (this.#shares.ofRoutes.get(routeName) ?? null);
     if (share === null || share === 1) return share === 1;
+    if (isDebugged(exchange)) return true;
     return exchange.error !== null || statusOf(exchange) >= 500 || this.#random.next() < share;
   }
 }

@@ -16,6 +16,8 @@ export interface RecordSurroundings {
 }
 
 export type FieldValue = string | number | null;
+/** Fields that a line writes in ways of their own: they are no single value. */
+export type CompoundName = "error" | "requestHeaders" | "responseHeaders";
 export type FieldReader = (exchange: Exchange) => FieldValue;
 
 /** The status when the client left before there was an answer; nginx's, which every tool for logs knows. */
@@ -25,8 +27,8 @@ export function statusOf(exchange: Exchange): number {
   return exchange.response?.status ?? exchange.error?.status ?? STATUS_CLIENT_LEFT;
 }
 
-/** All fields but `error`, which is a text in one format and an object in another. */
-export function fieldReader(name: Exclude<AccessFieldName, "error">, around: RecordSurroundings): FieldReader {
+/** All fields but those that are a text in one format and an object in another. */
+export function fieldReader(name: Exclude<AccessFieldName, CompoundName>, around: RecordSurroundings): FieldReader {
   switch (name) {
     case "time":
       return (exchange) => isoTime(startedWallMs(exchange, around.clock));
@@ -44,6 +46,11 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
       return destinationOf;
     case "rule":
       return ruleOf;
+    case "serverName":
+      return ({ forward, connection }) =>
+        forward?.serverName ?? connection.origin?.serverName ?? connection.tls?.serverName ?? null;
+    case "ended":
+      return (exchange) => exchange.tunnelEnd;
     case "via":
       return ({ forward }) => forward?.via ?? null;
     case "method":
@@ -52,8 +59,10 @@ export function fieldReader(name: Exclude<AccessFieldName, "error">, around: Rec
       return (exchange) => exchange.request.scheme;
     case "host":
       return (exchange) => exchange.request.authority || null;
+    case "url":
+      return urlOf;
     case "path":
-      return (exchange) => beforeQuery(exchange.request.receivedTarget) || null;
+      return (exchange) => pathOf(exchange.request.receivedTarget);
     case "query":
       return (exchange) => behindQuestionMark(exchange.request.receivedTarget);
     case "uri":
@@ -96,15 +105,21 @@ function destinationOf({ forward }: Exchange): string | null {
 }
 
 /** Which rule decided may depend on the address, which is known only when somebody is connected to it. */
-function ruleOf({ forward, error, upstreamAddress }: Exchange): string | null {
+function ruleOf(exchange: Exchange): string | null {
+  const { forward, error } = exchange;
   if (error instanceof Denial) return error.rule;
+  return forward?.access?.ruleOf(decidingAddress(exchange)) ?? null;
+}
+
+/** The address that the rules decided about; null: none was connected to, or a proxy behind us went there. */
+export function decidingAddress({ forward, upstreamAddress }: Exchange): string | null {
   const access = forward?.access ?? null;
   if (access === null) return null;
   // Behind a parent, only an address that the client gave is known.
   const { host, isAddress } = forward!.destination;
-  if (forward!.via !== null) return access.ruleOf(isAddress ? host : null) ?? access.ruleOf(null);
-  if (upstreamAddress === null) return access.ruleOf(null);
-  return access.ruleOf(upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1")) ?? access.ruleOf(null);
+  if (forward!.via !== null) return isAddress && access.ruleOf(host) !== null ? host : null;
+  const address = upstreamAddress === null ? null : upstreamAddress.replace(/^\[?(.*?)\]?:\d+$/, "$1");
+  return address === null || access.ruleOf(address) === null ? null : address;
 }
 
 /** The wall clock's time at which the exchange began. The exchange ends now. */
@@ -123,9 +138,19 @@ function microseconds(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-function beforeQuery(target: string): string {
-  const query = target.indexOf("?");
-  return query < 0 ? target : target.slice(0, query);
+/** Of a target in origin or absolute form; those of a tunnel, and of a request that could not be read, have none. */
+function pathOf(target: string): string | null {
+  const path = target.replace(SCHEME_AND_AUTHORITY, "").replace(/\?.*/s, "");
+  if (path === target && !/^[/*]/.test(target)) return null;
+  return path || "/";
+}
+
+const SCHEME_AND_AUTHORITY = /^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i;
+
+function urlOf({ request }: Exchange): string | null {
+  const { receivedTarget: target, scheme, authority, method } = request;
+  if (!/^[/*]/.test(target)) return target || (method === "CONNECT" && authority) || null;
+  return authority === "" ? null : `${scheme}://${authority}${target === "*" ? "" : target}`;
 }
 
 function behindQuestionMark(target: string): string | null {

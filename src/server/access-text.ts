@@ -17,7 +17,11 @@ const NEEDS_ESCAPE = /[\x00-\x1f"\\\x7f-\uffff]/g;
 
 /** A JSON string, quotes included. */
 export function jsonText(value: string): string {
-  const text = value.length > VALUE_CHARACTERS_MAX ? value.slice(0, VALUE_CHARACTERS_MAX) + CUT_MARK : value;
+  return wholeJsonText(value.length > VALUE_CHARACTERS_MAX ? value.slice(0, VALUE_CHARACTERS_MAX) + CUT_MARK : value);
+}
+
+/** The same, however long it is: for what has a bound of its own. */
+export function wholeJsonText(text: string): string {
   if (PLAIN.test(text)) return `"${text}"`;
   return JSON.stringify(text).replace(LEFT_BY_JSON, unicodeEscape);
 }

@@ -2,6 +2,7 @@
 import type { Config } from "../config/config.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { composeForInspection } from "./explain.ts";
+import { debugWarnings } from "./forward-debug.ts";
 import { clock } from "./surroundings.ts";
 import { TlsFiles } from "./tls-files.ts";
 
@@ -9,6 +10,6 @@ import { TlsFiles } from "./tls-files.ts";
 export async function checkSetup(config: Config): Promise<readonly string[]> {
   const files = await TlsFiles.load(config, clock);
   await CredentialFiles.load(config);
-  composeForInspection(config);
-  return files.warnings;
+  await composeForInspection(config);
+  return [...files.warnings, ...debugWarnings(config, clock.wallMs())];
 }

@@ -1,7 +1,8 @@
 /** The route that forwarded requests meet, made of what `forward` says: who may and where to first, then the features of `use`. */
 import type { ServerConfig } from "../config/config.ts";
 import { RETRIES_MAX } from "../core/limits.ts";
-import { ForwardAccess, type HostNames } from "../forward/access.ts";
+import { ForwardAccess, type HostNames, UPGRADES } from "../forward/access.ts";
+import { DebugFeature } from "../forward/debug/record.ts";
 import type { Interception } from "../forward/interception/interception.ts";
 import { ForwardLogins } from "../forward/logins.ts";
 import type { ForwardConfig } from "../forward/options.ts";
@@ -11,7 +12,7 @@ import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
 import type { ForwardRoute } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
-import { createFeature, type FeaturePorts } from "./features.ts";
+import type { FeatureMakers, FeaturePorts } from "./features.ts";
 
 /** How the access log and `explain` call it. */
 export function forwardRouteName(server: string): string {
@@ -29,15 +30,24 @@ export interface ForwardParts {
 export function composeForward(
   { name, forward }: ServerConfig,
   { destinations, names, interception }: ForwardParts,
-  ports: FeaturePorts,
+  { makers, features: ports }: { readonly makers: FeatureMakers; readonly features: FeaturePorts },
 ): ForwardRoute | null {
   if (forward === null) return null;
   const auth = authOf(forward, ports);
   const rules = new ForwardRules(forward.deny, forward.allow, () => unproved("credentials_missing", auth?.realm ?? ""));
-  const access = new ForwardAccess({ rules, names, auth, interception, clock: ports.clock });
+  const access = new ForwardAccess({
+    server: name,
+    counters: ports.forward,
+    tunnelsPerClient: forward.tunnelsPerClient,
+    rules,
+    names,
+    auth,
+    interception,
+    clock: ports.clock,
+  });
   return {
     name: forwardRouteName(name),
-    chain: compileChain([access, ...forward.use.map((use) => createFeature(use, ports))]),
+    chain: compileChain([access, ...forward.use.map((use) => makers.make(use, ports)), ...debugOf(forward)]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
     upstream: destinations,
     handler: null,
@@ -47,9 +57,14 @@ export function composeForward(
       bodyTimeoutMs: forward.bodyTimeoutMs,
       retriesMax: RETRIES_MAX,
     },
-    upgrade: ["websocket"],
+    upgrade: UPGRADES,
     limits: forward.limits,
   };
+}
+
+/** Who looks at bodies is there only where a rule asks: without it long ones pass unseen. */
+function debugOf({ allow }: ForwardConfig): readonly DebugFeature[] {
+  return allow.some(({ debug }) => debug !== undefined) ? [new DebugFeature()] : [];
 }
 
 function authOf({ auth }: ForwardConfig, ports: FeaturePorts) {

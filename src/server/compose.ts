@@ -16,7 +16,7 @@ import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
 import { composeForward, type ForwardParts } from "./compose-forward.ts";
 import { composePac } from "./compose-pac.ts";
-import { createFeature, type FeaturePorts } from "./features.ts";
+import type { FeatureMakers, FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
 import { UpstreamIdentityFields } from "./upstream-identity-fields.ts";
 import { viaNameOf } from "./via-name.ts";
@@ -30,6 +30,8 @@ export interface ComposeSurroundings {
   forward(server: ServerConfig): ForwardParts;
   /** Who is told of the exchanges of a server; null: nobody. */
   observer(server: ServerConfig): ExchangeObserver | null;
+  /** Of this configuration. */
+  readonly makers: FeatureMakers;
   readonly features: FeaturePorts;
   /** A text of this proxy's own, for what has no other name of its own. */
   readonly instance: string;
@@ -56,7 +58,7 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),
-      forward: server.forward === null ? null : composeForward(server, around.forward(server), around.features),
+      forward: server.forward === null ? null : composeForward(server, around.forward(server), around),
       limits: server.limits,
       halfClose: server.halfClose,
       trustedProxies,
@@ -82,7 +84,10 @@ function composeRoute(
 ): Route {
   const { action } = route;
   const guard = identityFields.guardOf(route);
-  const features = [...route.use.map((use) => createFeature(use, around.features)), ...(guard === null ? [] : [guard])];
+  const features = [
+    ...route.use.map((use) => around.makers.make(use, around.features)),
+    ...(guard === null ? [] : [guard]),
+  ];
   return {
     name: route.name,
     chain: features.length === 0 ? EMPTY_CHAIN : compileChain(features),

@@ -10,9 +10,11 @@ import type { Config } from "../config/config.ts";
 import { type ConfigDiff, diffConfig } from "../config/diff.ts";
 import type { Control, ReloadOutcome, ReloadStatus, Status } from "./control.ts";
 import { describeChange } from "./describe-change.ts";
+import { forwardStatusOf } from "./forward-status.ts";
 import { listeningUrl } from "./listening-url.ts";
 import type { Listening } from "./proxy.ts";
 import { SetupError } from "./setup-error.ts";
+import { SpareMemory } from "./spare-memory.ts";
 import type { StandardErrorLog } from "./standard-error.ts";
 import { sourceOf } from "./threads/config-source.ts";
 import { openSocketSource, type SocketSource } from "./threads/socket-source.ts";
@@ -51,6 +53,7 @@ export class ControlPlane implements Control {
   #transport = "";
   #admin: Admin | null = null;
   #lastReload: ReloadStatus | null = null;
+  readonly #spareMemory = new SpareMemory();
   #isEnding = false;
   /** Reloads happen one after the other. */
   #reloading: Promise<unknown> = Promise.resolve();
@@ -86,6 +89,7 @@ export class ControlPlane implements Control {
       await group.drain(0);
       throw error;
     }
+    this.#spareMemory.giveBackSoon();
   }
 
   get listening(): readonly Listening[] {
@@ -113,6 +117,7 @@ export class ControlPlane implements Control {
       transport: this.#transport,
       listeners: this.listening.map((item) => ({ server: item.server, url: listeningUrl(item) })),
       workers: this.#group?.status() ?? [],
+      forward: this.#group === null ? null : forwardStatusOf(this.#group.users),
       lastReload: this.#lastReload,
     };
   }
@@ -171,6 +176,7 @@ export class ControlPlane implements Control {
       for (const line of outcome.problems) output.log.error(line);
       output.log.error(`${file}: ${why}, not loaded: the old configuration goes on serving`);
     }
+    this.#spareMemory.giveBackSoon();
     this.#lastReload = { at: new Date().toISOString(), outcome };
     return outcome;
   }

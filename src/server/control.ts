@@ -3,6 +3,8 @@
  * is told is plain data, ready to be written as JSON, and never holds a secret.
  */
 
+import type { UserCounts } from "../forward/user-counts.ts";
+
 export interface Control {
   /** Never waits: what it tells of the workers, it reads from memory that they share. */
   status(): Status;
@@ -39,6 +41,8 @@ export interface Status {
   readonly listeners: readonly ListenerStatus[];
   /** In the order of their numbers; behind them those that a reload has replaced and that still have connections. */
   readonly workers: readonly WorkerStatus[];
+  /** What the users of the forward proxy have had since the start, of all workers; null: nobody has used it. */
+  readonly forward: ForwardStatus | null;
   /** null: there was none since the start. */
   readonly lastReload: ReloadStatus | null;
 }
@@ -69,6 +73,16 @@ export interface WorkerStatus {
   readonly faults: number;
   /** Connections to upstreams that are open, idle ones included. */
   readonly upstreamConnections: number;
+}
+
+/** Bytes of bodies and tunnels, counted when an exchange ends. */
+export interface ForwardStatus {
+  /** Those with the most bytes first. */
+  readonly users: readonly (UserCounts & { readonly user: string })[];
+  /** Of those who have not said who they are; null: there were none. */
+  readonly unnamed: UserCounts | null;
+  /** Of users beyond those that are told apart, in one sum; null: there were none. */
+  readonly others: UserCounts | null;
 }
 
 export interface ReloadStatus {

@@ -29,14 +29,14 @@ export interface ForwardExplanation {
 }
 
 /** `user`: who has proved who it is; null: nobody has. `serverName` must be the name of a server with `forward`. */
-export function explainForward(
+export async function explainForward(
   config: Config,
   serverName: string,
   request: RequestMessage,
   client: string,
   user: string | null,
-): ForwardExplanation {
-  const { config: server, site } = composeForInspection(config).find((one) => one.config.name === serverName)!;
+): Promise<ForwardExplanation> {
+  const { config: server, site } = (await composeForInspection(config)).find((one) => one.config.name === serverName)!;
   const { auth, deny, allow, via } = server.forward!;
   const exchange = new ExplainedExchange(request, client);
   const unfit = admit(exchange, site);

@@ -8,6 +8,8 @@ import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
 import type { HttpClient, Kept, PasswordHasher, SessionStore } from "../core/ports.ts";
 import type { HostNames } from "../forward/access.ts";
+import { TunnelCounts } from "../forward/tunnel-counts.ts";
+import { UserCounter } from "../forward/user-counts.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { admit } from "../pipeline/admission.ts";
@@ -19,6 +21,7 @@ import { parseAuthority } from "../semantics/uri.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { pacRouteName } from "./compose-pac.ts";
 import { CredentialFiles } from "./credential-files.ts";
+import { FeatureMakers } from "./features.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 
 export interface Explanation {
@@ -38,13 +41,13 @@ export interface Explanation {
 }
 
 /** `client` is the address of the connection's other end. `serverName` must be the name of a server. */
-export function explainRequest(
+export async function explainRequest(
   config: Config,
   serverName: string,
   request: RequestMessage,
   client: string,
-): Explanation {
-  const composed = composeForInspection(config).find((server) => server.config.name === serverName)!;
+): Promise<Explanation> {
+  const composed = (await composeForInspection(config)).find((server) => server.config.name === serverName)!;
   const server = composed.config;
   const exchange = new ExplainedExchange(request, client);
   const refused = admit(exchange, composed.site);
@@ -64,12 +67,13 @@ export function explainRequest(
 }
 
 /** The servers of a configuration with everything but connections. */
-export function composeForInspection(config: Config): readonly ComposedServer[] {
+export async function composeForInspection(config: Config): Promise<readonly ComposedServer[]> {
   const features = {
     clock,
     random,
     deadlines,
     attempts: new FailedAttempts(clock),
+    forward: { tunnels: TunnelCounts.ofOneThread(), users: UserCounter.ofOneThread() },
     passwords: new PasswordChecks(NO_HASHER, clock),
     files: CredentialFiles.unread,
     sessions: () => NO_SESSIONS,
@@ -81,6 +85,7 @@ export function composeForInspection(config: Config): readonly ComposedServer[] 
     upstream: () => NOWHERE,
     forward: () => ({ destinations: NOWHERE, names: NO_NAMES, interception: null }),
     observer: () => null,
+    makers: await FeatureMakers.load(config),
     features,
     instance: "",
   };

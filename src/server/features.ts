@@ -1,19 +1,12 @@
-/** The features of a route, made from what the configuration says of them. The one place that knows every feature. */
-import type { UseConfig } from "../config/config.ts";
+/**
+ * The features of a route, made from what the configuration says of them. The one place that knows every feature.
+ *
+ * What no route uses is not loaded: some features bring large libraries with them, and every thread would hold them in memory.
+ */
+import type { Config, UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock, Fetch, HttpClient, Kept, Random, SessionStore } from "../core/ports.ts";
-import { createApiKeyFeature } from "../features/api-key/index.ts";
-import { createBasicAuthFeature } from "../features/basic-auth/index.ts";
-import { createClientCertificateFeature } from "../features/client-certificate/index.ts";
-import { createCompressFeature } from "../features/compress/index.ts";
-import { createCredentialsFeature } from "../features/credentials/index.ts";
-import { createForwardAuthFeature } from "../features/forward-auth/index.ts";
-import { createHeadersFeature } from "../features/headers/index.ts";
-import { createIpAllowFeature } from "../features/ip-allow/index.ts";
-import { createJwtFeature } from "../features/jwt/index.ts";
-import { createOidcFeature } from "../features/oidc/index.ts";
-import { createRewriteFeature } from "../features/rewrite/index.ts";
-import { createStripPrefixFeature } from "../features/strip-prefix/index.ts";
+import type { ForwardCounters } from "../forward/access.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
 import type { PasswordChecks } from "../identity/password-checks.ts";
 import type { Feature } from "../pipeline/phases.ts";
@@ -26,6 +19,8 @@ export interface FeaturePorts {
   readonly deadlines: DeadlineWheel;
   /** Failures to authenticate, counted by all threads together. */
   readonly attempts: FailedAttempts;
+  /** Tunnels and users of the forward proxy, likewise. */
+  readonly forward: ForwardCounters;
   /** The store of a name in `Config.stores`. */
   sessions(name: string): SessionStore;
   /** What fetches documents of the web; `ca` is PEM text of the authorities to trust, null: the system's. */
@@ -39,41 +34,88 @@ export interface FeaturePorts {
   http(upstream: string): HttpClient;
 }
 
-export function createFeature(use: UseConfig, ports: FeaturePorts): Feature {
-  switch (use.feature) {
-    case "headers":
-      return createHeadersFeature(use.options);
-    case "stripPrefix":
-      return createStripPrefixFeature(use.options);
-    case "rewrite":
-      return createRewriteFeature(use.options);
-    case "ipAllow":
-      return createIpAllowFeature(use.options);
-    case "compress":
-      return createCompressFeature(use.options);
-    case "credentials":
-      return createCredentialsFeature(use.options, { ...ports, store: ports.sessions(use.options.session.store.name) });
-    case "jwt":
-      return createJwtFeature(use.options, ports);
-    case "basicAuth":
-      return createBasicAuthFeature(use.options, {
-        passwords: ports.passwords,
-        attempts: ports.attempts,
-        users: (file) => ports.files.users(file),
-      });
-    case "apiKey":
-      return createApiKeyFeature(use.options, {
-        attempts: ports.attempts,
-        keys: (file) => ports.files.keys(file),
-      });
-    case "clientCertificate":
-      return createClientCertificateFeature(use.options, ports);
-    case "forwardAuth":
-      return createForwardAuthFeature(use.options, { http: ports.http(use.upstream), deadlines: ports.deadlines });
-    case "oidc":
-      return createOidcFeature(use.options, ports);
-    case "plugin":
-      // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
-      return use.plugin as Feature;
+type FeatureName = UseConfig["feature"];
+type UseOf<Name extends FeatureName> = Extract<UseConfig, { readonly feature: Name }>;
+type Make<Use extends UseConfig = UseConfig> = (use: Use, ports: FeaturePorts) => Feature;
+
+const load: { readonly [Name in FeatureName]: () => Promise<Make<UseOf<Name>>> } = {
+  async headers() {
+    const { createHeadersFeature } = await import("../features/headers/index.ts");
+    return ({ options }) => createHeadersFeature(options);
+  },
+  async stripPrefix() {
+    const { createStripPrefixFeature } = await import("../features/strip-prefix/index.ts");
+    return ({ options }) => createStripPrefixFeature(options);
+  },
+  async rewrite() {
+    const { createRewriteFeature } = await import("../features/rewrite/index.ts");
+    return ({ options }) => createRewriteFeature(options);
+  },
+  async ipAllow() {
+    const { createIpAllowFeature } = await import("../features/ip-allow/index.ts");
+    return ({ options }) => createIpAllowFeature(options);
+  },
+  async compress() {
+    const { createCompressFeature } = await import("../features/compress/index.ts");
+    return ({ options }) => createCompressFeature(options);
+  },
+  async credentials() {
+    const { createCredentialsFeature } = await import("../features/credentials/index.ts");
+    return ({ options }, ports) =>
+      createCredentialsFeature(options, { ...ports, store: ports.sessions(options.session.store.name) });
+  },
+  async jwt() {
+    const { createJwtFeature } = await import("../features/jwt/index.ts");
+    return ({ options }, ports) => createJwtFeature(options, ports);
+  },
+  async basicAuth() {
+    const { createBasicAuthFeature } = await import("../features/basic-auth/index.ts");
+    return ({ options }, { passwords, attempts, files }) =>
+      createBasicAuthFeature(options, { passwords, attempts, users: (file) => files.users(file) });
+  },
+  async apiKey() {
+    const { createApiKeyFeature } = await import("../features/api-key/index.ts");
+    return ({ options }, { attempts, files }) =>
+      createApiKeyFeature(options, { attempts, keys: (file) => files.keys(file) });
+  },
+  async clientCertificate() {
+    const { createClientCertificateFeature } = await import("../features/client-certificate/index.ts");
+    return ({ options }, ports) => createClientCertificateFeature(options, ports);
+  },
+  async forwardAuth() {
+    const { createForwardAuthFeature } = await import("../features/forward-auth/index.ts");
+    return ({ options, upstream }, { http, deadlines }) =>
+      createForwardAuthFeature(options, { http: http(upstream), deadlines });
+  },
+  async oidc() {
+    const { createOidcFeature } = await import("../features/oidc/index.ts");
+    return ({ options }, ports) => createOidcFeature(options, ports);
+  },
+  async plugin() {
+    // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
+    return ({ plugin }) => plugin as Feature;
+  },
+};
+
+/** Makes the features of one configuration. */
+export class FeatureMakers {
+  readonly #makers: ReadonlyMap<FeatureName, Make>;
+
+  private constructor(makers: ReadonlyMap<FeatureName, Make>) {
+    this.#makers = makers;
+  }
+
+  static async load({ servers }: Config): Promise<FeatureMakers> {
+    const uses = servers.flatMap(({ routes, forward }) => [
+      ...routes.flatMap(({ use }) => use),
+      ...(forward?.use ?? []),
+    ]);
+    const makers = new Map<FeatureName, Make>();
+    for (const name of new Set(uses.map(({ feature }) => feature))) makers.set(name, (await load[name]()) as Make);
+    return new FeatureMakers(makers);
+  }
+
+  make(use: UseConfig, ports: FeaturePorts): Feature {
+    return this.#makers.get(use.feature)!(use, ports);
   }
 }

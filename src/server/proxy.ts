@@ -9,6 +9,9 @@ import { randomUUID } from "node:crypto";
 import type { Config, ListenConfig, ServerConfig } from "../config/config.ts";
 import { listenerKey } from "../config/diff.ts";
 import type { Address } from "../core/ports.ts";
+import type { ForwardCounters } from "../forward/access.ts";
+import { TunnelCounts } from "../forward/tunnel-counts.ts";
+import { UserCounter } from "../forward/user-counts.ts";
 import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { namesByDns } from "../io/dns/names.ts";
@@ -27,6 +30,8 @@ import type { AppLog } from "./app-log.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
+import { FeatureMakers } from "./features.ts";
+import { debugWarnings } from "./forward-debug.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
 import { ResolvedHosts } from "./host-names.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
@@ -67,6 +72,7 @@ export interface ProxyOptions {
   readonly places?: NonNullable<PoolSurroundings["places"]>;
   readonly counters?: Counters;
   readonly attempts?: FailedAttempts;
+  readonly forward?: ForwardCounters;
   readonly openStore?: OpenStore;
   /** Another thread tells what all of them find out. */
   readonly isQuiet?: boolean;
@@ -90,6 +96,7 @@ export class ProxyServer {
   readonly #openAccessOutput: OpenAccessOutput;
   readonly #counters: Counters;
   readonly #attempts: FailedAttempts;
+  readonly #forwardCounters: ForwardCounters;
   readonly #passwords = new PasswordChecks(passwordHasher, clock);
   readonly #faults = new RepeatedFaults(clock);
   readonly #pools: UpstreamPools;
@@ -118,6 +125,10 @@ export class ProxyServer {
     const counters = options.counters ?? Counters.ofOneThread();
     this.#counters = counters;
     this.#attempts = options.attempts ?? new FailedAttempts(clock);
+    this.#forwardCounters = options.forward ?? {
+      tunnels: TunnelCounts.ofOneThread(),
+      users: UserCounter.ofOneThread(),
+    };
     const onFault = (fault: Error): void => this.#tellFault(fault);
     this.transport = openTransport(options.transport ?? "auto", clock, { onFault });
     this.#pools = new UpstreamPools({
@@ -266,6 +277,7 @@ export class ProxyServer {
     try {
       const files = await TlsFiles.load(config, clock);
       const credentials = await CredentialFiles.load(config);
+      const makers = await FeatureMakers.load(config);
       const interceptions = await Interceptions.load(config, this.#interceptionSurroundings);
       const plan = this.#pools.plan(config.upstreams, files);
       const forwards = this.#forwards.plan(config, files);
@@ -287,11 +299,13 @@ export class ProxyServer {
           };
         },
         observer: (server) => this.#observer(config, server),
+        makers,
         features: {
           clock,
           random,
           deadlines,
           attempts: this.#attempts,
+          forward: this.#forwardCounters,
           sessions: (name) => storePlan.get(name)!.opened.store,
           fetchFor: (ca) => createFetch({ ca }),
           kept: parts.kept,
@@ -313,7 +327,8 @@ export class ProxyServer {
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
-        for (const warning of [...files.warnings, ...interceptions.warnings]) this.#warnOnce(warning);
+        const warnings = [...files.warnings, ...interceptions.warnings, ...debugWarnings(config, clock.wallMs())];
+        for (const warning of warnings) this.#warnOnce(warning);
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
       };

@@ -163,8 +163,8 @@ describe("a server of the configuration", () => {
 });
 
 describe("our name in Via", () => {
-  function nameOf(config: Readonly<Record<string, unknown>>, server: string): string | null {
-    const composed = composeForInspection(configOf(config)).find(({ config }) => config.name === server);
+  async function nameOf(config: Readonly<Record<string, unknown>>, server: string): Promise<string | null> {
+    const composed = (await composeForInspection(configOf(config))).find(({ config }) => config.name === server);
     return composed?.site.via?.name ?? null;
   }
 
@@ -173,16 +173,16 @@ describe("our name in Via", () => {
     other: { listen: ":8081", respond: 204 },
   };
 
-  test("is the configuration's, or none", () => {
-    assert.equal(nameOf({ servers, via: "edge-1" }, "web"), "edge-1");
-    assert.equal(nameOf({ servers, via: "off" }, "web"), null);
+  test("is the configuration's, or none", async () => {
+    assert.equal(await nameOf({ servers, via: "edge-1" }, "web"), "edge-1");
+    assert.equal(await nameOf({ servers, via: "off" }, "web"), null);
   });
 
-  test("is made once for a host and an address, and tells nobody the host's name", () => {
-    const name = nameOf({ servers }, "web");
+  test("is made once for a host and an address, and tells nobody the host's name", async () => {
+    const name = await nameOf({ servers }, "web");
     assert.match(name ?? "", /^headgate-[0-9a-f]{12}$/);
-    assert.equal(name, nameOf({ servers, limits: { body: 1 } }, "web"));
-    assert.notEqual(name, nameOf({ servers }, "other"));
+    assert.equal(name, await nameOf({ servers, limits: { body: 1 } }, "web"));
+    assert.notEqual(name, await nameOf({ servers }, "other"));
     assert.ok(!name?.includes(os.hostname()));
   });
 

@@ -5,8 +5,8 @@
  */
 import type { Config, RouteConfig } from "../config/config.ts";
 import { claimsOf } from "../config/identity-fields.ts";
+import { type HeaderPattern, HeaderPatterns } from "../core/header-patterns.ts";
 import { AssertedFields } from "../features/forward-auth/asserted-fields.ts";
-import { type HeaderPattern, HeaderPatterns } from "../features/forward-auth/options.ts";
 import type { Feature } from "../pipeline/phases.ts";
 
 /**

@@ -49,6 +49,7 @@ export const STATUS: Status = {
       upstreamConnections: 0,
     },
   ],
+  forward: null,
   lastReload: null,
 };
 

@@ -33,7 +33,7 @@ function coversAny(patterns: readonly string[], file: string): boolean {
 }
 
 /** The file that a relative import names, or null for a package or a module of Node. */
-function targetOf(file: string, specifier: string | null): string | null {
+export function targetOf(file: string, specifier: string | null): string | null {
   return specifier?.startsWith(".") ? path.posix.join(path.posix.dirname(file), specifier) : null;
 }
 

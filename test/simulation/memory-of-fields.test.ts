@@ -51,6 +51,42 @@ describe("the memory of fields", () => {
     });
   }
 
+  it("is given back while a tunnel stands, and what the log wants to know of it is still there", async () => {
+    const logged: (string | null)[] = [];
+    const logging: Feature = {
+      name: "logging",
+      log({ request, response }) {
+        logged.push(
+          request.receivedTarget,
+          request.authority,
+          request.fields.get("x-id"),
+          response!.fields.get("x-of"),
+        );
+      },
+    };
+    const storages = Array.from({ length: 20 }, () => acquireStorage());
+    for (const storage of storages) releaseStorage(storage);
+    const before = pooledStorages();
+    const proxy = createTestProxy({ use: [logging] });
+    const client = proxy.connect();
+    client.sends("GET /ws?a HTTP/1.1\r\nHost: Name\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Id: 7\r\n\r\n");
+    const server = proxy.origin.accepts();
+    server.takes();
+    server.sends("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Of: b\r\n\r\n");
+    client.receivesHead();
+    assert.equal(pooledStorages(), before);
+    client.sends("to");
+    server.receives("to");
+    server.sends("fro");
+    client.receives("fro");
+    assert.deepEqual(logged, []);
+    client.resets();
+    await proxy.network.settle();
+    assert.deepEqual(logged, ["/ws?a", "name", "7", "b"]);
+    assert.deepEqual(proxy.finish(), []);
+    assert.equal(pooledStorages(), before);
+  });
+
   it("is given back when the client leaves while a hook looks at the head of a whole answer", async () => {
     const before = pooledStorages();
     let resolve = () => {};

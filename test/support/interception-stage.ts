@@ -59,6 +59,7 @@ export async function interceptionStage(
     hosts = ["*.example"] as readonly string[],
     trustedProxies = [] as readonly string[],
     listen = "127.0.0.1:0" as unknown,
+    log = undefined as Options | undefined,
   } = {},
 ): Promise<InterceptionStage> {
   const { folder, cert } = await internalAuthority();
@@ -67,6 +68,7 @@ export async function interceptionStage(
   const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });
   const proxy = await ProxyUnderTest.start({
     trustedProxies,
+    ...(log !== undefined && { log }),
     servers: {
       egress: {
         listen,

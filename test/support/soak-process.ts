@@ -31,9 +31,9 @@ export class ProxyProcess {
   }
 
   /** Runs the command with one server, `web`; `server` is what the file says of it besides where it listens. */
-  static async start(server: ConfigValue): Promise<ProxyProcess> {
+  static async start(server: ConfigValue, workers: number | "auto" = 1): Promise<ProxyProcess> {
     const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-soak-"));
-    writeConfig(folder, server);
+    writeConfig(folder, server, workers);
     const program = Program.headgate(["run", "--config", configFile(folder)]);
     try {
       const [, port] = await program.until(/web on http:\/\/127\.0\.0\.1:(\d+)/);
@@ -65,6 +65,11 @@ export class ProxyProcess {
   #status(name: string): number {
     const status = readFileSync(`/proc/${this.program.pid}/status`, "latin1");
     return Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)![1]);
+  }
+
+  /** Files and sockets of every kind that it holds. */
+  get descriptors(): number {
+    return readdirSync(`/proc/${this.program.pid}/fd`).length;
   }
 
   /** Connections that it holds, of either side. */
@@ -99,9 +104,9 @@ export class ProxyProcess {
 
 const configFile = (folder: string) => path.join(folder, "headgate.json");
 
-function writeConfig(folder: string, server: ConfigValue): void {
-  // One worker: what is measured of memory is that of one, which has warmed up, and not of another that has not.
-  const config = { workers: 1, log: { access: "off" }, servers: { web: { listen: "127.0.0.1:0", ...server } } };
+function writeConfig(folder: string, server: ConfigValue, workers: number | "auto" = 1): void {
+  // One worker by default: what is measured of memory is that of one, which has warmed up, and not of another that has not.
+  const config = { workers, log: { access: "off" }, servers: { web: { listen: "127.0.0.1:0", ...server } } };
   writeFileSync(configFile(folder), JSON.stringify(config));
 }
 

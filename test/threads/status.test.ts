@@ -1,26 +1,9 @@
 // What the admin address tells of the workers: who serves, how many connections and requests each has had, who died of what.
 
 import assert from "node:assert/strict";
-import http from "node:http";
 import { test } from "node:test";
-import type { Status } from "../../src/server/control.ts";
 import { Folder, Running } from "../cli/headgate.ts";
-import { Clients, get, MANY, program } from "./workers.ts";
-
-async function statusOf(running: Running): Promise<Status> {
-  const line = running.entries.find(({ msg }) => msg.startsWith("admin on unix:"))?.msg ?? "";
-  const socketPath = line.slice("admin on unix:".length);
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const request = http.get({ socketPath, path: "/status", agent: false }, (response) => {
-    let text = "";
-    response.setEncoding("utf8").on("data", (chunk: string) => {
-      text += chunk;
-    });
-    response.on("end", () => resolve(text));
-  });
-  request.on("error", reject);
-  return JSON.parse(await promise) as Status;
-}
+import { Clients, get, MANY, program, statusOf } from "./workers.ts";
 
 test("the status counts what each worker has, and tells of one that died", async () => {
   using folder = new Folder();

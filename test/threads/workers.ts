@@ -1,6 +1,9 @@
 // A process with two workers, and clients of either: a program's configuration answers with the number of the thread that
 // serves, and does on request what kills a thread.
 
+import http from "node:http";
+import type { Status } from "../../src/server/control.ts";
+import type { Running } from "../cli/headgate.ts";
 import { RawClient, type Target } from "../support/raw-client.ts";
 
 /** Connections that one worker would hardly get all of: the kernel chooses by the client's port. */
@@ -33,6 +36,22 @@ export function get(path = "/"): string {
 
 export async function bodyFrom(client: RawClient, path = "/"): Promise<string> {
   return (await client.send(get(path)).answer()).body;
+}
+
+/** What its admin address tells. */
+export async function statusOf(running: Running): Promise<Status> {
+  const line = running.entries.find(({ msg }) => msg.startsWith("admin on unix:"))?.msg ?? "";
+  const socketPath = line.slice("admin on unix:".length);
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const request = http.get({ socketPath, path: "/status", agent: false }, (response) => {
+    let text = "";
+    response.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+    });
+    response.on("end", () => resolve(text));
+  });
+  request.on("error", reject);
+  return JSON.parse(await promise) as Status;
 }
 
 /** Connections, and what each was answered. */

@@ -4,11 +4,12 @@
  * as it came.
  */
 import { EncodedLines, type FieldBlock } from "../../core/fields.ts";
+import { HeaderPatterns } from "../../core/header-patterns.ts";
 import type { HttpAnswer } from "../../core/ports.ts";
 import type { Answer, Exchange } from "../../pipeline/exchange.ts";
 import { listHas } from "../../semantics/field-list.ts";
 import { AssertedFields } from "./asserted-fields.ts";
-import { type ForwardAuthOptions, HeaderPatterns } from "./options.ts";
+import type { ForwardAuthOptions } from "./options.ts";
 
 type Lines = readonly (readonly [name: string, value: string])[];
 

@@ -3,8 +3,8 @@
  * expressions, in every spelling that an upstream may take for them.
  */
 import { type FieldBlock, REMOVED, ROW } from "../../core/fields.ts";
+import type { HeaderPatterns } from "../../core/header-patterns.ts";
 import { foldedName, NameVariants } from "../../semantics/name-variants.ts";
-import type { HeaderPatterns } from "./options.ts";
 
 export class AssertedFields {
   readonly patterns: HeaderPatterns;

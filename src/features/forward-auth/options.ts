@@ -3,6 +3,7 @@
  * to it are made is an upstream's matter: config/ adds those keys.
  */
 import { z } from "zod";
+import type { HeaderPattern } from "../../core/header-patterns.ts";
 import { serviceAddress } from "../../core/option-addresses.ts";
 import {
   cookieName,
@@ -31,9 +32,6 @@ const BODY_BYTES_LIMIT = 64 * MiB;
 /** A page that asks to log in, with its pictures inside. Traefik has no limit. */
 const ANSWER_BYTES_MAX = 1 * MiB;
 
-/** A name, or a regular expression over names. */
-export type HeaderPattern = { readonly name: string } | { readonly regex: string };
-
 function parseHeaderPattern(text: string): HeaderPattern | null {
   const regex = /^\/(.+)\/$/s.exec(text)?.[1];
   if (regex !== undefined) return regexError(regex) === null ? { regex } : null;
@@ -53,40 +51,6 @@ const headerPattern = textKind<HeaderPattern>({
     return settableFieldName().safeParse(text).error?.issues[0]?.message ?? null;
   },
 });
-
-/**
- * What a regular expression never stands for: what frames a message, describes its body, or is a matter of the answer
- * alone.
- */
-const NO_PATTERN =
-  /^(?:connection|content-.*|host|keep-alive|proxy-.*|set-cookie|te|trailer|transfer-encoding|upgrade)$/;
-
-/** The names for which patterns stand. Names are in lower case. */
-export class HeaderPatterns {
-  readonly patterns: readonly HeaderPattern[];
-  readonly names: readonly string[];
-  readonly #expressions: readonly RegExp[];
-
-  /** @throws SyntaxError when an expression does not compile. */
-  constructor(patterns: readonly HeaderPattern[]) {
-    this.patterns = patterns;
-    this.names = patterns.flatMap((pattern) => ("name" in pattern ? [pattern.name] : []));
-    this.#expressions = patterns.flatMap((pattern) => ("regex" in pattern ? [new RegExp(pattern.regex, "iu")] : []));
-  }
-
-  get hasExpressions(): boolean {
-    return this.#expressions.length > 0;
-  }
-
-  has(name: string): boolean {
-    return this.names.includes(name) || this.matches(name);
-  }
-
-  /** Whether one of the expressions stands for it. */
-  matches(name: string): boolean {
-    return this.#expressions.some((expression) => expression.test(name)) && !NO_PATTERN.test(name);
-  }
-}
 
 /** Text with one `{url}` or none, which stands behind the host. */
 const signInUrl = textKind<string>({

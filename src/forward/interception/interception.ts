@@ -190,6 +190,7 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
     }
     const { host } = this.#forward.destination;
     const { serverName } = hello;
+    this.#forward.serverName = serverName;
     if (!this.#mayBeTunnel) return this.#open(host, serverName);
     // The name says more than the address that it stands behind.
     const name = serverName ?? host;

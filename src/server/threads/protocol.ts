@@ -21,6 +21,8 @@ export interface WorkerSetup {
   readonly counters: SharedArrayBuffer;
   /** Failures to authenticate, by address. */
   readonly attempts: SharedArrayBuffer;
+  /** Tunnels by address, and what each user of the forward proxy has had. */
+  readonly forward: { readonly tunnels: SharedArrayBuffer; readonly users: SharedArrayBuffer };
   /** The BroadcastChannel on which threads tell each other that places for connections may be free. */
   readonly placesChannel: string;
   readonly transport: WantedTransport;

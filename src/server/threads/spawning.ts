@@ -4,13 +4,15 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Config } from "../../config/config.ts";
+import { clearTunnelColumn, tunnelMemory } from "../../forward/tunnel-counts.ts";
+import { type UserReport, UserTotals, userMemory } from "../../forward/user-counts.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import type { HandedSockets } from "../proxy.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
 import { Counters, countersBuffer, type WorkerCounts } from "./counters.ts";
 import { PlacesRegistry } from "./places-registry.ts";
-import type { ConfigSource, Load } from "./protocol.ts";
+import type { ConfigSource, Load, WorkerSetup } from "./protocol.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
 /** Generations of workers that may be there at the same time: one that serves, one that starts, the others drain. */
@@ -36,6 +38,8 @@ export class WorkerSpawner {
   readonly #freeColumns: number[];
   readonly #counters: SharedArrayBuffer;
   readonly #attempts = new FailedAttempts(clock);
+  readonly #forward: WorkerSetup["forward"];
+  readonly #users: UserTotals;
   readonly #placesChannel = `headgate places ${randomUUID()}`;
   readonly #places: PlacesRegistry;
   readonly #instance = randomUUID();
@@ -46,6 +50,8 @@ export class WorkerSpawner {
     this.#columns = GENERATIONS_MAX * options.workers;
     this.#freeColumns = Array.from({ length: this.#columns }, (_, column) => column);
     this.#counters = countersBuffer(this.#columns);
+    this.#forward = { tunnels: tunnelMemory(this.#columns), users: userMemory(this.#columns) };
+    this.#users = new UserTotals(this.#forward.users, this.#columns);
     this.#places = new PlacesRegistry(this.#columns, this.#placesChannel);
   }
 
@@ -64,6 +70,11 @@ export class WorkerSpawner {
 
   beatsOf({ setup }: WorkerThread): number {
     return new Counters(this.#counters, setup.column).beats;
+  }
+
+  /** What users of the forward proxy have had since the start, of all workers. */
+  get users(): UserReport {
+    return this.#users.read();
   }
 
   /** A worker that is ready to listen. Rejects with a SetupError or a WorkerRefusal, and then the thread is gone. */
@@ -111,6 +122,7 @@ export class WorkerSpawner {
         columns: this.#columns,
         counters: this.#counters,
         attempts: this.#attempts.memory,
+        forward: this.#forward,
         placesChannel: this.#placesChannel,
         transport,
         instance: this.#instance,
@@ -122,6 +134,8 @@ export class WorkerSpawner {
     void thread.ended.then(() => {
       this.#places.clearColumn(column);
       new Counters(this.#counters, column).clear();
+      clearTunnelColumn(this.#forward.tunnels, column);
+      this.#users.closeColumn(column);
       this.#freeColumns.push(column);
     });
     return thread;

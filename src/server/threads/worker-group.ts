@@ -5,6 +5,7 @@
  * Starts, reloads and replacements happen one after the other, so none of them ever meets a thread that is only half there.
  */
 import type { Config } from "../../config/config.ts";
+import type { UserReport } from "../../forward/user-counts.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "../access-output.ts";
 import type { WorkerStatus } from "../control.ts";
 import type { Listening } from "../proxy.ts";
@@ -91,6 +92,11 @@ export class WorkerGroup {
       this.#statusOf(this.#slots[thread.setup.id - 1]!, thread),
     );
     return [...this.#slots.map((slot) => this.#statusOf(slot, slot.thread)), ...draining];
+  }
+
+  /** What users of the forward proxy have had since the start. */
+  get users(): UserReport {
+    return this.#spawner.users;
   }
 
   /** Starts all workers, or none. Rejects with a SetupError or a WorkerRefusal. */

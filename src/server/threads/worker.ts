@@ -7,6 +7,8 @@
 import { BroadcastChannel, parentPort, workerData } from "node:worker_threads";
 import type { Config } from "../../config/config.ts";
 import { formatProblem } from "../../config/problems.ts";
+import { TunnelCounts } from "../../forward/tunnel-counts.ts";
+import { UserCounter } from "../../forward/user-counts.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { Places } from "../../upstreams/places.ts";
 import type { PoolOptions } from "../../upstreams/pool.ts";
@@ -116,7 +118,8 @@ class Worker {
   }
 
   #makeProxy(): ProxyServer {
-    const { id, workers, level, isForPeople, transport, instance, counters, attempts, column } = this.#setup;
+    const { id, workers, level, isForPeople, transport, instance, counters, attempts, forward, column, columns } =
+      this.#setup;
     const write = (line: string): void => this.#tell({ kind: "log", line });
     const counts = new Counters(counters, column);
     setInterval(() => counts.beat(), BEAT_MS).unref();
@@ -126,6 +129,10 @@ class Worker {
       instance,
       counters: counts,
       attempts: new FailedAttempts(clock, attempts),
+      forward: {
+        tunnels: new TunnelCounts(forward.tunnels, columns, column),
+        users: new UserCounter(forward.users, column),
+      },
       openAccessOutput: () => ({ identity: "the main thread", writer: this.#access }),
       places: (options) => this.#placesOf(options),
       isQuiet: id > 1,
