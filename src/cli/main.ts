@@ -5,7 +5,6 @@
  * HEADGATE_DEBUG=1 asks for it. What a command alone needs is imported by it: a proxy has no use for what `explain` does.
  */
 // First: what is imported behind it costs less memory.
-import "./startup-heap.ts";
 
 import { Command, CommanderError } from "commander";
 import { addAdminCommands } from "./admin-commands.ts";

@@ -15,7 +15,6 @@ import { type FileWatch, watchFile } from "../server/watch.ts";
 import { CommandError, STATUS_FAULT } from "./command-error.ts";
 import { inlineMore } from "./compiler.ts";
 import { loadConfigFile, setupLines } from "./config-file.ts";
-import { letYoungGenerationsGrow } from "./startup-heap.ts";
 import { startupLine } from "./startup-line.ts";
 import { version } from "./version.ts";
 
@@ -38,7 +37,6 @@ export interface ServiceOptions {
 /** Serves until a signal ends it. Rejects with a CommandError when it cannot begin. */
 export async function serve(options: ServiceOptions): Promise<void> {
   inlineMore();
-  letYoungGenerationsGrow();
   const service = new Service(options);
   await service.start();
 }

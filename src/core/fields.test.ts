@@ -427,6 +427,28 @@ describe("fields as a whole", () => {
   });
 });
 
+describe("a block that takes little room", () => {
+  it("reads and is encoded as before, takes new lines, and gives its memory to nobody", () => {
+    const block = FieldBlock.from([
+      ["A", "1"],
+      ["Host", "h"],
+      ["B", "2"],
+    ]);
+    block.delete("a");
+    const before = encoded(block);
+    const pooled = pooledStorages();
+    block.compact();
+    assert.equal(pooledStorages(), pooled + 1, "what it had is another one's");
+    assert.ok(block.bytes.length < 64);
+    assert.deepEqual([encoded(block), block.get("host"), block.get("a"), block.rowCount], [before, "h", null, 3]);
+    block.append("C", "3".repeat(100));
+    assert.equal(encoded(block), `${before}C: ${"3".repeat(100)}\r\n`);
+    block.release();
+    assert.equal(pooledStorages(), pooled + 1, "too small for a head");
+    new FieldBlock().compact();
+  });
+});
+
 describe("a copy", () => {
   it("reads and is encoded as its source was, rows removed included, whatever becomes of either", () => {
     const lines: Line[] = Array.from({ length: 200 }, (_, row) => [`X-${row}`, "v".repeat(row)]);

@@ -307,7 +307,7 @@ export const forwardOptions = z
       ),
     intercept: intercept.optional().describe("Hosts whose HTTPS is opened with certificates of an internal authority."),
     tunnelsPerClient: defaultsTo(TUNNELS_PER_CLIENT_MAX, z.int().min(1).max(1_000_000)).describe(
-      "Tunnels that one client address may have at a time; one more gets 429.",
+      "Tunnels that one client address may have at a time on this server, WebSockets included; one more gets 429. IPv6 clients are counted by their /64.",
     ),
     timeouts: timeouts.optional().describe("How long to wait for what."),
     dns: dns.optional().describe("How names are resolved."),

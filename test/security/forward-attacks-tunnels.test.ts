@@ -377,7 +377,8 @@ test("a proxy that is closed cuts its tunnels, and each has its line", TIMEOUT, 
   const opens = [await openTunnel(attacked, server), await openTunnel(attacked, server)];
   await attacked.proxy.server.close(0);
   for (const { client, upstream } of opens) {
-    await client.untilClosed();
+    await client.untilEnded();
+    client[Symbol.dispose]();
     assert.ok((await attacked.nextLine()).error !== undefined);
     upstream.destroy();
   }

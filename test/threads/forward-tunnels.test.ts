@@ -78,8 +78,7 @@ test("two workers count together, a dead one's tunnels are gone, and the status 
   assert.match(headgate(folder.path, "status").stdout, /^user +requests +tunnels +open .*\nci /m);
 
   // It takes its tunnels along; what it has counted stays.
-  const killer = all.find(({ thread, status }) => thread === one && status === 429) ?? (await killerOf(port, one));
-  killer.client.send("GET /exit HTTP/1.1\r\nHost: a\r\n\r\n");
+  (await connectionOf(port, one)).send("GET /exit HTTP/1.1\r\nHost: a\r\n\r\n");
   await running.untilLogged(/^worker \d serves again$/);
   for (const { client } of ofOne) await client.untilEnded();
   const after = (await forwardNow()).users[0]!;
@@ -91,10 +90,10 @@ test("two workers count together, a dead one's tunnels are gone, and the status 
 });
 
 /** A connection that the thread serves. */
-async function killerOf(port: number, thread: string) {
+async function connectionOf(port: number, thread: string): Promise<RawClient> {
   for (;;) {
     const client = await RawClient.connect(port);
-    if ((await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer()).body === thread) return { client };
+    if ((await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer()).body === thread) return client;
     client.reset();
   }
 }
