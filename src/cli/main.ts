@@ -4,8 +4,6 @@
  * done: status 1 when the configuration or the machine is to blame, 2 when the command line is. No stack is shown, unless
  * HEADGATE_DEBUG=1 asks for it. What a command alone needs is imported by it: a proxy has no use for what `explain` does.
  */
-// First: what is imported behind it costs less memory.
-
 import { Command, CommanderError } from "commander";
 import { addAdminCommands } from "./admin-commands.ts";
 import { addCaCommands } from "./ca-commands.ts";
