@@ -58,16 +58,15 @@ export async function loadAuthority(
   }
 }
 
-/** @param folder null: leaves are kept in memory only. */
 export function leavesOf(
   authority: Authority,
-  folder: string | null,
+  folder: string,
   clock: Clock,
   tell: (message: string) => void,
 ): LeafCertificates {
   const fingerprint = authority.certificate.x509.fingerprint256;
-  const files = { folder: folder ?? "", authority: fingerprint, keepMs: LEAF_LIFE_MS, wallMs: () => clock.wallMs() };
-  return new LeafCertificates(authority, { store: folder === null ? null : new LeafFiles(files), clock, tell });
+  const files = { folder, authority: fingerprint, keepMs: LEAF_LIFE_MS, wallMs: () => clock.wallMs() };
+  return new LeafCertificates(authority, { store: new LeafFiles(files), clock, tell });
 }
 
 /** A key that others may read is a CA that others may use. */

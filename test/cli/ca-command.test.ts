@@ -30,7 +30,7 @@ before(async () => {
   made = headgate(folder.path, "ca", "init", "--dir", place, "--hosts", "localhost,10.0.0.0/8");
   assert.equal(made.status, 0, made.stderr);
   const { authority } = await loadAuthority(place, ["localhost"], [], clock);
-  const leaf = await leavesOf(authority, null, clock, assert.fail).leafFor("localhost");
+  const leaf = await leavesOf(authority, folder.file("leaves"), clock, assert.fail).leafFor("localhost");
   server = https.createServer({ cert: leaf.cert, key: leaf.key }, (request, response) => {
     response.writeHead(request.url === "/hello" ? 200 : 404).end("hello");
   });

@@ -11,8 +11,8 @@ import { type Authority, LEAF_LIFE_MS, type Leaf } from "./authority.ts";
 import { type LeafName, leafNameOf } from "./leaf-names.ts";
 
 /**
- * In memory, of one thread: some 4 KiB each, and up to twice as many with those that nobody has asked for lately. A build farm
- * speaks to hundreds of hosts, a browser in a day to as many.
+ * In memory, of one thread: some 4 KiB of text each, and up to twice as many with those that nobody has asked for lately. A build
+ * farm speaks to hundreds of hosts, a browser in a day to as many. What TLS makes of them is larger, and has its own limit.
  */
 export const LEAVES_MAX = 1_000;
 /** RFC 1035 section 2.3.4: no key is longer. */
