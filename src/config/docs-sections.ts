@@ -434,7 +434,7 @@ servers:
     title: "upstreams",
     place: "`upstreams.NAME`",
     paths: ["upstreams.*"],
-    text: "A route names an upstream in `proxy`. A timeout ends an exchange; limits and the queue are for each server of the upstream.",
+    text: "A route names an upstream in `proxy`. A timeout ends an exchange; limits and the queue are for each server of the upstream. A connection on which a user was logged in for good (`NTLM`, `Negotiate`) serves the client's connection that it belongs to, and no other.",
     example: `upstreams:
   app:
     servers:

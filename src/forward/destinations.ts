@@ -1,26 +1,28 @@
 /**
  * The upstream of forwarded requests: wherever they want to go. Each origin has a pool of its own, made when somebody goes there
- * and forgotten when its connections are gone; a tunnel is a connection of its own. Connections are shared by requests that the
+ * and forgotten when its connections are gone (origin-pools.ts); a tunnel is a connection of its own. Connections are shared by requests that the
  * same rules let through and that go the same way, and by no others: what one may reach, another may not.
  *
  * Where a way leads through a parent, connections are kept by the parent that they go through. Plain requests to an HTTP proxy
  * share connections to it whatever their origin and their rules: those reach nothing but the proxy.
+ *
+ * An origin that cannot be reached is not tried again for the same request: the name was resolved, every address and every parent
+ * tried, within the time that there is. Tried again are requests on connections that broke, by the budget of the origin's pool.
  */
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { FIELD_HOST } from "../core/field-names.ts";
 import { RETRY_BUDGET_MIN, RETRY_BUDGET_SHARE } from "../core/limits.ts";
-import type { Clock, Dialer, DialTls, PendingDial, Random, TlsLayer } from "../core/ports.ts";
+import type { Clock, Dialer, DialHandler, DialTarget, DialTls, PendingDial, Random, TlsLayer } from "../core/ports.ts";
 import type { Destination, DestinationAccess, Forwarding } from "../pipeline/forwarding.ts";
-import type { Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
+import type { Lessor, Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
 import { viaValue } from "../semantics/via.ts";
 import { type LeaseFailed, type PoolServer, UpstreamPool } from "../upstreams/pool.ts";
-import { RetryBudget } from "../upstreams/retry-budget.ts";
-import { ORIGINS_MAX } from "./limits.ts";
+import { type OriginPool, OriginPools } from "./origin-pools.ts";
 import type { Parent } from "./parent.ts";
 import { LeaseThroughParents, type ThroughParents, TunnelThroughParents } from "./parent-choice.ts";
 import { ParentConnections, ParentTunnels, parentServer, type TunnelDialHandler } from "./parent-dialer.ts";
-import { PendingTunnel, type TunnelStream } from "./tunnel-stream.ts";
+import { type TunnelReceiver, Tunnels } from "./tunnel-stream.ts";
 import type { Way, Ways } from "./ways.ts";
 
 export interface DestinationsOptions {
@@ -48,12 +50,10 @@ export class ForwardDestinations implements Upstream, ThroughParents {
   readonly name: string;
   readonly #options: DestinationsOptions;
   readonly #around: DestinationsSurroundings;
-  readonly #budget: RetryBudget;
-  /** By access and origin, in the order in which they were made. */
-  readonly #pools = new Map<string, UpstreamPool>();
-  readonly #tunnels = new Set<TunnelStream>();
+  readonly #pools: OriginPools;
+  readonly #tunnels: Tunnels;
   /** Whoever came last often comes again: then no key is made. */
-  #last: { readonly destination: Destination; readonly access: DestinationAccess; readonly pool: UpstreamPool } | null =
+  #last: { readonly destination: Destination; readonly access: DestinationAccess; readonly origin: OriginPool } | null =
     null;
   #closed = false;
 
@@ -61,32 +61,35 @@ export class ForwardDestinations implements Upstream, ThroughParents {
     this.name = options.name;
     this.#options = options;
     this.#around = around;
-    this.#budget = new RetryBudget({ now: () => around.deadlines.coarseMs }, RETRY_BUDGET_SHARE, RETRY_BUDGET_MIN);
+    this.#pools = new OriginPools(around.deadlines);
+    this.#tunnels = new Tunnels(around.countConnection);
   }
 
-  lease(sender: Sender, handler: UpstreamHandler): void {
+  lease(sender: Sender, handler: UpstreamHandler): Lessor {
     const forward = sender.forward ?? null;
     const access = forward === null ? null : forward.access;
     if (forward === null || access === null) {
-      return handler.onLeaseFailed(new ProxyError("proxy_internal_error", "nobody has allowed this destination"));
+      return refuse(handler, new ProxyError("proxy_internal_error", "nobody has allowed this destination"));
     }
-    if (sender.attempts <= 1) this.#budget.countRequest();
     const { destination } = forward;
     if (destination.kind === "tunnel") {
-      const tunnel = new PendingTunnel(this.#tunnels, handler);
-      forward.lessor = tunnel;
-      return tunnel.begin(this.dialTunnel(sender, tunnel));
+      return this.openTunnel(sender, {
+        onTunnel: (stream) => stream.lend(handler),
+        onFailed: (error) => handler.onLeaseFailed(error),
+      });
     }
     const way = this.#options.ways.of(destination.host, destination.port);
     if (way !== null) return this.#leaseThroughParents(way, access, sender, handler);
     forward.via = null;
-    const pool = this.#poolOf(destination, access);
-    forward.lessor = pool;
-    pool.lease(sender, handler);
+    return this.#poolOf(destination, access).lease(sender, handler);
   }
 
-  /** The connection of a tunnel to where `sender.forward` says, and its access allows. It is the handler's. */
-  dialTunnel(sender: Sender, handler: TunnelDialHandler): PendingDial {
+  /** A tunnel to where `sender.forward` says, and its access allows. It is the receiver's. */
+  openTunnel(sender: Sender, receiver: TunnelReceiver): PendingDial & Lessor {
+    return this.#tunnels.open(receiver, (handler) => this.#dialTunnel(sender, handler));
+  }
+
+  #dialTunnel(sender: Sender, handler: TunnelDialHandler): PendingDial {
     const forward = sender.forward!;
     const { destination, access } = forward;
     const { host, port, address } = destination;
@@ -110,83 +113,85 @@ export class ForwardDestinations implements Upstream, ThroughParents {
     return this.#tunnelsOf(parent).dialTunnel(target, sender.request.fields.get("via"), handler);
   }
 
-  #leaseThroughParents(way: Way, access: DestinationAccess, sender: Sender, handler: UpstreamHandler): void {
+  #leaseThroughParents(way: Way, access: DestinationAccess, sender: Sender, handler: UpstreamHandler): Lessor {
     const forward = sender.forward!;
     const { destination } = forward;
     const refusal = knownRefusal(destination, access);
-    if (refusal !== null) return handler.onLeaseFailed(refusal);
+    if (refusal !== null) return refuse(handler, refusal);
     if (isPassedOn(forward, way)) settleHost(sender, destination);
-    new LeaseThroughParents(way, this, sender, handler).begin();
+    const lease = new LeaseThroughParents(way, this, sender, handler);
+    lease.begin();
+    return lease;
   }
 
-  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
+  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): Lessor {
     const forward = sender.forward!;
     forward.via = parent.name;
-    const pool = this.#parentPoolOf(parent, way, forward);
-    forward.lessor = pool;
-    pool.lease(sender, handler, failed);
-  }
-
-  cancel(handler: UpstreamHandler, sender: Sender): void {
-    sender.forward?.lessor?.cancel(handler);
+    return this.#parentPoolOf(parent, way, forward).lease(sender, handler, failed);
   }
 
   get nowMs(): number {
     return this.#around.deadlines.coarseMs;
   }
 
-  allowRetry(): boolean {
-    return this.#budget.take();
-  }
-
   /** Connections to origins that exist, tunnels among them. */
   get connections(): number {
-    return [...this.#pools.values()].reduce((sum, { connections }) => sum + connections, this.#tunnels.size);
+    return [...this.#pools].reduce((sum, { connections }) => sum + connections, this.#tunnels.size);
+  }
+
+  /** Nothing is there, on its way or waited for. */
+  get isEmpty(): boolean {
+    return this.#tunnels.size + this.#tunnels.waiting === 0 && [...this.#pools].every(({ isEmpty }) => isEmpty);
   }
 
   /** Takes no connection back any more: idle ones close now, the others behind their answers. Tunnels go on. */
   close(): void {
     this.#closed = true;
-    for (const pool of this.#pools.values()) pool.close();
+    for (const pool of this.#pools) pool.close();
   }
 
   /** Closes every connection at once; whoever has one, or waits for one, is told. */
   destroy(): void {
     this.#closed = true;
-    for (const pool of this.#pools.values()) pool.destroy();
-    for (const tunnel of this.#tunnels) tunnel.destroy();
+    this.#pools.destroy();
+    this.#tunnels.destroy();
   }
 
   #poolOf(destination: Destination, access: DestinationAccess): UpstreamPool {
-    const last = this.#last;
-    if (last !== null && last.destination === destination && last.access === access) return last.pool;
-    const pool = this.#find(destination, access);
-    this.#last = { destination, access, pool };
-    return pool;
+    let last = this.#last;
+    if (last === null || last.destination !== destination || last.access !== access || last.origin.isForgotten) {
+      last = { destination, access, origin: this.#find(destination, access) };
+      this.#last = last;
+    }
+    last.origin.isUsed = true;
+    return last.origin.pool;
   }
 
-  #find(destination: Destination, access: DestinationAccess): UpstreamPool {
+  #find(destination: Destination, access: DestinationAccess): OriginPool {
     const { kind, host, port, address } = destination;
     const key = `${access.key} ${kind} ${host} ${port} ${address ?? ""}`;
-    const known = this.#pools.get(key);
+    const known = this.#pools.find(key);
     if (known !== undefined) return known;
     const server = { ...this.#originServer(destination), host: address ?? host, addresses: access };
     return this.#makePool(key, server, this.#around.dialer, this.#options.connectTimeoutMs);
   }
 
   #parentPoolOf(parent: Parent, way: Way, forward: Forwarding): UpstreamPool {
-    const { destination, access } = forward;
-    const { kind, host, port } = destination;
+    const { kind, host, port } = forward.destination;
     const isShared = isPassedOn(forward, way);
     const through = `${way.key} ${parent.key}`;
-    const key = isShared ? through : `${through} ${access!.key} ${kind} ${host} ${port}`;
-    const known = this.#pools.get(key);
-    if (known !== undefined) return known;
+    const key = isShared ? through : `${through} ${forward.access!.key} ${kind} ${host} ${port}`;
+    const origin = this.#pools.find(key) ?? this.#makeParentPool(key, isShared, parent, way, forward);
+    origin.isUsed = true;
+    return origin.pool;
+  }
+
+  #makeParentPool(key: string, isShared: boolean, parent: Parent, way: Way, forward: Forwarding): OriginPool {
     const timeoutMs = this.#timeoutOf(way);
     if (isShared) {
       return this.#makePool(key, parentServer(parent), new ParentConnections(parent, this.#around), timeoutMs);
     }
-    const server = { ...this.#originServer(destination), addresses: access! };
+    const server = { ...this.#originServer(forward.destination), addresses: forward.access! };
     return this.#makePool(key, server, this.#tunnelsOf(parent), timeoutMs);
   }
 
@@ -203,29 +208,27 @@ export class ForwardDestinations implements Upstream, ThroughParents {
     };
   }
 
-  #makePool(key: string, server: PoolServer, dialer: Dialer, connectTimeoutMs: number): UpstreamPool {
-    if (this.#pools.size >= ORIGINS_MAX) this.#forgetSome();
+  #makePool(key: string, server: PoolServer, dialer: Dialer, connectTimeoutMs: number): OriginPool {
     const { idleMs, lifetimeMs } = this.#options;
-    const pool = new UpstreamPool(
-      {
-        name: this.name,
-        servers: [server],
-        balance: "round-robin",
-        hashBy: { kind: "client" },
-        connectTimeoutMs,
-        idleMs,
-        lifetimeMs,
-        connectionsMax: null,
-        queueMax: 0,
-        queueTimeoutMs: 0,
-        retryBudgetShare: RETRY_BUDGET_SHARE,
-        retryBudgetMin: RETRY_BUDGET_MIN,
-      },
-      { ...this.#around, dialer },
-    );
-    if (this.#closed) pool.close();
-    this.#pools.set(key, pool);
-    return pool;
+    const options = {
+      name: this.name,
+      servers: [server],
+      balance: "round-robin",
+      hashBy: { kind: "client" },
+      connectTimeoutMs,
+      idleMs,
+      lifetimeMs,
+      connectionsMax: null,
+      queueMax: 0,
+      queueTimeoutMs: 0,
+      retryBudgetShare: RETRY_BUDGET_SHARE,
+      retryBudgetMin: RETRY_BUDGET_MIN,
+    } as const;
+    return this.#pools.add(key, (onEmpty) => {
+      const pool = new UpstreamPool(options, { ...this.#around, dialer: new OnlyWay(dialer), onEmpty });
+      if (this.#closed) pool.close();
+      return pool;
+    });
   }
 
   #tunnelsOf(parent: Parent): ParentTunnels {
@@ -237,19 +240,39 @@ export class ForwardDestinations implements Upstream, ThroughParents {
   #timeoutOf({ parents }: Way): number {
     return Math.ceil(this.#options.connectTimeoutMs / parents.length);
   }
+}
 
-  /** Of the oldest ones those that serve nobody; connections that rest are closed. A tenth at least, so that it is not done each time. */
-  #forgetSome(): void {
-    const max = ORIGINS_MAX * 0.9;
-    this.#last = null;
-    for (const [key, pool] of this.#pools) {
-      if (this.#pools.size <= max) return;
-      if (pool.connections > pool.idleConnections || pool.waiting > 0) continue;
-      this.#pools.delete(key);
-      pool.close();
-    }
+/** Dials where there is one place to go to: what fails there once is not to be tried again at once. */
+class OnlyWay implements Dialer {
+  readonly #dialer: Dialer;
+
+  constructor(dialer: Dialer) {
+    this.#dialer = dialer;
+  }
+
+  dial(target: DialTarget, handler: DialHandler): PendingDial {
+    return this.#dialer.dial(target, {
+      onConnected: (connection) => handler.onConnected(connection),
+      onFailed: (error) => handler.onFailed(final(error)),
+    });
   }
 }
+
+/** The same, not to be tried again. */
+function final(error: ProxyError): ProxyError {
+  if (!error.retryable) return error;
+  const { type, message, status, side, cause, reason, fields } = error;
+  const options = { status, side, cause, fields, ...(reason !== null && { reason }) };
+  return new ProxyError(type, message, { ...options, retryable: false });
+}
+
+/** Without a stream. */
+function refuse(handler: UpstreamHandler, error: ProxyError): Lessor {
+  handler.onLeaseFailed(error);
+  return NOBODY;
+}
+
+const NOBODY: Lessor = { cancel() {}, allowRetry: () => false };
 
 /**
  * An HTTP proxy is asked for `http://` URLs; through any other, what there is is a connection to the origin. So it is for a request

@@ -2,8 +2,15 @@
 
 /** Tunnels of one client address. A browser has some hundred, a build machine too; an office may stand behind one address. */
 export const TUNNELS_PER_CLIENT_MAX = 2_000;
-/** Origins whose connections are remembered by each thread. A browser speaks to tens, an office to thousands. */
+/**
+ * Origins whose connections are remembered by each thread: beyond it those that rest go. A browser speaks to tens, an office to
+ * thousands.
+ */
 export const ORIGINS_MAX = 8_192;
+/** An origin without a connection is remembered for up to this long: the requests of one page come within seconds. */
+export const EMPTY_ORIGIN_MS = 5_000;
+/** Origins whose TLS sessions are remembered by each thread, twice as many at most. A session is one to five KiB. */
+export const TLS_ORIGINS_MAX = 1_000;
 /** Of a body that a debug rule shows, with all of which one line of the log is made: more than a person reads. */
 export const DEBUG_BODY_BYTES_MAX = 256 * 1024;
 

@@ -4,7 +4,7 @@
  */
 import { ProxyError } from "../core/errors.ts";
 import type { Connection, PendingDial } from "../core/ports.ts";
-import type { Sender, UpstreamHandler } from "../pipeline/upstream.ts";
+import type { Lessor, Sender, UpstreamHandler } from "../pipeline/upstream.ts";
 import type { LeaseFailed } from "../upstreams/pool.ts";
 import type { Parent } from "./parent.ts";
 import { ParentUnreachable, type TunnelDialHandler } from "./parent-dialer.ts";
@@ -57,21 +57,23 @@ export class ParentChoice {
   }
 }
 
-/** What is done through one parent; `sender.forward` then says through which, and whom to ask to give up. */
+/** What is done through one parent; `sender.forward` then says through which. */
 export interface ThroughParents {
-  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void;
+  leaseThrough(parent: Parent, way: Way, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): Lessor;
   tunnelThrough(parent: Parent, way: Way, sender: Sender, handler: TunnelDialHandler): PendingDial;
   /** Coarse, on the monotonic clock. */
   readonly nowMs: number;
 }
 
 /** A request for which a connection is had through the first parent that can be reached. */
-export class LeaseThroughParents implements LeaseFailed {
+export class LeaseThroughParents implements LeaseFailed, Lessor {
   readonly #way: Way;
   readonly #through: ThroughParents;
   readonly #sender: Sender;
   readonly #handler: UpstreamHandler;
   readonly #choice: ParentChoice;
+  /** The pool of the parent whose turn it is. */
+  #lessor: Lessor | null = null;
 
   constructor(way: Way, through: ThroughParents, sender: Sender, handler: UpstreamHandler) {
     this.#way = way;
@@ -82,7 +84,15 @@ export class LeaseThroughParents implements LeaseFailed {
   }
 
   begin(): void {
-    this.#through.leaseThrough(this.#choice.current, this.#way, this.#sender, this.#handler, this);
+    this.#lessor = this.#through.leaseThrough(this.#choice.current, this.#way, this.#sender, this.#handler, this);
+  }
+
+  cancel(handler: UpstreamHandler): void {
+    this.#lessor?.cancel(handler);
+  }
+
+  allowRetry(): boolean {
+    return this.#lessor?.allowRetry() === true;
   }
 
   onLeaseFailed(error: ProxyError): void {

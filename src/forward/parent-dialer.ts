@@ -311,11 +311,20 @@ function socksNegotiation(parent: Parent, { host, port }: DialTarget): Negotiati
 
 const SOCKS_REFUSALS: ReadonlySet<number> = new Set([ERR_SERVER_NO_METHOD, ERR_SERVER_CREDENTIALS, ERR_SERVER_REFUSED]);
 
-/** Whatever failed, it is no fault of the destination: so the page for the client must not say that it is. */
+/**
+ * Whatever failed, it is no fault of the destination: so the page for the client must not say that it is. Who has another way
+ * knows it by its class; to try the same one again at once is no use.
+ */
 function unreachable({ name }: Parent, error: ProxyError): ParentUnreachable {
-  const { type, status, side, retryable, cause } = error;
+  const { type, status, side, cause } = error;
   const reason = "parent_unreachable";
-  return new ParentUnreachable(type, `proxy ${name}: ${error.message}`, { status, side, retryable, cause, reason });
+  return new ParentUnreachable(type, `proxy ${name}: ${error.message}`, {
+    status,
+    side,
+    retryable: false,
+    cause,
+    reason,
+  });
 }
 
 /** Asked again, it would say the same again. */

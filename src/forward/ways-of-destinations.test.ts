@@ -109,14 +109,14 @@ function stage(...rules: readonly (readonly [hosts: readonly string[] | null, ..
     const sender: Sender = { request, attempts: 1, clientAddress: "", forward };
     const handler = new Handler();
     network.run();
-    destinations.lease(sender, handler);
+    const lessor = destinations.lease(sender, handler);
     network.run();
     if (handler.stream !== null && where.kind !== "tunnel") {
       handler.stream.sendHead(sender, null, USE);
       handler.stream.end(null);
     }
     request.fields.release();
-    return { handler, sender, forward };
+    return { handler, sender, lessor, forward };
   };
   return { network, destinations, ask };
 }
@@ -198,10 +198,10 @@ it("what gives up waiting is given up, whichever parent it has come to", () => {
     network.failDials("dead:1");
     network.origin("p:1");
     network.latencyMs = 100;
-    const { handler, sender, forward } = ask(destination(kind, "a", 443), accessTo("x"));
+    const { handler, lessor, forward } = ask(destination(kind, "a", 443), accessTo("x"));
     network.advance(350);
     assert.equal(forward.via, "http://p:1", kind);
-    destinations.cancel(handler, sender);
+    lessor.cancel(handler);
     network.runUntilIdle();
     assert.equal(handler.error, null);
     assert.equal(handler.stream, null);

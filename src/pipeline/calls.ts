@@ -14,7 +14,7 @@ import { RequestMessage, type ResponseMessage } from "../core/message.ts";
 import type { Connection, HttpAnswerHandler, HttpCall, HttpClient, PendingCall } from "../core/ports.ts";
 import { removeHopByHop } from "../semantics/hop-by-hop.ts";
 import { isIdempotent } from "./idempotent.ts";
-import type { Sender, Upstream, UpstreamHandler, UpstreamStream, UpstreamUse } from "./upstream.ts";
+import type { Lessor, Sender, Upstream, UpstreamHandler, UpstreamStream, UpstreamUse } from "./upstream.ts";
 
 /** The deadline of the call is the one that counts: those of the stream only stand behind it. */
 const STREAM_TIMEOUT_MS = 3_600_000;
@@ -55,6 +55,8 @@ class Call implements Sender, UpstreamHandler, PendingCall {
   /** The caller has named none: it is that of the server that each attempt goes to. */
   readonly #isHostOurs: boolean;
   #isLeasing = false;
+  /** Whom a stream was asked of last. */
+  #lessor: Lessor | null = null;
   #stream: UpstreamStream | null = null;
   #answer: ResponseMessage | null = null;
   #parts: Buffer[] | null = null;
@@ -93,7 +95,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
   #lease(): void {
     this.attempts++;
     this.#isLeasing = true;
-    this.#upstream.lease(this, this);
+    this.#lessor = this.#upstream.lease(this, this);
   }
 
   onStream(stream: UpstreamStream): void {
@@ -127,7 +129,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
     if (this.#isOver) return;
     const isSafe = nothingSent || isIdempotent(this.request.method);
     const helps = error.retryable && this.attempts <= USE.retriesMax;
-    if (isSafe && helps && this.#upstream.allowRetry()) this.#lease();
+    if (isSafe && helps && this.#lessor?.allowRetry() === true) this.#lease();
     else this.#fail(error);
   }
 
@@ -196,7 +198,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
   #release(): void {
     this.#isOver = true;
     this.#deadline.dispose();
-    if (this.#isLeasing) this.#upstream.cancel(this, this);
+    if (this.#isLeasing) this.#lessor?.cancel(this);
     this.#isLeasing = false;
     const stream = this.#stream;
     this.#stream = null;

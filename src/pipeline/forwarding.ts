@@ -6,7 +6,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { Address, AddressFilter, Connection } from "../core/ports.ts";
 import type { TakenOver } from "./downstream.ts";
 import type { Exchange, Identity } from "./exchange.ts";
-import type { Upstream, UpstreamHandler } from "./upstream.ts";
+import type { Upstream, UpstreamStream } from "./upstream.ts";
 
 /** Where a client wants to go. */
 export interface Destination {
@@ -37,8 +37,14 @@ export interface ConnectionTaker {
 export interface TakenHandler {
   /** The connection is no matter of the exchange any more; with an error when it went wrong. */
   onReleased(error: ProxyError | null): void;
-  /** It is a tunnel to this connection after all. `client.early` is what the client has sent. */
-  onTunnel(client: TakenOver, upstream: Connection, upstreamEarly: Buffer): void;
+  /** It is a tunnel after all, by this stream. `client.early` is what the client has sent. */
+  onTunnel(client: TakenOver, upstream: TunnelUpstream): void;
+}
+
+/** The stream of a tunnel: holds its place until it is aborted. */
+export interface TunnelUpstream extends UpstreamStream {
+  /** Gives its connection away, paused, with what has come on it so far. */
+  take(): { readonly connection: Connection; readonly early: Buffer };
 }
 
 export interface TakenConnection {
@@ -102,11 +108,6 @@ export interface OpenTunnel {
   close(): void;
 }
 
-/** Gives up waiting: no call follows. */
-export interface Lessor {
-  cancel(handler: UpstreamHandler): void;
-}
-
 /** What a client says its destination is called. */
 export type ClaimedHost = Pick<Destination, "host" | "isAddress" | "port">;
 
@@ -128,8 +129,6 @@ export class Forwarding {
   user: Identity | null;
   /** Set when it is allowed; without it nothing is connected to. */
   access: DestinationAccess | null = null;
-  /** Whom a connection was asked of: for who gives up waiting. */
-  lessor: Lessor | null = null;
   /** The proxy that it goes through, without credentials: "http://proxy.example.org:3128"; null: it goes direct. */
   via: string | null = null;
   /** Of a tunnel that is there: our end of its connection to the destination. */

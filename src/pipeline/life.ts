@@ -38,7 +38,7 @@ import { ResponseBody } from "./response-body.ts";
 import type { Route, Site } from "./site.ts";
 import { AnswerSplice, type BodySplice, RequestSplice } from "./splice.ts";
 import { Tunnel } from "./tunnel.ts";
-import type { Upstream, UpstreamHandler, UpstreamStream } from "./upstream.ts";
+import type { Lessor, UpstreamHandler, UpstreamStream } from "./upstream.ts";
 
 // The steps of the walk, in order. WAIT steps are left by an event of the upstream or of the client.
 const ADMIT = 0;
@@ -78,8 +78,8 @@ export class Life extends Exchange implements UpstreamHandler {
   #waited = false;
 
   #stream: UpstreamStream | null = null;
-  /** Whom a stream was asked of, until there is one. */
-  #lessor: Upstream | null = null;
+  /** Whom a stream was asked of last. */
+  #lessor: Lessor | null = null;
   #prepared = false;
   #upgrade: string | null = null;
   /** The client sends a body. */
@@ -201,8 +201,7 @@ export class Life extends Exchange implements UpstreamHandler {
           if (this.upstream === null) throw new ProxyError("proxy_configuration_error", "no upstream was chosen");
           this.#step = LEASE_WAIT;
           this.attempts++;
-          this.#lessor = this.upstream;
-          this.#lessor.lease(this, this);
+          this.#lessor = this.upstream.lease(this, this);
           break;
         case CONNECTED:
           this.#step = UPSTREAM_REQUEST;
@@ -363,8 +362,7 @@ export class Life extends Exchange implements UpstreamHandler {
 
   /** Gives up whatever is under way towards the upstream. */
   #dropUpstream(): void {
-    this.#lessor?.cancel(this, this);
-    this.#lessor = null;
+    if (this.#step === LEASE_WAIT) this.#lessor?.cancel(this);
     const stream = this.#stream;
     this.#streamGone();
     stream?.abort();
@@ -384,7 +382,6 @@ export class Life extends Exchange implements UpstreamHandler {
   // ----------------------------------------------------------------------------------------- to the upstream
 
   onStream(stream: UpstreamStream): void {
-    this.#lessor = null;
     this.#stream = stream;
     this.upstreamAddress = stream.address;
     this.#step = CONNECTED;
@@ -409,7 +406,6 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   onLeaseFailed(error: ProxyError): void {
-    this.#lessor = null;
     this.#retryOrFail(error, true);
   }
 
@@ -512,7 +508,7 @@ export class Life extends Exchange implements UpstreamHandler {
       (this.#requestBody === null || this.#requestBody.repeatable);
     const helps = error.retryable && this.attempts <= this.#route!.use.retriesMax;
     // A hook may have taken the upstream away. The budget is asked last: what it grants is taken.
-    if (!repeatable || !helps || this.upstream === null || !this.upstream.allowRetry()) return this.fail(error);
+    if (!repeatable || !helps || this.upstream === null || !this.#lessor!.allowRetry()) return this.fail(error);
     this.#step = LEASE;
     this.#hook = 0;
     this.#advance();
@@ -728,12 +724,13 @@ export class Life extends Exchange implements UpstreamHandler {
       response.fields.appendTrusted("Upgrade", this.#upgrade);
     }
     this.#downstream.sendHead(response);
-    this.#compactFields(response);
+    this.#keepLittle(response);
     this.#tunnelBetween(this.#downstream.takeOver(), connection, early);
   }
 
   /** Thousands of tunnels may stand for hours, and their fields are looked at once more, for the log. */
-  #compactFields(response: ResponseMessage): void {
+  #keepLittle(response: ResponseMessage): void {
+    this.#lessor = null;
     this.request.fields.compact();
     response.fields.compact();
   }
@@ -768,7 +765,7 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#step = TUNNEL;
     this.#headSent = true;
     this.#downstream.sendHead(response);
-    this.#compactFields(response);
+    this.#keepLittle(response);
     const client = this.#downstream.takeOver();
     this.#tunnel = taker.take(this, client, {
       onReleased: (error) => {
@@ -776,7 +773,12 @@ export class Life extends Exchange implements UpstreamHandler {
         this.error ??= error;
         this.#finish();
       },
-      onTunnel: (ready, upstream, upstreamEarly) => this.#tunnelBetween(ready, upstream, upstreamEarly),
+      onTunnel: (ready, upstream) => {
+        this.#stream = upstream;
+        this.upstreamAddress = upstream.address;
+        const { connection, early } = upstream.take();
+        this.#tunnelBetween(ready, connection, early);
+      },
     });
   }
 

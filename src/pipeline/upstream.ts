@@ -6,6 +6,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, SpliceHandler } from "../core/ports.ts";
+import type { ClientConnection } from "./exchange.ts";
 import type { Forwarding } from "./forwarding.ts";
 import type { BodySplice, SpliceTaker } from "./splice.ts";
 
@@ -30,6 +31,8 @@ export interface Sender {
   readonly attempts: number;
   /** For a balance by clients; "" where there is none. */
   readonly clientAddress: string;
+  /** The client's connection; absent: there is none. */
+  readonly connection?: ClientConnection;
   /** Where it goes, when its client says so; absent or null: where the upstream is. */
   readonly forward?: Forwarding | null;
 }
@@ -37,12 +40,17 @@ export interface Sender {
 export interface Upstream {
   readonly name: string;
   /**
-   * Leases a stream. Exactly one of the handler's two lease calls is made, possibly before this returns, unless
-   * `cancel` comes first. Servers that failed this handler before are chosen last.
+   * Leases a stream. Exactly one of the handler's two lease calls is made, possibly before this returns, unless the lessor's
+   * `cancel` comes first. Servers that failed this handler before are chosen last. What fails before this returns is no matter
+   * of another attempt (`retryable`).
    */
-  lease(sender: Sender, handler: UpstreamHandler): void;
-  /** Gives up waiting for a lease: no call follows. */
-  cancel(handler: UpstreamHandler, sender: Sender): void;
+  lease(sender: Sender, handler: UpstreamHandler): Lessor;
+}
+
+/** Of whom a stream was asked. */
+export interface Lessor {
+  /** Gives up waiting for a lease: no call follows. When it is granted or refused already, nothing is done. */
+  cancel(handler: UpstreamHandler): void;
   /** Asks the retry budget for one more attempt; takes it when it is granted. */
   allowRetry(): boolean;
 }

@@ -142,9 +142,7 @@ const NO_NAMES: HostNames = { leadsTo: () => false };
 /** Stands for every upstream: routes name one, and nothing is sent. */
 const NOWHERE: Upstream = {
   name: "",
-  lease() {},
-  cancel() {},
-  allowRetry: () => false,
+  lease: () => ({ cancel() {}, allowRetry: () => false }),
 };
 
 /** Stands for the web: nobody asks it either. */

@@ -8,8 +8,10 @@ import { canonicalJson } from "../config/canonical.ts";
 import type { Config, ForwardServerConfig } from "../config/config.ts";
 import type { Dialer, DialTls } from "../core/ports.ts";
 import { type DestinationsSurroundings, ForwardDestinations } from "../forward/destinations.ts";
+import { TLS_ORIGINS_MAX } from "../forward/limits.ts";
 import type { ForwardConfig } from "../forward/options.ts";
 import { Ways } from "../forward/ways.ts";
+import { GenerationCache } from "../identity/tokens/generation-cache.ts";
 import type { NameCache } from "../io/dialing/name-cache.ts";
 import { forwardRouteName } from "./compose-forward.ts";
 import type { TlsFiles } from "./tls-files.ts";
@@ -39,6 +41,8 @@ export type DestinationsPlan = ReadonlyMap<string, Planned>;
 export class ForwardUpstreams {
   readonly #around: ForwardSurroundings;
   #current: DestinationsPlan = new Map();
+  /** Of configurations that are gone, while they still have connections. */
+  readonly #leaving = new Set<ForwardDestinations>();
 
   constructor(around: ForwardSurroundings) {
     this.#around = around;
@@ -67,14 +71,18 @@ export class ForwardUpstreams {
   /** From now on these are the ones. */
   keep(plan: DestinationsPlan): void {
     for (const [name, { destinations }] of this.#current) {
-      if (plan.get(name)?.destinations !== destinations) destinations.close();
+      if (plan.get(name)?.destinations === destinations) continue;
+      destinations.close();
+      this.#leaving.add(destinations);
     }
+    for (const destinations of this.#leaving) if (destinations.isEmpty) this.#leaving.delete(destinations);
     this.#current = plan;
   }
 
   /** Closes every connection at once. */
   destroy(): void {
     for (const { destinations } of this.#current.values()) destinations.destroy();
+    for (const destinations of this.#leaving) destinations.destroy();
   }
 
   #create(
@@ -86,8 +94,22 @@ export class ForwardUpstreams {
     const { connectTimeoutMs, idleMs, lifetimeMs, originCa } = forward;
     const caOf = (path: string) => files.authorities(path);
     const ca = originCa === null ? null : caOf(originCa);
+    // The same object for the same name, for as long as it is remembered: sessions belong to it.
+    const clients = new GenerationCache<DialTls>(TLS_ORIGINS_MAX, Number.POSITIVE_INFINITY);
     const tlsFor = (serverName: string): DialTls => {
-      return { serverName, verify: true, ca, cert: null, key: null, minVersion: "TLSv1.2", alpn: ALPN };
+      const known = clients.get(serverName);
+      if (known !== undefined) return known;
+      const client = {
+        serverName,
+        verify: true,
+        ca,
+        cert: null,
+        key: null,
+        minVersion: "TLSv1.2",
+        alpn: ALPN,
+      } as const;
+      clients.set(serverName, client);
+      return client;
     };
     const ways = new Ways(forward.via, caOf);
     const names = this.#around.namesFor(forward.dns);

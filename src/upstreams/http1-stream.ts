@@ -4,6 +4,7 @@
  *
  * The stream is reusable only when both messages ended where their framing said, nothing came behind the answer, and
  * neither side asked to close. Anything else closes the connection: bytes that could belong to another answer never do.
+ * One on which a user was authenticated for good (NTLM) is reusable for the same client's connection only.
  */
 import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
@@ -20,6 +21,7 @@ import {
 } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, ConnectionHandler, Splice, SpliceHandler } from "../core/ports.ts";
+import type { ClientConnection } from "../pipeline/exchange.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import type { BodySplice } from "../pipeline/splice.ts";
 import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
@@ -36,6 +38,8 @@ import {
 } from "../protocol/http1/framing.ts";
 import { headMayBeComplete } from "../protocol/http1/request-head.ts";
 import { parseResponseHead, ResponseHead } from "../protocol/http1/response-head.ts";
+import { asksToAuthenticateConnection, authenticatesConnection } from "../semantics/connection-auth.ts";
+import { clientOf } from "./pinned-streams.ts";
 
 /** What the owner, a pool, wants to know of its connections. */
 export interface StreamOwner {
@@ -82,6 +86,10 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   isResting = false;
   /** Monotonic time after which it takes no new request. */
   readonly expiresMs: number;
+  /** The server may take whatever comes on it for the same user's: it is for no other client any more. */
+  isBound = false;
+  /** Whose it is when it is bound; null: nobody's, as it cannot be told which requests are the same client's. */
+  boundTo: ClientConnection | null = null;
 
   readonly #connection: Connection;
   readonly #owner: StreamOwner;
@@ -93,6 +101,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   readonly #partial = new ByteQueue();
   #searched = 0;
 
+  #sender: Sender | null = null;
   #use: UpstreamUse | null = null;
   #method = "";
   #upgrade: string | null = null;
@@ -144,7 +153,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
 
   /** The pool: keeps it idle for that long. */
   rest(idleMs: number): void {
-    this.#handler = null;
+    this.#handler = this.#sender = null;
     this.reused = true;
     this.#deadline.arm(idleMs);
   }
@@ -171,7 +180,9 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     if (this.#state === GONE) return;
     const request: RequestMessage = sender.request;
     this.#state = SENDING;
+    this.#sender = sender;
     this.#use = use;
+    if (authenticatesConnection(request.fields)) this.#bind();
     this.#method = request.method;
     this.#upgrade = upgrade;
     this.#requestChunked = request.bodyBytes === BODY_UNTIL_END;
@@ -359,6 +370,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
       fields.release();
       return this.#fail(this.#proxy.refused(), false);
     }
+    if (asksToAuthenticateConnection(head.status, fields)) this.#bind();
     const failure = responseFraming(head, fields, this.#method, framing);
     if (failure < 0) {
       fields.release();
@@ -393,6 +405,12 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     if (!bodyless) this.#armForBody();
     this.#handler!.onUpstreamHead(response);
     if (bodyless && this.#state === BODY_LENGTH) this.#endAnswer(null, more);
+  }
+
+  /** From here on it is the client's who has authenticated on it. */
+  #bind(): void {
+    if (!this.isBound) this.boundTo = clientOf(this.#sender!);
+    this.isBound = true;
   }
 
   #useChunked(buffer: Buffer, at: number, end: number): number {
@@ -525,6 +543,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   #gone(): void {
     if (this.#state === GONE) return;
     this.#state = GONE;
+    this.#sender = null;
     this.#deadline.dispose();
     this.#partial.clear();
     this.#owner.onGone(this);

@@ -2,6 +2,8 @@
  * An upstream: its servers, and the connections to them that are kept. A request takes the connection that was used last
  * (so that the others can age out), or a new one, or waits for its turn when the servers are at their maximum.
  *
+ * A connection on which a user was authenticated for good is kept for that user's own (pinned-streams.ts).
+ *
  * A server that cannot be reached is chosen last for a while; it is never given up, since with one server left an attempt is
  * better than an error.
  */
@@ -9,23 +11,15 @@ import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
-import type {
-  Address,
-  AddressFilter,
-  Clock,
-  Connection,
-  Dialer,
-  DialHandler,
-  DialTls,
-  PendingDial,
-  Random,
-} from "../core/ports.ts";
-import type { Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
-import { type Balanced, type Balancer, createBalancer } from "./balance.ts";
-import { Http1Stream, type ProxyServer, type StreamOwner } from "./http1-stream.ts";
+import type { Address, AddressFilter, Clock, Connection, Dialer, DialTls, PendingDial, Random } from "../core/ports.ts";
+import type { Lessor, Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
+import { type Balancer, createBalancer } from "./balance.ts";
+import { Http1Stream, type ProxyServer } from "./http1-stream.ts";
 import type { Balance, HashKey } from "./options.ts";
+import { PinnedStreams } from "./pinned-streams.ts";
 import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { Dial, Server } from "./server.ts";
 
 /** A server that could not be reached is avoided for this long. nginx's fail_timeout is 10 s; a restart takes less. */
 const AVOID_MS = 2_000;
@@ -65,13 +59,15 @@ export interface PoolSurroundings {
   readonly places?: (options: PoolOptions) => Places;
   /** Connections that exist, by plus or minus one: for the status. */
   readonly countConnection?: (change: 1 | -1) => void;
+  /** The pool has no connection any more, makes none, and nobody waits. */
+  readonly onEmpty?: () => void;
 }
 
 /** Who is told that there is no connection: the request itself, unless somebody knows another way. */
 export type LeaseFailed = Pick<UpstreamHandler, "onLeaseFailed">;
 
 /** A request that waits: for a connection to be made, or for a place. */
-interface Waiting {
+export interface Waiting {
   readonly sender: Sender;
   readonly handler: UpstreamHandler;
   readonly failed: LeaseFailed;
@@ -83,7 +79,7 @@ interface Waiting {
   ticket: number;
 }
 
-export class UpstreamPool implements Upstream, PlacesUser {
+export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly name: string;
   readonly description: string;
   readonly #options: PoolOptions;
@@ -99,6 +95,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
   readonly #queue = new Map<UpstreamHandler, Waiting>();
   /** Servers that failed an exchange which is still going on. */
   readonly #failed = new WeakMap<UpstreamHandler, Set<Server>>();
+  readonly #pinned = new PinnedStreams();
   #closed = false;
 
   constructor(options: PoolOptions, around: PoolSurroundings) {
@@ -127,7 +124,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
   }
 
   get idleConnections(): number {
-    return this.#servers.reduce((sum, server) => sum + server.idle.length, 0);
+    return this.#servers.reduce((sum, server) => sum + server.idle.length, this.#pinned.size);
   }
 
   /** Requests that wait for a connection or a place. */
@@ -135,14 +132,27 @@ export class UpstreamPool implements Upstream, PlacesUser {
     return this.#dialing.size + this.#queue.size;
   }
 
-  lease(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed = handler): void {
+  /** Nothing is there, on its way or waited for. */
+  get isEmpty(): boolean {
+    return this.waiting === 0 && this.connections === 0;
+  }
+
+  /** Somebody has a connection, or waits for one. */
+  get isBusy(): boolean {
+    return this.waiting > 0 || this.connections > this.idleConnections;
+  }
+
+  lease(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed = handler): Lessor {
     if (sender.attempts <= 1) this.#budget.countRequest();
+    const reserved = this.#takePinned(sender) ?? this.#reserveInTurn(sender, handler);
+    if (reserved !== null) this.#grant(reserved, sender, handler, failed);
+    else if (this.#queue.size < this.#options.queueMax) this.#wait(sender, handler, failed);
+    else failed.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
+    return this;
+  }
+
+  #wait(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
     const places = this.#places;
-    const reserved = places?.othersComeFirst === true ? null : this.#reserve(sender, handler);
-    if (reserved !== null) return this.#grant(reserved, sender, handler, failed);
-    if (this.#queue.size >= this.#options.queueMax) {
-      return failed.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
-    }
     const waiting: Waiting = { sender, handler, failed, server: null, pending: null, deadline: null, ticket: 0 };
     waiting.deadline = new Deadline(this.#around.deadlines, () => {
       this.#leaveQueue(handler, waiting);
@@ -165,10 +175,16 @@ export class UpstreamPool implements Upstream, PlacesUser {
       dialing.pending?.cancel();
       dialing.server!.dialEnded();
       this.placeFreed();
+      this.#tellIfEmpty();
       return;
     }
     const waiting = this.#queue.get(handler);
     if (waiting !== undefined) this.#leaveQueue(handler, waiting);
+  }
+
+  #tellIfEmpty(): void {
+    const { onEmpty } = this.#around;
+    if (onEmpty !== undefined && this.isEmpty) onEmpty();
   }
 
   #leaveQueue(handler: UpstreamHandler, waiting: Waiting): void {
@@ -186,6 +202,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
   close(): void {
     this.#closed = true;
     for (const server of this.#servers) server.closeIdle();
+    this.#pinned.closeAll();
     this.#forgetPlaces();
   }
 
@@ -232,6 +249,24 @@ export class UpstreamPool implements Upstream, PlacesUser {
       if (server.takePlace()) return server;
       // Another thread was quicker, and the server is no choice any more.
     }
+  }
+
+  /** Unless a request elsewhere comes first. What rests for somebody who may not come again makes room for one that is here. */
+  #reserveInTurn(sender: Sender, handler: UpstreamHandler): Http1Stream | Server | null {
+    const places = this.#places;
+    if (places === null) return this.#reserve(sender, handler);
+    if (places.othersComeFirst) return null;
+    const reserved = this.#reserve(sender, handler);
+    if (reserved !== null || this.#pinned.size === 0) return reserved;
+    this.#pinned.closeOldest();
+    return this.#reserve(sender, handler);
+  }
+
+  #takePinned(sender: Sender): Http1Stream | null {
+    const stream = this.#pinned.take(sender);
+    if (stream === null || (stream.usable && stream.expiresMs > this.#around.deadlines.coarseMs)) return stream;
+    stream.close();
+    return null;
   }
 
   #grant(reserved: Http1Stream | Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
@@ -284,9 +319,11 @@ export class UpstreamPool implements Upstream, PlacesUser {
   }
 
   /** One connection less. */
-  gone(): void {
+  gone(stream: Http1Stream): void {
+    if (stream.isBound) this.#pinned.forget(stream);
     this.#around.countConnection?.(-1);
     this.placeFreed();
+    this.#tellIfEmpty();
   }
 
   dialFailed(server: Server, waiting: Waiting, error: ProxyError): void {
@@ -296,6 +333,7 @@ export class UpstreamPool implements Upstream, PlacesUser {
     this.failedFor(waiting.handler, server);
     waiting.failed.onLeaseFailed(error);
     this.placeFreed();
+    this.#tellIfEmpty();
   }
 
   /** Another attempt for this handler is better made elsewhere. */
@@ -310,11 +348,17 @@ export class UpstreamPool implements Upstream, PlacesUser {
     const restMs = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
     const expired = stream.expiresMs <= this.#around.deadlines.coarseMs;
     if (this.#closed || restMs <= 0 || expired) return stream.close();
+    if (stream.isBound) return this.#pin(stream, restMs);
     stream.rest(restMs);
     server.pushIdle(stream);
     // Only now: a thread that begins to wait at this moment sees the connection at rest, or we see the thread.
     if (this.#places?.othersComeFirst === true) return stream.close();
     this.placeFreed();
+  }
+
+  #pin(stream: Http1Stream, restMs: number): void {
+    if (this.#queue.size > 0 || this.#places?.othersComeFirst === true) stream.close();
+    else this.#pinned.keep(stream, restMs);
   }
 
   /** A connection came back, or a place for one became free: the first in the queue has it. */
@@ -337,120 +381,4 @@ export class UpstreamPool implements Upstream, PlacesUser {
 
 function textOf({ family, address, port }: Address): string {
   return family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** One server and its connections. */
-class Server implements Balanced, StreamOwner {
-  readonly place: PoolServer;
-  readonly address: string;
-  readonly #pool: UpstreamPool;
-  /** Among the servers of the upstream. */
-  readonly #index: number;
-  readonly #places: Places | null;
-  readonly #max: number;
-  /** Least recently used first. */
-  readonly idle: Http1Stream[] = [];
-  readonly streams = new Set<Http1Stream>();
-  dialing = 0;
-  avoidUntilMs = 0;
-  turn = 0;
-
-  constructor(pool: UpstreamPool, place: PoolServer, index: number, places: Places | null, max: number) {
-    this.#pool = pool;
-    this.place = place;
-    this.#index = index;
-    this.#places = places;
-    this.#max = max;
-    const host = place.host.includes(":") ? `[${place.host}]` : place.host;
-    this.address = place.port === 0 ? place.host : `${host}:${place.port}`;
-  }
-
-  get url(): string {
-    return this.place.url;
-  }
-
-  get weight(): number {
-    return this.place.weight;
-  }
-
-  get active(): number {
-    return this.streams.size - this.idle.length + this.dialing;
-  }
-
-  /** A connection rests, or there may be one more. */
-  hasPlace(): boolean {
-    return this.#places === null || this.idle.length > 0 || this.#places.isFree(this.#index, this.#max);
-  }
-
-  /** For a new connection; false: there is none left. */
-  takePlace(): boolean {
-    return this.#places === null || this.#places.take(this.#index, this.#max);
-  }
-
-  pushIdle(stream: Http1Stream): void {
-    stream.isResting = true;
-    this.idle.push(stream);
-    this.#places?.countResting(this.#index, 1);
-  }
-
-  popIdle(): Http1Stream | undefined {
-    const stream = this.idle.pop();
-    if (stream === undefined) return undefined;
-    stream.isResting = false;
-    this.#places?.countResting(this.#index, -1);
-    return stream;
-  }
-
-  closeIdle(): void {
-    for (let stream = this.popIdle(); stream !== undefined; stream = this.popIdle()) stream.close();
-  }
-
-  /** Without a connection. */
-  dialEnded(): void {
-    this.dialing--;
-    this.#places?.giveBack(this.#index);
-  }
-
-  onReusable(stream: Http1Stream, keepAliveMs: number | null): void {
-    this.#pool.reusable(this, stream, keepAliveMs);
-  }
-
-  onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void {
-    if (!stream.reused) return this.#pool.failedFor(handler, this);
-    // It had died while it rested, as when a server was started anew. The others have rested longer, and would cost another
-    // attempt each.
-    this.closeIdle();
-  }
-
-  onGone(stream: Http1Stream): void {
-    if (!this.streams.delete(stream)) return;
-    if (stream.isResting) {
-      stream.isResting = false;
-      this.idle.splice(this.idle.indexOf(stream), 1);
-      this.#places?.countResting(this.#index, -1);
-    }
-    this.#places?.giveBack(this.#index);
-    this.#pool.gone();
-  }
-}
-
-/** An attempt to connect, on behalf of one request. */
-class Dial implements DialHandler {
-  readonly #pool: UpstreamPool;
-  readonly #server: Server;
-  readonly #waiting: Waiting;
-
-  constructor(pool: UpstreamPool, server: Server, waiting: Waiting) {
-    this.#pool = pool;
-    this.#server = server;
-    this.#waiting = waiting;
-  }
-
-  onConnected(connection: Connection): void {
-    this.#pool.connected(this.#server, this.#waiting, connection);
-  }
-
-  onFailed(error: ProxyError): void {
-    this.#pool.dialFailed(this.#server, this.#waiting, error);
-  }
 }

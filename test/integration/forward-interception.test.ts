@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import net from "node:net";
 import { describe, test } from "node:test";
 import { hash } from "@node-rs/bcrypt";
@@ -166,6 +167,32 @@ test(
     assert.deepEqual(told, [undefined]);
   },
 );
+
+test("a tunnel that is left alone says in the log where it went, and by which rule", TIMEOUT, async () => {
+  await using stage = await interceptionStage((_request, response) => response.end("never"));
+  await using echo = await EchoServer.start();
+  const file = stage.folder.file("access.log");
+  await stage.proxy.reload({
+    log: { access: { output: file } },
+    servers: {
+      egress: {
+        listen: "127.0.0.1:0",
+        forward: {
+          allow: [{ ...ANYWHERE, networks: ["10.0.0.0/8"] }, ANYWHERE],
+          intercept: { hosts: ["*.example"], ca: stage.folder.path },
+        },
+      },
+    },
+  });
+  const { client } = await connectTo(stage.port, echo.authority);
+  client.send("no TLS");
+  await client.untilText("no TLS");
+  client.socket.end();
+  await client.untilClosed();
+  await stage.proxy.server.close(0);
+  const { upstreamAddress, rule } = JSON.parse(readFileSync(file, "latin1")) as Record<string, unknown>;
+  assert.deepEqual({ upstreamAddress, rule }, { upstreamAddress: echo.authority, rule: "allow[1]" });
+});
 
 describe("through a parent", () => {
   test(

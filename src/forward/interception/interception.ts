@@ -10,7 +10,7 @@
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
 import { ProxyError } from "../../core/errors.ts";
-import type { Connection, ConnectionHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
+import type { Connection, ConnectionHandler, DialHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
 import type { TakenOver } from "../../pipeline/downstream.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import type {
@@ -19,13 +19,14 @@ import type {
   Forwarding,
   TakenConnection,
   TakenHandler,
+  TunnelUpstream,
 } from "../../pipeline/forwarding.ts";
 import type { Sender } from "../../pipeline/upstream.ts";
 import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
 import { canonicalAddress } from "../../semantics/cidr.ts";
 import type { HostSet } from "../hosts.ts";
 import type { PortRange } from "../options.ts";
-import type { TunnelDialHandler } from "../parent-dialer.ts";
+import type { TunnelReceiver } from "../tunnel-stream.ts";
 
 /** A certificate with its chain, and its key. */
 export interface ServedLeaf {
@@ -41,9 +42,9 @@ export interface LeafSource {
   leafFor(host: string): Promise<ServedLeaf>;
 }
 
-/** Makes the connection of a tunnel, as its access allows. */
+/** Makes a tunnel, as its access allows. */
 export interface TunnelDialer {
-  dialTunnel(sender: Sender, handler: TunnelDialHandler): PendingDial;
+  openTunnel(sender: Sender, receiver: TunnelReceiver): PendingDial;
 }
 
 export interface InterceptionOptions {
@@ -67,13 +68,18 @@ const SILENCE_MS = 1_000;
 
 /** What is offered to clients: the one version of HTTP that is spoken inside. */
 const ALPN = ["http/1.1"];
-const EMPTY = Buffer.alloc(0);
+/**
+ * Leaves that are ready to be served, of one thread. The context that the TLS layer makes for each is 37 KiB of native memory and
+ * costs 1.7 ms to make, which a host that was not asked for lately can pay again.
+ */
+export const SERVED_MAX = 256;
 /** Used up before the next one is read: one serves the whole thread. */
 const hello = new ClientHello();
 
 export class Interception implements ConnectionTaker {
   readonly options: InterceptionOptions;
-  readonly #served = new WeakMap<ServedLeaf, ServeTls>();
+  /** In the order of last use. */
+  readonly #served = new Map<ServedLeaf, ServeTls>();
 
   constructor(options: InterceptionOptions) {
     this.options = options;
@@ -96,19 +102,20 @@ export class Interception implements ConnectionTaker {
     return this.options.hosts.has(host) && !this.options.except.has(host);
   }
 
-  /** The same object for the same leaf, which the TLS layer knows again. */
+  /** The same object for the same leaf, by which the TLS layer knows it again for as long as we keep it. */
   serveTls(leaf: ServedLeaf): ServeTls {
-    let served = this.#served.get(leaf);
-    if (served === undefined) {
-      served = { cert: leaf.cert, key: leaf.key, minVersion: "TLSv1.2", alpn: ALPN };
-      this.#served.set(leaf, served);
-    }
-    return served;
+    const served = this.#served;
+    const known = served.get(leaf);
+    if (known !== undefined) served.delete(leaf);
+    else if (served.size >= SERVED_MAX) served.delete(served.keys().next().value!);
+    const options = known ?? { cert: leaf.cert, key: leaf.key, minVersion: "TLSv1.2", alpn: ALPN };
+    served.set(leaf, options);
+    return options;
   }
 }
 
 /** One connection, from the answer to CONNECT until it is a connection of requests, a tunnel, or closed. */
-class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
+class Taken implements TakenConnection, ConnectionHandler, DialHandler, TunnelReceiver {
   readonly #interception: Interception;
   readonly #exchange: Exchange;
   readonly #forward: Forwarding;
@@ -227,22 +234,24 @@ class Taken implements TakenConnection, ConnectionHandler, TunnelDialHandler {
     this.#isJudged = true;
     this.#client.connection.pause();
     this.#deadline.disarm();
-    this.#pending = this.#interception.options.tunnels.dialTunnel(this.#exchange, this);
+    this.#pending = this.#interception.options.tunnels.openTunnel(this.#exchange, this);
   }
 
-  /** The client's own, now in TLS; or that of the tunnel. */
-  onConnected(connection: Connection, upstreamEarly: Buffer = EMPTY): void {
+  onTunnel(stream: TunnelUpstream): void {
+    if (this.#isOver) return stream.abort();
+    this.#over();
+    this.#handler.onTunnel({ ...this.#client, early: this.#received.take() }, stream);
+  }
+
+  /** The client's own, now in TLS. */
+  onConnected(connection: Connection): void {
     if (this.#isOver) return connection.destroy();
     this.#over();
-    if (this.#host === null) {
-      const early = this.#received.take();
-      return this.#handler.onTunnel({ ...this.#client, early }, connection, upstreamEarly);
-    }
     const { destination, user } = this.#forward;
     const literal = canonicalAddress(destination.host);
     this.#client.serve(connection, {
       kind: "https",
-      host: this.#host,
+      host: this.#host!,
       port: destination.port,
       address: destination.address ?? (literal === this.#host ? null : literal),
       serverName: this.#serverName,

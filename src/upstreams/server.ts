@@ -1,0 +1,124 @@
+/** What a pool keeps of one of its servers: the connections to it, and those that are being made. */
+import type { ProxyError } from "../core/errors.ts";
+import type { Connection, DialHandler } from "../core/ports.ts";
+import type { UpstreamHandler } from "../pipeline/upstream.ts";
+import type { Balanced } from "./balance.ts";
+import type { Http1Stream, StreamOwner } from "./http1-stream.ts";
+import type { Places } from "./places.ts";
+import type { PoolServer, UpstreamPool, Waiting } from "./pool.ts";
+
+/** One server and its connections. */
+export class Server implements Balanced, StreamOwner {
+  readonly place: PoolServer;
+  readonly address: string;
+  readonly #pool: UpstreamPool;
+  /** Among the servers of the upstream. */
+  readonly #index: number;
+  readonly #places: Places | null;
+  readonly #max: number;
+  /** Least recently used first. */
+  readonly idle: Http1Stream[] = [];
+  readonly streams = new Set<Http1Stream>();
+  dialing = 0;
+  avoidUntilMs = 0;
+  turn = 0;
+
+  constructor(pool: UpstreamPool, place: PoolServer, index: number, places: Places | null, max: number) {
+    this.#pool = pool;
+    this.place = place;
+    this.#index = index;
+    this.#places = places;
+    this.#max = max;
+    const host = place.host.includes(":") ? `[${place.host}]` : place.host;
+    this.address = place.port === 0 ? place.host : `${host}:${place.port}`;
+  }
+
+  get url(): string {
+    return this.place.url;
+  }
+
+  get weight(): number {
+    return this.place.weight;
+  }
+
+  get active(): number {
+    return this.streams.size - this.idle.length + this.dialing;
+  }
+
+  /** A connection rests, or there may be one more. */
+  hasPlace(): boolean {
+    return this.#places === null || this.idle.length > 0 || this.#places.isFree(this.#index, this.#max);
+  }
+
+  /** For a new connection; false: there is none left. */
+  takePlace(): boolean {
+    return this.#places === null || this.#places.take(this.#index, this.#max);
+  }
+
+  pushIdle(stream: Http1Stream): void {
+    stream.isResting = true;
+    this.idle.push(stream);
+    this.#places?.countResting(this.#index, 1);
+  }
+
+  popIdle(): Http1Stream | undefined {
+    const stream = this.idle.pop();
+    if (stream === undefined) return undefined;
+    stream.isResting = false;
+    this.#places?.countResting(this.#index, -1);
+    return stream;
+  }
+
+  closeIdle(): void {
+    for (let stream = this.popIdle(); stream !== undefined; stream = this.popIdle()) stream.close();
+  }
+
+  /** Without a connection. */
+  dialEnded(): void {
+    this.dialing--;
+    this.#places?.giveBack(this.#index);
+  }
+
+  onReusable(stream: Http1Stream, keepAliveMs: number | null): void {
+    this.#pool.reusable(this, stream, keepAliveMs);
+  }
+
+  onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void {
+    if (!stream.reused) return this.#pool.failedFor(handler, this);
+    // It had died while it rested, as when a server was started anew. The others have rested longer, and would cost another
+    // attempt each.
+    this.closeIdle();
+  }
+
+  onGone(stream: Http1Stream): void {
+    if (!this.streams.delete(stream)) return;
+    if (stream.isResting) {
+      stream.isResting = false;
+      this.idle.splice(this.idle.indexOf(stream), 1);
+      this.#places?.countResting(this.#index, -1);
+    }
+    this.#places?.giveBack(this.#index);
+    this.#pool.gone(stream);
+  }
+}
+
+/** An attempt to connect, on behalf of one request. */
+export class Dial implements DialHandler {
+  readonly #pool: UpstreamPool;
+  readonly #server: Server;
+  readonly #waiting: Waiting;
+
+  constructor(pool: UpstreamPool, server: Server, waiting: Waiting) {
+    this.#pool = pool;
+    this.#server = server;
+    this.#waiting = waiting;
+  }
+
+  onConnected(connection: Connection): void {
+    this.#pool.connected(this.#server, this.#waiting, connection);
+  }
+
+  onFailed(error: ProxyError): void {
+    this.#pool.dialFailed(this.#server, this.#waiting, error);
+  }
+}
