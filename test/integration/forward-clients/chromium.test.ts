@@ -56,7 +56,7 @@ describe("Chromium", { skip: needs("chromium", "certutil") }, () => {
     await using stage = await start((folder) => {
       folder.write("ca.pem", inner.cert);
       chmodSync(folder.write("ca.key", inner.key), 0o600);
-      return { intercept: { hosts: ["*.example"], ca: folder.path, cache: folder.file("leaves") } };
+      return { intercept: { hosts: ["*.example"], ports: "1-65535", ca: folder.path, cache: folder.file("leaves") } };
     });
     const proxy = `--proxy-server=${stage.proxyUrl}`;
     assert.doesNotMatch(await domOf(stage.httpsUrl("/"), stage.folder, [proxy]), /id="via"/);
