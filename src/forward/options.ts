@@ -27,8 +27,8 @@ import {
   FORWARD_RESPONSE_TIMEOUT_MS,
   TUNNELS_PER_CLIENT_MAX,
 } from "./limits.ts";
-import type { ParentProxy } from "./parent-proxy.ts";
-import { parentUrl } from "./parent-url.ts";
+import type { ParentProxy } from "./parents/proxy.ts";
+import { parentUrl } from "./parents/url.ts";
 
 /** First and last port, both included. */
 export interface PortRange {

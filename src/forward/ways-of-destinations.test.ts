@@ -11,8 +11,8 @@ import { SimulatedNetwork } from "../testing/network.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import { ForwardDestinations } from "./destinations.ts";
 import type { ViaRule } from "./options.ts";
-import { parseParentUrl } from "./parent-url.ts";
-import { Ways } from "./ways.ts";
+import { parseParentUrl } from "./parents/url.ts";
+import { Ways } from "./parents/ways.ts";
 
 const USE: UpstreamUse = { host: "preserve", responseTimeoutMs: 1_000, bodyTimeoutMs: 1_000, retriesMax: 0 };
 const NO_TLS: TlsLayer = {

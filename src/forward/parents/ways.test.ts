@@ -1,8 +1,8 @@
 // Which rule of `via` a destination meets.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ViaRule } from "./options.ts";
-import { parseParentUrl } from "./parent-url.ts";
+import type { ViaRule } from "../options.ts";
+import { parseParentUrl } from "./url.ts";
 import { Ways } from "./ways.ts";
 
 function rule(
