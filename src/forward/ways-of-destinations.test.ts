@@ -10,7 +10,7 @@ import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pi
 import { SimulatedNetwork } from "../testing/network.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import { ForwardDestinations } from "./destinations.ts";
-import type { ViaRule } from "./options.ts";
+import type { ViaRule } from "./parents/options.ts";
 import { parseParentUrl } from "./parents/url.ts";
 import { Ways } from "./parents/ways.ts";
 

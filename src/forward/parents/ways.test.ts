@@ -1,7 +1,7 @@
 // Which rule of `via` a destination meets.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ViaRule } from "../options.ts";
+import type { ViaRule } from "./options.ts";
 import { parseParentUrl } from "./url.ts";
 import { Ways } from "./ways.ts";
 

@@ -3,8 +3,9 @@
  * the same address and credentials are one, whichever rules name them: what one request has learnt of it, all know.
  */
 
-import type { PortRange, ViaRule } from "../options.ts";
 import { HostSet } from "../rules/hosts.ts";
+import type { PortRange } from "../rules/options.ts";
+import type { ViaRule } from "./options.ts";
 import { Parent } from "./parent.ts";
 
 export interface Way {

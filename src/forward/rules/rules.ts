@@ -9,9 +9,9 @@
 import type { ProxyError } from "../../core/errors.ts";
 import type { DestinationAccess } from "../../pipeline/forwarding.ts";
 import { CidrSet } from "../../semantics/cidr.ts";
-import type { RuleConfig, RuleDebug, TimeWindow } from "../options.ts";
 import { Denial } from "../refusal.ts";
 import { HostSet } from "./hosts.ts";
+import type { RuleConfig, RuleDebug, TimeWindow } from "./options.ts";
 import { isPrivate } from "./private-networks.ts";
 
 /** What is asked for, and by whom. */
