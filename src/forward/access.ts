@@ -15,7 +15,7 @@ import { debugRecord } from "./debug/record.ts";
 import type { Interception } from "./interception/interception.ts";
 import { identityOf } from "./logins.ts";
 import { BY, Denial, unproved } from "./refusal.ts";
-import type { Decision, ForwardRules, RuledAccess, Wish } from "./rules.ts";
+import type { Decision, ForwardRules, RuledAccess, Wish } from "./rules/rules.ts";
 import type { CountedTunnel, TunnelCounts } from "./tunnel-counts.ts";
 import type { UserCounter } from "./user-counts.ts";
 

@@ -19,11 +19,11 @@ import type { Lessor, Sender, Upstream, UpstreamHandler } from "../pipeline/upst
 import { viaValue } from "../semantics/via.ts";
 import { type LeaseFailed, type PoolServer, UpstreamPool } from "../upstreams/pool.ts";
 import { type OriginPool, OriginPools } from "./origin-pools.ts";
-import type { Parent } from "./parent.ts";
-import { LeaseThroughParents, type ThroughParents, TunnelThroughParents } from "./parent-choice.ts";
-import { ParentConnections, ParentTunnels, parentServer, type TunnelDialHandler } from "./parent-dialer.ts";
+import { LeaseThroughParents, type ThroughParents, TunnelThroughParents } from "./parents/choice.ts";
+import { ParentConnections, ParentTunnels, parentServer, type TunnelDialHandler } from "./parents/dialer.ts";
+import type { Parent } from "./parents/parent.ts";
+import type { Way, Ways } from "./parents/ways.ts";
 import { type TunnelReceiver, Tunnels } from "./tunnel-stream.ts";
-import type { Way, Ways } from "./ways.ts";
 
 export interface DestinationsOptions {
   readonly name: string;

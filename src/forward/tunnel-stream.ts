@@ -5,7 +5,7 @@ import { ResponseMessage } from "../core/message.ts";
 import type { Connection, ConnectionHandler, PendingDial } from "../core/ports.ts";
 import type { TunnelUpstream } from "../pipeline/forwarding.ts";
 import type { Lessor, UpstreamHandler } from "../pipeline/upstream.ts";
-import type { TunnelDialHandler } from "./parent-dialer.ts";
+import type { TunnelDialHandler } from "./parents/dialer.ts";
 
 /** The tunnels of one upstream, and those that are being made. */
 export class Tunnels {

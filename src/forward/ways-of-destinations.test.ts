@@ -10,9 +10,9 @@ import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pi
 import { SimulatedNetwork } from "../testing/network.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import { ForwardDestinations } from "./destinations.ts";
-import type { ViaRule } from "./options.ts";
-import { parseParentUrl } from "./parent-url.ts";
-import { Ways } from "./ways.ts";
+import type { ViaRule } from "./parents/options.ts";
+import { parseParentUrl } from "./parents/url.ts";
+import { Ways } from "./parents/ways.ts";
 
 const USE: UpstreamUse = { host: "preserve", responseTimeoutMs: 1_000, bodyTimeoutMs: 1_000, retriesMax: 0 };
 const NO_TLS: TlsLayer = {

@@ -7,7 +7,7 @@ import type { Interception } from "../forward/interception/interception.ts";
 import { ForwardLogins } from "../forward/logins.ts";
 import type { ForwardConfig } from "../forward/options.ts";
 import { BY, unproved } from "../forward/refusal.ts";
-import { ForwardRules } from "../forward/rules.ts";
+import { ForwardRules } from "../forward/rules/rules.ts";
 import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
 import type { ForwardRoute } from "../pipeline/site.ts";

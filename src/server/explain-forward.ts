@@ -5,8 +5,8 @@
 import type { Config, ServerConfig } from "../config/config.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
-import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules.ts";
-import { type Way, Ways } from "../forward/ways.ts";
+import { type Way, Ways } from "../forward/parents/ways.ts";
+import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules/rules.ts";
 import { admit } from "../pipeline/admission.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";

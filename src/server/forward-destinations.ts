@@ -10,7 +10,7 @@ import type { Dialer, DialTls } from "../core/ports.ts";
 import { type DestinationsSurroundings, ForwardDestinations } from "../forward/destinations.ts";
 import { TLS_ORIGINS_MAX } from "../forward/limits.ts";
 import type { ForwardConfig } from "../forward/options.ts";
-import { Ways } from "../forward/ways.ts";
+import { Ways } from "../forward/parents/ways.ts";
 import { GenerationCache } from "../identity/tokens/generation-cache.ts";
 import type { NameCache } from "../io/dialing/name-cache.ts";
 import { forwardRouteName } from "./compose-forward.ts";

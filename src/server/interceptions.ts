@@ -7,8 +7,8 @@ import type { Config } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import { TLS_HANDSHAKE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Clock, Kept, TlsLayer } from "../core/ports.ts";
-import { HostSet } from "../forward/hosts.ts";
 import { Interception, type LeafSource, type TunnelDialer } from "../forward/interception/interception.ts";
+import { HostSet } from "../forward/rules/hosts.ts";
 import { folderOwner, pathsOfAuthority } from "./authority-folder.ts";
 
 export interface InterceptionSurroundings {

@@ -7,8 +7,8 @@ import type { Exchange } from "../../pipeline/exchange.ts";
 import type { DebugNotes, DebugRecord, LoggedBody } from "../../pipeline/forwarding.ts";
 import type { BodySink, BodySource, BodyTransform, Feature } from "../../pipeline/phases.ts";
 import { SecretNames } from "../../semantics/secret-names.ts";
-import type { RuleDebug } from "../options.ts";
 import { BY } from "../refusal.ts";
+import type { RuleDebug } from "../rules/options.ts";
 import { coverBody, kindOf } from "./cover-body.ts";
 import { type BodyKind, bodyKindOf, KeptBody } from "./kept-body.ts";
 

@@ -24,8 +24,8 @@ import type {
 import type { Sender } from "../../pipeline/upstream.ts";
 import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
 import { canonicalAddress } from "../../semantics/cidr.ts";
-import type { HostSet } from "../hosts.ts";
-import type { PortRange } from "../options.ts";
+import type { HostSet } from "../rules/hosts.ts";
+import type { PortRange } from "../rules/options.ts";
 import type { TunnelReceiver } from "../tunnel-stream.ts";
 
 /** A certificate with its chain, and its key. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ViaRule } from "./options.ts";
-import { parseParentUrl } from "./parent-url.ts";
+import { parseParentUrl } from "./url.ts";
 import { Ways } from "./ways.ts";
 
 function rule(

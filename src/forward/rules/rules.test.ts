@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { seed } from "../../test/support/seed.ts";
-import { ProxyError } from "../core/errors.ts";
+import { seed } from "../../../test/support/seed.ts";
+import { ProxyError } from "../../core/errors.ts";
+import { Denial } from "../refusal.ts";
 import type { RuleConfig, TimeWindow } from "./options.ts";
-import { Denial } from "./refusal.ts";
 import { type Decision, ForwardRules, type Wish } from "./rules.ts";
 
 const ALL_PORTS = [{ first: 1, last: 65_535 }];

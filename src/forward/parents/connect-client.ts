@@ -5,12 +5,12 @@
  * Whatever its fields say, an answer of 2xx has no body: the bytes behind its head are the tunnel's. Of any other answer only the
  * status is looked at, and the connection is of no more use.
  */
-import { ProxyError } from "../core/errors.ts";
-import { acquireStorage, releaseStorage } from "../core/fields.ts";
-import { FIELDS_MAX, HEAD_BYTES_MAX, INFORMATIONAL_MAX, REQUEST_LINE_BYTES_MAX } from "../core/limits.ts";
-import { responseError } from "../protocol/http1/errors.ts";
-import { headMayBeComplete } from "../protocol/http1/request-head.ts";
-import { parseResponseHead, ResponseHead } from "../protocol/http1/response-head.ts";
+import { ProxyError } from "../../core/errors.ts";
+import { acquireStorage, releaseStorage } from "../../core/fields.ts";
+import { FIELDS_MAX, HEAD_BYTES_MAX, INFORMATIONAL_MAX, REQUEST_LINE_BYTES_MAX } from "../../core/limits.ts";
+import { responseError } from "../../protocol/http1/errors.ts";
+import { headMayBeComplete } from "../../protocol/http1/request-head.ts";
+import { parseResponseHead, ResponseHead } from "../../protocol/http1/response-head.ts";
 
 /** The proxy has answered, and does not connect us. Below every code of the parser. */
 export const ERR_CONNECT_REFUSED = -1_000;

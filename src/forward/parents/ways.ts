@@ -2,8 +2,10 @@
  * Which way a destination goes: the first rule of `via` that has its host and its port; what no rule has goes direct. Parents of
  * the same address and credentials are one, whichever rules name them: what one request has learnt of it, all know.
  */
-import { HostSet } from "./hosts.ts";
-import type { PortRange, ViaRule } from "./options.ts";
+
+import { HostSet } from "../rules/hosts.ts";
+import type { PortRange } from "../rules/options.ts";
+import type { ViaRule } from "./options.ts";
 import { Parent } from "./parent.ts";
 
 export interface Way {

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
-import { seed } from "../../test/support/seed.ts";
-import { canonicalAddress } from "../semantics/cidr.ts";
+import { seed } from "../../../test/support/seed.ts";
+import { canonicalAddress } from "../../semantics/cidr.ts";
 import { isPrivate } from "./private-networks.ts";
 
 /** Not globally reachable (IANA IPv4 Special-Purpose Address Registry), multicast, the class E, and a metadata service. */

@@ -1,10 +1,10 @@
 // URLs of proxies: what they say, what is none, and that no message ever shows one, since it may hold a password.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseConfig } from "../config/parse.ts";
-import { formatProblem } from "../config/problems.ts";
-import { parentName } from "./parent-proxy.ts";
-import { parseParentUrl } from "./parent-url.ts";
+import { parseConfig } from "../../config/parse.ts";
+import { formatProblem } from "../../config/problems.ts";
+import { parentName } from "./proxy.ts";
+import { parseParentUrl } from "./url.ts";
 
 const SECRET = "0123456789abcdef";
 

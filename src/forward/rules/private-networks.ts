@@ -5,7 +5,7 @@
  * IPv6 addresses in which an IPv4 address lies (NAT64, 6to4) are judged by that one: a gateway would take them there. Of all other
  * IPv6 addresses only those of 2000::/3 are given to anybody (RFC 4291 section 2.4, IANA's registry of global unicast).
  */
-import { CidrSet, canonicalAddress } from "../semantics/cidr.ts";
+import { CidrSet, canonicalAddress } from "../../semantics/cidr.ts";
 
 const PRIVATE = CidrSet.parse([
   "0.0.0.0/8",

@@ -1,7 +1,7 @@
 /** The option that names a proxy that we go through, with the credentials that it asks for. */
-import { canonicalHost } from "../core/option-addresses.ts";
-import { textKind } from "../core/option-types.ts";
-import type { ParentProxy } from "./parent-proxy.ts";
+import { canonicalHost } from "../../core/option-addresses.ts";
+import { textKind } from "../../core/option-types.ts";
+import type { ParentProxy } from "./proxy.ts";
 
 /** Of user and password: what SOCKS can carry (RFC 1929), and enough for anybody. */
 const CREDENTIAL_BYTES_MAX = 255;

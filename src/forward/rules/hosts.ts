@@ -2,7 +2,7 @@
  * Sets of hosts as options name them: exact ones, and all below a suffix. A look-up takes as many steps as the name has labels,
  * however many hosts there are.
  */
-import { hostOf } from "../semantics/uri.ts";
+import { hostOf } from "../../semantics/uri.ts";
 
 export class HostSet {
   readonly #exact = new Set<string>();

@@ -6,9 +6,9 @@
  * Either the parent has answered, and what it says is final; or it has not, as a proxy would, and then it cannot be reached
  * (ParentUnreachable): whoever has another way takes that one.
  */
-import { ByteQueue } from "../core/byte-queue.ts";
-import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
-import { ProxyError } from "../core/errors.ts";
+import { ByteQueue } from "../../core/byte-queue.ts";
+import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
+import { ProxyError } from "../../core/errors.ts";
 import type {
   AddressFilter,
   Clock,
@@ -19,10 +19,10 @@ import type {
   DialTarget,
   PendingDial,
   TlsLayer,
-} from "../core/ports.ts";
-import { SocksClient } from "../protocol/socks/client.ts";
-import { ERR_SERVER_CREDENTIALS, ERR_SERVER_NO_METHOD, ERR_SERVER_REFUSED } from "../protocol/socks/errors.ts";
-import type { PoolServer } from "../upstreams/pool.ts";
+} from "../../core/ports.ts";
+import { SocksClient } from "../../protocol/socks/client.ts";
+import { ERR_SERVER_CREDENTIALS, ERR_SERVER_NO_METHOD, ERR_SERVER_REFUSED } from "../../protocol/socks/errors.ts";
+import type { PoolServer } from "../../upstreams/pool.ts";
 import { ConnectClient, credentialsRefused } from "./connect-client.ts";
 import type { Parent } from "./parent.ts";
 

@@ -1,8 +1,8 @@
 // CONNECT to a proxy: what is sent, and what each answer means, whole and byte by byte, and however it is damaged.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { replayHint, seed } from "../../test/support/seed.ts";
-import { SeededRandom } from "../testing/seeded-random.ts";
+import { replayHint, seed } from "../../../test/support/seed.ts";
+import { SeededRandom } from "../../testing/seeded-random.ts";
 import { ConnectClient } from "./connect-client.ts";
 
 interface Outcome {

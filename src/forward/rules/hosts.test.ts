@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { seed } from "../../test/support/seed.ts";
+import { seed } from "../../../test/support/seed.ts";
 import { HostSet } from "./hosts.ts";
 
 test("exact hosts, all below a suffix, addresses, and all", () => {

@@ -5,10 +5,10 @@
  * Health is what requests learn, in this thread: one that failed is tried last for a while. When that is over, one request tries it,
  * and the others only when that has worked.
  */
-import type { DialTls } from "../core/ports.ts";
-import { encodeSocksCredentials } from "../protocol/socks/client.ts";
-import { PARENT_AVOID_MS } from "./limits.ts";
-import { type ParentProxy, parentName } from "./parent-proxy.ts";
+import type { DialTls } from "../../core/ports.ts";
+import { encodeSocksCredentials } from "../../protocol/socks/client.ts";
+import { PARENT_AVOID_MS } from "../limits.ts";
+import { type ParentProxy, parentName } from "./proxy.ts";
 
 const ALPN = ["http/1.1"];
 

@@ -1,15 +1,15 @@
 // Connections through a parent, on a network without sockets: what becomes of them in every stage, and that nothing is left behind.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { replayHint, seed } from "../../test/support/seed.ts";
-import { DeadlineWheel } from "../core/deadlines.ts";
-import type { ProxyError } from "../core/errors.ts";
-import type { Connection, DialHandler, DialTarget, DialTls, PendingDial, TlsLayer } from "../core/ports.ts";
-import { SimulatedNetwork } from "../testing/network.ts";
-import { SeededRandom } from "../testing/seeded-random.ts";
+import { replayHint, seed } from "../../../test/support/seed.ts";
+import { DeadlineWheel } from "../../core/deadlines.ts";
+import type { ProxyError } from "../../core/errors.ts";
+import type { Connection, DialHandler, DialTarget, DialTls, PendingDial, TlsLayer } from "../../core/ports.ts";
+import { SimulatedNetwork } from "../../testing/network.ts";
+import { SeededRandom } from "../../testing/seeded-random.ts";
+import { ParentConnections, ParentTunnels, ParentUnreachable, type TunnelDialHandler } from "./dialer.ts";
 import { Parent } from "./parent.ts";
-import { ParentConnections, ParentTunnels, ParentUnreachable, type TunnelDialHandler } from "./parent-dialer.ts";
-import { parseParentUrl } from "./parent-url.ts";
+import { parseParentUrl } from "./url.ts";
 
 const TARGET: DialTarget = { host: "a.example", port: 443, tls: null, timeoutMs: 1_000 };
 const ORIGIN_TLS = { serverName: "a.example" } as DialTls;

@@ -1,12 +1,12 @@
 // Which parent a request tries first, which one next, and when one that has failed is tried again.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ProxyError } from "../core/errors.ts";
-import { PARENT_AVOID_MS } from "./limits.ts";
+import { ProxyError } from "../../core/errors.ts";
+import { PARENT_AVOID_MS } from "../limits.ts";
+import { ParentChoice } from "./choice.ts";
+import { ParentUnreachable } from "./dialer.ts";
 import { Parent } from "./parent.ts";
-import { ParentChoice } from "./parent-choice.ts";
-import { ParentUnreachable } from "./parent-dialer.ts";
-import { parseParentUrl } from "./parent-url.ts";
+import { parseParentUrl } from "./url.ts";
 
 const dead = new ParentUnreachable("connection_refused", "refused");
 

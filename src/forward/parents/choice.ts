@@ -2,12 +2,12 @@
  * Which of the parents of a way has a request: the first one of the list that is well. Another one is tried only when the one before
  * could not be reached, so that nothing of the request was sent: one that has answered, whatever it says, has decided.
  */
-import { ProxyError } from "../core/errors.ts";
-import type { Connection, PendingDial } from "../core/ports.ts";
-import type { Lessor, Sender, UpstreamHandler } from "../pipeline/upstream.ts";
-import type { LeaseFailed } from "../upstreams/pool.ts";
+import { ProxyError } from "../../core/errors.ts";
+import type { Connection, PendingDial } from "../../core/ports.ts";
+import type { Lessor, Sender, UpstreamHandler } from "../../pipeline/upstream.ts";
+import type { LeaseFailed } from "../../upstreams/pool.ts";
+import { ParentUnreachable, type TunnelDialHandler } from "./dialer.ts";
 import type { Parent } from "./parent.ts";
-import { ParentUnreachable, type TunnelDialHandler } from "./parent-dialer.ts";
 import type { Way } from "./ways.ts";
 
 export class ParentChoice {

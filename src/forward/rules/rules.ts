@@ -6,13 +6,13 @@
  * is what may be decided without its address; the rest of it, a DestinationAccess, is asked about every address before it is
  * connected to. A private address passes only by a rule that names its network.
  */
-import type { ProxyError } from "../core/errors.ts";
-import type { DestinationAccess } from "../pipeline/forwarding.ts";
-import { CidrSet } from "../semantics/cidr.ts";
+import type { ProxyError } from "../../core/errors.ts";
+import type { DestinationAccess } from "../../pipeline/forwarding.ts";
+import { CidrSet } from "../../semantics/cidr.ts";
+import { Denial } from "../refusal.ts";
 import { HostSet } from "./hosts.ts";
 import type { RuleConfig, RuleDebug, TimeWindow } from "./options.ts";
 import { isPrivate } from "./private-networks.ts";
-import { Denial } from "./refusal.ts";
 
 /** What is asked for, and by whom. */
 export interface Wish {
