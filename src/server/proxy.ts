@@ -6,9 +6,7 @@
  * It reads no configuration file, handles no signal and never ends the process.
  */
 import { randomUUID } from "node:crypto";
-import type { Config, ListenConfig, ServerConfig } from "../config/config.ts";
-import { listenerKey } from "../config/diff.ts";
-import type { Address } from "../core/ports.ts";
+import type { Config, ServerConfig } from "../config/config.ts";
 import type { ForwardCounters } from "../forward/access.ts";
 import { TunnelCounts } from "../forward/tunnel-counts.ts";
 import { UserCounter } from "../forward/user-counts.ts";
@@ -36,8 +34,8 @@ import { ForwardUpstreams } from "./forward-destinations.ts";
 import { ResolvedHosts } from "./host-names.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
-import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
-import { protocolAt } from "./listening-url.ts";
+import { Listeners } from "./listeners.ts";
+import { type Listening, protocolAt } from "./listening-url.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
 import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.ts";
@@ -45,16 +43,7 @@ import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
 import { TlsFiles } from "./tls-files.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
-
-/** An address on which a server is reached. */
-export interface Listening {
-  /** The server's name in the configuration. */
-  readonly server: string;
-  /** Where it really listens: with the port that the system chose when the configuration asked for port 0. */
-  readonly address: Address;
-  readonly isTls: boolean;
-  readonly protocol: ListenConfig["protocol"] | "redirected";
-}
+import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
 
 /** What is open. */
 interface Current {
@@ -85,9 +74,6 @@ export interface Prepared {
   /** Everything is as before. */
   rollback(): Promise<void>;
 }
-
-/** By the keys of all listeners: where this thread gets them from; null: another thread serves them. */
-export type HandedSockets = ReadonlyMap<string, HandedSocket | null>;
 
 export class ProxyServer {
   readonly transport: Transport;
@@ -391,32 +377,4 @@ export class ProxyServer {
   #tellFault(err: Error): void {
     this.#faults.report(`transport ${err.name}`, (details) => this.#log.error({ err, ...details }, err.message));
   }
-}
-
-/** A program was read twice and said two things. */
-function otherListener(text: string): string {
-  return (
-    `${text}: the main thread has read no such address; a module that the configuration imports has changed, ` +
-    "which takes effect with a restart"
-  );
-}
-
-/** Every address of every server that is served here, by the key under which a configuration's difference knows it. */
-function wantedListeners(
-  servers: readonly ComposedServer[],
-  files: TlsFiles,
-  sockets: HandedSockets | null,
-): readonly WantedListener[] {
-  const wanted: WantedListener[] = [];
-  for (const { config, site } of servers) {
-    for (const [index, listen] of config.listen.entries()) {
-      const key = listenerKey(listen, config, index);
-      const socket = sockets?.get(key);
-      if (socket === null) continue;
-      if (sockets !== null && socket === undefined) throw new Error(otherListener(listen.text));
-      const tls = listen.tls === null ? null : files.forListener(listen.tls);
-      wanted.push({ key, listen, place: ["servers", config.name, "listen", index], tls, site, socket: socket ?? null });
-    }
-  }
-  return wanted;
 }

@@ -8,7 +8,7 @@ import type { Config } from "../../config/config.ts";
 import type { UserReport } from "../../forward/user-counts.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "../access-output.ts";
 import type { WorkerStatus } from "../control.ts";
-import type { Listening } from "../proxy.ts";
+import type { Listening } from "../listening-url.ts";
 import { SetupError } from "../setup-error.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
