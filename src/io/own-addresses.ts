@@ -4,7 +4,7 @@
  */
 import os from "node:os";
 import type { Clock } from "../core/ports.ts";
-import { canonicalAddressOf } from "./addresses.ts";
+import { addressOf } from "./addresses.ts";
 
 /** An address that was just given to an interface is known after so long at the latest. */
 const LOOK_INTERVAL_MS = 5_000;
@@ -24,7 +24,7 @@ export class OwnAddresses {
     if (now - this.#lookedMs >= LOOK_INTERVAL_MS) {
       this.#lookedMs = now;
       const all = Object.values(os.networkInterfaces()).flatMap((one) => one ?? []);
-      this.#addresses = new Set(all.map((one) => canonicalAddressOf(one.address)));
+      this.#addresses = new Set(all.map((one) => addressOf(one.address, 0).address));
     }
     return this.#addresses.has(address);
   }

@@ -7,6 +7,7 @@ import { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { type Way, Ways } from "../forward/parents/ways.ts";
 import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules/rules.ts";
+import { OwnAddresses } from "../io/own-addresses.ts";
 import { admit } from "../pipeline/admission.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";
@@ -27,6 +28,8 @@ export interface ForwardExplanation {
   /** The proxies that it may go through, which resolve its name; null: it goes direct, or is refused. */
   readonly via: readonly string[] | null;
 }
+
+const own = new OwnAddresses(clock);
 
 /** `user`: who has proved who it is; null: nobody has. `serverName` must be the name of a server with `forward`. */
 export async function explainForward(
@@ -56,7 +59,7 @@ export async function explainForward(
     method: request.method,
     wallMs: clock.wallMs(),
   };
-  const rules = new ForwardRules(deny, allow, unknownUser);
+  const rules = new ForwardRules(deny, allow, unknownUser, (address) => own.has(address));
   const decision = rules.decide(wish);
   const about = { ...facts, destination, findings: rules.explain(wish) };
   if (decision instanceof ProxyError) return { ...about, refused: decision };

@@ -15,6 +15,7 @@ import { PasswordChecks } from "../identity/password-checks.ts";
 import { namesByDns } from "../io/dns/names.ts";
 import { createFetch } from "../io/fetch.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
+import { OwnAddresses } from "../io/own-addresses.ts";
 import { passwordHasher } from "../io/password-hasher.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
@@ -89,6 +90,7 @@ export class ProxyServer {
   readonly #forwards: ForwardUpstreams;
   readonly #stores: SessionStores;
   readonly #parts = new KeptParts();
+  readonly #ownAddresses = new OwnAddresses(clock);
   readonly #listeners: Listeners;
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance: string;
@@ -282,6 +284,7 @@ export class ProxyServer {
             destinations,
             names: new ResolvedHosts(names),
             interception: interceptions.of(server, destinations, parts.kept),
+            isOwnAddress: (address) => this.#ownAddresses.has(address),
           };
         },
         observer: (server) => this.#observer(config, server),
