@@ -7,10 +7,13 @@ import { readFileSync } from "node:fs";
 import net from "node:net";
 import { describe, test } from "node:test";
 import { hash } from "@node-rs/bcrypt";
+import { FORWARD_REFUSALS } from "../../src/forward/refusal.ts";
+import { curl } from "../support/curl.ts";
 import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
 import { askOn, authority, interceptionStage } from "../support/interception-stage.ts";
 import { onceHead, ScriptedParent, tunnelTo } from "../support/parents.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { needs } from "../support/requirements.ts";
 
 const TIMEOUT = { timeout: 30_000 };
 
@@ -97,6 +100,26 @@ describe("a host that is intercepted", () => {
     const leaving = await connectTo(stage.port, to);
     leaving.client.reset();
     await stage.proxy.untilConnections(0);
+  });
+});
+
+test("a client that does not trust the CA: the log says so, and what to do", {
+  ...TIMEOUT,
+  skip: needs("curl"),
+}, async () => {
+  await using stage = await interceptionStage((_request, response) => response.end("never"), {
+    log: { access: { format: "json" } },
+  });
+  const url = `https://origin.example:${stage.origin.port}/`;
+  const ca = stage.folder.file("world.pem");
+  const { status } = await curl(["--proxy", `http://127.0.0.1:${stage.port}`, "--cacert", ca, url]);
+  assert.equal(status, 60, "the certificate is not accepted");
+  const [line] = await stage.proxy.untilAccess(1);
+  assert.deepEqual(line!.error, {
+    type: "tls_alert_received",
+    side: "client",
+    reason: "ca_not_trusted",
+    message: `forward: ${FORWARD_REFUSALS.ca_not_trusted}`,
   });
 });
 

@@ -9,7 +9,7 @@
  */
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
-import { ProxyError } from "../../core/errors.ts";
+import { OWN_CERTIFICATE_REFUSED, ProxyError } from "../../core/errors.ts";
 import type { Connection, ConnectionHandler, DialHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
 import type { TakenOver } from "../../pipeline/downstream.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
@@ -24,6 +24,7 @@ import type {
 import type { Sender } from "../../pipeline/upstream.ts";
 import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
 import { canonicalAddress } from "../../semantics/cidr.ts";
+import { caNotTrusted } from "../refusal.ts";
 import type { HostSet } from "../rules/hosts.ts";
 import type { PortRange } from "../rules/options.ts";
 import type { TunnelReceiver } from "../tunnel-stream.ts";
@@ -264,7 +265,7 @@ class Taken implements TakenConnection, ConnectionHandler, DialHandler, TunnelRe
 
   onFailed(error: ProxyError): void {
     this.#pending = null;
-    this.#fail(error);
+    this.#fail(error.reason === OWN_CERTIFICATE_REFUSED ? caNotTrusted() : error);
   }
 
   destroy(error: ProxyError): void {
