@@ -30,3 +30,11 @@ test("a client that takes no certificate of ours has a reason; who objects to so
   }
   assert.equal(failureOf(alertOf("TLSV1_ALERT_PROTOCOL_VERSION"), "x", "client").reason, null);
 });
+
+test("a certificate that OpenSSL refuses with a code that Node has no name for is a refused certificate", () => {
+  const verdict = Object.assign(new Error("EE certificate key too weak"), { code: "UNSPECIFIED" });
+  const { type, reason, message } = failureOf(verdict, "TLS handshake", "upstream");
+  assert.equal(type, "tls_certificate_error");
+  assert.equal(reason, "certificate_unusable");
+  assert.equal(message, "TLS handshake: the certificate was refused: EE certificate key too weak (UNSPECIFIED)");
+});

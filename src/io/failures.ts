@@ -57,9 +57,12 @@ const LOOKUP_FAILURES: Readonly<Record<string, FailureFacts>> = {
   ECONNREFUSED: { type: "dns_error", words: "no DNS server could be asked" },
 };
 
-/** Verdicts on a certificate, as OpenSSL's X.509 code and Node name them. */
+/**
+ * Verdicts on a certificate, as OpenSSL's X.509 code and Node name them. UNSPECIFIED is what Node calls all those for which it has
+ * no name, such as that of a key that is too weak; nothing else has this code.
+ */
 const CERTIFICATE_CODE =
-  /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_)/;
+  /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_|UNSPECIFIED$)/;
 const UNKNOWN_AUTHORITY_CODE = /^(UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
 
 function certificateReasonOf(code: string): string {

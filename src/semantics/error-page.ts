@@ -48,6 +48,7 @@ const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
   certificate_not_yet_valid: "The certificate of the server is not valid yet.",
   certificate_untrusted: "The certificate of the server was not issued by an authority that this proxy trusts.",
   certificate_of_other_name: "The certificate of the server is for another name.",
+  certificate_unusable: "The certificate of the server is not accepted by this proxy.",
   tls_certificate_error: "The certificate of the server is not accepted by this proxy.",
   tls_protocol_error: "No secure connection to the server could be agreed on.",
   tls_alert_received: "The server refused the secure connection.",
