@@ -38,3 +38,16 @@ test("a certificate that OpenSSL refuses with a code that Node has no name for i
   assert.equal(reason, "certificate_unusable");
   assert.equal(message, "TLS handshake: the certificate was refused: EE certificate key too weak (UNSPECIFIED)");
 });
+
+test("an authority that is not trusted: where to name it, once, and not what Node advises", () => {
+  const said = "unable to verify the first certificate";
+  const advice = "; if the root CA is installed locally, try running Node.js with --use-system-ca";
+  const verdict = Object.assign(new Error(said + advice), { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" });
+  const error = failureOf(verdict, "TLS handshake", "upstream");
+  assert.equal(
+    error.message,
+    `TLS handshake: the certificate was refused: ${said}; its authority is not one of those that are trusted ` +
+      "(see `tls.ca`) (UNABLE_TO_VERIFY_LEAF_SIGNATURE)",
+  );
+  assert.equal(error.cause, undefined);
+});

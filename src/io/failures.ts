@@ -65,6 +65,15 @@ const CERTIFICATE_CODE =
   /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_|UNSPECIFIED$)/;
 const UNKNOWN_AUTHORITY_CODE = /^(UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
 
+/** What Node says to people who write programs: it is no use to who runs this one. */
+const ADVICE_OF_NODE = /; if the root CA is installed locally.*$/s;
+
+/** Upstreams and `forward` have an option of the same name. */
+function hintOf(code: string): string {
+  if (!UNKNOWN_AUTHORITY_CODE.test(code)) return "";
+  return "; its authority is not one of those that are trusted (see `tls.ca`)";
+}
+
 function certificateReasonOf(code: string): string {
   if (UNKNOWN_AUTHORITY_CODE.test(code)) return "certificate_untrusted";
   if (code === "CERT_HAS_EXPIRED") return "certificate_expired";
@@ -82,8 +91,7 @@ function factsOf(error: SystemError, side: ErrorSide): FailureFacts | null {
   const known = SYSTEM_FAILURES[code];
   if (known !== undefined) return known;
   if (CERTIFICATE_CODE.test(code)) {
-    const hint = UNKNOWN_AUTHORITY_CODE.test(code) ? "; its authority is not one of those that are trusted" : "";
-    const words = `the certificate was refused: ${error.message}${hint}`;
+    const words = `the certificate was refused: ${error.message.replace(ADVICE_OF_NODE, "")}${hintOf(code)}`;
     return { type: "tls_certificate_error", words, reason: certificateReasonOf(code) };
   }
   if (code.startsWith("ERR_SSL_") && code.includes("ALERT")) {
@@ -106,8 +114,9 @@ export function failureOf(error: SystemError, what: string, side: ErrorSide): Pr
   const type = facts?.type ?? "connection_terminated";
   const code = error.code === undefined ? "" : ` (${error.code})`;
   const reason = facts?.reason === undefined ? {} : { reason: facts.reason };
-  // OpenSSL's own line says the same again, with addresses of memory and names of its source files.
-  const cause = error.reason === undefined ? { cause: error } : {};
+  // What these say is in our words already. OpenSSL's own line has addresses of memory and its source files besides.
+  const isTold = error.reason !== undefined || type === "tls_certificate_error";
+  const cause = isTold ? {} : { cause: error };
   const options = type === "proxy_internal_error" ? cause : { side, ...cause, ...reason };
   return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, options);
 }
