@@ -44,6 +44,8 @@ const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
   too_many_tunnels: "You have as many connections through this proxy as you may.",
   parent_unreachable: "The next proxy on the way to the server cannot be reached.",
   parent_refused: "The next proxy on the way to the server does not serve this one.",
+  ca_may_not_certify: "This proxy would look into the connection, and may not for this server.",
+  ca_expired: "This proxy would look into the connection, and cannot at present.",
   certificate_expired: "The certificate of the server has expired.",
   certificate_not_yet_valid: "The certificate of the server is not valid yet.",
   certificate_untrusted: "The certificate of the server was not issued by an authority that this proxy trusts.",

@@ -6,7 +6,7 @@ import { stat } from "node:fs/promises";
 import type { Clock } from "../core/ports.ts";
 import { Authority, AuthorityError, LEAF_LIFE_MS } from "../forward/interception/authority.ts";
 import { LeafCertificates } from "../forward/interception/leaves.ts";
-import { permitsPattern } from "../forward/interception/name-constraints.ts";
+import { describeConstraints, permitsPattern } from "../forward/interception/name-constraints.ts";
 import { LeafFiles } from "../io/leaf-files.ts";
 import { readTextFile } from "../io/text-file.ts";
 import { pathsOfAuthority } from "./authority-folder.ts";
@@ -81,6 +81,10 @@ async function looseness(keyFile: string): Promise<readonly string[]> {
 function beyond(authority: Authority, hosts: readonly string[], certificateFile: string): readonly string[] {
   const { constraints } = authority.certificate;
   const refused = constraints === null ? [] : hosts.filter((host) => !permitsPattern(constraints, host));
-  if (refused.length === 0) return [];
+  if (constraints === null || refused.length === 0) return [];
+  if (refused.includes("*")) {
+    const certifies = describeConstraints(constraints);
+    return [`${certificateFile}: the CA certifies ${certifies}: HTTPS of all other hosts fails`];
+  }
   return [`${certificateFile}: the CA may not certify ${refused.join(", ")}: those hosts cannot be intercepted`];
 }

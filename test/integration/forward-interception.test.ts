@@ -103,6 +103,30 @@ describe("a host that is intercepted", () => {
   });
 });
 
+test(
+  "a host that the CA may not certify is refused before anything is opened: 502, and the log says why",
+  TIMEOUT,
+  async () => {
+    await using stage = await interceptionStage((_request, response) => response.end("x"), {
+      certified: ["origin.example"],
+      hosts: ["*"],
+      log: { access: { format: "json" } },
+    });
+    const { port } = stage.origin;
+    const { client } = await connectTo(stage.port, `other.example:${port}`);
+    assert.match(client.received, /^HTTP\/1\.1 502 /);
+    client[Symbol.dispose]();
+    const [line] = await stage.proxy.untilAccess(1);
+    const { type, reason, message } = line!.error as Record<string, string>;
+    assert.deepEqual(
+      [type, reason, message],
+      ["proxy_configuration_error", "ca_may_not_certify", "the CA of interception may not certify other.example"],
+    );
+    const opened = await stage.secured(`origin.example:${port}`, "origin.example", [stage.ca]);
+    opened.destroy();
+  },
+);
+
 test("a client that does not trust the CA: the log says so, and what to do", {
   ...TIMEOUT,
   skip: needs("curl"),

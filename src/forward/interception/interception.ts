@@ -41,6 +41,8 @@ export interface LeafSource {
   peek(host: string): ServedLeaf | null;
   /** Rejects with a ProxyError. */
   leafFor(host: string): Promise<ServedLeaf>;
+  /** Why there will be none, as far as that is known beforehand. */
+  refusalOf(host: string): ProxyError | null;
 }
 
 /** Makes a tunnel, as its access allows. */
@@ -86,11 +88,15 @@ export class Interception implements ConnectionTaker {
     this.options = options;
   }
 
-  /** Whoever is to take a tunnel to this destination over; null: it is left alone, and nobody looks into it. */
-  takerFor({ kind, host, isAddress, port }: Destination): ConnectionTaker | null {
+  /**
+   * Whoever is to take a tunnel to this destination over; null: it is left alone, and nobody looks into it. What ought to be opened
+   * and cannot be is refused: an operator who wants to see it would not want it to pass unseen.
+   */
+  takerFor({ kind, host, isAddress, port }: Destination): ConnectionTaker | ProxyError | null {
     if (kind !== "tunnel" || !this.options.ports.some(({ first, last }) => port >= first && port <= last)) return null;
     // Behind an address any name may stand: only the ClientHello tells.
-    return isAddress || this.opens(host) ? this : null;
+    if (isAddress) return this;
+    return this.opens(host) ? (this.options.leaves.refusalOf(host) ?? this) : null;
   }
 
   take(exchange: Exchange, client: TakenOver, handler: TakenHandler): TakenConnection {
