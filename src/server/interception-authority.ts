@@ -4,7 +4,7 @@
  */
 import { stat } from "node:fs/promises";
 import type { Clock } from "../core/ports.ts";
-import { Authority, AuthorityError, LEAF_LIFE_MS } from "../forward/interception/authority.ts";
+import { Authority, AuthorityCertificate, AuthorityError, LEAF_LIFE_MS } from "../forward/interception/authority.ts";
 import { LeafCertificates } from "../forward/interception/leaves.ts";
 import { describeConstraints, permitsPattern } from "../forward/interception/name-constraints.ts";
 import { LeafFiles } from "../io/leaf-files.ts";
@@ -55,6 +55,20 @@ export async function loadAuthority(
   } catch (error) {
     if (!(error instanceof AuthorityError)) throw error;
     return fail(`${error.part === "key" ? keyFile : certificateFile}: ${error.message}`, error);
+  }
+}
+
+/** Why the CA of a folder has no certificate for a host, without its key being read; null: it could make one. */
+export async function unfitnessOf(folder: string, host: string, clock: Clock): Promise<string | null> {
+  const [certificateFile = ""] = pathsOfAuthority(folder);
+  try {
+    const certificate = AuthorityCertificate.parse(await readTextFile(certificateFile, PEM_BYTES_MAX));
+    if (certificate.notAfterMs <= clock.wallMs()) return "it has expired";
+    const { constraints } = certificate;
+    if (constraints === null || permitsPattern(constraints, host)) return null;
+    return `it may not certify this host, but ${describeConstraints(constraints)}`;
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 

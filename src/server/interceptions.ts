@@ -25,7 +25,8 @@ interface Loaded {
   readonly warnings: readonly string[];
 }
 
-function authorityFolder(named: string | null): string {
+/** The one that the configuration names, or the usual one. */
+export function authorityFolder(named: string | null): string {
   return named ?? defaultAuthorityFolder(folderOwner());
 }
 
