@@ -104,16 +104,37 @@ describe("headgate forward", () => {
     assert.deepEqual(lines.sort(), ["--clients:", "--networks:", "--ports:", "--via:", "--workers:"]);
     assert.doesNotMatch(error.message, /secret/);
     for (const [flags, message] of [
-      [{ auth: ["secret"] }, "--auth: expected USER:PASSWORD"],
+      [{ auth: ["secret"] }, "--auth: no colon in it: expected USER:PASSWORD or USER:HASH"],
       [{ auth: ["ann:"] }, "--auth: the password is empty"],
       [{ auth: ["ann:a", "ann:b"] }, "--auth: the same user comes twice"],
       [{ ca: "x" }, "--ca is the authority of --intercept HOSTS"],
     ] as const) {
       await assert.rejects(configOf(flags), { message: `error: ${message}`, status: 2 });
     }
+    for (const [input, message] of [
+      ["ann:a\n\nsecret\n", "--auth -: line 3: no colon in it: expected USER:PASSWORD or USER:HASH"],
+      ["# people\nann:a\nann:secret\n", "--auth -: line 3: the same user comes twice"],
+      [
+        "ann:$apr1$secret\n",
+        "--auth -: line 1: apr1 (MD5) is not safe any more: make the hash anew with `htpasswd -B`",
+      ],
+    ] as const) {
+      assert.equal(withInput(input, "forward", "--auth", "-").stderr, `error: ${message}\n`);
+    }
     const empty = withInput("\n", "forward", "--auth", "-");
     assert.match(empty.stderr, /^error: --auth -: standard input is empty/);
   });
+});
+
+test("--auth takes hashes for what they are, and warns of a password that everybody can read", TIMEOUT, async () => {
+  const hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg";
+  const bcrypt = `$2y$04$${"a".repeat(21)}e${"b".repeat(31)}`;
+  const { config, warnings } = await configOf({ auth: [`ci:${hash}`, `ann:${bcrypt}`] });
+  const { users = {} } = config.servers[0]!.forward!.auth!;
+  assert.deepEqual([users.ci?.text, users.ann?.text, warnings], [hash, bcrypt, []]);
+  const shown = await configOf({ auth: ["ci:secret"], via: "http://127.0.0.1:1,http://u:secret@127.0.0.1:2" });
+  assert.deepEqual(shown.warnings.map((line) => line.split(":")[0]).sort(), ["--auth", "--via"]);
+  for (const line of shown.warnings) assert.match(line, /^[^;]*everybody on this machine \(ps\)(?!.*secret)/);
 });
 
 test("headgate user makes a line that a file of users takes", TIMEOUT, () => {
