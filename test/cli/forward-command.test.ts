@@ -5,6 +5,8 @@ import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { configOfForwardFlags, type ForwardFlags } from "../../src/cli/forward-flags.ts";
+import { forwardHints } from "../../src/cli/forward-hints.ts";
+import type { Listening } from "../../src/server/proxy.ts";
 import { connectThrough } from "../support/forward-stage.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -124,6 +126,27 @@ describe("headgate forward", () => {
     const empty = withInput("\n", "forward", "--auth", "-");
     assert.match(empty.stderr, /^error: --auth -: standard input is empty/);
   });
+});
+
+test("what it says once it listens: who may log in and from where; nothing to paste for a unix socket", async () => {
+  const at = (family: 0 | 4 | 6, address: string, port: number): Listening =>
+    ({ server: "proxy", address: { family, address, port }, isTls: false }) as Listening;
+  const auth = ["ci:secret", "ann:secret"];
+  for (const [listen, place, clients, first] of [
+    ["127.0.0.1:3128", at(4, "127.0.0.1", 3128), undefined, "whoever logs in as ci or ann, from this machine"],
+    [":3128", at(6, "::", 3128), undefined, "whoever logs in as ci or ann, from anywhere"],
+    [":3128", at(6, "::", 3128), "10.0.0.0/8", "whoever logs in as ci or ann, from 10.0.0.0/8"],
+    ["unix:/run/p.sock", at(0, "/run/p.sock", 0), undefined, "whoever logs in as ci or ann, from this machine"],
+  ] as const) {
+    const { config } = await configOf({ listen, auth, ...(clients !== undefined && { clients }) });
+    const hints = forwardHints(config.servers[0]!, [place]);
+    assert.equal(hints[0], `it serves ${first}`);
+    assert.equal(
+      hints.some((hint) => hint.includes("http://")),
+      !listen.startsWith("unix:"),
+      listen,
+    );
+  }
 });
 
 test("--auth takes hashes for what they are, and warns of a password that everybody can read", TIMEOUT, async () => {
