@@ -105,6 +105,7 @@ describe("headgate forward", () => {
     const lines = error.message.split("\n").map((line) => line.split(" ")[1]);
     assert.deepEqual(lines.sort(), ["--clients:", "--networks:", "--ports:", "--via:", "--workers:"]);
     assert.doesNotMatch(error.message, /secret/);
+    await assert.rejects(configOf({ hosts: "*" }), { message: /^error: --hosts: .*: for every host leave hosts out$/ });
     for (const [flags, message] of [
       [{ auth: ["secret"] }, "--auth: no colon in it: expected USER:PASSWORD or USER:HASH"],
       [{ auth: ["ann:"] }, "--auth: the password is empty"],
