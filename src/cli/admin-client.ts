@@ -27,7 +27,7 @@ export interface AdminAnswer {
 
 /** Rejects with a CommandError when there is no answer of a headgate. */
 export async function askAdmin(method: "GET" | "POST", path: string, which: WhichProxy): Promise<AdminAnswer> {
-  const { endpoint, socket } = await connect(await findEndpoints(which));
+  const { endpoint, socket } = await connect(await findEndpoints(which), which);
   try {
     const response = await request(socket, method, path);
     return { address: endpoint.text, status: response.status, body: parse(response.text), socket };
@@ -37,7 +37,10 @@ export async function askAdmin(method: "GET" | "POST", path: string, which: Whic
   }
 }
 
-async function connect(endpoints: readonly AdminEndpoint[]): Promise<{ endpoint: AdminEndpoint; socket: net.Socket }> {
+async function connect(
+  endpoints: readonly AdminEndpoint[],
+  { admin, config }: WhichProxy,
+): Promise<{ endpoint: AdminEndpoint; socket: net.Socket }> {
   let first: unknown;
   for (const endpoint of endpoints) {
     try {
@@ -52,7 +55,12 @@ async function connect(endpoints: readonly AdminEndpoint[]): Promise<{ endpoint:
     }
   }
   const tried = joinOr(endpoints.map(({ text }) => text));
-  const line = `no headgate answers on ${tried}; name its address with --admin, or its configuration with --config`;
+  const configuration = config === undefined ? ", or its configuration with --config" : "";
+  const hint =
+    admin === undefined
+      ? `name its address with --admin${configuration}`
+      : "does it run, and is this the address of its `admin`?";
+  const line = `no headgate answers on ${tried}; ${hint}`;
   throw new CommandError([line], undefined, first);
 }
 

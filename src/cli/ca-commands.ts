@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { type Command, Option } from "commander";
 import { defaultAuthorityFolder } from "../config/authority-folders.ts";
-import type { AuthorityOperatorError, ShownAuthority } from "../server/authority-operator.ts";
+import type { AuthorityOperatorError, MadeAuthority, ShownAuthority } from "../server/authority-operator.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { withoutControls } from "./status-report.ts";
 import { quoted, TRUST_PLACES, type TrustPlace, trustInstructions } from "./trust-instructions.ts";
@@ -51,7 +51,8 @@ export function addCaCommands(program: Command): void {
       const { initAuthority } = await operations();
       const { dir: folder, force, ...wish } = options;
       const shown = await asked(() => initAuthority({ ...wish, folder, replaces: force }));
-      print([`made a CA in ${folder}`, "", ...factsOf(shown), "", ...nextSteps(shown, wish.hosts, dir)]);
+      const note = shown.wider === null ? [] : [`note         ${shown.wider}`];
+      print([`made a CA in ${folder}`, "", ...factsOf(shown), ...note, "", ...nextSteps(shown, dir)]);
     });
 
   ca.command("show")
@@ -91,19 +92,26 @@ function factsOf(shown: ShownAuthority): readonly string[] {
   ];
 }
 
-function nextSteps(shown: ShownAuthority, hosts: string | undefined, defaultDir: string): readonly string[] {
+function nextSteps(shown: MadeAuthority, defaultDir: string): readonly string[] {
   const dir = path.dirname(shown.certificateFile);
   const flag = dir === path.resolve(defaultDir) ? "" : ` --dir ${quoted(dir)}`;
-  const patterns = (hosts ?? "*.example.org").split(",").map((host) => host.trim());
-  const configuration = { intercept: { hosts: patterns, ca: dir } };
+  const isOpen = shown.hosts.length === 0;
+  const hosts = (isOpen ? ["*.example.org"] : shown.hosts).map(yaml).join(", ");
   return [
     "You alone can read the key. If the proxy runs as another user, give the folder to that one:",
     `  chown -R USER ${quoted(dir)}`,
     "Next, have clients trust it:",
     `  headgate ca show${flag} --for ${TRUST_PLACES.slice(0, 4).join("|")}|...`,
-    "Then name it in the configuration:",
-    `  forward: ${JSON.stringify(configuration)}`,
+    "Then name it in the configuration of the server:",
+    "  forward:",
+    ...(isOpen ? ["    # In place of *.example.org: the hosts whose HTTPS is to be opened."] : []),
+    `    intercept: { hosts: [${hosts}], ca: ${yaml(dir)} }`,
   ];
+}
+
+/** A text as it stands within a list or mapping in YAML. */
+function yaml(text: string): string {
+  return /^[a-z/][\w./-]*$/i.test(text) ? text : JSON.stringify(text);
 }
 
 function dayOf(date: Date): string {

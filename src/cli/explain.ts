@@ -2,7 +2,7 @@
 import net from "node:net";
 import type { Config, MatchConfig, RouteConfig, ServerConfig } from "../config/config.ts";
 import { joinOr } from "../config/problems.ts";
-import { type AskedRequest, forwardRequestOf, requestOf } from "../server/asked-request.ts";
+import { type AskedRequest, forwardRequestOf, hasUser, requestOf } from "../server/asked-request.ts";
 import { type Explanation, explainRequest, serversAt } from "../server/explain.ts";
 import { explainForward } from "../server/explain-forward.ts";
 import { CommandError, STATUS_USAGE } from "./command-error.ts";
@@ -43,6 +43,7 @@ type AskedFor = ReturnType<typeof requestOf>;
 
 function askedFor(method: string, url: string, { header, client }: ExplainOptions): AskedRequest {
   if (method !== method.toUpperCase()) throw usage(`the method is written in upper case: ${method.toUpperCase()}`);
+  if (hasUser(url)) throw usage("a URL has no user and no password here: --user NAME says who asks");
   if (net.isIP(client) === 0) throw usage(`option '--client <ip>': ${JSON.stringify(client)} is no IP address`);
   const headers = header.map((line) => {
     const [, name, value] = /^([^:\s]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];

@@ -10,6 +10,7 @@ Addresses of this machine and of private networks are refused unless --networks 
 Examples:
   headgate forward
   headgate forward --listen :3128 --clients 10.0.0.0/8
+  printf 'open sesame' | headgate user ci > users
   headgate forward --listen :3128 --auth - < users
   headgate forward --networks 10.20.0.0/16 --connect-ports 443,8443 --hosts '*.example.org,registry.example.net'`;
 
@@ -23,7 +24,10 @@ export function addForwardCommand(program: Command): void {
       LISTEN_DEFAULT,
     )
     .addOption(
-      new Option("--auth <user:pass>", "a user who may use it; - reads a line USER:PASS for each from standard input")
+      new Option(
+        "--auth <user:pass>",
+        "a user who may use it: USER:PASSWORD, or USER:HASH as `headgate user` prints it; - reads a line for each from standard input, while everybody on this machine can read the command line (ps)",
+      )
         .argParser((given: string, before: readonly string[]) => [...before, given])
         .default([], "nobody has to say who it is"),
     )
@@ -32,7 +36,10 @@ export function addForwardCommand(program: Command): void {
     .option("--ports <ports>", "the ports that requests may go to; otherwise 80,443")
     .option("--connect-ports <ports>", "the ports that tunnels may go to, such as 443,8000-8999; otherwise 443")
     .option("--networks <networks>", "private networks that requests may go to as well, such as 10.20.0.0/16")
-    .option("--via <url>", "the proxy that requests go through: http://, https:// or socks5://")
+    .option(
+      "--via <url>",
+      "the proxy that requests go through: http://, https:// or socks5://; of a list with commas, the first that can be reached. A password in it can be read by everybody on this machine (ps): a file keeps it",
+    )
     .option("--intercept <hosts>", "hosts whose HTTPS is opened, such as *.example.org: see `headgate ca init`")
     .option("--ca <dir>", "the folder of the CA for --intercept; otherwise where `headgate ca init` makes one")
     .option("--workers <n>", "how many threads serve; otherwise one for each core")

@@ -44,10 +44,11 @@ export async function configOfForwardFlags(flags: ForwardFlags): Promise<Omit<Lo
   if (flags.ca !== undefined && flags.intercept === undefined)
     throw usage("--ca is the authority of --intercept HOSTS");
   const users = await usersOf(flags.auth);
-  return configOfObject(objectOf(flags, users), (problem) => told(problem, flags.listen));
+  const loaded = configOfObject(objectOf(flags, users), (problem) => told(problem, flags.listen));
+  return { ...loaded, warnings: [...loaded.warnings, ...exposures(users, flags.via)] };
 }
 
-function objectOf(flags: ForwardFlags, users: Readonly<Record<string, string>> | null) {
+function objectOf(flags: ForwardFlags, users: Users | null) {
   const { listen, clients, hosts, ports, connectPorts, networks, via, intercept, ca, workers } = flags;
   const rule = {
     ...(clients !== undefined && { clients: listOf(clients) }),
@@ -61,7 +62,7 @@ function objectOf(flags: ForwardFlags, users: Readonly<Record<string, string>> |
   ];
   const isPlain = allow.length === 1 && Object.keys(rule).length === 0;
   const forward = {
-    ...(users !== null && { auth: { basic: { users } } }),
+    ...(users !== null && { auth: { basic: { users: users.hashes } } }),
     ...(!isPlain && { allow }),
     ...(via !== undefined && { via: [{ proxy: listOf(via) }] }),
     ...(intercept !== undefined && { intercept: { hosts: listOf(intercept), ...(ca !== undefined && { ca }) } }),
@@ -94,24 +95,63 @@ function openToStrangers(listen: string): string {
   );
 }
 
-/** Names and hashes; null: nobody has to say who it is. */
-async function usersOf(auth: readonly string[]): Promise<Readonly<Record<string, string>> | null> {
+/** null: nobody has to say who it is. */
+async function usersOf(auth: readonly string[]): Promise<Users | null> {
   if (auth.length === 0) return null;
-  const lines = (await Promise.all(auth.map((given) => (given === "-" ? linesOfInput() : [given])))).flat();
-  const { parseUserPassword, hashUsers } = await import("../server/user-hashes.ts");
-  try {
-    return await hashUsers(lines.map(parseUserPassword));
-  } catch (error) {
-    if (error instanceof TypeError) throw usage(`--auth: ${error.message}`);
-    throw error;
-  }
+  const lines = (await Promise.all(auth.map(linesOfFlag))).flat();
+  const { parseGivenUser, hashUsers } = await import("../server/user-hashes.ts");
+  const names = new Set<string>();
+  let isPasswordShown = false;
+  const users = lines.map(({ place, text }) => {
+    try {
+      const user = parseGivenUser(text);
+      if (names.has(user.name)) throw new TypeError("the same user comes twice");
+      names.add(user.name);
+      isPasswordShown ||= place === ON_COMMAND_LINE && "password" in user;
+      return user;
+    } catch (error) {
+      if (error instanceof TypeError) throw usage(`${place}: ${error.message}`);
+      throw error;
+    }
+  });
+  return { hashes: await hashUsers(users), isPasswordShown };
 }
 
-/** A user a line. */
-async function linesOfInput(): Promise<readonly string[]> {
-  const lines = (await text(process.stdin)).split(/\r?\n/).filter((line) => line !== "");
-  if (lines.length === 0) throw usage("--auth -: standard input is empty; it has a line USER:PASS for each user");
+const ON_COMMAND_LINE = "--auth";
+
+interface Users {
+  /** By name. */
+  readonly hashes: Readonly<Record<string, string>>;
+  /** One stands on the command line, and no hash of it. */
+  readonly isPasswordShown: boolean;
+}
+
+interface Line {
+  /** For messages, which never show the text. */
+  readonly place: string;
+  readonly text: string;
+}
+
+/** A user a line; as in files of users, lines that are empty or begin with "#" say nothing. */
+async function linesOfFlag(given: string): Promise<readonly Line[]> {
+  if (given !== "-") return [{ place: ON_COMMAND_LINE, text: given }];
+  const lines = (await text(process.stdin))
+    .split(/\r?\n/)
+    .map((line, index) => ({ place: `--auth -: line ${index + 1}`, text: line }))
+    .filter((line) => line.text.trim() !== "" && !line.text.startsWith("#"));
+  if (lines.length === 0) throw usage("--auth -: standard input is empty; it has a line USER:PASSWORD for each user");
   return lines;
+}
+
+/** Secrets of the command line, which whoever lists its processes sees. */
+function exposures(users: Users | null, via: string | undefined): readonly string[] {
+  const seen = "a password on the command line can be read by everybody on this machine (ps)";
+  return [
+    ...(users?.isPasswordShown === true ? [`--auth: ${seen}; --auth - reads it from standard input`] : []),
+    ...(via !== undefined && /:\/\/[^,/@]*:[^,/@]+@/.test(via)
+      ? [`--via: ${seen}; a configuration file keeps it: see "via" in docs/forward.md`]
+      : []),
+  ];
 }
 
 function usage(message: string): CommandError {

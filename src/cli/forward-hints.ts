@@ -13,28 +13,33 @@ export function forwardHints({ forward }: ServerConfig, listening: readonly List
   if (forward === null || place === undefined) return [];
   const [rule] = forward.allow;
   const { clients = null, hosts = null, ports, connectPorts } = rule!;
-  const isLocal = place.address.family === 0 || /^(127\.|::1$)/.test(place.address.address);
+  // Of family 0 are unix sockets.
+  const isSocket = place.address.family === 0;
+  const isLocal = isSocket || /^(127\.|::1$)/.test(place.address.address);
   const users = Object.keys(forward.auth?.users ?? {});
-  const who = [
-    isLocal ? "this machine" : clients === null ? "everybody" : joinOr(clients),
-    ...(users.length === 0 ? [] : [`as ${joinOr(users)}, with the password`]),
-  ].join(" ");
+  const from = isLocal ? "this machine" : clients === null ? null : joinOr(clients);
+  const who =
+    users.length === 0 ? (from ?? "everybody") : `whoever logs in as ${joinOr(users)}, from ${from ?? "anywhere"}`;
   const networks = forward.allow.flatMap((each) => each.networks ?? []);
   const inside = networks.length === 0 ? "" : ` or in ${joinOr(networks)}`;
   const outside = networks.length === 0 ? "; private addresses are refused (--networks)" : "";
   const where =
     hosts === null ? `any host at a public address${inside}` : `${joinOr(hosts)}, at public addresses${inside}`;
-  const url = urlOf(place);
-  const [user = null] = users;
-  const asUser = user === null ? "" : ` --proxy-user ${quoted(user)}`;
-  const withUser = user === null ? url : url.replace("://", `://${encodeURIComponent(user)}:PASSWORD@`);
-  const from = isLocal || clients === null ? "" : ", on a client";
   return [
     `it serves ${who}`,
     `requests go to ${where}, port ${portsOf(ports)}, tunnels (https) to port ${portsOf(connectPorts)}${outside}`,
     ...(forward.via.length === 0 ? [] : [`all of it through ${joinOr(parentsOf(forward))}`]),
     ...(forward.intercept === null ? [] : [interceptionHint(forward.intercept)]),
-    `try${from}: curl -x ${url}${asUser} http://example.org/`,
+    // Of a unix socket programs that take a proxy know nothing.
+    ...(isSocket ? [] : useHints(urlOf(place), users[0] ?? null, isLocal || clients === null ? "" : ", on a client")),
+  ];
+}
+
+function useHints(url: string, user: string | null, where: string): readonly string[] {
+  const asUser = user === null ? "" : ` --proxy-user ${quoted(user)}`;
+  const withUser = user === null ? url : url.replace("://", `://${encodeURIComponent(user)}:PASSWORD@`);
+  return [
+    `try${where}: curl -x ${url}${asUser} http://example.org/`,
     `for other programs: export http_proxy=${withUser} https_proxy=${withUser}`,
   ];
 }

@@ -103,7 +103,11 @@ const MISPLACED: readonly Case[] = [
 ];
 
 const VALUES: readonly Case[] = [
-  ["a duration without a unit", top("drainTimeout: 30"), "1:15: drainTimeout: expected a duration such as 30s, got 30"],
+  [
+    "a duration without a unit",
+    top("drainTimeout: 30"),
+    '1:15: drainTimeout: expected a duration such as 30s, got 30; did you mean "30s"?',
+  ],
   [
     "a duration with a space",
     top("drainTimeout: 30 sec"),

@@ -5,6 +5,7 @@
  */
 import type { z } from "zod";
 import { describeValue } from "../core/option-types.ts";
+import { hintOf } from "./hints.ts";
 import { knownFields, whereItBelongs } from "./known-fields.ts";
 import { type Finding, joinOr, nearest, type Path } from "./problems.ts";
 
@@ -75,7 +76,13 @@ function findingOfLeaf(issue: Issue, path: Path, value: unknown): Finding {
   if (issue.code === "invalid_value" && typeof value === "string")
     suggestion = nearest(value, issue.values.map(String));
   if (issue.code === "custom" && typeof issue.params?.suggestion === "string") suggestion = issue.params.suggestion;
-  return { path, at: "value", message: issue.message, suggestion };
+  return hinted(path, value, issue.message, suggestion);
+}
+
+function hinted(path: Path, value: unknown, message: string, suggestion: string | null): Finding {
+  const hint = hintOf(path, value);
+  const advised = hint.advice === undefined ? message : `${message}: ${hint.advice}`;
+  return { path, at: "value", message: advised, suggestion: suggestion ?? hint.suggestion ?? null };
 }
 
 function required(path: Path): Finding {
@@ -102,7 +109,7 @@ function findingsOfUnion(branches: readonly (readonly Issue[])[], path: Path, in
   const suggestion = typeof text === "string" ? nearest(text, words) : null;
   const got = expected.some(isOfParts) ? describeKind(value) : describeValue(value);
   const message = `expected ${joinOr([...new Set(expected)])}, got ${got}`;
-  return [{ path, at: "value", message, suggestion }];
+  return [hinted(path, value, message, suggestion)];
 }
 
 /** The value is not of the kind that this form is about, so this form was not meant. */
@@ -130,12 +137,13 @@ export function pathsThatWantOtherScalars(issues: readonly Issue[], base: Path =
   });
 }
 
-/** Without the fields that are only missing because they are misspelled: saying so once is enough. */
+/** Without the fields that are only missing because they are misspelled or have a wrong value: saying so once is enough. */
 export function withoutConsequences(findings: readonly Finding[]): readonly Finding[] {
   const meant = new Set(
-    findings.flatMap(({ path, at, suggestion }) =>
-      at === "key" && suggestion ? [JSON.stringify([...path.slice(0, -1), suggestion])] : [],
-    ),
+    findings.flatMap(({ path, at, suggestion }) => {
+      if (at === "value") return [JSON.stringify(path)];
+      return at === "key" && suggestion ? [JSON.stringify([...path.slice(0, -1), suggestion])] : [];
+    }),
   );
   return findings.filter(({ missing }) => missing?.some((path) => meant.has(JSON.stringify(path))) !== true);
 }

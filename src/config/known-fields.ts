@@ -122,6 +122,7 @@ const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
   ],
   [/\.routes\[\d+\]\.timeouts\.(connect|idle|lifetime)$/, 'belongs to "timeouts" in "proxy": { to, timeouts }'],
   [/\.use\[\d+\]\.name$/, "only a plugin has a name, and at least one hook, in headgate.ts"],
+  [/^forward$/, "belongs to a server: servers: { NAME: { listen, forward } }"],
   [/^servers\.[^.[]+\.match$/, 'belongs to a route: write "routes"'],
 ];
 

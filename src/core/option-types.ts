@@ -31,7 +31,7 @@ interface TextKind<T> {
   /** The value may be a secret: messages never show it. */
   readonly isSecret?: boolean;
   readonly parse: (text: string) => T | null;
-  /** Says more than "expected ..." about a text that does not parse, or null. */
+  /** Says more than "expected ..." about a text that does not parse, or null. Of a secret it shows no part that may be secret. */
   readonly explain?: (text: string) => string | null;
   /** The text that was probably meant. */
   readonly suggest?: (text: string) => string | null;

@@ -21,6 +21,15 @@ const WEBSOCKET = [
   ["Upgrade", "websocket"],
 ] as const;
 
+/** Whether a user, and maybe a password, stand in front of the host: whoever reports on such a URL must not show it. */
+export function hasUser(url: string): boolean {
+  if (url.startsWith("/")) return false;
+  const authority = /^(?:[a-z][a-z0-9+.-]*:\/\/)?([^/?#]*)/i.exec(url)?.[1] ?? "";
+  // With a "/" in the password that is not encoded, the host seems to end there, behind what is no port.
+  const endsWithin = url.includes("@") && !/^(\[[^\]]*\]|[^:]*)(:\d*)?$/.test(authority);
+  return authority.includes("@") || endsWithin;
+}
+
 /** A URL of WebSocket asks for the upgrade as a browser would. Throws a TypeError that says what is wrong. */
 export function requestOf({ method, url, headers }: AskedRequest): RequestMessage {
   const parts = url.startsWith("/") ? splitPath(url) : partsOf(url);
@@ -90,8 +99,10 @@ function isWebSocket(url: string): boolean {
 
 function partsOf(url: string): AbsoluteForm {
   const parts = splitAbsoluteForm(url.replace(/^ws/i, "http"));
-  if (parts === null) throw new TypeError(`${JSON.stringify(url)} is neither an http or ws URL nor a path`);
-  return parts;
+  if (parts !== null) return parts;
+  const isMeant = /^[^/:]*(\.|:(?!\/))/.test(url) && splitAbsoluteForm(`http://${url}`) !== null;
+  const hint = isMeant ? `; did you mean http://${url}?` : "";
+  throw new TypeError(`${JSON.stringify(url)} is neither an http or ws URL nor a path${hint}`);
 }
 
 function splitPath(url: string): AbsoluteForm {

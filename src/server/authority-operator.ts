@@ -13,7 +13,7 @@ import { makeAuthority } from "../forward/interception/new-authority.ts";
 import type { SystemError } from "../io/failures.ts";
 import { readTextFile } from "../io/text-file.ts";
 import { CERTIFICATE_FILE, KEY_FILE } from "./authority-folder.ts";
-import { PEM_BYTES_MAX } from "./interception-authority.ts";
+import { looseness, PEM_BYTES_MAX } from "./interception-authority.ts";
 import { clock } from "./surroundings.ts";
 
 /** What cannot be done, in a line for the operator. */
@@ -39,6 +39,13 @@ export interface ShownAuthority {
   readonly warnings: readonly string[];
 }
 
+export interface MadeAuthority extends ShownAuthority {
+  /** Those of the wish that `intercept` takes, for the configuration. */
+  readonly hosts: readonly string[];
+  /** What it may certify beyond the wish; null: nothing. */
+  readonly wider: string | null;
+}
+
 /** Texts as flags have them. */
 export interface AuthorityWish {
   readonly folder: string;
@@ -56,7 +63,7 @@ const DAYS = 1825;
 const DAYS_MAX = 7300;
 
 /** Rejects with an AuthorityOperatorError. */
-export async function initAuthority(wish: AuthorityWish): Promise<ShownAuthority> {
+export async function initAuthority(wish: AuthorityWish): Promise<MadeAuthority> {
   const { hosts, networks } = hostsOf(wish.hosts);
   const folder = path.resolve(wish.folder);
   const lifeMs = daysOf(wish.days) * DAY_MS;
@@ -72,7 +79,19 @@ export async function initAuthority(wish: AuthorityWish): Promise<ShownAuthority
     if (!wish.replaces) await rm(path.join(folder, KEY_FILE), { force: true });
     throw error;
   }
-  return showAuthority(folder);
+  return { ...(await showAuthority(folder)), hosts, wider: widerThan(hosts) };
+}
+
+/** Constraints know no wildcards (RFC 5280 section 4.2.1.10): a name stands for itself and all below. */
+function widerThan(hosts: readonly string[]): string | null {
+  const parts = hosts.flatMap((host) => {
+    const name = host.replace(/^\*\./, "");
+    if (name !== host) return hosts.includes(name) ? [] : [`${host} permits ${name} as well`];
+    return hosts.includes(`*.${host}`) ? [] : [`${host} permits all names below it as well`];
+  });
+  return parts.length === 0
+    ? null
+    : `wider than asked, since a CA's constraints know no wildcards: ${parts.join(", ")}`;
 }
 
 /** By its certificate alone, which anybody may read. Rejects with an AuthorityOperatorError. */
@@ -92,7 +111,10 @@ export async function showAuthority(from: string): Promise<ShownAuthority> {
     throw new AuthorityOperatorError(`${certificateFile}: ${words}`, { cause: error });
   }
   try {
-    return describe(AuthorityCertificate.parse(text), certificateFile, path.join(folder, KEY_FILE));
+    const shown = describe(AuthorityCertificate.parse(text), certificateFile, path.join(folder, KEY_FILE));
+    // Where clients are made to trust it there is no key.
+    const loose = await looseness(shown.keyFile).catch(() => []);
+    return { ...shown, warnings: [...shown.warnings, ...loose] };
   } catch (error) {
     if (!(error instanceof AuthorityError)) throw error;
     throw new AuthorityOperatorError(`${certificateFile}: ${error.message}`, { cause: error });

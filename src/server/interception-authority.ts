@@ -84,7 +84,7 @@ export function leavesOf(
 }
 
 /** A key that others may read is a CA that others may use. */
-async function looseness(keyFile: string): Promise<readonly string[]> {
+export async function looseness(keyFile: string): Promise<readonly string[]> {
   const { mode } = await stat(keyFile);
   if (process.platform === "win32" || (mode & 0o077) === 0) return [];
   return [

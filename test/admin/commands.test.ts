@@ -162,8 +162,11 @@ describe("a proxy is not found", () => {
   test("where there is none: the addresses that were tried, and how to name another", async () => {
     const { status, stdout, stderr } = await run(stage.folder, "status", "--admin", "unix:none.sock");
     assert.deepEqual([status, stdout], [1, ""]);
-    const hint = "name its address with --admin, or its configuration with --config";
+    const hint = "does it run, and is this the address of its `admin`?";
     assert.equal(stderr, `no headgate answers on unix:${stage.folder}/none.sock; ${hint}\n`);
+    writeFileSync(path.join(stage.folder, "other.yaml"), "admin: unix:other.sock\nservers: {}\n");
+    const configured = await run(stage.folder, "status", "--config", "other.yaml");
+    assert.match(configured.stderr, /^no headgate answers on unix:.*other\.sock; name its address with --admin\n$/);
   });
 
   test("where it was killed", async () => {

@@ -11,6 +11,7 @@ import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { TRUST_PLACES, trustInstructions } from "../../src/cli/trust-instructions.ts";
 import { defaultAuthorityFolder } from "../../src/config/authority-folders.ts";
+import { parseConfig } from "../../src/config/parse.ts";
 import { leavesOf, loadAuthority } from "../../src/server/interception-authority.ts";
 import { clock } from "../../src/server/surroundings.ts";
 import { findCommand, needs } from "../support/requirements.ts";
@@ -52,8 +53,47 @@ test("ca init says what it has made, and what comes next", () => {
   assert.match(stdout, /^valid {8}from 20[0-9-]{8} to 20[0-9-]{8}$/m);
   assert.match(stdout, /^certifies {4}only localhost and below, 10\.0\.0\.0\/8$/m);
   assert.ok(stdout.includes("  headgate ca show --dir '"), stdout);
-  const configuration = { intercept: { hosts: ["localhost", "10.0.0.0/8"], ca: place } };
-  assert.ok(stdout.endsWith(`  forward: ${JSON.stringify(configuration)}\n`), stdout);
+  assert.match(stdout, /^note {9}wider than asked, .*: localhost permits all names below it as well$/m);
+  assert.ok(
+    stdout.endsWith(`  forward:\n    intercept: { hosts: [localhost], ca: ${JSON.stringify(place)} }\n`),
+    stdout,
+  );
+});
+
+test("what ca init prints for the configuration is a configuration", () => {
+  for (const [name, hosts, printed, note] of [
+    [
+      "any",
+      [],
+      /# In place of \*\.example\.org: .*\n {4}intercept: \{ hosts: \["\*\.example\.org"\], ca: \S+ \}\n$/,
+      null,
+    ],
+    [
+      "below",
+      ["--hosts", "*.example.org"],
+      /hosts: \["\*\.example\.org"\]/,
+      /^note .*: \*\.example\.org permits example\.org as well$/m,
+    ],
+    ["both", ["--hosts", "a.example,*.a.example"], /hosts: \[a\.example, "\*\.a\.example"\]/, null],
+  ] as const) {
+    const { stdout } = headgate(folder.path, "ca", "init", "--dir", folder.file(name), ...hosts);
+    assert.match(stdout, printed);
+    if (note === null) assert.doesNotMatch(stdout, /^note/m);
+    else assert.match(stdout, note);
+    const [, block = ""] = stdout.split("of the server:\n");
+    const parsed = parseConfig(`servers:\n web:\n  listen: "127.0.0.1:1"\n${block}`, { file: "headgate.yaml" });
+    assert.ok(parsed.ok, stdout);
+  }
+});
+
+test("ca show says when others may read the key", () => {
+  const loose = folder.file("any");
+  chmodSync(path.join(loose, "ca.key"), 0o644);
+  const { stdout } = headgate(folder.path, "ca", "show", "--dir", loose);
+  assert.match(
+    stdout,
+    /^warning {6}.*ca\.key: other users may read or write the key of the CA \(mode 644\): chmod 600 it$/m,
+  );
 });
 
 test("a mistake is one line, and its status says whose it is", () => {

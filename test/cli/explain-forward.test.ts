@@ -44,6 +44,21 @@ async function explained(method: string, url: string, options: Partial<ExplainOp
 }
 
 describe("headgate explain, of a forward proxy", () => {
+  for (const url of ["http://u:topsecret@a.example/", "u:topsecret@a.example:80", "http://u:top/secret@a.example/"]) {
+    test(`never shows a password: ${url.replace(/top\/?secret/, "...")}`, async () => {
+      const message = "error: a URL has no user and no password here: --user NAME says who asks";
+      await assert.rejects(explained("GET", url), { message });
+      await assert.rejects(explained("CONNECT", url), { message });
+    });
+  }
+
+  test("an @ in a path is no user, and a host without a scheme is told its URL", async () => {
+    const [first] = await explained("GET", "https://registry.example.org/@scope/x@1");
+    assert.equal(first, "GET https://registry.example.org/@scope/x@1 from 127.0.0.1");
+    const message = /neither an http or ws URL nor a path; did you mean http:\/\/localhost:28000\?$/;
+    await assert.rejects(explained("GET", "localhost:28000"), { message });
+  });
+
   test("of a name the address decides", async () => {
     assert.deepEqual(await explained("GET", "http://example.org/"), [
       "GET http://example.org/ from 127.0.0.1",

@@ -5,6 +5,8 @@ import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { configOfForwardFlags, type ForwardFlags } from "../../src/cli/forward-flags.ts";
+import { forwardHints } from "../../src/cli/forward-hints.ts";
+import type { Listening } from "../../src/server/proxy.ts";
 import { connectThrough } from "../support/forward-stage.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -103,17 +105,60 @@ describe("headgate forward", () => {
     const lines = error.message.split("\n").map((line) => line.split(" ")[1]);
     assert.deepEqual(lines.sort(), ["--clients:", "--networks:", "--ports:", "--via:", "--workers:"]);
     assert.doesNotMatch(error.message, /secret/);
+    await assert.rejects(configOf({ hosts: "*" }), { message: /^error: --hosts: .*: for every host leave hosts out$/ });
     for (const [flags, message] of [
-      [{ auth: ["secret"] }, "--auth: expected USER:PASSWORD"],
+      [{ auth: ["secret"] }, "--auth: no colon in it: expected USER:PASSWORD or USER:HASH"],
       [{ auth: ["ann:"] }, "--auth: the password is empty"],
       [{ auth: ["ann:a", "ann:b"] }, "--auth: the same user comes twice"],
       [{ ca: "x" }, "--ca is the authority of --intercept HOSTS"],
     ] as const) {
       await assert.rejects(configOf(flags), { message: `error: ${message}`, status: 2 });
     }
+    for (const [input, message] of [
+      ["ann:a\n\nsecret\n", "--auth -: line 3: no colon in it: expected USER:PASSWORD or USER:HASH"],
+      ["# people\nann:a\nann:secret\n", "--auth -: line 3: the same user comes twice"],
+      [
+        "ann:$apr1$secret\n",
+        "--auth -: line 1: apr1 (MD5) is not safe any more: make the hash anew with `htpasswd -B`",
+      ],
+    ] as const) {
+      assert.equal(withInput(input, "forward", "--auth", "-").stderr, `error: ${message}\n`);
+    }
     const empty = withInput("\n", "forward", "--auth", "-");
     assert.match(empty.stderr, /^error: --auth -: standard input is empty/);
   });
+});
+
+test("what it says once it listens: who may log in and from where; nothing to paste for a unix socket", async () => {
+  const at = (family: 0 | 4 | 6, address: string, port: number): Listening =>
+    ({ server: "proxy", address: { family, address, port }, isTls: false }) as Listening;
+  const auth = ["ci:secret", "ann:secret"];
+  for (const [listen, place, clients, first] of [
+    ["127.0.0.1:3128", at(4, "127.0.0.1", 3128), undefined, "whoever logs in as ci or ann, from this machine"],
+    [":3128", at(6, "::", 3128), undefined, "whoever logs in as ci or ann, from anywhere"],
+    [":3128", at(6, "::", 3128), "10.0.0.0/8", "whoever logs in as ci or ann, from 10.0.0.0/8"],
+    ["unix:/run/p.sock", at(0, "/run/p.sock", 0), undefined, "whoever logs in as ci or ann, from this machine"],
+  ] as const) {
+    const { config } = await configOf({ listen, auth, ...(clients !== undefined && { clients }) });
+    const hints = forwardHints(config.servers[0]!, [place]);
+    assert.equal(hints[0], `it serves ${first}`);
+    assert.equal(
+      hints.some((hint) => hint.includes("http://")),
+      !listen.startsWith("unix:"),
+      listen,
+    );
+  }
+});
+
+test("--auth takes hashes for what they are, and warns of a password that everybody can read", TIMEOUT, async () => {
+  const hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg";
+  const bcrypt = `$2y$04$${"a".repeat(21)}e${"b".repeat(31)}`;
+  const { config, warnings } = await configOf({ auth: [`ci:${hash}`, `ann:${bcrypt}`] });
+  const { users = {} } = config.servers[0]!.forward!.auth!;
+  assert.deepEqual([users.ci?.text, users.ann?.text, warnings], [hash, bcrypt, []]);
+  const shown = await configOf({ auth: ["ci:secret"], via: "http://127.0.0.1:1,http://u:secret@127.0.0.1:2" });
+  assert.deepEqual(shown.warnings.map((line) => line.split(":")[0]).sort(), ["--auth", "--via"]);
+  for (const line of shown.warnings) assert.match(line, /^[^;]*everybody on this machine \(ps\)(?!.*secret)/);
 });
 
 test("headgate user makes a line that a file of users takes", TIMEOUT, () => {

@@ -60,6 +60,73 @@ describe("the URL of a proxy", () => {
   }
 });
 
+describe("what is wrong with the URL of a proxy is said, without its password", () => {
+  for (const [url, expected] of [
+    ["parent:3128", /no scheme; did you mean http:\/\/parent:3128\?/],
+    [`u:${SECRET}@parent:3128`, /it has no scheme, as in http:/],
+    ["socks://a", /socks:\/\/ is socks5:\/\/ here/],
+    ["socks4://a", /socks5:\/\/ is/],
+    ["ftp://a", /ftp:\/\/ is no proxy's: a proxy is http:/],
+    [`http://u:${SECRET}@a/path`, /a path or a query cannot stand here/],
+    ["http://a?x", /a path or a query cannot stand here/],
+    [`http://u:${SECRET}%@a`, /the password has a "%" that begins no percent-encoding/],
+    [`http://u%zz:${SECRET}@a`, /the user has a "%" that begins/],
+    [`http://u:${SECRET}%ff@a`, /the password is percent-encoded, but not in UTF-8/],
+    [`http://u:${SECRET}%0d@a`, /the password has a control character/],
+    [`http://u:${SECRET.repeat(20)}@a`, /the password has more than 255 bytes/],
+    [`http://u:${SECRET}@a:99999`, /the port is 99999, the highest one is 65535/],
+    ["http://a:0", /the port is 0/],
+    ["http://a:x", /what stands for the port is none/],
+    ["http://a b:3128", /there is a space in it/],
+    [`http://ci:${"7".repeat(9)}`, /the port is above 65535$/],
+    [SECRET, /no scheme, as in/],
+    [`http://u:x@${SECRET}@a`, /"@" is %40/],
+    [`http://u:x/${SECRET}@a`, /"\/" is %2F/],
+    [`http://:${SECRET}@a`, /no user in front/],
+    [`http://u%3A:${SECRET}@a`, /the user has a colon/],
+    ["socks5h://u@a", /SOCKS5 has no user without a password/],
+    [`http://u:${SECRET}@`, /the host is missing/],
+    [`http://u:${SECRET}@[::1`, /what stands for the host is none/],
+  ] as const) {
+    it(url.replaceAll(SECRET, "..."), () => {
+      const told = problemsOf(`{ proxy: ${JSON.stringify(url)} }`);
+      assert.match(told, expected);
+      assert.ok(!told.includes(SECRET), told);
+    });
+  }
+
+  it("and whatever is wrong has a reason of its own", () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    let state = seed;
+    const below = (count: number) => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+      return (state >> 8) % count;
+    };
+    const parts = [
+      "http://",
+      "socks5://",
+      "u",
+      ":",
+      "@",
+      "%",
+      "%41",
+      "/",
+      "?",
+      "[::1]",
+      "a.example",
+      "3128",
+      "99999",
+      " ",
+    ];
+    for (let round = 0; round < 500; round++) {
+      const url = Array.from({ length: 1 + below(8) }, () => parts[below(parts.length)]).join("");
+      if (parseParentUrl(url) !== null) continue;
+      const told = problemsOf(`{ proxy: ${JSON.stringify(url)} }`);
+      assert.doesNotMatch(told, /got other text/, `seed ${seed}: ${url}`);
+    }
+  });
+});
+
 describe("a rule of `via`", () => {
   it("is of one kind of proxies, and says whom to trust only where there is TLS", () => {
     assert.equal(

@@ -58,6 +58,7 @@ const timeOfDay = textKind<number>({
     if (text === "24:00") return 24 * 60;
     return match === null ? null : Number(match[1]) * 60 + Number(match[2]);
   },
+  suggest: (text) => (/^\d:[0-5]\d$/.test(text) ? `0${text}` : null),
 });
 
 const timeWindow = z.strictObject({

@@ -1,0 +1,48 @@
+/**
+ * What people write in place of what a field takes, and what to say then: a table of slips that are common enough to have a word of
+ * their own, by the path of the field and its value. What a kind of text itself knows to suggest stands with that kind.
+ */
+import { takesKind } from "./known-fields.ts";
+import { formatPath, type Path } from "./problems.ts";
+
+export interface Hint {
+  /** What was probably meant, as text. */
+  readonly suggestion?: string;
+  /** Follows the message. */
+  readonly advice?: string;
+}
+
+const NOTHING: Hint = {};
+const PORT_MAX = 65_535;
+
+type Slip = readonly [path: RegExp, isIt: (value: unknown) => boolean, advice: string];
+
+const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+const SLIPS: readonly Slip[] = [
+  [/^servers\.[^.]+\.forward$/, (value) => value === null, "for a proxy without options write forward: {}"],
+  [/\.forward\.(allow|deny|via)$/, isMapping, "a list of one is [{ ... }]"],
+  [/\.forward\.(allow|deny|via)\[\d+\]\.hosts(\[\d+\])?$/, (value) => value === "*", "for every host leave hosts out"],
+  [/\.listen(\[\d+\])?\.proxyProtocol$/, (value) => value === true, "write { from: NETWORKS }, those of the balancers"],
+];
+
+/** Of a value that its field does not take. */
+export function hintOf(path: Path, value: unknown): Hint {
+  if (typeof value === "number") return hintOfNumber(path, value);
+  const text = formatPath(path);
+  if (typeof value === "string" && /\.days(\[\d+\])?$/.test(text)) return hintOfDay(path, value);
+  const slip = SLIPS.find(([pattern, isIt]) => pattern.test(text) && isIt(value));
+  return slip === undefined ? NOTHING : { advice: slip[2] };
+}
+
+function hintOfNumber(path: Path, value: number): Hint {
+  if (!Number.isInteger(value) || value <= 0) return NOTHING;
+  if (takesKind(path, "duration")) return { suggestion: `${value}s` };
+  return value <= PORT_MAX && takesKind(path, "listenAddress") ? { suggestion: `:${value}` } : NOTHING;
+}
+
+function hintOfDay(path: Path, value: string): Hint {
+  const day = /^(sun|mon|tue|wed|thu|fri|sat)[a-z]*$/i.exec(value)?.[1]?.toLowerCase();
+  if (day === undefined) return NOTHING;
+  return typeof path.at(-1) === "number" ? { suggestion: day } : { advice: `a list of one is [${day}]` };
+}
