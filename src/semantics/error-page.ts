@@ -41,6 +41,7 @@ const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
   rule_denied: "The rules of this proxy do not allow it.",
   nothing_allows: "The rules of this proxy do not allow it.",
   private_destination: "This proxy does not connect to private addresses.",
+  password_wrong: "The name or the password is not right.",
   too_many_tunnels: "You have as many connections through this proxy as you may.",
   parent_unreachable: "The next proxy on the way to the server cannot be reached.",
   parent_refused: "The next proxy on the way to the server does not serve this one.",

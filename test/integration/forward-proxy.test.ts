@@ -150,6 +150,7 @@ describe("who may", () => {
     const refused = await client.answer();
     assert.equal(refused.status, 407);
     assert.equal(refused.fields.get("proxy-authenticate"), 'Basic realm="builds", charset="UTF-8"');
+    assert.match(refused.body, /This proxy asks who you are/);
     for (const [login, status] of [
       ["ci:wrong", 407],
       ["nobody:secret", 407],
@@ -157,8 +158,10 @@ describe("who may", () => {
     ] as const) {
       const line = `Proxy-Authorization: Basic ${Buffer.from(login).toString("base64")}\r\n`;
       const { client, status: got } = await connectThrough(proxy.port("egress"), echo.authority, line);
-      client[Symbol.dispose]();
       assert.equal(got, status, login);
+      // The same for a name that there is and for one that there is not.
+      if (got === 407) await client.untilText("The name or the password is not right.");
+      client[Symbol.dispose]();
     }
   });
 
