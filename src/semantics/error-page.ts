@@ -41,6 +41,8 @@ const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
   rule_denied: "The rules of this proxy do not allow it.",
   nothing_allows: "The rules of this proxy do not allow it.",
   private_destination: "This proxy does not connect to private addresses.",
+  asked_as_server: "This is a proxy: name it as http_proxy, or in the settings of your browser.",
+  proxy_loop_detected: "The request came back to this proxy, which was asked for itself.",
   password_wrong: "The name or the password is not right.",
   too_many_tunnels: "You have as many connections through this proxy as you may.",
   parent_unreachable: "The next proxy on the way to the server cannot be reached.",
