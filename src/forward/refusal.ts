@@ -9,6 +9,7 @@ export const FORWARD_REFUSALS = {
   private_destination: "the destination is no public address, and no rule names its network",
   too_many_tunnels: "the client has as many tunnels as it may",
   host_mismatch: "what the client asks for inside is not what it asked to be connected to",
+  ambiguous_host: "the host is a number or ends in one: some programs take it for an address, others for a name",
   unverified_host: "the host does not resolve to where the traffic was headed",
   ca_may_not_certify: "the CA of interception may not certify the host (headgate ca show): name the host in except",
   ca_expired: "the CA of interception has expired",

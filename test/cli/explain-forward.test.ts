@@ -104,7 +104,12 @@ describe("headgate explain, of a forward proxy", () => {
         { client: "192.0.2.1" },
         "refused   407: nobody has said who it is; --user asks as somebody",
       ],
-      ["GET", "http://0x7f.1/", {}, "refused   400: the request target names no host"],
+      [
+        "GET",
+        "http://0x7f.1/",
+        {},
+        "refused   400: 0x7f.1 is no host: some programs take it for an address, others for a name",
+      ],
       ["GET", "http://a/", { header: ["Host: b"] }, "refused   400: Host b is not the target's a"],
     ] as const) {
       assert.equal((await explained(method, url, options)).at(-1), last, url);
