@@ -5,6 +5,7 @@ import { checkSetup } from "../server/check-setup.ts";
 import { SetupError } from "../server/setup-error.ts";
 import { CommandError } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile, setupLines } from "./config-file.ts";
+import { openingLines } from "./forward-hints.ts";
 
 export async function check(named: string | undefined): Promise<void> {
   const file = chooseConfigFile(named);
@@ -16,6 +17,7 @@ export async function check(named: string | undefined): Promise<void> {
     throw error;
   }
   console.log(`${file}: ok, ${count(config.servers.length, "server")} with ${contentsOf(config)}`);
+  for (const line of openingLines(config.servers)) console.log(line);
 }
 
 function contentsOf({ servers }: Config): string {

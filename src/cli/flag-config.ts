@@ -14,7 +14,8 @@ export function configOfObject(
   told: (problem: ConfigProblem) => string,
 ): Omit<LoadedFile, "file"> {
   const result = parseConfigObject(config, { file: "", files: filesBeside("headgate") });
-  if (result.ok) return { config: result.config, program: null, warnings: result.warnings.map(told) };
+  // One flag may stand in several fields.
+  if (result.ok) return { config: result.config, program: null, warnings: [...new Set(result.warnings.map(told))] };
   const lines = new Set(result.problems.map((problem) => `error: ${told(problem)}`));
   throw new CommandError([...lines], STATUS_USAGE);
 }

@@ -1,7 +1,6 @@
 /** `headgate forward`: a forward proxy without a file. */
 import { type Command, Option } from "commander";
 import { configOfForwardFlags, type ForwardFlags, LISTEN_DEFAULT } from "./forward-flags.ts";
-import { forwardHints } from "./forward-hints.ts";
 
 const AFTER = `
 Without flags it serves this machine: requests to ports 80 and 443 of public addresses, and tunnels (https) to port 443.
@@ -47,6 +46,7 @@ export function addForwardCommand(program: Command): void {
     .action(async (flags: ForwardFlags) => {
       const loaded = await configOfForwardFlags(flags);
       const { serve } = await import("./service.ts");
+      const { forwardHints } = await import("./forward-hints.ts");
       const [server] = loaded.config.servers;
       await serve({ ...loaded, file: null, watch: false, hints: (listening) => forwardHints(server!, listening) });
     });

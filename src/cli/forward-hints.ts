@@ -1,7 +1,11 @@
-/** What `headgate forward` says once it listens: whom it serves, where requests may go, and a command to try it with. */
+/**
+ * What is said of a forward proxy. `headgate forward` says once it listens whom it serves, where requests may go, and a command to
+ * try it with; whose HTTPS is opened is said at every start, since whoever runs a proxy has to know.
+ */
 import os from "node:os";
 import type { ServerConfig } from "../config/config.ts";
 import { joinOr } from "../config/problems.ts";
+import { authorityFolder } from "../server/interceptions.ts";
 import type { Listening } from "../server/listening-url.ts";
 
 type Forward = NonNullable<ServerConfig["forward"]>;
@@ -42,6 +46,18 @@ function useHints(url: string, user: string | null, where: string): readonly str
     `try${where}: curl -x ${url}${asUser} http://example.org/`,
     `for other programs: export http_proxy=${withUser} https_proxy=${withUser}`,
   ];
+}
+
+/** A line for each server that opens HTTPS: of which hosts, and with which CA. */
+export function openingLines(servers: readonly ServerConfig[]): readonly string[] {
+  return servers.flatMap(({ name, forward }) => {
+    const intercept = forward?.intercept ?? null;
+    if (intercept === null) return [];
+    const { hosts, except, ca } = intercept;
+    const but = except.length === 0 ? "" : `, but not of ${joinOr(except)}`;
+    const which = hosts.includes("*") ? "all hosts" : joinOr(hosts);
+    return [`${name} opens the HTTPS of ${which}${but}, with the CA in ${authorityFolder(ca)}`];
+  });
 }
 
 function parentsOf({ via }: Forward): readonly string[] {

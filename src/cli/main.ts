@@ -44,7 +44,8 @@ function makeProgram(): Command {
     .action(async (options: { config?: string; watch: boolean }) => {
       const loaded = await loadConfigFile(chooseConfigFile(options.config));
       const { serve } = await import("./service.ts");
-      await serve({ ...loaded, watch: options.watch });
+      const { openingLines } = await import("./forward-hints.ts");
+      await serve({ ...loaded, watch: options.watch, hints: () => openingLines(loaded.config.servers) });
     });
 
   program

@@ -53,19 +53,23 @@ function usersWithoutAuth({ auth, deny, allow = [] }: ForwardBlock, server: stri
   );
 }
 
+/** Where a server listens for others than this machine; null: nowhere. */
+export function strangersReach({ listen }: ServerBlock): ListenAddress | null {
+  // Who is behind a load balancer on this machine may be anybody.
+  const found = listen.find(({ address, proxyProtocol }) => proxyProtocol !== null || !isLoopback(address));
+  return found?.address ?? null;
+}
+
 /** A proxy that serves anybody is used by everybody within days, for what its owner would have to answer for. */
 function openToStrangers(server: ServerBlock, { auth, allow }: ForwardBlock, name: string): readonly Finding[] {
-  const reachable = server.listen.find(({ address, proxyProtocol }) => {
-    // Who is behind a load balancer on this machine may be anybody.
-    return proxyProtocol !== null || !isLoopback(address);
-  });
-  if (reachable === undefined || (auth !== undefined && !auth.optional)) return [];
+  const reachable = strangersReach(server);
+  if (reachable === null || (auth !== undefined && !auth.optional)) return [];
   const open = (allow ?? [{ clients: undefined, users: undefined }]).findIndex(
     ({ clients, users }) => clients === undefined && users === undefined,
   );
   if (open < 0) return [];
   const path: Path = ["servers", name, "forward", ...(allow === undefined ? [] : ["allow", open])];
-  const where = formatListenAddress(reachable.address);
+  const where = formatListenAddress(reachable);
   const message =
     `would serve everybody who can reach ${where}: name the networks of its clients ` +
     `(${allow === undefined ? "allow: [{ clients: [10.0.0.0/8] }]" : "clients: [10.0.0.0/8]"}), ask who they are (auth), or listen on 127.0.0.1`;

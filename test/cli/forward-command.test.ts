@@ -24,6 +24,14 @@ function withInput(input: string, ...args: readonly string[]) {
   return { status, stdout, stderr };
 }
 
+test("headgate forward: flags that open it to everybody, or to everything inside, are warned of", async () => {
+  const { warnings } = await configOf({ listen: ":3128", clients: "0.0.0.0/0", networks: "0.0.0.0/0" });
+  assert.deepEqual(warnings, [
+    "--clients: serves everybody who can reach :3128",
+    "--networks: lifts the ban on private addresses, metadata services included",
+  ]);
+});
+
 describe("headgate forward", () => {
   test(
     "without flags it says whom it serves and a command to try, and refuses this machine's own",

@@ -9,7 +9,8 @@ import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { configJsonSchema } from "../../src/config/json-schema.ts";
 import { issueCertificate } from "../support/certificates.ts";
-import { Folder, headgate } from "./headgate.ts";
+import { internalAuthority } from "../support/interception-stage.ts";
+import { Folder, headgate, Running } from "./headgate.ts";
 
 const root = path.join(import.meta.dirname, "..", "..");
 
@@ -42,6 +43,23 @@ describe("headgate check", () => {
     const { status, stdout, stderr } = headgate(folder.path, "check", "other.json");
     assert.deepEqual([status, stdout, stderr], [0, "other.json: ok, 1 server with 1 route\n", ""]);
   });
+});
+
+test("whose HTTPS is opened, and with which CA, is said by check and at every start", async () => {
+  const { folder: authority } = await internalAuthority();
+  using _authority = authority;
+  using folder = new Folder();
+  const intercept = `{ hosts: "*", except: [bank.example], ca: "${authority.path}" }`;
+  folder.file(
+    "headgate.yaml",
+    `servers: { egress: { listen: "127.0.0.1:0", forward: { intercept: ${intercept} } } }\nworkers: 1\n`,
+  );
+  const line = `egress opens the HTTPS of all hosts, but not of bank.example, with the CA in ${authority.path}`;
+  const { status, stdout } = headgate(folder.path, "check");
+  assert.deepEqual([status, stdout], [0, `headgate.yaml: ok, 1 server with a forward proxy\n${line}\n`]);
+  await using running = await Running.start(folder.path, "run");
+  await running.untilLogged(/^egress opens /);
+  assert.equal(running.entries.at(-1)?.msg, line);
 });
 
 describe("headgate", () => {
