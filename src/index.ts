@@ -11,6 +11,6 @@ export type { Handler } from "./pipeline/site.ts";
 export type { Upstream } from "./pipeline/upstream.ts";
 export { ConfigError } from "./server/config-error.ts";
 export { type CreateProxyOptions, createProxy, type EmbeddedProxy } from "./server/create-proxy.ts";
+export type { Listening } from "./server/listening-url.ts";
 export { defineConfig, type HeadgateConfig, type SingleServerConfig } from "./server/program-config.ts";
-export type { Listening } from "./server/proxy.ts";
 export { SetupError, type SetupProblem } from "./server/setup-error.ts";

@@ -3,16 +3,17 @@
  * address that a name resolves to, what becomes of which addresses.
  */
 import { joinOr } from "../config/problems.ts";
-import type { ForwardExplanation } from "../server/explain-forward.ts";
+import type { ForwardExplanation, Opening } from "../server/explain-forward.ts";
 import { describeUse } from "./describe-use.ts";
 
+type PortRange = { readonly first: number; readonly last: number };
 type Row = readonly [label: string, text: string];
 type Finding = ForwardExplanation["findings"][number];
 type Request = { readonly method: string; readonly target: string };
 
 /** `method` is what was asked about; of https it is a tunnel that the proxy is asked for. */
 export function* forwardRows(explanation: ForwardExplanation, request: Request, method: string): Generator<Row> {
-  const { server, client, destination, findings, refused, rule, via } = explanation;
+  const { server, client, destination, findings, refused, rule, opening, via } = explanation;
   yield ["server", `${server.name}, which listens on ${server.listen.map(({ text }) => text).join(", ")}`];
   if (request.method !== method) yield ["asked as", `CONNECT ${request.target}, as clients do for https`];
   if (client !== "") yield ["client", client];
@@ -31,7 +32,30 @@ export function* forwardRows(explanation: ForwardExplanation, request: Request, 
   else yield* addressRows(findings);
   if (via !== null)
     yield ["via", `${via.join(", else ")}${destination?.isAddress === true ? "" : ", which resolves the name"}`];
+  if (opening !== null) yield ["https", openingText(opening, explanation)];
   for (const use of server.forward!.use) yield ["use", describeUse(use)];
+}
+
+/** Whether the HTTPS inside of a tunnel is opened, and why. */
+function openingText({ by, ca, unfit }: Opening, { server, destination }: ForwardExplanation): string {
+  const { hosts = [], except = [], ports = [] } = server.forward!.intercept ?? {};
+  const { host = "", port = 0 } = destination ?? {};
+  switch (by) {
+    case "ports":
+      return `left alone: the port ${port} is not ${portsText(ports)} (intercept.ports)`;
+    case "hosts":
+      return `left alone: the host ${JSON.stringify(host)} is not ${joinOr(hosts)} (intercept.hosts)`;
+    case "except":
+      return `left alone: the host ${JSON.stringify(host)} is ${joinOr(except)} (intercept.except)`;
+    case "name": {
+      const but = except.length === 0 ? "" : `, but not for ${joinOr(except)}`;
+      return `the name that TLS is begun for decides: opened for ${joinOr(hosts)}${but}`;
+    }
+    case "opened":
+      return unfit === null
+        ? `opened, as ${joinOr(hosts)} (intercept.hosts), with a certificate of the CA in ${ca}`
+        : `refused, 502: it is to be opened, and the CA in ${ca} cannot serve it: ${unfit}`;
+  }
 }
 
 /** Of a name, whose address is not known yet. */
@@ -58,15 +82,17 @@ function nameOf({ list, rule }: Finding): string {
   return rule.name.startsWith(`${list}[`) ? rule.name : `${rule.name} (${list})`;
 }
 
+function portsText(ports: readonly PortRange[]): string {
+  return joinOr(ports.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)));
+}
+
 function whyNot({ rule, mismatch }: Finding, { client, destination }: ForwardExplanation, method: string): string {
   const { host = "", port = 0, kind = "http" } = destination ?? {};
   switch (mismatch) {
     case "ports": {
       const ports = (kind === "tunnel" ? rule.connectPorts : rule.ports) ?? [];
-      const texts = ports.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`));
-      return kind === "tunnel"
-        ? `tunnels may go to port ${joinOr(texts)}, not to ${port}`
-        : `the port ${port} is not ${joinOr(texts)}`;
+      const text = portsText(ports);
+      return kind === "tunnel" ? `tunnels may go to port ${text}, not to ${port}` : `the port ${port} is not ${text}`;
     }
     case "hosts":
       return `the host ${JSON.stringify(host)} is not ${joinOr(rule.hosts ?? [])}`;

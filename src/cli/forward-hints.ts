@@ -2,7 +2,7 @@
 import os from "node:os";
 import type { ServerConfig } from "../config/config.ts";
 import { joinOr } from "../config/problems.ts";
-import type { Listening } from "../server/proxy.ts";
+import type { Listening } from "../server/listening-url.ts";
 
 type Forward = NonNullable<ServerConfig["forward"]>;
 type Ports = Forward["allow"][number]["ports"];

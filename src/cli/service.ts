@@ -8,7 +8,7 @@
  */
 import type { Config } from "../config/config.ts";
 import { ControlPlane } from "../server/control-plane.ts";
-import type { Listening } from "../server/proxy.ts";
+import type { Listening } from "../server/listening-url.ts";
 import { SetupError } from "../server/setup-error.ts";
 import { openStandardErrorLog, type StandardErrorLog } from "../server/standard-error.ts";
 import { type FileWatch, watchFile } from "../server/watch.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Address } from "../core/ports.ts";
-import type { Listening } from "../server/proxy.ts";
+import type { Listening } from "../server/listening-url.ts";
 import { startupLine } from "./startup-line.ts";
 import { version } from "./version.ts";
 

@@ -1,6 +1,7 @@
 /** What is said when the proxy is ready: the version, what listens where, in forms that can be pasted, and what it runs on. */
+
+import type { Listening } from "../server/listening-url.ts";
 import { listeningUrl } from "../server/listening-url.ts";
-import type { Listening } from "../server/proxy.ts";
 import { version } from "./version.ts";
 
 export interface RunsOn {

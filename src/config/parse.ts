@@ -8,6 +8,7 @@ import type { Config } from "./config.ts";
 import { pathKey, readDocument, type SourceDocument } from "./document.ts";
 import { findingsOf, pathsThatWantOtherScalars, plainMessages, valueAt, withoutConsequences } from "./findings.ts";
 import { forwardProblems } from "./forward-checks.ts";
+import { forwardWarnings } from "./forward-warnings.ts";
 import { type ConfigProblem, type Finding, formatPath, type Path } from "./problems.ts";
 import { resolveConfig } from "./resolve.ts";
 import { configSchema } from "./schema.ts";
@@ -52,7 +53,11 @@ function judge(document: SourceDocument, options: ParseOptions): ParseResult {
   );
   const findings = [...document.findings, ...withoutConsequences(later)];
   if (findings.length > 0 || !parsed.success) return { ok: false, problems: report(findings) };
-  return { ok: true, config: resolveConfig(parsed.data), warnings: report(checks.warnings) };
+  return {
+    ok: true,
+    config: resolveConfig(parsed.data),
+    warnings: report([...checks.warnings, ...forwardWarnings(parsed.data)]),
+  };
 }
 
 /**

@@ -52,6 +52,9 @@ export const ERROR_TYPES = {
 
 export type ErrorType = keyof typeof ERROR_TYPES;
 
+/** The reason of a TLS handshake that a client has ended because of the certificate that it was shown. */
+export const OWN_CERTIFICATE_REFUSED = "own_certificate_refused";
+
 export interface ProxyErrorOptions {
   /** Overrides the type's own status, for example 408, 413 or 431 within `http_request_error`. From 400 to 599. */
   readonly status?: number;

@@ -130,13 +130,15 @@ export class ForwardAccess implements Feature {
     const denial = forward.isHostVerified ? null : this.#denialOfClaim(wish, forward, decision);
     if (denial !== null) return exchange.fail(denial);
     if (decision instanceof ProxyError) return exchange.fail(decision);
+    const taker = this.#options.interception?.takerFor(forward.destination) ?? null;
+    if (taker instanceof ProxyError) return exchange.fail(taker);
     if (isTunnel(exchange, forward) && !this.#openTunnel(exchange, forward)) {
       return exchange.fail(new Denial("too_many_tunnels"));
     }
     forward.access = decision;
     if (decision.debugUntilMs > 0) this.#keepForDebug(decision, forward);
     if (forward.destination.kind === "tunnel") this.#tunnels.add(forward);
-    forward.taker = this.#options.interception?.takerFor(forward.destination) ?? null;
+    forward.taker = taker;
   }
 
   #wishOf({ clientAddress, connection, request }: Exchange, { destination, user }: Forwarding): Wish {

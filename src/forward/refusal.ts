@@ -9,7 +9,13 @@ export const FORWARD_REFUSALS = {
   private_destination: "the destination is no public address, and no rule names its network",
   too_many_tunnels: "the client has as many tunnels as it may",
   host_mismatch: "what the client asks for inside is not what it asked to be connected to",
+  ambiguous_host: "the host is a number or ends in one: some programs take it for an address, others for a name",
   unverified_host: "the host does not resolve to where the traffic was headed",
+  ca_may_not_certify: "the CA of interception may not certify the host (headgate ca show): name the host in except",
+  ca_expired: "the CA of interception has expired",
+  ca_not_trusted:
+    "the client does not trust the CA of interception (headgate ca show), " +
+    "or expects one certificate of its own: then name the host in except",
 } as const satisfies Readonly<Record<string, string>>;
 
 export type ForwardRefusalReason = keyof typeof FORWARD_REFUSALS;
@@ -24,6 +30,18 @@ export function unproved(reason: RefusalReason, realm: string): ProxyError {
   if (reason === "verification_busy") return refusal(BY, reason);
   const challenge = `Basic realm="${realm}", charset="UTF-8"`;
   return refusal(BY, reason, { status: 407, fields: [["Proxy-Authenticate", challenge]] });
+}
+
+/** Whoever asks for a host that is to be opened, and cannot be, learns it before anything is opened. */
+export function notCertified(reason: "ca_may_not_certify" | "ca_expired", message: string): ProxyError {
+  return new ProxyError("proxy_configuration_error", message, { status: 502, reason });
+}
+
+/** A client that ends its handshake with us because of the certificate that it is shown: 499, for nothing was sent to it. */
+export function caNotTrusted(): ProxyError {
+  const reason: ForwardRefusalReason = "ca_not_trusted";
+  const message = `${BY}: ${FORWARD_REFUSALS[reason]}`;
+  return new ProxyError("tls_alert_received", message, { status: 499, reason, side: "client" });
 }
 
 export class Denial extends ProxyError {

@@ -3,7 +3,7 @@
  * (RFC 9209, section 2.3) and as sentences that an operator can act on. It decides the type and the words; whether to try
  * again is decided elsewhere.
  */
-import { type ErrorSide, type ErrorType, ProxyError } from "../core/errors.ts";
+import { type ErrorSide, type ErrorType, OWN_CERTIFICATE_REFUSED, ProxyError } from "../core/errors.ts";
 
 /** Node's errors carry a code; those of OpenSSL also a reason. */
 export type SystemError = Error & { readonly code?: string; readonly reason?: string };
@@ -57,10 +57,22 @@ const LOOKUP_FAILURES: Readonly<Record<string, FailureFacts>> = {
   ECONNREFUSED: { type: "dns_error", words: "no DNS server could be asked" },
 };
 
-/** Verdicts on a certificate, as OpenSSL's X.509 code and Node name them. */
+/**
+ * Verdicts on a certificate, as OpenSSL's X.509 code and Node name them. UNSPECIFIED is what Node calls all those for which it has
+ * no name, such as that of a key that is too weak; nothing else has this code.
+ */
 const CERTIFICATE_CODE =
-  /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_)/;
+  /^(CERT_|CRL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERROR_IN_C|HOSTNAME_MISMATCH$|INVALID_(CA|PURPOSE)$|PATH_LENGTH_|ERR_TLS_CERT_|UNSPECIFIED$)/;
 const UNKNOWN_AUTHORITY_CODE = /^(UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/;
+
+/** What Node says to people who write programs: it is no use to who runs this one. */
+const ADVICE_OF_NODE = /; if the root CA is installed locally.*$/s;
+
+/** Upstreams and `forward` have an option of the same name. */
+function hintOf(code: string): string {
+  if (!UNKNOWN_AUTHORITY_CODE.test(code)) return "";
+  return "; its authority is not one of those that are trusted (see `tls.ca`)";
+}
 
 function certificateReasonOf(code: string): string {
   if (UNKNOWN_AUTHORITY_CODE.test(code)) return "certificate_untrusted";
@@ -70,18 +82,22 @@ function certificateReasonOf(code: string): string {
   return isOfOtherName ? "certificate_of_other_name" : "certificate_unusable";
 }
 
+/** A client's verdict on the certificate that it was shown (RFC 8446 section 6.2); each kind of client has a favourite. */
+const CERTIFICATE_ALERT = /_ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)$/;
+
 /** The type of a failure by its code; null when the code is not known here. */
-function factsOf(error: SystemError): FailureFacts | null {
+function factsOf(error: SystemError, side: ErrorSide): FailureFacts | null {
   const code = error.code ?? "";
   const known = SYSTEM_FAILURES[code];
   if (known !== undefined) return known;
   if (CERTIFICATE_CODE.test(code)) {
-    const hint = UNKNOWN_AUTHORITY_CODE.test(code) ? "; its authority is not one of those that are trusted" : "";
-    const words = `the certificate was refused: ${error.message}${hint}`;
+    const words = `the certificate was refused: ${error.message.replace(ADVICE_OF_NODE, "")}${hintOf(code)}`;
     return { type: "tls_certificate_error", words, reason: certificateReasonOf(code) };
   }
   if (code.startsWith("ERR_SSL_") && code.includes("ALERT")) {
-    return { type: "tls_alert_received", words: `the peer refused the TLS handshake: ${error.reason ?? code}` };
+    const words = `the peer refused the TLS handshake: ${error.reason ?? code}`;
+    const isAboutOurs = side === "client" && CERTIFICATE_ALERT.test(code);
+    return { type: "tls_alert_received", words, ...(isAboutOurs && { reason: OWN_CERTIFICATE_REFUSED }) };
   }
   if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO") {
     return { type: "tls_protocol_error", words: `TLS failed: ${error.reason ?? error.message}` };
@@ -94,17 +110,20 @@ function factsOf(error: SystemError): FailureFacts | null {
  * as "cannot connect to 127.0.0.1:80". An unknown failure of the system is a terminated connection.
  */
 export function failureOf(error: SystemError, what: string, side: ErrorSide): ProxyError {
-  const facts = factsOf(error);
+  const facts = factsOf(error, side);
   const type = facts?.type ?? "connection_terminated";
   const code = error.code === undefined ? "" : ` (${error.code})`;
   const reason = facts?.reason === undefined ? {} : { reason: facts.reason };
-  const options = type === "proxy_internal_error" ? { cause: error } : { side, cause: error, ...reason };
+  // What these say is in our words already. OpenSSL's own line has addresses of memory and its source files besides.
+  const isTold = error.reason !== undefined || type === "tls_certificate_error";
+  const cause = isTold ? {} : { cause: error };
+  const options = type === "proxy_internal_error" ? cause : { side, ...cause, ...reason };
   return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, options);
 }
 
 /** The error of a name that was not resolved: whatever a resolver says, it is an error of name resolution. */
 export function failureOfLookup(error: SystemError, what: string): ProxyError {
-  const facts = LOOKUP_FAILURES[error.code ?? ""] ?? factsOf(error);
+  const facts = LOOKUP_FAILURES[error.code ?? ""] ?? factsOf(error, "upstream");
   const type = facts?.type === "dns_timeout" ? "dns_timeout" : "dns_error";
   const code = error.code === undefined ? "" : ` (${error.code})`;
   return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, { cause: error });

@@ -11,8 +11,14 @@ import type { Answer, Exchange } from "./exchange.ts";
 /** Seconds after which a client may try again when an upstream was away or full. */
 const RETRY_AFTER_SECONDS = "1";
 
+/** Why a forward proxy answers 404 to what should have been asked of a server. */
+export const ASKED_AS_SERVER = "asked_as_server";
+/** What may be told of a request that is for nobody else, or not in a way that could be understood. */
+const TOLD_TO_ALL: readonly string[] = [ASKED_AS_SERVER, "proxy_loop_detected"];
+
 export function failureAnswer(exchange: Exchange, error: ProxyError): Answer {
-  const because = exchange.forward === null ? null : (error.reason ?? error.type);
+  const why = error.reason ?? error.type;
+  const because = exchange.forward === null && !TOLD_TO_ALL.includes(why) ? null : why;
   const format = preferredErrorFormat(exchange.request.fields.get("accept"));
   const { contentType, body } = errorBody(error.status, format, because);
   const fields: [string, string][] = [

@@ -77,7 +77,8 @@ function tunnelDestination(request: RequestMessage, origin: ConnectionOrigin | n
   }
   if (request.bodyBytes !== 0) return refused("CONNECT has no body", 400);
   const place = placeOf(request.target);
-  if (place === null || place.port === null) return refused("CONNECT names no host and port", 400);
+  if (place === null) return notAHost(request, request.target, "CONNECT names no host and port");
+  if (place.port === null) return refused("CONNECT names no host and port", 400);
   request.authority = place.authority;
   return place.destination("tunnel");
 }
@@ -90,7 +91,7 @@ function absoluteDestination(request: RequestMessage): Destination | ProxyError 
 /** The target's authority takes the place of Host (RFC 9112 section 3.2.2). Where the two differ, servers disagree: refused. */
 function takeAbsoluteForm(request: RequestMessage): Place | ProxyError {
   const place = placeOf(request.absoluteAuthority);
-  if (place === null) return refused("the request target names no host", 400);
+  if (place === null) return notAHost(request, request.absoluteAuthority, "the request target names no host");
   const scheme = request.absoluteScheme;
   if (!request.hostIsAbsoluteAuthority) {
     if (request.fields.rowOfId(FIELD_HOST) >= 0) {
@@ -138,6 +139,9 @@ function destinationAtOrigin(request: RequestMessage, origin: ConnectionOrigin):
   }
   return { kind, host: origin.host, isAddress: place.isAddress, port, address };
 }
+
+/** Why a host is refused that looks like an address in a form of its own. */
+export const AMBIGUOUS_HOST = "ambiguous_host";
 
 const DEFAULT_PORTS = { http: 80, https: 443, tunnel: 443 } as const;
 
@@ -192,6 +196,16 @@ function placeOf(authority: string): Place | null {
   }
   places.set(authority, place);
   return place;
+}
+
+/** A name whose last label is a number is refused by itself: the log says why, and where to. */
+function notAHost(request: RequestMessage, authority: string, otherwise: string): ProxyError {
+  const parsed = parseAuthority(authority);
+  if (parsed === null || !/^[^[].*[^.]$/.test(parsed.host) || parsed.host.includes(".."))
+    return refused(otherwise, 400);
+  request.authority = authority;
+  const message = `${parsed.host} is no host: some programs take it for an address, others for a name`;
+  return new ProxyError("http_request_error", message, { reason: AMBIGUOUS_HOST });
 }
 
 function refused(message: string, status: number): ProxyError {

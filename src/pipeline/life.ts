@@ -18,7 +18,7 @@ import type { BodySink } from "./body.ts";
 import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream, TakenOver } from "./downstream.ts";
 import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
-import { failureAnswer } from "./failure.ts";
+import { ASKED_AS_SERVER, failureAnswer } from "./failure.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
 import { faultOfPart } from "./guard.ts";
 import { copyOf, HeldAnswer } from "./held-answer.ts";
@@ -164,7 +164,7 @@ export class Life extends Exchange implements UpstreamHandler {
         case ROUTE: {
           const route = this.forward === null ? this.#site.router.find(this) : this.#site.forward;
           if (route === null) {
-            this.fail(new ProxyError("destination_not_found", "no route matches", { status: 404, side: "client" }));
+            this.fail(unmatched(this.#site));
             break;
           }
           this.#route = route;
@@ -826,4 +826,10 @@ const EMPTY = Buffer.alloc(0);
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Who opens the address of a forward proxy in a browser wants to be told what it is. */
+function unmatched({ forward }: Site): ProxyError {
+  const reason = forward === null ? {} : { reason: ASKED_AS_SERVER };
+  return new ProxyError("destination_not_found", "no route matches", { status: 404, side: "client", ...reason });
 }

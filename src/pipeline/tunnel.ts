@@ -156,8 +156,9 @@ export class Tunnel {
   onSideClosed(side: Side, error: ProxyError | null): void {
     side.closed = true;
     // Whoever has ended may leave altogether: TLS within says goodbye to a client that has said it, and finds it gone. That is how most
-    // tunnels end, and no fault.
-    if (!side.ended) this.#error ??= error;
+    // tunnels end, and no fault. Nor is it one when a client that has had everything does not stay for the upstream's goodbye.
+    const hasHadAll = side === this.#client && this.#upstream.ended && side.pendingBytes === 0;
+    if (!side.ended && !hasHadAll) this.#error ??= error;
     if (error !== null && error.side === "proxy") this.#endedBy ??= "stopped";
     else this.noteEndBy(side);
     const peer = side.peer!;

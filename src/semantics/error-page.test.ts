@@ -34,6 +34,10 @@ describe("the body of an error", () => {
     assert.match(errorBody(599, "html").body, /<h1><span>599<\/span>Server Error<\/h1>\n<\/main>/);
   });
 
+  it("tells whoever asked for a server that its certificate is the trouble, whatever is wrong with it", () => {
+    assert.match(errorBody(502, "text", "certificate_unusable").body, /The certificate of the server is not accepted/);
+  });
+
   it("has a sentence for every status that an error of the proxy leads to", () => {
     for (const { status } of Object.values(ERROR_TYPES)) {
       assert.equal(errorBody(status, "text").body.split("\n").length, 3, String(status));

@@ -132,8 +132,9 @@ export function parseAuthority(text: string): Authority | null {
  */
 export function hostOf(text: string): string | null {
   if (text.startsWith("[")) return canonicalAddress(text.slice(1, -1));
+  if (text.includes("..")) return null;
   const name = (text.endsWith(".") ? text.slice(0, -1) : text).toLowerCase();
   if (canonicalAddress(name) !== null) return name;
   const label = name.slice(name.lastIndexOf(".") + 1);
-  return name === "" || name.includes("..") || /^(?:\d+|0x[0-9a-f]*)$/.test(label) ? null : name;
+  return name === "" || /^(?:\d+|0x[0-9a-f]*)$/.test(label) ? null : name;
 }

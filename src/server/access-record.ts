@@ -8,6 +8,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { Address, Clock } from "../core/ports.ts";
 import { Denial } from "../forward/refusal.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
+import { AMBIGUOUS_HOST } from "../pipeline/forward-admission.ts";
 
 /** What a field is, besides the exchange itself. */
 export interface RecordSurroundings {
@@ -98,8 +99,9 @@ export function userOf({ identity, forward }: Exchange): string | null {
   return identity?.subject ?? forward?.user?.subject ?? null;
 }
 
-function destinationOf({ forward }: Exchange): string | null {
-  if (forward === null) return null;
+function destinationOf({ forward, error, request }: Exchange): string | null {
+  // It is none, but what was asked for.
+  if (forward === null) return error?.reason === AMBIGUOUS_HOST ? request.authority : null;
   const { host, port } = forward.destination;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

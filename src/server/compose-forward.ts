@@ -25,16 +25,19 @@ export interface ForwardParts {
   readonly names: HostNames;
   /** null: no tunnel is looked into. */
   readonly interception: Interception | null;
+  /** Whether an address is this machine's. */
+  isOwnAddress(address: string): boolean;
 }
 
 export function composeForward(
   { name, forward }: ServerConfig,
-  { destinations, names, interception }: ForwardParts,
+  { destinations, names, interception, isOwnAddress }: ForwardParts,
   { makers, features: ports }: { readonly makers: FeatureMakers; readonly features: FeaturePorts },
 ): ForwardRoute | null {
   if (forward === null) return null;
   const auth = authOf(forward, ports);
-  const rules = new ForwardRules(forward.deny, forward.allow, () => unproved("credentials_missing", auth?.realm ?? ""));
+  const unknownUser = () => unproved("credentials_missing", auth?.realm ?? "");
+  const rules = new ForwardRules(forward.deny, forward.allow, unknownUser, isOwnAddress);
   const access = new ForwardAccess({
     server: name,
     counters: ports.forward,

@@ -59,7 +59,11 @@ function pacHandler(direct: readonly string[], named: string | null): Handler {
     const isTls = exchange.connection.tls !== null;
     exchange.respond({
       status: 200,
-      fields: [["Content-Type", PAC_TYPE]],
+      // It says what the request has said of us: nobody else's answer.
+      fields: [
+        ["Content-Type", PAC_TYPE],
+        ["Cache-Control", "private, no-cache"],
+      ],
       body: Buffer.from(pacScript({ proxy, isTls, direct })),
     });
   };

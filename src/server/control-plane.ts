@@ -11,11 +11,13 @@ import { type ConfigDiff, diffConfig } from "../config/diff.ts";
 import type { Control, ReloadOutcome, ReloadStatus, Status } from "./control.ts";
 import { describeChange } from "./describe-change.ts";
 import { forwardStatusOf } from "./forward-status.ts";
+import type { Listening } from "./listening-url.ts";
 import { listeningUrl } from "./listening-url.ts";
-import type { Listening } from "./proxy.ts";
 import { SetupError } from "./setup-error.ts";
+import { setupWarnings } from "./setup-warnings.ts";
 import { SpareMemory } from "./spare-memory.ts";
 import type { StandardErrorLog } from "./standard-error.ts";
+import { clock } from "./surroundings.ts";
 import { sourceOf } from "./threads/config-source.ts";
 import { openSocketSource, type SocketSource } from "./threads/socket-source.ts";
 import type { Sourced } from "./threads/spawning.ts";
@@ -164,12 +166,15 @@ export class ControlPlane implements Control {
     try {
       const { config, program, warnings } = await load(file);
       const diff = diffConfig(this.#config, config);
+      const ofSetup = await setupWarnings(config, clock);
       await this.#apply({ config, source: sourceOf(config, file, program) }, diff);
       const change = describeChange(this.#config, config);
       this.#config = config;
       output.log.level = config.log.level;
-      outcome = { kind: "loaded", change, warnings: [...warnings, ...onlyByRestart(diff)] };
-      for (const line of outcome.warnings) output.log.warn(line);
+      const told = [...warnings, ...onlyByRestart(diff)];
+      for (const line of told) output.log.warn(line);
+      // Those the workers write to the log, once each.
+      outcome = { kind: "loaded", change, warnings: [...told, ...ofSetup] };
       output.log.info(`${file}: ${why}, loaded again: ${change}`);
     } catch (error) {
       outcome = { kind: "failed", problems: linesOf(error) };

@@ -57,8 +57,8 @@ export interface ListenerStatus {
 export interface WorkerStatus {
   /** From 1 on; a worker that takes another one's place takes its number. */
   readonly id: number;
-  /** Dead: it will be started again after a while. */
-  readonly state: "starting" | "serving" | "draining" | "dead";
+  /** Dead: it will be started again after a while. Ended: it will not, the proxy is about to end. */
+  readonly state: "starting" | "serving" | "draining" | "dead" | "ended";
   /** Of this thread, ISO 8601. */
   readonly startedAt: string;
   /** How often a worker of this number died and was replaced. */

@@ -9,8 +9,9 @@ import type { Duplex } from "node:stream";
 import type { Config } from "../config/config.ts";
 import { NodeHttpDriver } from "../pipeline/drivers/node-http.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
+import type { Listening } from "./listening-url.ts";
 import { type HeadgateConfig, parseProgramConfig, type SingleServerConfig } from "./program-config.ts";
-import { type Listening, ProxyServer } from "./proxy.ts";
+import { ProxyServer } from "./proxy.ts";
 import { openStandardErrorLog, type StandardErrorLog } from "./standard-error.ts";
 
 export interface CreateProxyOptions {

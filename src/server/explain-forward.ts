@@ -6,11 +6,24 @@ import type { Config, ServerConfig } from "../config/config.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { type Way, Ways } from "../forward/parents/ways.ts";
+import { HostSet } from "../forward/rules/hosts.ts";
 import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules/rules.ts";
+import { OwnAddresses } from "../io/own-addresses.ts";
 import { admit } from "../pipeline/admission.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";
+import { authorityFolder } from "./interceptions.ts";
 import { clock } from "./surroundings.ts";
+
+/** What decides whether the HTTPS inside of a tunnel is opened. */
+export interface Opening {
+  /** "name": it was asked for by its address, so the name that TLS is begun for decides. */
+  readonly by: "ports" | "hosts" | "except" | "name" | "opened";
+  /** Where the CA is. */
+  readonly ca: string;
+  /** Why the CA has no certificate for the host; null: it has one, or the host is not opened. */
+  readonly unfit: string | null;
+}
 
 export interface ForwardExplanation {
   readonly server: ServerConfig;
@@ -24,9 +37,13 @@ export interface ForwardExplanation {
   readonly refused: ProxyError | null;
   /** The rule that allows it; null: its address decides, or it is refused. */
   readonly rule: string | null;
+  /** What becomes of the HTTPS inside of a tunnel; null: it is none, or it is refused, or the server opens nothing. */
+  readonly opening: Opening | null;
   /** The proxies that it may go through, which resolve its name; null: it goes direct, or is refused. */
   readonly via: readonly string[] | null;
 }
+
+const own = new OwnAddresses(clock);
 
 /** `user`: who has proved who it is; null: nobody has. `serverName` must be the name of a server with `forward`. */
 export async function explainForward(
@@ -40,7 +57,7 @@ export async function explainForward(
   const { auth, deny, allow, via } = server.forward!;
   const exchange = new ExplainedExchange(request, client);
   const unfit = admit(exchange, site);
-  const facts = { server, client: exchange.clientAddress, findings: [], rule: null, via: null };
+  const facts = { server, client: exchange.clientAddress, findings: [], rule: null, opening: null, via: null };
   if (unfit !== null) return { ...facts, destination: null, refused: unfit };
   const { destination } = exchange.forward!;
   if (auth !== null && !auth.isOptional && user === null) return { ...facts, destination, refused: unknownUser() };
@@ -56,14 +73,27 @@ export async function explainForward(
     method: request.method,
     wallMs: clock.wallMs(),
   };
-  const rules = new ForwardRules(deny, allow, unknownUser);
+  const rules = new ForwardRules(deny, allow, unknownUser, (address) => own.has(address));
   const decision = rules.decide(wish);
   const about = { ...facts, destination, findings: rules.explain(wish) };
   if (decision instanceof ProxyError) return { ...about, refused: decision };
   const way = new Ways(via, () => null).of(host, port);
   // Of a name that another proxy resolves no address is ever known here.
   const rule = isAddress ? decision.ruleOf(host) : way === null ? null : decision.ruleOf(null);
-  return { ...about, refused: null, rule, via: namesOf(way) };
+  const opening = kind === "tunnel" ? await openingOf(server, destination) : null;
+  return { ...about, refused: null, rule, opening, via: namesOf(way) };
+}
+
+async function openingOf({ forward }: ServerConfig, { host, isAddress, port }: Destination): Promise<Opening | null> {
+  const intercept = forward?.intercept ?? null;
+  if (intercept === null) return null;
+  const about = { ca: authorityFolder(intercept.ca), unfit: null };
+  if (!intercept.ports.some(({ first, last }) => port >= first && port <= last)) return { ...about, by: "ports" };
+  if (isAddress) return { ...about, by: "name" };
+  if (new HostSet(intercept.except).has(host)) return { ...about, by: "except" };
+  if (!new HostSet(intercept.hosts).has(host)) return { ...about, by: "hosts" };
+  const { unfitnessOf } = await import("./interception-authority.ts");
+  return { ...about, by: "opened", unfit: await unfitnessOf(about.ca, host, clock) };
 }
 
 function namesOf(way: Way | null): readonly string[] | null {

@@ -83,7 +83,7 @@ export async function composeForInspection(config: Config): Promise<readonly Com
   };
   const nowhere = {
     upstream: () => NOWHERE,
-    forward: () => ({ destinations: NOWHERE, names: NO_NAMES, interception: null }),
+    forward: () => ({ destinations: NOWHERE, names: NO_NAMES, interception: null, isOwnAddress: () => false }),
     observer: () => null,
     makers: await FeatureMakers.load(config),
     features,

@@ -67,6 +67,10 @@ test("what works and should not stay so is a warning", async () => {
     `${key}: other users may read or write the key of the CA (mode 640): chmod 600 it`,
     `${cert}: the CA may not certify *.example.com, 192.0.2.1: those hosts cannot be intercepted`,
   ]);
+  assert.equal(
+    (await folder.load(["*"])).warnings.at(-1),
+    `${cert}: the CA certifies only example.org and below: HTTPS of all other hosts fails`,
+  );
   await folder.make([], 5 * DAY_MS);
   assert.match(
     (await folder.load(["*.example.com"])).warnings.join(),

@@ -4,9 +4,9 @@
  */
 import { stat } from "node:fs/promises";
 import type { Clock } from "../core/ports.ts";
-import { Authority, AuthorityError, LEAF_LIFE_MS } from "../forward/interception/authority.ts";
+import { Authority, AuthorityCertificate, AuthorityError, LEAF_LIFE_MS } from "../forward/interception/authority.ts";
 import { LeafCertificates } from "../forward/interception/leaves.ts";
-import { permitsPattern } from "../forward/interception/name-constraints.ts";
+import { describeConstraints, permitsPattern } from "../forward/interception/name-constraints.ts";
 import { LeafFiles } from "../io/leaf-files.ts";
 import { readTextFile } from "../io/text-file.ts";
 import { pathsOfAuthority } from "./authority-folder.ts";
@@ -58,6 +58,20 @@ export async function loadAuthority(
   }
 }
 
+/** Why the CA of a folder has no certificate for a host, without its key being read; null: it could make one. */
+export async function unfitnessOf(folder: string, host: string, clock: Clock): Promise<string | null> {
+  const [certificateFile = ""] = pathsOfAuthority(folder);
+  try {
+    const certificate = AuthorityCertificate.parse(await readTextFile(certificateFile, PEM_BYTES_MAX));
+    if (certificate.notAfterMs <= clock.wallMs()) return "it has expired";
+    const { constraints } = certificate;
+    if (constraints === null || permitsPattern(constraints, host)) return null;
+    return `it may not certify this host, but ${describeConstraints(constraints)}`;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 export function leavesOf(
   authority: Authority,
   folder: string,
@@ -81,6 +95,10 @@ export async function looseness(keyFile: string): Promise<readonly string[]> {
 function beyond(authority: Authority, hosts: readonly string[], certificateFile: string): readonly string[] {
   const { constraints } = authority.certificate;
   const refused = constraints === null ? [] : hosts.filter((host) => !permitsPattern(constraints, host));
-  if (refused.length === 0) return [];
+  if (constraints === null || refused.length === 0) return [];
+  if (refused.includes("*")) {
+    const certifies = describeConstraints(constraints);
+    return [`${certificateFile}: the CA certifies ${certifies}: HTTPS of all other hosts fails`];
+  }
   return [`${certificateFile}: the CA may not certify ${refused.join(", ")}: those hosts cannot be intercepted`];
 }

@@ -3,13 +3,14 @@
  * through reloads. Who intercepts nothing never loads the library that makes certificates.
  */
 import { defaultAuthorityFolder, defaultLeafFolder } from "../config/authority-folders.ts";
-import type { Config } from "../config/config.ts";
+import type { Config, ServerConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import { TLS_HANDSHAKE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Clock, Kept, TlsLayer } from "../core/ports.ts";
 import { Interception, type LeafSource, type TunnelDialer } from "../forward/interception/interception.ts";
 import { HostSet } from "../forward/rules/hosts.ts";
 import { folderOwner, pathsOfAuthority } from "./authority-folder.ts";
+import type { LoadedAuthority } from "./interception-authority.ts";
 
 export interface InterceptionSurroundings {
   readonly clock: Clock;
@@ -24,8 +25,18 @@ interface Loaded {
   readonly warnings: readonly string[];
 }
 
-function authorityFolder(named: string | null): string {
+/** The one that the configuration names, or the usual one. */
+export function authorityFolder(named: string | null): string {
   return named ?? defaultAuthorityFolder(folderOwner());
+}
+
+/** null: the server intercepts nothing. */
+async function authorityOf({ name, forward }: ServerConfig, clock: Clock): Promise<LoadedAuthority | null> {
+  const intercept = forward?.intercept ?? null;
+  if (intercept === null) return null;
+  const { loadAuthority } = await import("./interception-authority.ts");
+  const place = ["servers", name, "forward", "intercept", "ca"];
+  return await loadAuthority(authorityFolder(intercept.ca), intercept.hosts, place, clock);
 }
 
 export class Interceptions {
@@ -49,23 +60,23 @@ export class Interceptions {
   /** Rejects with a SetupError. */
   static async load({ servers }: Config, around: InterceptionSurroundings): Promise<Interceptions> {
     const loaded = new Map<string, Loaded>();
-    for (const { name, forward } of servers) {
-      const intercept = forward?.intercept ?? null;
-      if (intercept === null) continue;
-      const { leavesOf, loadAuthority } = await import("./interception-authority.ts");
-      const place = ["servers", name, "forward", "intercept", "ca"];
-      const { authority, warnings } = await loadAuthority(
-        authorityFolder(intercept.ca),
-        intercept.hosts,
-        place,
-        around.clock,
-      );
-      const folder = intercept.leaves ?? defaultLeafFolder(folderOwner());
+    for (const server of servers) {
+      const found = await authorityOf(server, around.clock);
+      if (found === null) continue;
+      const { authority, warnings } = found;
+      const { leavesOf } = await import("./interception-authority.ts");
+      const folder = server.forward?.intercept?.leaves ?? defaultLeafFolder(folderOwner());
       const identity = { folder, authority: authority.certificate.x509.fingerprint256 };
       const make = () => leavesOf(authority, folder, around.clock, (message) => around.tell(message));
-      loaded.set(name, { leaves: (kept) => kept("leaves", identity, make), warnings });
+      loaded.set(server.name, { leaves: (kept) => kept("leaves", identity, make), warnings });
     }
     return new Interceptions(around, loaded);
+  }
+
+  /** What a start would warn of. Rejects with a SetupError where it would fail. */
+  static async warningsOf({ servers }: Config, clock: Clock): Promise<readonly string[]> {
+    const loaded = await Promise.all(servers.map((server) => authorityOf(server, clock)));
+    return loaded.flatMap((one) => one?.warnings ?? []);
   }
 
   get warnings(): readonly string[] {

@@ -1,6 +1,16 @@
 /** Where a server listens, in a form that can be pasted into a browser or a command. */
 import type { ListenConfig } from "../config/config.ts";
-import type { Listening } from "./proxy.ts";
+import type { Address } from "../core/ports.ts";
+
+/** An address on which a server is reached. */
+export interface Listening {
+  /** The server's name in the configuration. */
+  readonly server: string;
+  /** Where it really listens: with the port that the system chose when the configuration asked for port 0. */
+  readonly address: Address;
+  readonly isTls: boolean;
+  readonly protocol: ListenConfig["protocol"] | "redirected";
+}
 
 /** What clients speak there, as far as they know. */
 export function protocolAt({ protocol, transparent }: ListenConfig): Listening["protocol"] {

@@ -6,9 +6,7 @@
  * It reads no configuration file, handles no signal and never ends the process.
  */
 import { randomUUID } from "node:crypto";
-import type { Config, ListenConfig, ServerConfig } from "../config/config.ts";
-import { listenerKey } from "../config/diff.ts";
-import type { Address } from "../core/ports.ts";
+import type { Config, ServerConfig } from "../config/config.ts";
 import type { ForwardCounters } from "../forward/access.ts";
 import { TunnelCounts } from "../forward/tunnel-counts.ts";
 import { UserCounter } from "../forward/user-counts.ts";
@@ -17,6 +15,7 @@ import { PasswordChecks } from "../identity/password-checks.ts";
 import { namesByDns } from "../io/dns/names.ts";
 import { createFetch } from "../io/fetch.ts";
 import { openTransport, type WantedTransport } from "../io/open-transport.ts";
+import { OwnAddresses } from "../io/own-addresses.ts";
 import { passwordHasher } from "../io/password-hasher.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
@@ -31,30 +30,21 @@ import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { FeatureMakers } from "./features.ts";
-import { debugWarnings } from "./forward-debug.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
 import { ResolvedHosts } from "./host-names.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
-import { type HandedSocket, Listeners, type WantedListener } from "./listeners.ts";
-import { protocolAt } from "./listening-url.ts";
+import { Listeners } from "./listeners.ts";
+import { type Listening, protocolAt } from "./listening-url.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
 import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.ts";
+import { warningsOf } from "./setup-warnings.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
 import { TlsFiles } from "./tls-files.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
-
-/** An address on which a server is reached. */
-export interface Listening {
-  /** The server's name in the configuration. */
-  readonly server: string;
-  /** Where it really listens: with the port that the system chose when the configuration asked for port 0. */
-  readonly address: Address;
-  readonly isTls: boolean;
-  readonly protocol: ListenConfig["protocol"] | "redirected";
-}
+import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
 
 /** What is open. */
 interface Current {
@@ -86,9 +76,6 @@ export interface Prepared {
   rollback(): Promise<void>;
 }
 
-/** By the keys of all listeners: where this thread gets them from; null: another thread serves them. */
-export type HandedSockets = ReadonlyMap<string, HandedSocket | null>;
-
 export class ProxyServer {
   readonly transport: Transport;
   readonly #log: AppLog;
@@ -103,6 +90,7 @@ export class ProxyServer {
   readonly #forwards: ForwardUpstreams;
   readonly #stores: SessionStores;
   readonly #parts = new KeptParts();
+  readonly #ownAddresses = new OwnAddresses(clock);
   readonly #listeners: Listeners;
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance: string;
@@ -296,6 +284,7 @@ export class ProxyServer {
             destinations,
             names: new ResolvedHosts(names),
             interception: interceptions.of(server, destinations, parts.kept),
+            isOwnAddress: (address) => this.#ownAddresses.has(address),
           };
         },
         observer: (server) => this.#observer(config, server),
@@ -327,7 +316,7 @@ export class ProxyServer {
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
-        const warnings = [...files.warnings, ...interceptions.warnings, ...debugWarnings(config, clock.wallMs())];
+        const warnings = warningsOf(config, { files, interception: interceptions.warnings }, clock);
         for (const warning of warnings) this.#warnOnce(warning);
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
@@ -391,32 +380,4 @@ export class ProxyServer {
   #tellFault(err: Error): void {
     this.#faults.report(`transport ${err.name}`, (details) => this.#log.error({ err, ...details }, err.message));
   }
-}
-
-/** A program was read twice and said two things. */
-function otherListener(text: string): string {
-  return (
-    `${text}: the main thread has read no such address; a module that the configuration imports has changed, ` +
-    "which takes effect with a restart"
-  );
-}
-
-/** Every address of every server that is served here, by the key under which a configuration's difference knows it. */
-function wantedListeners(
-  servers: readonly ComposedServer[],
-  files: TlsFiles,
-  sockets: HandedSockets | null,
-): readonly WantedListener[] {
-  const wanted: WantedListener[] = [];
-  for (const { config, site } of servers) {
-    for (const [index, listen] of config.listen.entries()) {
-      const key = listenerKey(listen, config, index);
-      const socket = sockets?.get(key);
-      if (socket === null) continue;
-      if (sockets !== null && socket === undefined) throw new Error(otherListener(listen.text));
-      const tls = listen.tls === null ? null : files.forListener(listen.tls);
-      wanted.push({ key, listen, place: ["servers", config.name, "listen", index], tls, site, socket: socket ?? null });
-    }
-  }
-  return wanted;
 }

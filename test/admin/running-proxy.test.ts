@@ -54,6 +54,18 @@ describe("headgate status", () => {
 });
 
 describe("headgate reload", () => {
+  test("warns of what a start would warn of", async () => {
+    using folder = new Folder();
+    folder.file("headgate.yaml", answering("old"));
+    await using _running = await Running.start(folder.path, "run");
+    const egress = `egress: { listen: "127.0.0.1:0", forward: { allow: [{ debug: { until: 2100-01-01T00:00:00Z } }] } }`;
+    folder.file("headgate.yaml", `servers: { ${egress} }\nlog: { access: { output: access.log } }\nworkers: 1\n`);
+    const { status, stderr } = await run(folder.path, "reload");
+    const rule = "servers.egress.forward: the rule allow[0]";
+    const warning = `warning: ${rule} writes header fields to the access log until 2100-01-01T00:00:00.000Z\n`;
+    assert.deepEqual([status, stderr], [0, warning]);
+  });
+
   test("loads the file again, or says what is wrong and leaves everything as it was", async () => {
     using folder = new Folder();
     folder.file("headgate.yaml", answering("old"));

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type ExplainOptions, explain } from "../../src/cli/explain.ts";
+import { internalAuthority } from "../support/interception-stage.ts";
 import { Folder } from "./headgate.ts";
 
 const CONFIG = `
@@ -103,7 +104,12 @@ describe("headgate explain, of a forward proxy", () => {
         { client: "192.0.2.1" },
         "refused   407: nobody has said who it is; --user asks as somebody",
       ],
-      ["GET", "http://0x7f.1/", {}, "refused   400: the request target names no host"],
+      [
+        "GET",
+        "http://0x7f.1/",
+        {},
+        "refused   400: 0x7f.1 is no host: some programs take it for an address, others for a name",
+      ],
       ["GET", "http://a/", { header: ["Host: b"] }, "refused   400: Host b is not the target's a"],
     ] as const) {
       assert.equal((await explained(method, url, options)).at(-1), last, url);
@@ -149,4 +155,42 @@ describe("headgate explain, of a forward proxy", () => {
     });
     await assert.rejects(explained("GET", "http://a/", { header: ["X: a\r\nY: b"] }), { status: 2 });
   });
+});
+
+test("whether the HTTPS of a host is opened, and why", async () => {
+  const { folder: place } = await internalAuthority(["example.org"]);
+  using _place = place;
+  using own = new Folder();
+  const intercept = `{ hosts: ["*.example.org", a.example], except: [bank.example.org], ca: "${place.path}" }`;
+  const forward = `{ allow: [{ connectPorts: [443, 8443] }], intercept: ${intercept} }`;
+  const config = own.file("headgate.yaml", `servers: { egress: { listen: "127.0.0.1:3128", forward: ${forward} } }`);
+  const said = async (method: string, url: string): Promise<string | undefined> => {
+    const lines = await explain(method, url, { client: "127.0.0.1", header: [], config });
+    return lines.find((line) => line.startsWith("https "))?.slice("https     ".length);
+  };
+  const hosts = "*.example.org or a.example";
+  assert.equal(
+    await said("GET", "https://www.example.org/"),
+    `opened, as ${hosts} (intercept.hosts), with a certificate of the CA in ${place.path}`,
+  );
+  assert.equal(
+    await said("CONNECT", "bank.example.org:443"),
+    'left alone: the host "bank.example.org" is bank.example.org (intercept.except)',
+  );
+  assert.equal(
+    await said("CONNECT", "b.example:443"),
+    `left alone: the host "b.example" is not ${hosts} (intercept.hosts)`,
+  );
+  assert.equal(await said("CONNECT", "www.example.org:8443"), "left alone: the port 8443 is not 443 (intercept.ports)");
+  assert.equal(await said("CONNECT", "192.0.2.1:443"), undefined, "refused: a private address");
+  assert.equal(
+    await said("CONNECT", "1.1.1.1:443"),
+    `the name that TLS is begun for decides: opened for ${hosts}, but not for bank.example.org`,
+  );
+  assert.equal(
+    await said("CONNECT", "a.example:443"),
+    `refused, 502: it is to be opened, and the CA in ${place.path} cannot serve it: ` +
+      "it may not certify this host, but only example.org and below",
+  );
+  assert.equal(await said("GET", "http://www.example.org/"), undefined);
 });

@@ -6,7 +6,7 @@ import path from "node:path";
 import { describe, test } from "node:test";
 import { configOfForwardFlags, type ForwardFlags } from "../../src/cli/forward-flags.ts";
 import { forwardHints } from "../../src/cli/forward-hints.ts";
-import type { Listening } from "../../src/server/proxy.ts";
+import type { Listening } from "../../src/server/listening-url.ts";
 import { connectThrough } from "../support/forward-stage.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";

@@ -7,10 +7,13 @@ import { readFileSync } from "node:fs";
 import net from "node:net";
 import { describe, test } from "node:test";
 import { hash } from "@node-rs/bcrypt";
+import { FORWARD_REFUSALS } from "../../src/forward/refusal.ts";
+import { curl } from "../support/curl.ts";
 import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
 import { askOn, authority, interceptionStage } from "../support/interception-stage.ts";
 import { onceHead, ScriptedParent, tunnelTo } from "../support/parents.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { needs } from "../support/requirements.ts";
 
 const TIMEOUT = { timeout: 30_000 };
 
@@ -97,6 +100,50 @@ describe("a host that is intercepted", () => {
     const leaving = await connectTo(stage.port, to);
     leaving.client.reset();
     await stage.proxy.untilConnections(0);
+  });
+});
+
+test(
+  "a host that the CA may not certify is refused before anything is opened: 502, and the log says why",
+  TIMEOUT,
+  async () => {
+    await using stage = await interceptionStage((_request, response) => response.end("x"), {
+      certified: ["origin.example"],
+      hosts: ["*"],
+      log: { access: { format: "json" } },
+    });
+    const { port } = stage.origin;
+    const { client } = await connectTo(stage.port, `other.example:${port}`);
+    assert.match(client.received, /^HTTP\/1\.1 502 /);
+    client[Symbol.dispose]();
+    const [line] = await stage.proxy.untilAccess(1);
+    const { type, reason, message } = line!.error as Record<string, string>;
+    assert.deepEqual(
+      [type, reason, message],
+      ["proxy_configuration_error", "ca_may_not_certify", "the CA of interception may not certify other.example"],
+    );
+    const opened = await stage.secured(`origin.example:${port}`, "origin.example", [stage.ca]);
+    opened.destroy();
+  },
+);
+
+test("a client that does not trust the CA: the log says so, and what to do", {
+  ...TIMEOUT,
+  skip: needs("curl"),
+}, async () => {
+  await using stage = await interceptionStage((_request, response) => response.end("never"), {
+    log: { access: { format: "json" } },
+  });
+  const url = `https://origin.example:${stage.origin.port}/`;
+  const ca = stage.folder.file("world.pem");
+  const { status } = await curl(["--proxy", `http://127.0.0.1:${stage.port}`, "--cacert", ca, url]);
+  assert.equal(status, 60, "the certificate is not accepted");
+  const [line] = await stage.proxy.untilAccess(1);
+  assert.deepEqual(line!.error, {
+    type: "tls_alert_received",
+    side: "client",
+    reason: "ca_not_trusted",
+    message: `forward: ${FORWARD_REFUSALS.ca_not_trusted}`,
   });
 });
 

@@ -250,3 +250,19 @@ test("a tunnel that is opened, and the requests in it, each have a line", TIMEOU
   assert.deepEqual([lines[1]?.scheme, lines[1]?.path, lines[1]?.responseBytes], ["https", "/a", 6]);
   assert.doesNotMatch(JSON.stringify(lines), /YW5uOmh1bnRlcjI|hunter2/);
 });
+
+test("a host that is a number is called by what was written, with its reason", TIMEOUT, async () => {
+  const hosts = ["2130706433:443", "127.1:443"];
+  const lines = await logOf({}, async (port) => {
+    for (const host of hosts) (await connectThrough(port, host)).client[Symbol.dispose]();
+    using client = await RawClient.connect(port);
+    await client.send("GET http://0x7f.1/ HTTP/1.1\r\nHost: 0x7f.1\r\n\r\n").answer();
+  });
+  assert.deepEqual(
+    lines.map(({ method, destination, status }) => [method, destination, status]),
+    [...hosts.map((host) => ["CONNECT", host, 400]), ["GET", "0x7f.1", 400]],
+  );
+  const error = lines[0]!.error as Readonly<Record<string, unknown>>;
+  const message = "2130706433 is no host: some programs take it for an address, others for a name";
+  assert.deepEqual([error.reason, error.message], ["ambiguous_host", message]);
+});

@@ -41,7 +41,12 @@ describe("requests in absolute form", () => {
     client.send(`GET /own HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
     assert.equal((await client.answer()).body, "own", "origin form meets the server's routes");
     client.send("GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert.equal((await client.answer()).status, 404);
+    const lost = await client.answer();
+    assert.deepEqual([lost.status, lost.body.includes("This is a proxy: name it as http_proxy")], [404, true]);
+    const self = `127.0.0.1:${proxy.port("egress")}`;
+    client.send(`GET http://${self}/ HTTP/1.1\r\nHost: ${self}\r\n\r\n`);
+    const looped = await client.answer();
+    assert.deepEqual([looped.status, looped.body.includes("was asked for itself")], [502, true]);
   });
 
   test("an HTTP/1.0 client, a Host that differs, and hosts in forms of their own", TIMEOUT, async () => {
@@ -150,6 +155,7 @@ describe("who may", () => {
     const refused = await client.answer();
     assert.equal(refused.status, 407);
     assert.equal(refused.fields.get("proxy-authenticate"), 'Basic realm="builds", charset="UTF-8"');
+    assert.match(refused.body, /This proxy asks who you are/);
     for (const [login, status] of [
       ["ci:wrong", 407],
       ["nobody:secret", 407],
@@ -157,8 +163,10 @@ describe("who may", () => {
     ] as const) {
       const line = `Proxy-Authorization: Basic ${Buffer.from(login).toString("base64")}\r\n`;
       const { client, status: got } = await connectThrough(proxy.port("egress"), echo.authority, line);
-      client[Symbol.dispose]();
       assert.equal(got, status, login);
+      // The same for a name that there is and for one that there is not.
+      if (got === 407) await client.untilText("The name or the password is not right.");
+      client[Symbol.dispose]();
     }
   });
 

@@ -135,6 +135,16 @@ describeBothWays("a tunnel", (splices) => {
     }
   });
 
+  it("whose client has had everything and is gone when the server has ended has ended well", () => {
+    const { proxy, client, server } = tunnel(splices);
+    server.sends("the answer").ends();
+    client.receives("the answer");
+    client.resets();
+    server.seesReset();
+    assert.equal(proxy.ended[0]!.error, null);
+    assert.deepEqual(proxy.finish(), []);
+  });
+
   it("passes a reset on at once, either way", () => {
     const first = tunnel(splices);
     first.client.resets();

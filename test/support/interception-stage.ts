@@ -42,27 +42,33 @@ export interface InterceptionStage extends AsyncDisposable {
 }
 
 /** An internal CA in a folder, as `headgate ca init` makes one; `cert` is its PEM text. */
-export async function internalAuthority(): Promise<{ readonly folder: TestFolder; readonly cert: string }> {
+export async function internalAuthority(
+  certified: readonly string[] = [],
+): Promise<{ readonly folder: TestFolder; readonly cert: string }> {
   const folder = new TestFolder();
-  const made = await makeAuthority({ name: "Inner", lifeMs: 3_600_000 * 24 * 30, hosts: [], networks: [] }, Date.now());
+  const made = await makeAuthority(
+    { name: "Inner", lifeMs: 3_600_000 * 24 * 30, hosts: certified, networks: [] },
+    Date.now(),
+  );
   writeFileSync(folder.file("ca.pem"), made.cert);
   writeFileSync(folder.file("ca.key"), made.key, { mode: 0o600 });
   return { folder, cert: made.cert };
 }
 
-/** `certificate` says what the origin shows; `forward` is what the block has besides. */
+/** `certificate` says what the origin shows; `certified` bounds the CA; `forward` is what the block has besides. */
 export async function interceptionStage(
   handler: http.RequestListener,
   {
     certificate = { names: ["origin.example"], issuer: authority } as CertificateOptions,
     forward = {} as Options,
     hosts = ["*.example"] as readonly string[],
+    certified = [] as readonly string[],
     trustedProxies = [] as readonly string[],
     listen = "127.0.0.1:0" as unknown,
     log = undefined as Options | undefined,
   } = {},
 ): Promise<InterceptionStage> {
-  const { folder, cert } = await internalAuthority();
+  const { folder, cert } = await internalAuthority(certified);
   folder.write("world.pem", authority.cert);
   const dns = await DnsServer.start((_name, type) => ({ addresses: type === "A" ? ["127.0.0.1"] : [] }));
   const origin = await Origin.start(handler, { tls: issueCertificate(certificate) });

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
+import type { Status } from "../../src/server/control.ts";
 import { Folder, Running } from "../cli/headgate.ts";
 import { isRefused } from "../support/free-port.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { get, MANY } from "./workers.ts";
+import { get, MANY, statusOf } from "./workers.ts";
 
 async function withRequestsUnderWay(
   fields: string,
@@ -54,3 +55,30 @@ test("a second signal cuts the connections of all workers", () =>
     running.signal("SIGINT");
     await Promise.all(clients.map((client) => client.untilEnded()));
   }));
+
+test("each worker has one row while all of them end, and what has ended keeps its counts", () =>
+  withRequestsUnderWay("", async (running, clients, answers) => {
+    running.signal("SIGTERM");
+    await running.untilLogged(/^SIGTERM: no new connections/);
+    const closed = clients.map(async (client) => {
+      await client.answer();
+      client.socket.end();
+    });
+    for (const response of answers.slice(1)) response.end("done");
+    let workers = (await statusOf(running)).workers;
+    // The other one has the exchange that is left.
+    while (!workers.some(({ state }) => state === "ended")) workers = (await statusOf(running)).workers;
+    assert.deepEqual(
+      workers.map(({ id }) => id),
+      [1, 2],
+    );
+    assert.deepEqual(workers.map(({ state }) => state).sort(), ["draining", "ended"]);
+    while (sum(workers) < MANY - 1) workers = (await statusOf(running)).workers;
+    assert.equal(sum(workers), MANY - 1);
+    answers[0]!.end("done");
+    await Promise.all(closed);
+  }));
+
+function sum(workers: Status["workers"]): number {
+  return workers.reduce((total, { requests }) => total + requests, 0);
+}

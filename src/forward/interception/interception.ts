@@ -9,7 +9,7 @@
  */
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
-import { ProxyError } from "../../core/errors.ts";
+import { OWN_CERTIFICATE_REFUSED, ProxyError } from "../../core/errors.ts";
 import type { Connection, ConnectionHandler, DialHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
 import type { TakenOver } from "../../pipeline/downstream.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
@@ -24,6 +24,7 @@ import type {
 import type { Sender } from "../../pipeline/upstream.ts";
 import { ClientHello, parseClientHello } from "../../protocol/client-hello/parse.ts";
 import { canonicalAddress } from "../../semantics/cidr.ts";
+import { caNotTrusted } from "../refusal.ts";
 import type { HostSet } from "../rules/hosts.ts";
 import type { PortRange } from "../rules/options.ts";
 import type { TunnelReceiver } from "../tunnel-stream.ts";
@@ -40,6 +41,8 @@ export interface LeafSource {
   peek(host: string): ServedLeaf | null;
   /** Rejects with a ProxyError. */
   leafFor(host: string): Promise<ServedLeaf>;
+  /** Why there will be none, as far as that is known beforehand. */
+  refusalOf(host: string): ProxyError | null;
 }
 
 /** Makes a tunnel, as its access allows. */
@@ -85,11 +88,15 @@ export class Interception implements ConnectionTaker {
     this.options = options;
   }
 
-  /** Whoever is to take a tunnel to this destination over; null: it is left alone, and nobody looks into it. */
-  takerFor({ kind, host, isAddress, port }: Destination): ConnectionTaker | null {
+  /**
+   * Whoever is to take a tunnel to this destination over; null: it is left alone, and nobody looks into it. What ought to be opened
+   * and cannot be is refused: an operator who wants to see it would not want it to pass unseen.
+   */
+  takerFor({ kind, host, isAddress, port }: Destination): ConnectionTaker | ProxyError | null {
     if (kind !== "tunnel" || !this.options.ports.some(({ first, last }) => port >= first && port <= last)) return null;
     // Behind an address any name may stand: only the ClientHello tells.
-    return isAddress || this.opens(host) ? this : null;
+    if (isAddress) return this;
+    return this.opens(host) ? (this.options.leaves.refusalOf(host) ?? this) : null;
   }
 
   take(exchange: Exchange, client: TakenOver, handler: TakenHandler): TakenConnection {
@@ -264,7 +271,7 @@ class Taken implements TakenConnection, ConnectionHandler, DialHandler, TunnelRe
 
   onFailed(error: ProxyError): void {
     this.#pending = null;
-    this.#fail(error);
+    this.#fail(error.reason === OWN_CERTIFICATE_REFUSED ? caNotTrusted() : error);
   }
 
   destroy(error: ProxyError): void {

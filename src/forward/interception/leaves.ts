@@ -7,6 +7,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { ProxyError } from "../../core/errors.ts";
 import type { Clock, LeafStore } from "../../core/ports.ts";
 import { GenerationCache } from "../../identity/tokens/generation-cache.ts";
+import { notCertified } from "../refusal.ts";
 import { type Authority, LEAF_LIFE_MS, type Leaf } from "./authority.ts";
 import { type LeafName, leafNameOf } from "./leaf-names.ts";
 
@@ -58,10 +59,7 @@ export class LeafCertificates {
   /** For a DNS name or an IP address, with or without brackets. Rejects with a ProxyError. */
   leafFor(host: string): Promise<Leaf> {
     const name = leafNameOf(host);
-    if (name === null) {
-      const words = `no certificate can be made for ${JSON.stringify(host.slice(0, 100))}: it is no name of a host`;
-      return Promise.reject(new ProxyError("http_request_error", words));
-    }
+    if (name === null) return Promise.reject(noName(host));
     const known = this.peek(name.text);
     if (known !== null) return Promise.resolve(known);
     let coming = this.#coming.get(name.text);
@@ -72,6 +70,13 @@ export class LeafCertificates {
     return coming;
   }
 
+  /** Why there will be no leaf for a host, as far as that is known before one is asked for. */
+  refusalOf(host: string): ProxyError | null {
+    if (this.peek(host) !== null) return null;
+    const name = leafNameOf(host);
+    return name === null ? noName(host) : this.#refusalOf(name);
+  }
+
   /** Resolves when the store has been given what was made so far. */
   async written(): Promise<void> {
     await Promise.all(this.#writing);
@@ -79,8 +84,8 @@ export class LeafCertificates {
 
   async #find(name: LeafName): Promise<Leaf> {
     const { store, clock } = this.#surroundings;
-    const refusal = this.#refusalOf(name, clock.wallMs());
-    if (refusal !== null) throw new ProxyError("proxy_configuration_error", refusal);
+    const refusal = this.#refusalOf(name);
+    if (refusal !== null) throw refusal;
     const stored = store === null ? null : this.#judge(name, await store.read(name.text));
     if (stored !== null) return this.#keep(name, stored);
     const leaf = await this.#authority.issue(name, clock.wallMs());
@@ -93,9 +98,13 @@ export class LeafCertificates {
   }
 
   /** Why no client would take what the authority could issue. */
-  #refusalOf(name: LeafName, wallMs: number): string | null {
-    if (this.#authority.certificate.notAfterMs <= wallMs) return "the CA of interception has expired";
-    return this.#authority.permits(name) ? null : `the CA of interception may not certify ${name.text}`;
+  #refusalOf(name: LeafName): ProxyError | null {
+    const { notAfterMs } = this.#authority.certificate;
+    if (notAfterMs <= this.#surroundings.clock.wallMs()) {
+      return notCertified("ca_expired", "the CA of interception has expired");
+    }
+    if (this.#authority.permits(name)) return null;
+    return notCertified("ca_may_not_certify", `the CA of interception may not certify ${name.text}`);
   }
 
   #keep(name: LeafName, leaf: Leaf): Leaf {
@@ -140,4 +149,9 @@ export class LeafCertificates {
       this.#surroundings.tell(`certificates of intercepted hosts cannot be kept: ${(error as Error).message}`);
     }
   }
+}
+
+function noName(host: string): ProxyError {
+  const words = `no certificate can be made for ${JSON.stringify(host.slice(0, 100))}: it is no name of a host`;
+  return new ProxyError("http_request_error", words);
 }

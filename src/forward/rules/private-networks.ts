@@ -46,11 +46,17 @@ const SIX_TO_FOUR = CidrSet.parse(["2002::/16"]);
 export function isPrivate(address: string): boolean {
   if (canonicalAddress(address) === null) return true;
   if (!address.includes(":")) return PRIVATE.has(address);
+  const within = embeddedIpv4(address);
+  return within === null ? !GLOBAL.has(address) || PRIVATE.has(address) : PRIVATE.has(within);
+}
+
+/** The IPv4 address to which a gateway takes what is sent to this one (NAT64, 6to4); null: there is none in it. */
+export function embeddedIpv4(address: string): string | null {
   const isNat64 = NAT64.has(address);
-  if (!isNat64 && !SIX_TO_FOUR.has(address)) return !GLOBAL.has(address) || PRIVATE.has(address);
+  if (!isNat64 && !SIX_TO_FOUR.has(address)) return null;
   const groups = groupsOf(address);
   const [high, low] = isNat64 ? [groups[6]!, groups[7]!] : [groups[1]!, groups[2]!];
-  return PRIVATE.has(`${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`);
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }
 
 /** The eight groups of an IPv6 address in canonical form. */

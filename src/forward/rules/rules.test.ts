@@ -204,3 +204,22 @@ describe("time windows", () => {
     }
   });
 });
+
+const literal = (host: string): Wish => ({ ...WISH, host, isAddress: true });
+
+test("an address of this machine is private, whatever network it is of, unless a rule names its network", () => {
+  const isOwn = (address: string): boolean => address === "198.200.0.7";
+  const refuses = new ForwardRules([], [allow({})], unknownUser, isOwn).decide(literal("198.200.0.7"));
+  assert.equal((refuses as ProxyError).reason, "private_destination");
+  const names = new ForwardRules([], [allow({ networks: ["198.200.0.0/16"] })], unknownUser, isOwn);
+  assert.equal(names.decide(literal("198.200.0.7")) instanceof ProxyError, false);
+});
+
+test("what a gateway takes to a refused address is refused with it, and nothing is allowed by what lies within", () => {
+  const rules = new ForwardRules([allow({ networks: ["198.200.0.0/16"] })], [allow({})], unknownUser);
+  for (const host of ["198.200.1.1", "64:ff9b::c6c8:101", "2002:c6c8:101::1"]) {
+    assert.equal((rules.decide(literal(host)) as ProxyError).reason, "rule_denied", host);
+  }
+  const allows = new ForwardRules([], [allow({ networks: ["198.200.0.0/16"] })], unknownUser);
+  assert.equal((allows.decide(literal("64:ff9b::c6c8:101")) as ProxyError).reason, "nothing_allows");
+});

@@ -12,7 +12,7 @@ import { CidrSet } from "../../semantics/cidr.ts";
 import { Denial } from "../refusal.ts";
 import { HostSet } from "./hosts.ts";
 import type { RuleConfig, RuleDebug, TimeWindow } from "./options.ts";
-import { isPrivate } from "./private-networks.ts";
+import { embeddedIpv4, isPrivate } from "./private-networks.ts";
 
 /** What is asked for, and by whom. */
 export interface Wish {
@@ -45,18 +45,30 @@ export interface RuleFinding {
   readonly mismatch: Mismatch | null;
 }
 
+type IsPrivate = (address: string) => boolean;
+
 export class ForwardRules {
   /** Some rule asks what time it is. */
   readonly askTime: boolean;
   readonly #deny: readonly Rule[];
   readonly #allow: readonly Rule[];
+  readonly #isPrivate: IsPrivate;
   readonly #unknownUser: () => ProxyError;
   /** By key: whoever is allowed by the same rules has the same access, and shares connections. */
   readonly #accesses = new Map<string, RuledAccess>();
 
-  /** `unknownUser` makes what is answered when it depends on the user, and nobody has said who it is. */
-  constructor(deny: readonly RuleConfig[], allow: readonly RuleConfig[], unknownUser: () => ProxyError) {
+  /**
+   * `unknownUser` makes what is answered when it depends on the user, and nobody has said who it is; `isOwn` says which addresses
+   * are this machine's, which are as private as its loopback.
+   */
+  constructor(
+    deny: readonly RuleConfig[],
+    allow: readonly RuleConfig[],
+    unknownUser: () => ProxyError,
+    isOwn: (address: string) => boolean = () => false,
+  ) {
     this.#unknownUser = unknownUser;
+    this.#isPrivate = (address) => isPrivate(address) || isOwn(address);
     this.#deny = deny.map((config, index) => new Rule(config, `d${index}`));
     this.askTime = [...deny, ...allow].some(({ times }) => times !== undefined);
     this.#allow = allow.map((config, index) => new Rule(config, `a${index}`));
@@ -98,7 +110,7 @@ export class ForwardRules {
       only === null ? [...denied, ...allowed].map(({ id }) => id).join(",") + (isForUsers ? ",?" : "") : only.id;
     let access = this.#accesses.get(key);
     if (access === undefined) {
-      access = new RuledAccess(key, denied, allowed, isForUsers ? this.#unknownUser : null);
+      access = new RuledAccess(key, denied, allowed, this.#isPrivate, isForUsers ? this.#unknownUser : null);
       this.#accesses.set(key, access);
     }
     return access;
@@ -114,11 +126,19 @@ export class RuledAccess implements DestinationAccess {
   readonly debugBodyBytesMax: number;
   readonly #denied: readonly Rule[];
   readonly #allowed: readonly Rule[];
+  readonly #isPrivate: IsPrivate;
   readonly #unknownUser: (() => ProxyError) | null;
 
   /** `unknownUser`: what is answered in place of a refusal, where some user might be allowed; null: none might. */
-  constructor(key: string, denied: readonly Rule[], allowed: readonly Rule[], unknownUser: (() => ProxyError) | null) {
+  constructor(
+    key: string,
+    denied: readonly Rule[],
+    allowed: readonly Rule[],
+    isPrivate: IsPrivate,
+    unknownUser: (() => ProxyError) | null,
+  ) {
     this.key = key;
+    this.#isPrivate = isPrivate;
     this.#unknownUser = unknownUser;
     this.#denied = denied;
     this.#allowed = allowed;
@@ -128,11 +148,15 @@ export class RuledAccess implements DestinationAccess {
   }
 
   refusalOf(address: string): ProxyError | null {
-    const denied = this.#denied.find(({ networks }) => networks!.has(address));
+    // What a gateway takes to a refused address is refused with it; nothing is allowed by what lies within.
+    const within = this.#denied.length === 0 ? null : embeddedIpv4(address);
+    const denied = this.#denied.find(
+      ({ networks }) => networks!.has(address) || (within !== null && networks!.has(within)),
+    );
     if (denied !== undefined) return new Denial("rule_denied", denied.config.name);
     if (this.#allowing(address) !== null) return null;
     if (this.#unknownUser !== null) return this.#unknownUser();
-    return new Denial(isPrivate(address) ? "private_destination" : "nothing_allows");
+    return new Denial(this.#isPrivate(address) ? "private_destination" : "nothing_allows");
   }
 
   ruleOf(address: string | null): string | null {
@@ -150,7 +174,7 @@ export class RuledAccess implements DestinationAccess {
 
   #allowing(address: string): Rule | null {
     for (const rule of this.#allowed) {
-      if (rule.networks === null ? !isPrivate(address) : rule.networks.has(address)) return rule;
+      if (rule.networks === null ? !this.#isPrivate(address) : rule.networks.has(address)) return rule;
     }
     return null;
   }

@@ -65,6 +65,9 @@ class Attempt<Socket> implements AttemptHandler<Socket> {
   }
 }
 
+/** Told in the error of all of them: more than these say nothing more. */
+const FAILURES_MAX = 8;
+
 class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
   readonly #dialer: RacingDialer<Socket>;
   readonly #owner: DialOwner;
@@ -167,7 +170,8 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
     const { remote } = attempt;
     const isLiteral = remote.family === 0 || remote.address === this.#target.host;
     const what = this.#cannot();
-    this.#failures.push(failureOf(error, isLiteral ? what : `${what} at ${remote.address}`, "upstream"));
+    if (this.#failures.length < FAILURES_MAX)
+      this.#failures.push(failureOf(error, isLiteral ? what : `${what} at ${remote.address}`, "upstream"));
     if (this.#tried < this.#addresses.length) this.#tryNext();
     else if (this.#attempts.size === 0) this.#fail(failureOfAll(this.#failures));
   }

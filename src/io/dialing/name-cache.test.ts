@@ -256,3 +256,14 @@ test("the system's resolver knows the hosts file; what cannot be asked for is an
   assert.ok(addresses.some(({ address }) => address === "127.0.0.1" || address === "::1"));
   await assert.rejects(lookup("a\0b"));
 });
+
+test("of an answer with thousands of addresses a few of each family are kept", () => {
+  const resolver = new ScriptedResolver();
+  resolver.ask("many.example");
+  const four = Array.from({ length: 4_000 }, (_, index): ResolvedAddress => {
+    return { address: `45.0.${index >> 8}.${index & 255}`, family: 4 };
+  });
+  resolver.answer(...four, { address: "2a00::1", family: 6 });
+  const [kept] = resolver.takeResults() as string[];
+  assert.deepEqual(kept!.split(","), [...four.slice(0, 16).map(({ address }) => address), "2a00::1"]);
+});

@@ -46,6 +46,19 @@ const STALE_WAIT_MS = 500;
 /** Names that are remembered. A reverse proxy has tens, a forward proxy hundreds; the least recently used one goes first. */
 const NAMES_MAX = 4096;
 
+/**
+ * Of each family. What is tried one after the other is a few; a name whose owner says thousands would have us connect to all of
+ * them, and keep them.
+ */
+const ADDRESSES_MAX = 16;
+
+/** In the order in which they came. A name that is led elsewhere by what is left out leads nowhere. */
+function few(addresses: readonly ResolvedAddress[]): readonly ResolvedAddress[] {
+  if (addresses.length <= ADDRESSES_MAX) return addresses;
+  const counts = { 4: 0, 6: 0 };
+  return addresses.filter(({ family }) => ++counts[family] <= ADDRESSES_MAX);
+}
+
 export const systemLookup: Lookup = (name, callback) => {
   try {
     dns.lookup(name, { all: true, order: "verbatim" }, (error, addresses) => {
@@ -160,7 +173,8 @@ export class NameCache {
       if (entry.questions !== question) return;
       entry.isResolving = false;
       if (error === null && addresses.length > 0) {
-        entry.addresses = addresses.some(isMapped) ? addresses.map(unmapped) : addresses;
+        const kept = few(addresses);
+        entry.addresses = kept.some(isMapped) ? kept.map(unmapped) : kept;
         entry.expiresAtMs = this.#clock.now() + this.#believedMs(ttlMs);
         entry.failure = null;
       } else {

@@ -41,6 +41,7 @@ export const ERR_CHUNK_OVERHEAD = -33;
 export const ERR_CHUNK_END = -34;
 export const ERR_TRAILERS_TOO_LARGE = -35;
 export const ERR_SOCKS_ON_HTTP_PORT = -36;
+export const ERR_PROXY_HEADER = -37;
 
 export interface CodecErrorFacts {
   readonly code: number;
@@ -120,6 +121,7 @@ export const CODEC_ERRORS: readonly CodecErrorFacts[] = [
     type: "http_response_trailer_section_size",
   },
   { code: ERR_SOCKS_ON_HTTP_PORT, reason: "a SOCKS greeting came to an address without `protocol: socks`" },
+  { code: ERR_PROXY_HEADER, reason: "a PROXY protocol header came to an address without `proxyProtocol`" },
 ];
 
 function factsOf(code: number): CodecErrorFacts {

@@ -23,6 +23,7 @@ import {
   ERR_HOST_MISSING,
   ERR_HOST_REPEATED,
   ERR_METHOD,
+  ERR_PROXY_HEADER,
   ERR_REQUEST_LINE_TOO_LONG,
   ERR_SOCKS_ON_HTTP_PORT,
   ERR_TARGET,
@@ -48,6 +49,9 @@ const EMPTY_LINES_MAX = 4;
 const TLS_HANDSHAKE = 0x16;
 /** The first byte of a client that speaks SOCKS4 or SOCKS5. */
 const SOCKS_VERSIONS: readonly number[] = [4, 5];
+/** What a header of the PROXY protocol, version 2, has behind two empty lines; version 1 is a line with a method of this name. */
+const PROXY_SIGNATURE_REST = Buffer.from("\0\r\nQUIT\n", "latin1");
+const PROXY_LINE_METHOD = "PROXY";
 
 /**
  * Filled by a successful parse, for any number of heads one after the other. Offsets count from the first byte of the
@@ -130,11 +134,11 @@ function parseHere(storage: FieldStorage, length: number, limits: HeadLimits, he
   }
   const pathEnd = i;
   while (TARGET[bytes[i]!] !== 0) i++;
-  if (bytes[i] !== SPACE || i === target) return refuseTarget(i, length, lineBytesMax);
+  if (bytes[i] !== SPACE || i === target) return refusalOfLine(refuseTarget(i, length, lineBytesMax), method);
 
   const version = i + 1;
   const minor = minorVersionAt(bytes, version);
-  if (minor < 0) return refuseVersion(bytes, version, length, lineBytesMax);
+  if (minor < 0) return refusalOfLine(refuseVersion(bytes, version, length, lineBytesMax), method);
   if (version + 8 > lineBytesMax) return ERR_REQUEST_LINE_TOO_LONG;
 
   head.method = method;
@@ -181,7 +185,22 @@ function refuseMethod(bytes: Uint8Array, at: number, length: number): number {
   if (at > 0) return ERR_METHOD;
   const first = bytes[0]!;
   if (first === TLS_HANDSHAKE) return ERR_TLS_ON_PLAIN_PORT;
+  if (first === PROXY_SIGNATURE_REST[0]) return refuseSignature(bytes, length);
   return SOCKS_VERSIONS.includes(first) ? ERR_SOCKS_ON_HTTP_PORT : ERR_METHOD;
+}
+
+/** What begins as the signature does, behind its empty lines: it is one, may become one, or is nothing. */
+function refuseSignature(bytes: Uint8Array, length: number): number {
+  for (let i = 0; i < PROXY_SIGNATURE_REST.length; i++) {
+    if (i === length) return 0;
+    if (bytes[i] !== PROXY_SIGNATURE_REST[i]) return ERR_METHOD;
+  }
+  return ERR_PROXY_HEADER;
+}
+
+/** A line that would have been refused for its target or its version: perhaps it is none of HTTP. */
+function refusalOfLine(code: number, method: string): number {
+  return method === PROXY_LINE_METHOD && (code === ERR_TARGET || code === ERR_VERSION) ? ERR_PROXY_HEADER : code;
 }
 
 /** What to say of a request line whose target stopped at `at`: too long, incomplete, or wrong there. */

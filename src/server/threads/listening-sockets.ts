@@ -8,9 +8,10 @@ import { listenerKey } from "../../config/diff.ts";
 import type { Address } from "../../core/ports.ts";
 import { listenFailure } from "../listener-errors.ts";
 import type { HandedSocket } from "../listeners.ts";
+import type { Listening } from "../listening-url.ts";
 import { protocolAt } from "../listening-url.ts";
-import type { HandedSockets, Listening } from "../proxy.ts";
 import { SetupError, type SetupProblem } from "../setup-error.ts";
+import type { HandedSockets } from "../wanted-listeners.ts";
 import { removeSocketFile, type SocketPlace, type SocketSource } from "./socket-source.ts";
 
 /** One address. */

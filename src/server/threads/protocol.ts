@@ -6,8 +6,8 @@
  */
 import type { Config, LogLevel } from "../../config/config.ts";
 import type { WantedTransport } from "../../io/open-transport.ts";
-import type { HandedSockets } from "../proxy.ts";
 import type { SetupProblem } from "../setup-error.ts";
+import type { HandedSockets } from "../wanted-listeners.ts";
 
 /** What a worker is born with. */
 export interface WorkerSetup {

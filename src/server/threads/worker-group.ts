@@ -8,11 +8,11 @@ import type { Config } from "../../config/config.ts";
 import type { UserReport } from "../../forward/user-counts.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "../access-output.ts";
 import type { WorkerStatus } from "../control.ts";
-import type { Listening } from "../proxy.ts";
+import type { Listening } from "../listening-url.ts";
 import { SetupError } from "../setup-error.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
-import { BEAT_MS } from "./counters.ts";
+import { BEAT_MS, type WorkerCounts } from "./counters.ts";
 import { ListeningSockets, type PreparedSockets } from "./listening-sockets.ts";
 import type { SocketSource } from "./socket-source.ts";
 import { type Sourced, WorkerSpawner } from "./spawning.ts";
@@ -31,6 +31,8 @@ interface Slot {
   readonly id: number;
   /** null: it died, and another one has yet to be started. */
   thread: WorkerThread | null;
+  /** The one that was there when all were told to end, and what it has counted; null: that has not come, or there was none. */
+  last: { readonly thread: WorkerThread; counts: WorkerCounts | null } | null;
   restarts: number;
   lastFault: string | null;
   /** In a row, each soon after the start. */
@@ -68,7 +70,16 @@ export class WorkerGroup {
   constructor({ workers, transport, source, output, silentMsMax = ANSWER_MS_MAX }: GroupOptions) {
     this.#log = output.log;
     this.#slots = Array.from({ length: workers }, (_, index) => {
-      return { id: index + 1, thread: null, restarts: 0, lastFault: null, deaths: 0, diedMs: 0, timer: null };
+      return {
+        id: index + 1,
+        thread: null,
+        last: null,
+        restarts: 0,
+        lastFault: null,
+        deaths: 0,
+        diedMs: 0,
+        timer: null,
+      };
     });
     const writeAccess = (text: string, lines: number): void => this.#accessOutput?.writer.write(text, lines);
     this.#spawner = new WorkerSpawner({ workers, transport, output, writeAccess });
@@ -88,10 +99,12 @@ export class WorkerGroup {
   }
 
   status(): readonly WorkerStatus[] {
-    const draining = [...this.#draining.keys()].map((thread) =>
-      this.#statusOf(this.#slots[thread.setup.id - 1]!, thread),
-    );
-    return [...this.#slots.map((slot) => this.#statusOf(slot, slot.thread)), ...draining];
+    const slotOf = ({ setup }: WorkerThread): Slot => this.#slots[setup.id - 1]!;
+    const replaced = [...this.#draining.keys()].filter((thread) => slotOf(thread).last?.thread !== thread);
+    return [
+      ...this.#slots.map((slot) => this.#statusOf(slot, slot.thread ?? slot.last?.thread ?? null)),
+      ...replaced.map((thread) => this.#statusOf(slotOf(thread), thread)),
+    ];
   }
 
   /** What users of the forward proxy have had since the start. */
@@ -126,7 +139,10 @@ export class WorkerGroup {
     this.#spawner.terminateStarting();
     await this.#last;
     const released = release(this.#serving());
-    for (const slot of this.#slots) this.#retire(slot, ms);
+    for (const slot of this.#slots) {
+      if (slot.thread !== null) slot.last = { thread: slot.thread, counts: null };
+      this.#retire(slot, ms);
+    }
     await released;
     this.#sockets.close();
     const cuts = await Promise.all(this.#draining.values());
@@ -155,10 +171,14 @@ export class WorkerGroup {
     this.#accessOutput?.writer.flushSync();
   }
 
-  #statusOf({ id, restarts, lastFault, diedMs }: Slot, thread: WorkerThread | null): WorkerStatus {
+  #statusOf({ id, last, restarts, lastFault, diedMs }: Slot, thread: WorkerThread | null): WorkerStatus {
     const startedAt = new Date(thread?.startedMs ?? diedMs).toISOString();
-    const counts = thread === null ? NO_COUNTS : this.#spawner.countsOf(thread);
-    return { id, state: thread?.state ?? "dead", startedAt, restarts, lastFault, ...counts };
+    const about = { id, startedAt, restarts, lastFault };
+    if (thread === null) return { ...about, state: this.#isEnding ? "ended" : "dead", ...NO_COUNTS };
+    const hasEnded = last?.thread === thread && last.counts !== null;
+    // Another thread may have its column by now.
+    if (hasEnded) return { ...about, state: "ended", ...last.counts!, connections: 0, upstreamConnections: 0 };
+    return { ...about, state: thread.state, ...this.#spawner.countsOf(thread) };
   }
 
   #next<T>(work: () => Promise<T>): Promise<T> {
@@ -286,6 +306,8 @@ export class WorkerGroup {
       (answer) => answer.cut,
       () => 0,
     );
+    const { last } = this.#slots[thread.setup.id - 1]!;
+    if (last?.thread === thread) last.counts = this.#spawner.countsOf(thread);
     await thread.ended;
     deadline.cancel();
     this.#draining.delete(thread);

@@ -45,7 +45,8 @@ export function inSmallWorld(
   const at = folder.path;
   const around = `set -e
 ip link set lo up
-ip address add ${ADDRESS}/32 dev lo
+# Served here, and no address of this machine: as far as the proxy can tell it is out in the world.
+ip route add local ${ADDRESS}/32 dev lo
 mount --bind '${at}/hosts' /etc/hosts
 exec 3< <(exec '${process.execPath}' -e "$(cat '${at}/site.cjs')" '${at}' ${ADDRESS})
 site=$!
