@@ -46,8 +46,7 @@ describe("docs/forward.md", () => {
         : [...body.matchAll(/\bask .* # (\d.*)$/gm)].map(([, said]) => said!),
     );
     assert.ok(expected.length >= 17, `${expected.length} lines are said to be printed`);
-    // `set -m` as in a terminal, where "kill %1" works.
-    const { command, args, ca } = inSmallWorld(folder, `set -me\n${script}`);
+    const { command, args, ca } = inSmallWorld(folder, `set -e\n${script}`);
     const env = {
       PATH: `${installCommand(folder)}:${process.env.PATH}`,
       CURL_CA_BUNDLE: ca,
