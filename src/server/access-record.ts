@@ -57,7 +57,8 @@ export function fieldReader(name: Exclude<AccessFieldName, CompoundName>, around
     case "method":
       return (exchange) => exchange.request.method;
     case "scheme":
-      return (exchange) => exchange.request.scheme;
+      // What is spoken in a tunnel is not known.
+      return ({ request }) => (request.method === "CONNECT" ? null : request.scheme);
     case "host":
       return (exchange) => exchange.request.authority || null;
     case "url":
