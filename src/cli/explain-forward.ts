@@ -86,7 +86,11 @@ function portsText(ports: readonly PortRange[]): string {
   return joinOr(ports.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)));
 }
 
-function whyNot({ rule, mismatch }: Finding, { client, destination }: ForwardExplanation, method: string): string {
+function whyNot(
+  { rule, mismatch }: Finding,
+  { client, destination, wallMs }: ForwardExplanation,
+  method: string,
+): string {
   const { host = "", port = 0, kind = "http" } = destination ?? {};
   switch (mismatch) {
     case "ports": {
@@ -101,7 +105,7 @@ function whyNot({ rule, mismatch }: Finding, { client, destination }: ForwardExp
     case "methods":
       return `the method ${method} is not ${joinOr(rule.methods ?? [])}`;
     case "times":
-      return "it does not hold at this time";
+      return `it holds ${joinOr((rule.times ?? []).map(windowText))}, and it is ${timeText(wallMs)}`;
     case "users":
       return `the user is not ${joinOr(rule.users ?? [])}`;
     case "unknown user":
@@ -109,4 +113,24 @@ function whyNot({ rule, mismatch }: Finding, { client, destination }: ForwardExp
     case null:
       return "";
   }
+}
+
+const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const;
+
+/** `on mon, tue from 08:00 to 17:00` */
+function windowText({ days, from, to }: NonNullable<Finding["rule"]["times"]>[number]): string {
+  const on = days === null ? "every day" : `on ${days.map((day) => DAYS[day]).join(", ")}`;
+  return `${on} from ${clockText(from)} to ${clockText(to)}`;
+}
+
+/** As the rules read it: in the time zone of this machine. */
+function timeText(wallMs: number): string {
+  const now = new Date(wallMs);
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  return `${DAYS[now.getDay()]} ${clockText(now.getHours() * 60 + now.getMinutes())} (${timeZone})`;
+}
+
+/** Of minutes since midnight. */
+function clockText(minutes: number): string {
+  return [Math.floor(minutes / 60), minutes % 60].map((part) => String(part).padStart(2, "0")).join(":");
 }

@@ -15,7 +15,7 @@ export const ACCESS_FIELDS = {
   serverName: "The name that TLS was begun for (SNI): in a tunnel that was looked into, or on the client's connection.",
   via: "The proxy that a forwarded request or tunnel went through, as in `via` of `forward`, without credentials.",
   method: "The method.",
-  scheme: "`http` or `https`, as the client used it.",
+  scheme: "`http` or `https`, as the client used it. A tunnel has none.",
   host: "The host that was asked for, port included.",
   url: "The whole URL that was asked for; of a tunnel its host and port.",
   path: "The path as the client sent it, without the query. A tunnel has none.",

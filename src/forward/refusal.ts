@@ -18,6 +18,18 @@ export const FORWARD_REFUSALS = {
     "or expects one certificate of its own: then name the host in except",
 } as const satisfies Readonly<Record<string, string>>;
 
+/** Reasons of what failed behind the proxy, each with its sentence for the documentation. */
+export const FORWARD_FAILURES = {
+  parent_unreachable: "the proxy of `via` cannot be reached, or gave no answer that a proxy gives",
+  parent_refused: "the proxy of `via` refuses our credentials, or does not serve us at all",
+  parent_denied: "the proxy of `via` does not allow this destination",
+  certificate_expired: "the certificate of the origin has expired",
+  certificate_not_yet_valid: "the certificate of the origin is not valid yet",
+  certificate_untrusted: "the certificate of the origin is by an authority that is not trusted",
+  certificate_of_other_name: "the certificate of the origin is for another name",
+  certificate_unusable: "the certificate of the origin is refused for something else",
+} as const satisfies Readonly<Record<string, string>>;
+
 export type ForwardRefusalReason = keyof typeof FORWARD_REFUSALS;
 
 const STATUS: Partial<Readonly<Record<ForwardRefusalReason, number>>> = { too_many_tunnels: 429, host_mismatch: 421 };

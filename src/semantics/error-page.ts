@@ -46,6 +46,7 @@ const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
   password_wrong: "The name or the password is not right.",
   too_many_tunnels: "You have as many connections through this proxy as you may.",
   parent_unreachable: "The next proxy on the way to the server cannot be reached.",
+  parent_denied: "The next proxy on the way to the server does not allow it.",
   parent_refused: "The next proxy on the way to the server does not serve this one.",
   ca_may_not_certify: "This proxy would look into the connection, and may not for this server.",
   ca_expired: "This proxy would look into the connection, and cannot at present.",

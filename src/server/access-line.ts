@@ -117,13 +117,13 @@ function errorJson(error: ProxyError): string {
   const causes = causesOf(error).map(jsonText);
   const chain = causes.length === 0 ? "" : `,"causes":[${causes.join()}]`;
   const reason = error.reason === null ? "" : `,"reason":${jsonText(error.reason)}`;
-  return `{"type":"${error.type}","side":"${error.side}"${reason},"message":${jsonText(error.message)}${chain}}`;
+  return `{"type":"${error.type}","side":"${error.side}"${reason},"message":${jsonText(error.message.trimEnd())}${chain}}`;
 }
 
 /** `connection_refused (upstream): cannot connect to ...: connect ECONNREFUSED ...` */
 function errorText(error: ProxyError): string {
   const reason = error.reason === null ? "" : ` ${error.reason}`;
-  return `${error.type} (${error.side})${reason}: ${[error.message, ...causesOf(error)].join(": ")}`;
+  return `${error.type} (${error.side})${reason}: ${[error.message.trimEnd(), ...causesOf(error)].join(": ")}`;
 }
 
 /**

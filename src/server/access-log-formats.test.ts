@@ -128,8 +128,22 @@ describe("a line of json", () => {
     const exchange = ended();
     exchange.error = new ProxyError("proxy_internal_error", "begin", { cause });
     const { error } = JSON.parse(compile(json("error"))(exchange)) as { error: { causes: readonly string[] } };
-    assert.equal(error.causes.length, 8);
-    assert.equal(error.causes[1], "TypeError: and round");
+    assert.deepEqual(error.causes, ["round", "TypeError: and round"]);
+  });
+
+  test("tells a cause only where it adds something, and not its line break", () => {
+    const root = new Error("connect ECONNREFUSED 127.0.0.1:1");
+    const told = "cannot connect to 127.0.0.1:1: connection refused, nothing accepts connections there (ECONNREFUSED)";
+    const middle = new ProxyError("connection_refused", told, { cause: root });
+    const exchange = ended({}, [], 502);
+    exchange.error = new ProxyError("connection_refused", told, { cause: new AggregateError([middle], told) });
+    assert.equal(compile(template("{error}"))(exchange), `connection_refused (upstream): ${told}\n`);
+    exchange.error = new ProxyError("connection_refused", told, { cause: middle });
+    assert.equal(compile(template("{error}"))(exchange), `connection_refused (upstream): ${told}\n`);
+    const cause = new Error("error:0A000410:SSL routines::handshake failure\n");
+    exchange.error = new ProxyError("tls_protocol_error", "no TLS\n", { cause });
+    const text = "tls_protocol_error (upstream): no TLS: error:0A000410:SSL routines::handshake failure\n";
+    assert.equal(compile(template("{error}"))(exchange), text);
   });
 
   test("says what the client sent, whatever features have made of it", () => {

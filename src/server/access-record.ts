@@ -57,7 +57,8 @@ export function fieldReader(name: Exclude<AccessFieldName, CompoundName>, around
     case "method":
       return (exchange) => exchange.request.method;
     case "scheme":
-      return (exchange) => exchange.request.scheme;
+      // What is spoken in a tunnel is not known.
+      return ({ request }) => (request.method === "CONNECT" ? null : request.scheme);
     case "host":
       return (exchange) => exchange.request.authority || null;
     case "url":
@@ -183,18 +184,26 @@ export function isoTime(wallMs: number): string {
 /** Errors behind the first one that are told: enough for every chain that we make. */
 const CAUSES_MAX = 8;
 
-/** The messages of what caused an error, the nearest first; those that only repeat the one before are left out. */
+/** The messages of what caused an error, the nearest first; those that only repeat what was said before are left out. */
 export function causesOf(error: ProxyError): readonly string[] {
   const causes: string[] = [];
-  let last = error.message;
+  const said = new Set(wordsOf(error.message));
   let cause: unknown = error.cause;
-  while (cause !== undefined && cause !== null && causes.length < CAUSES_MAX) {
-    const text = causeText(cause);
-    if (text !== last) causes.push(text);
-    last = text;
+  for (let behind = 0; behind < CAUSES_MAX && cause !== undefined && cause !== null; behind++) {
+    const words = wordsOf(cause instanceof Error ? cause.message : causeText(cause));
+    if (words.some((word) => !said.has(word))) {
+      // Some libraries end a message with a line break.
+      causes.push(causeText(cause).trimEnd());
+      for (const word of words) said.add(word);
+    }
     cause = cause instanceof Error ? cause.cause : null;
   }
   return causes;
+}
+
+/** Without the marks around them: an address keeps its own. */
+function wordsOf(text: string): readonly string[] {
+  return text.split(/[\s()"',;]+|:(?=\s|$)/).filter((word) => word !== "");
 }
 
 function causeText(cause: unknown): string {

@@ -29,6 +29,8 @@ export interface ForwardExplanation {
   readonly server: ServerConfig;
   /** The client, when a trusted proxy's word counts. */
   readonly client: string;
+  /** The time that rules were asked about, on the wall clock. */
+  readonly wallMs: number;
   /** null: it was refused before that was known. */
   readonly destination: Destination | null;
   /** Rules in the order in which they are asked, up to the one that decides if one does. */
@@ -57,7 +59,16 @@ export async function explainForward(
   const { auth, deny, allow, via } = server.forward!;
   const exchange = new ExplainedExchange(request, client);
   const unfit = admit(exchange, site);
-  const facts = { server, client: exchange.clientAddress, findings: [], rule: null, opening: null, via: null };
+  const wallMs = clock.wallMs();
+  const facts = {
+    server,
+    client: exchange.clientAddress,
+    wallMs,
+    findings: [],
+    rule: null,
+    opening: null,
+    via: null,
+  };
   if (unfit !== null) return { ...facts, destination: null, refused: unfit };
   const { destination } = exchange.forward!;
   if (auth !== null && !auth.isOptional && user === null) return { ...facts, destination, refused: unknownUser() };
@@ -71,7 +82,7 @@ export async function explainForward(
     port,
     isTunnel: kind === "tunnel",
     method: request.method,
-    wallMs: clock.wallMs(),
+    wallMs,
   };
   const rules = new ForwardRules(deny, allow, unknownUser, (address) => own.has(address));
   const decision = rules.decide(wish);

@@ -127,6 +127,22 @@ describe("headgate explain, of a forward proxy", () => {
     assert.ok(posted.includes("no match  web (allow): the method POST is not GET or CONNECT"));
   });
 
+  test("at another time: when the rule holds, and what time it is here", async () => {
+    // Never today, nor a minute later.
+    const day = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"][(new Date().getDay() + 3) % 7]!;
+    const times = `{ days: [${day}], from: "08:00", to: "17:30" }`;
+    const rule = `{ name: office, clients: [127.0.0.0/8], times: ${times} }`;
+    folder.file("times.yaml", `servers: { egress: { listen: "127.0.0.1:3128", forward: { allow: [${rule}] } } }`);
+    const rows = await explained("GET", "http://example.org/", { config: folder.file("times.yaml") });
+    const said = new RegExp(
+      `^no match  office \\(allow\\): it holds on ${day} from 08:00 to 17:30, and it is [a-z]{3} \\d\\d:\\d\\d \\(.+\\)$`,
+    );
+    assert.ok(
+      rows.some((row) => said.test(row)),
+      rows.join("\n"),
+    );
+  });
+
   test("through another proxy, which resolves the name", async () => {
     const through = await explained("GET", "http://www.partner.example/");
     assert.deepEqual(through.slice(-3), [

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
-import { FORWARD_REFUSALS } from "../../src/forward/refusal.ts";
+import { FORWARD_FAILURES, FORWARD_REFUSALS } from "../../src/forward/refusal.ts";
 import { TestFolder } from "../support/folder.ts";
 import { inSmallWorld, needsSmallWorld } from "../support/forward-clients/small-world.ts";
 import { Program, repositoryRoot } from "../support/program.ts";
@@ -69,6 +69,6 @@ describe("docs/forward.md", () => {
   test("has the reasons of refusals, and no others", () => {
     const section = text.split("## Refusals\n")[1] ?? "";
     const rows = [...section.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, reason, says]) => [reason, says]);
-    assert.deepEqual(rows, Object.entries(FORWARD_REFUSALS));
+    assert.deepEqual(rows, Object.entries({ ...FORWARD_REFUSALS, ...FORWARD_FAILURES }));
   });
 });

@@ -259,8 +259,8 @@ test("a host that is a number is called by what was written, with its reason", T
     await client.send("GET http://0x7f.1/ HTTP/1.1\r\nHost: 0x7f.1\r\n\r\n").answer();
   });
   assert.deepEqual(
-    lines.map(({ method, destination, status }) => [method, destination, status]),
-    [...hosts.map((host) => ["CONNECT", host, 400]), ["GET", "0x7f.1", 400]],
+    lines.map(({ method, destination, status, scheme }) => [method, destination, status, scheme]),
+    [...hosts.map((host) => ["CONNECT", host, 400, undefined]), ["GET", "0x7f.1", 400, "http"]],
   );
   const error = lines[0]!.error as Readonly<Record<string, unknown>>;
   const message = "2130706433 is no host: some programs take it for an address, others for a name";

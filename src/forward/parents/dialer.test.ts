@@ -174,7 +174,8 @@ describe("a tunnel through an HTTP proxy", () => {
     proxy.sends("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n");
     network.run();
     assert.ok(!(outcome.error instanceof ParentUnreachable));
-    assert.deepEqual([outcome.error!.status, outcome.error!.retryable], [403, false]);
+    const { status, retryable, reason } = outcome.error!;
+    assert.deepEqual([status, retryable, reason], [403, false, "parent_denied"]);
     assert.equal(isAvoided(), false);
     assertNothingLeft();
   });

@@ -8,7 +8,7 @@
  */
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
-import { ProxyError } from "../../core/errors.ts";
+import { type ErrorType, ProxyError } from "../../core/errors.ts";
 import type {
   AddressFilter,
   Clock,
@@ -327,9 +327,16 @@ function unreachable({ name }: Parent, error: ProxyError): ParentUnreachable {
   });
 }
 
+/** What a refusal is that has to do with the parent's own rules; any other is about the destination. */
+const REFUSAL_REASONS: { readonly [type in ErrorType]?: string } = {
+  proxy_configuration_error: "parent_refused",
+  http_request_denied: "parent_denied",
+};
+
 /** Asked again, it would say the same again. */
 function refusedBy({ name }: Parent, error: ProxyError): ProxyError {
   const { type, status, side } = error;
-  const reason = type === "proxy_configuration_error" ? { reason: "parent_refused" } : {};
+  const why = REFUSAL_REASONS[type];
+  const reason = why === undefined ? {} : { reason: why };
   return new ProxyError(type, `proxy ${name}: ${error.message}`, { status, side, retryable: false, ...reason });
 }

@@ -85,6 +85,7 @@ describe("a SOCKS5 client", () => {
     ["050005000002", "ERR_SERVER_REPLY", "http_protocol_error"],
     ["05000501", "ERR_SERVER_REFUSED", "destination_unavailable"],
     ["05000502000100000000", "ERR_SERVER_REFUSED", "http_request_denied"],
+    ["05000504", "ERR_SERVER_REFUSED", "dns_error"],
     ["05000505", "ERR_SERVER_REFUSED", "connection_refused"],
   ];
   for (const [answers, name, type] of failures) {
@@ -136,4 +137,14 @@ describe("the credentials of a SOCKS5 client", () => {
       );
     }
   });
+});
+
+it("tells a name that is not known from an address that cannot be reached", () => {
+  const errorFor = (host: string) => {
+    const client = SocksClient.to(host, 443, null)!;
+    client.receive(Buffer.from([5, 0]), 0, 2);
+    return client.failure(client.receive(Buffer.from([5, 4]), 0, 2));
+  };
+  assert.deepEqual([errorFor("a.example").type, errorFor("a.example").status], ["dns_error", 502]);
+  assert.equal(errorFor("192.0.2.1").type, "destination_unavailable");
 });

@@ -93,7 +93,8 @@ export class SocksClient {
 
   /** The error for a code that `receive` has returned: about the destination when the proxy says that it refuses. */
   failure(code: number): ProxyError {
-    return code === ERR_SERVER_REFUSED ? errorOfReplyCode(this.#replyCode) : socksServerError(code);
+    if (code !== ERR_SERVER_REFUSED) return socksServerError(code);
+    return errorOfReplyCode(this.#replyCode, this.#request[3] === ATYP_NAME);
   }
 
   /** VER METHOD (RFC 1928, section 3) */

@@ -90,9 +90,13 @@ const REFUSALS: readonly (RefusalFacts | undefined)[] = [
   { type: "destination_unavailable", says: "address type not supported" },
 ];
 
-/** The error for a connection that a SOCKS5 server refused with this code (1 to 255). */
-export function errorOfReplyCode(code: number): ProxyError {
-  const { type, says, options } = REFUSALS[code] ?? UNKNOWN_REFUSAL;
+/** What servers say of a name that they cannot resolve: SOCKS has no code for it. */
+const UNREACHABLE_NAME: RefusalFacts = { type: "dns_error", says: "host unreachable, or its name not known" };
+
+/** The error for a connection that a SOCKS5 server refused with this code (1 to 255). `isName`: it was asked for a name. */
+export function errorOfReplyCode(code: number, isName = false): ProxyError {
+  const facts = isName && code === HOST_UNREACHABLE ? UNREACHABLE_NAME : REFUSALS[code];
+  const { type, says, options } = facts ?? UNKNOWN_REFUSAL;
   return new ProxyError(type, `SOCKS server refused the connection: ${says} (${code})`, options);
 }
 
