@@ -67,7 +67,7 @@ describe("HAProxy in front", { ...TIMEOUT, skip: needs("haproxy") }, () => {
     const kinds = [
       { protocol: "HTTP/1.1", scheme: "http" },
       { protocol: "HTTP/1.1", tls: "TLSv1.3", scheme: "https" },
-      { protocol: "SOCKS5", scheme: "http" },
+      { protocol: "SOCKS5" },
     ];
     const expected = ports.map((port, index) => ({ peer: `127.0.0.1:${port}`, ...kinds[index % 3] }));
     assert.deepEqual(linesIn(folder), expected);

@@ -272,7 +272,7 @@ describe("where it goes", TIMEOUT, () => {
       "rule_denied",
       "private_destination",
       "private_destination",
-      undefined,
+      "ambiguous_host",
     ]);
     assert.equal(lines[refused.length]!.rule, "ads");
   });
