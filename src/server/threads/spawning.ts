@@ -35,6 +35,8 @@ export interface SpawnOptions {
 export class WorkerSpawner {
   readonly #options: SpawnOptions;
   readonly #columns: number;
+  /** Of threads that have ended. */
+  readonly #counted = new WeakMap<WorkerThread, WorkerCounts>();
   readonly #freeColumns: number[];
   readonly #counters: SharedArrayBuffer;
   readonly #attempts = new FailedAttempts(clock);
@@ -64,8 +66,9 @@ export class WorkerSpawner {
     return { source, places: this.#places.blocksOf(config) };
   }
 
-  countsOf({ setup }: WorkerThread): WorkerCounts {
-    return new Counters(this.#counters, setup.column).read();
+  /** What it counts, or had counted when it ended: another thread may have its column by now. */
+  countsOf(thread: WorkerThread): WorkerCounts {
+    return this.#counted.get(thread) ?? new Counters(this.#counters, thread.setup.column).read();
   }
 
   beatsOf({ setup }: WorkerThread): number {
@@ -133,7 +136,9 @@ export class WorkerSpawner {
     );
     void thread.ended.then(() => {
       this.#places.clearColumn(column);
-      new Counters(this.#counters, column).clear();
+      const counters = new Counters(this.#counters, column);
+      this.#counted.set(thread, counters.read());
+      counters.clear();
       clearTunnelColumn(this.#forward.tunnels, column);
       this.#users.closeColumn(column);
       this.#freeColumns.push(column);
