@@ -128,7 +128,18 @@ function planPasses(files: readonly string[]): Pass[] {
   return passes.filter((pass) => pass.files.length > 0);
 }
 
-/** Failures of all passes, each with its transport and its file. */
+/** Of each failure, at the end: whoever sees no more than that should know what to look for. */
+const reasonLinesMax = 60;
+
+function reasonOf({ cause, message }: Error): string {
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause ?? message);
+  const lines = text.split("\n");
+  const cut =
+    lines.length > reasonLinesMax ? [...lines.slice(0, 20), "...", ...lines.slice(20 - reasonLinesMax)] : lines;
+  return cut.map((line) => `    ${line}`).join("\n");
+}
+
+/** Failures of all passes, each with its transport and its file, and why. */
 const failures: string[] = [];
 
 function runPass({ transport, files }: Pass, signal: AbortSignal): Promise<Tally> {
@@ -145,7 +156,7 @@ function runPass({ transport, files }: Pass, signal: AbortSignal): Promise<Tally
   started.on("test:fail", ({ name, file, details }) => {
     const { failureType } = details.error as Error & { failureType?: string };
     if (failureType === "subtestsFailed") return;
-    failures.push(`${transport ?? "once"}: ${path.relative(root, file ?? name)}: ${name}`);
+    failures.push(`${transport ?? "once"}: ${path.relative(root, file ?? name)}: ${name}\n${reasonOf(details.error)}`);
     // Node does not count a suite whose own body throws, so none of its tests ran and none failed.
     if (details.type === "suite") brokenSuites += 1;
   });
