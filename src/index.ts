@@ -4,8 +4,16 @@ export { type ErrorSide, type ErrorType, ProxyError, type ProxyErrorOptions } fr
 export type { FieldBlock } from "./core/fields.ts";
 export { BODY_UNTIL_END, type RequestMessage, type ResponseMessage } from "./core/message.ts";
 export type { Address, PeerCertificate, TlsInfo } from "./core/ports.ts";
-export { type BodySink, type BodySource, type BodyTransform, PassThrough } from "./pipeline/body.ts";
-export type { Answer, BodyProducer, ClientConnection, Exchange, ProducedBody } from "./pipeline/exchange.ts";
+export {
+  type AnswerSink,
+  type BodyProducer,
+  type BodySink,
+  type BodySource,
+  type BodyTransform,
+  PassThrough,
+  type ProducedBody,
+} from "./pipeline/body.ts";
+export type { Answer, ClientConnection, Exchange } from "./pipeline/exchange.ts";
 export type { Feature, PhaseName, Waiting } from "./pipeline/phases.ts";
 export type { Handler } from "./pipeline/site.ts";
 export type { Upstream } from "./pipeline/upstream.ts";

@@ -23,6 +23,25 @@ export interface BodySource {
   resume(): void;
 }
 
+/** Who gives a body of our own making: paused while the client is slow. */
+export interface ProducedBody extends BodySource {
+  /** Nobody takes the rest: the client has left, or the answer was cut. What is written from now on is dropped. */
+  abort?(error: ProxyError): void;
+}
+
+/** Where an answer's body goes that we make ourselves. */
+export interface AnswerSink extends BodySink {
+  /**
+   * The next bytes are `length` of an open file, from `offset` on: sent without being read, where that can be. `onSent` is called
+   * once, in a later turn, when the descriptor is not needed any more, also when the answer was cut. false: somebody wants to see
+   * the bytes, or the client's side cannot; nothing was done, the caller reads them and writes them.
+   */
+  sendFile(descriptor: number, offset: number, length: number, onSent: () => void): boolean;
+}
+
+/** Gives a body of our own making: called once with where to write it to. */
+export type BodyProducer = (sink: AnswerSink) => ProducedBody;
+
 /** Stands in between: a sink for what comes, a source for what it passes on. */
 export interface BodyTransform extends BodySink, BodySource {}
 

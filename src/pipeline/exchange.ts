@@ -3,9 +3,11 @@
  * under it. The machinery that moves it through its phases extends this class in life.ts; drivers make the instances.
  */
 import type { ProxyError } from "../core/errors.ts";
+import type { EncodedLines } from "../core/fields.ts";
 import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Address, TlsInfo } from "../core/ports.ts";
-import type { BodySink, BodySource } from "./body.ts";
+import type { BodyProducer } from "./body.ts";
+import type { Fork, ForkHandler } from "./fork.ts";
 import type { ForwardedLines } from "./forwarded-lines.ts";
 import type { ConnectionOrigin, Forwarding } from "./forwarding.ts";
 import type { Upstream } from "./upstream.ts";
@@ -25,20 +27,11 @@ export interface ClientConnection {
   readonly forwardedLines?: ForwardedLines;
 }
 
-/** Who gives a body of our own making: paused while the client is slow. */
-export interface ProducedBody extends BodySource {
-  /** Nobody takes the rest: the client has left, or the answer was cut. What is written from now on is dropped. */
-  abort?(error: ProxyError): void;
-}
-
-/** Gives a body of our own making: called once with where to write it to. */
-export type BodyProducer = (sink: BodySink) => ProducedBody;
-
 /** An answer that a feature or a handler makes. */
 export interface Answer {
   readonly status: number;
   /** Names and values; framing fields (Content-Length, Transfer-Encoding, Connection) are set by the proxy. */
-  readonly fields?: Iterable<readonly [name: string, value: string]>;
+  readonly fields?: Iterable<readonly [name: string, value: string]> | EncodedLines;
   /** A string is sent as UTF-8. */
   readonly body?: string | Uint8Array | BodyProducer | null;
   /** Length of the body of a BodyProducer where it is known. */
@@ -145,6 +138,12 @@ export abstract class Exchange {
    * exchange with it.
    */
   abstract wholeBody(bytesMax: number): Promise<Buffer>;
+
+  /**
+   * Sends a request of a feature's own to where this exchange would go, through the features behind the calling one. Only in
+   * `request`. The request belongs to the fork from here on; `copyRequest` makes one. Never calls the handler before it returns.
+   */
+  abstract fork(request: RequestMessage, handler: ForkHandler): Fork;
 
   /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
   abstract fail(error: ProxyError): void;

@@ -14,10 +14,10 @@ import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/me
 import type { Connection, SpliceHandler } from "../core/ports.ts";
 import { removeForwarded } from "../semantics/forwarded.ts";
 import { admit, isLastRecipient } from "./admission.ts";
-import type { BodySink } from "./body.ts";
+import type { BodyProducer, BodySink } from "./body.ts";
 import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream, TakenOver } from "./downstream.ts";
-import { type Answer, type BodyProducer, Exchange } from "./exchange.ts";
+import { type Answer, Exchange } from "./exchange.ts";
 import { ASKED_AS_SERVER, failureAnswer } from "./failure.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
 import { faultOfPart } from "./guard.ts";

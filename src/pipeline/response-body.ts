@@ -4,9 +4,9 @@
  * first, and leaves to the client. Made only for such answers.
  */
 import { ProxyError } from "../core/errors.ts";
-import type { BodySink, BodySource } from "./body.ts";
+import type { BodyProducer, BodySink, BodySource, ProducedBody } from "./body.ts";
 import type { Hook } from "./chain.ts";
-import type { BodyProducer, Exchange, ProducedBody } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { GuardedSource, GuardedTransform } from "./guard.ts";
 import { SourceLink } from "./request-body.ts";
 

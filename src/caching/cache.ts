@@ -1,0 +1,161 @@
+/**
+ * What a thread has of a shared cache: what is stored, what is being fetched, and the right to fetch what is neither. The feature
+ * `cache` decides by HTTP's rules what to do with it; nothing here knows them, but for Vary.
+ *
+ * A key is a text of the feature's making (scheme, authority, path, query and whatever else it names). Under one key there may be
+ * many variants, told apart by the request's fields that Vary names; who looks up gives the request, and gets its own.
+ */
+import type { ProxyError } from "../core/errors.ts";
+import type { EncodedLines, FieldBlock } from "../core/fields.ts";
+import type { AnswerSink, ProducedBody } from "../pipeline/body.ts";
+
+/** All that is kept of an answer but its body. Never changed: what replaces it is another one. */
+export interface AnswerHead {
+  readonly status: number;
+  /** Without hop-by-hop fields, framing, Age, and what may not be stored. */
+  readonly fields: EncodedLines;
+  /** On the wall clock: request_time and response_time of RFC 9111 section 4.2.3. */
+  readonly requestedMs: number;
+  readonly receivedMs: number;
+  /** corrected_initial_age of RFC 9111 section 4.2.3. */
+  readonly initialAgeMs: number;
+  /** How long it is fresh, counted in its age; 0: it has to be validated each time. */
+  readonly freshMs: number;
+  /** Beyond that, how long it may be given while it is fetched anew, and when that fails (RFC 5861). */
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  /** Bits of HEAD_FLAGS. */
+  readonly flags: number;
+  /** Lower-case names of fields in Vary; "*" is not stored. */
+  readonly vary: readonly string[];
+  /** What it can be purged by: surrogate keys, cache groups. */
+  readonly tags: readonly string[];
+  /** Length of the whole representation; -1: nobody knows yet. */
+  readonly bodyBytes: number;
+}
+
+/** What is true of a stored answer, beyond its times. */
+export const HEAD_FLAGS = {
+  /** Never given stale: must-revalidate, proxy-revalidate, s-maxage. */
+  mustRevalidate: 1,
+  /** no-cache: validated each time, however fresh. */
+  noCache: 2,
+  /** RFC 8246. */
+  immutable: 4,
+  /** It said nothing: its freshness is a guess. */
+  heuristic: 8,
+  /** A purge has turned it stale: it is validated before it is given, or given as stale where that is allowed. */
+  purgedSoftly: 16,
+} as const;
+
+/** A body that is there, or comes to be. */
+export interface AnswerBody {
+  /** Of the whole representation; -1: nobody knows yet. */
+  readonly bytes: number;
+  /** All of it, when it is small and here: at most HOT_BODY_BYTES_MAX. */
+  readonly memory: Buffer | null;
+  /**
+   * Which part is there, or will be: [0, bytes) but for partial answers. Offsets in the representation; `end` is -1 while nobody
+   * knows.
+   */
+  readonly start: number;
+  readonly end: number;
+  /**
+   * Gives [start, end) of the representation to the sink, as it arrives and as fast as it is taken; `end` is -1: all that comes. Of
+   * what was cut, or does not verify, the sink is told by `abort`. The sink may get it as ranges of a file.
+   */
+  produce(sink: AnswerSink, start: number, end: number): ProducedBody;
+}
+
+/** An answer that can be given: stored, or on its way. */
+export interface CachedAnswer {
+  /** Of everything that is stored in one cache, no two have the same, and a later one has a higher one. 0: on its way. */
+  readonly version: number;
+  readonly head: AnswerHead;
+  readonly body: AnswerBody;
+}
+
+/** Why somebody who wants to fetch must do so for himself, without storing. */
+export type PassReason =
+  /** Fetched a moment ago: it may not be stored. */
+  | "uncacheable"
+  /** Who fetched it got nowhere, or was lost before there was a head. */
+  | "failed"
+  /** Who fetches it makes no progress. */
+  | "stalled"
+  /** There is another variant on its way than the one that is asked for, again and again. */
+  | "variants"
+  /** Too much is being fetched. */
+  | "full"
+  /** The store does not work: its disk is full or failing, or it is cut off from the machines that it shares with. */
+  | "off";
+
+/** Exactly one of the four is called, possibly before `acquire` returns, unless it was cancelled. */
+export interface AcquireHandler {
+  /** Yours to fetch: everybody else waits for you. */
+  onFill(fill: Fill): void;
+  /** Somebody fetches it, and its head is there. */
+  onAnswer(answer: CachedAnswer): void;
+  /** Something was stored meanwhile, or validated: look again. */
+  onStored(): void;
+  onPass(reason: PassReason): void;
+}
+
+export interface PendingAcquire {
+  /** Gives up; no call follows. */
+  cancel(): void;
+}
+
+/**
+ * The right to fetch one answer, and the duty to end it: by `end`, `refresh`, `release` or `fail`, once. A thread that dies ends
+ * its fills too. Calls behind the end do nothing.
+ */
+export interface Fill {
+  /**
+   * There is something to store: whoever waits and would get the same variant gets it from here on; others are let go. Returns
+   * what the caller itself can give to its own client.
+   */
+  begin(head: AnswerHead): CachedAnswer;
+  /** The next bytes of the body; copied. */
+  write(bytes: Buffer, start: number, end: number): void;
+  /** More was written than was put away: the source should pause until `onDrain`. */
+  readonly isFull: boolean;
+  onDrain: (() => void) | null;
+  /** So many bytes were written: where to go on when the origin broke off. */
+  readonly writtenBytes: number;
+  /**
+   * The body is complete. It is stored unless a purge has met it meanwhile, or something failed: whoever reads it gets it whole
+   * all the same. A body of another length than the head's is a failure.
+   */
+  end(): void;
+  /** What is stored already was found to be good still: its head is replaced by this one. */
+  refresh(stored: CachedAnswer, head: AnswerHead): void;
+  /** Nothing is stored. Who waits goes on for himself; so does, for `passMs`, who comes later. */
+  release(reason: "uncacheable" | "failed", passMs: number): void;
+  /** The body broke off: whoever reads it gets a broken answer. */
+  fail(error: ProxyError): void;
+}
+
+/** What is purged. Patterns are for the part of a key that is its URL. */
+export type PurgePattern =
+  | { readonly kind: "url" | "prefix" | "wildcard"; readonly text: string }
+  | { readonly kind: "host"; readonly text: string }
+  | { readonly kind: "tag"; readonly text: string };
+
+export interface Cache {
+  /** Its name in `caches`. */
+  readonly name: string;
+  /** What is stored for this request, at once: from memory, or from the disk. It counts as used. */
+  find(key: string, request: FieldBlock): CachedAnswer | null;
+  /** Asks to fetch what is not there; `seen` is what `find` gave and is not good enough. */
+  acquire(key: string, request: FieldBlock, seen: CachedAnswer | null, handler: AcquireHandler): PendingAcquire;
+  /** What is stored was confirmed, or changed by an answer to HEAD, without a fill. */
+  refresh(key: string, request: FieldBlock, stored: CachedAnswer, head: AnswerHead): void;
+  /**
+   * Nothing that is stored under the key, or was begun before this call, is found any more, by this thread when it returns, by
+   * every thread when the promise resolves.
+   */
+  invalidate(key: string): Promise<void>;
+  /** The same for all that bears the tag. */
+  invalidateTag(tag: string): Promise<void>;
+}
