@@ -4,6 +4,7 @@
  *
  * Whoever reads this never asks what a missing value means; that was decided by schema.ts and resolve.ts.
  */
+import type { CacheConfig } from "../caching/options.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { ApiKeyOptions } from "../features/api-key/options.ts";
 import type { BasicAuthOptions } from "../features/basic-auth/options.ts";
@@ -37,6 +38,8 @@ export interface Config {
   readonly upstreams: readonly UpstreamConfig[];
   /** Every store once: the named ones, and those that features name by their URL. */
   readonly stores: readonly StoreConfig[];
+  /** Every cache once: the named ones, and the one that is used without a name. */
+  readonly caches: readonly CacheConfig[];
   readonly servers: readonly ServerConfig[];
 }
 

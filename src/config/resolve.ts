@@ -12,6 +12,7 @@ import {
   type UpstreamOverrides,
   type UpstreamServer,
 } from "../upstreams/options.ts";
+import { Caches } from "./caches.ts";
 import { canonicalJson } from "./canonical.ts";
 import type {
   ActionConfig,
@@ -34,6 +35,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
   const outer: Outer = {
     pools,
     stores,
+    caches: new Caches(blocks.caches),
     sample: blocks.log.access?.sample ?? 1,
     limits: resolveLimits(LIMITS_DEFAULT, blocks.limits),
   };
@@ -48,6 +50,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
     drainTimeoutMs: blocks.drainTimeout,
     upstreams: pools.all(),
     stores: stores.all(),
+    caches: outer.caches.all(),
     servers,
   };
 }
@@ -81,6 +84,7 @@ function placesOfSecrets(use: UseConfig): readonly { readonly kind: string; read
 interface Outer {
   readonly pools: Pools;
   readonly stores: Stores;
+  readonly caches: Caches;
   readonly limits: LimitsConfig;
   readonly sample: number;
 }

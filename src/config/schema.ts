@@ -6,6 +6,7 @@
  * worked out by resolve.ts.
  */
 import { z } from "zod";
+import { cacheOptions } from "../caching/options.ts";
 import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
@@ -159,7 +160,9 @@ export const configSchema = z.strictObject({
     ),
   admin: admin
     .prefault("auto")
-    .describe("Where `headgate status`, `reload`, `drain` and `stop` reach the running proxy. `off`: nowhere."),
+    .describe(
+      "Where `headgate status`, `reload`, `drain`, `stop` and `cache` reach the running proxy. `off`: nowhere.",
+    ),
   log: log.prefault({}).describe("What is logged, and where."),
   upstreams: z
     .record(name(), upstreamOptions)
@@ -169,6 +172,12 @@ export const configSchema = z.strictObject({
     .record(name(), storeOptions)
     .default({})
     .describe("Where sessions are kept, by name, for features to use. A feature may also name a URL."),
+  caches: z
+    .record(name(), cacheOptions)
+    .default({})
+    .describe(
+      "Where answers are kept, by name, for `cache` to use. Without any, `cache` uses one of the name `default` in the usual place.",
+    ),
   trustedProxies: z
     .array(cidr())
     .default([])
