@@ -51,9 +51,10 @@ export interface CacheBooks extends CacheDisk {
   remove(id: EntryId): Promise<void>;
   /**
    * All records, some at a time, so that nobody waits long; what changes meanwhile may be among them or not. Each is as it was
-   * committed last when `each` is called, and its bytes are valid during the call. Resolves when it is aborted too.
+   * committed last when `each` is called, and its bytes are valid during the call. What `each` returns is waited for before the next
+   * ones. Resolves when it is aborted too; rejects when the records cannot be read.
    */
-  scan(each: (id: EntryId, record: Buffer) => void, signal?: AbortSignal): Promise<void>;
+  scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void>;
   /** A body that was written whole gets its name: from now on `openBody` finds it, also after a restart. */
   keepBody(body: BodyId): Promise<void>;
   removeBody(body: BodyId): Promise<void>;
