@@ -499,6 +499,45 @@ export class EncodedLines {
     }
     return start === bytes.length ? new EncodedLines(new FieldLines(bytes, rows)) : null;
   }
+
+  /** The first line of the field with this name (lower case) at or after `from`, as its place in `rows`; -1: there is none. */
+  rowOf(lowerName: string, from = 0): number {
+    const id = fieldIdOf(lowerName);
+    if (id !== FIELD_OTHER && id < 32 && (this.seen & (1 << id)) === 0) return -1;
+    const { bytes, rows } = this;
+    for (let at = from; at < rows.length; at += ROW) {
+      if (rows[at] !== id) continue;
+      if (id !== FIELD_OTHER || isNameAt(bytes, rows[at + ROW_NAME]!, rows[at + ROW_NAME_END]!, lowerName)) return at;
+    }
+    return -1;
+  }
+
+  /** The value of a field (its name in lower case), null when it is absent; several lines are joined. */
+  get(lowerName: string): string | null {
+    let value: string | null = null;
+    for (let at = this.rowOf(lowerName); at >= 0; at = this.rowOf(lowerName, at + ROW)) {
+      const line = latin1At(this.bytes, this.rows[at + ROW_VALUE]!, this.rows[at + ROW_VALUE_END]!);
+      value = value === null ? line : `${value}, ${line}`;
+    }
+    return value;
+  }
+
+  /** Every line, as it was spelled, in order. */
+  *entries(): IterableIterator<[name: string, value: string]> {
+    const { bytes, rows } = this;
+    for (let at = 0; at < rows.length; at += ROW) {
+      yield [
+        latin1At(bytes, rows[at + ROW_NAME]!, rows[at + ROW_NAME_END]!),
+        latin1At(bytes, rows[at + ROW_VALUE]!, rows[at + ROW_VALUE_END]!),
+      ];
+    }
+  }
+}
+
+function isNameAt(bytes: Uint8Array, start: number, end: number, lowerName: string): boolean {
+  if (end - start !== lowerName.length) return false;
+  for (let i = start; i < end; i++) if (LOWER[bytes[i]!] !== lowerName.charCodeAt(i - start)) return false;
+  return true;
 }
 
 /** Lines with their rows, found already. */
