@@ -44,7 +44,10 @@ export interface CacheDisk {
   close(): Promise<void>;
 }
 
-/** What the keeper alone does. Promises resolve when it is committed: all threads read it from then on, and it survives kill -9. */
+/**
+ * What the keeper alone does. Promises resolve when it is committed: all threads read it from then on, and it survives kill -9.
+ * Records and facts are committed in the order in which that was asked for.
+ */
 export interface CacheBooks extends CacheDisk {
   /** The bytes are not changed until it resolves. Rejects with an Error (ENOSPC, EIO): what was there before stays. */
   put(id: EntryId, record: Uint8Array): Promise<void>;
@@ -57,6 +60,7 @@ export interface CacheBooks extends CacheDisk {
   scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void>;
   /** A body that was written whole gets its name: from now on `openBody` finds it, also after a restart. */
   keepBody(body: BodyId): Promise<void>;
+  /** Whether it was kept or is only being written; one that is not there is as good. Who holds it reads on. */
   removeBody(body: BodyId): Promise<void>;
   /** Removes files of bodies that `isKept` does not know, such as those that were being written when the process ended. */
   sweepBodies(isKept: (body: BodyId) => boolean, signal?: AbortSignal): Promise<void>;
