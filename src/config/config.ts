@@ -8,6 +8,7 @@ import type { CacheConfig } from "../caching/options.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { ApiKeyOptions } from "../features/api-key/options.ts";
 import type { BasicAuthOptions } from "../features/basic-auth/options.ts";
+import type { CacheOptions } from "../features/cache/options.ts";
 import type { ClientCertificateOptions } from "../features/client-certificate/options.ts";
 import type { CompressOptions } from "../features/compress/options.ts";
 import type { CredentialsOptions } from "../features/credentials/options.ts";
@@ -196,6 +197,12 @@ export type UseConfig =
       readonly upstream: string;
     }
   | { readonly feature: "oidc"; readonly options: OidcOptions }
+  | {
+      readonly feature: "cache";
+      readonly options: CacheOptions;
+      /** A name in `Config.caches`. */
+      readonly cache: string;
+    }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 
 export type ActionConfig =

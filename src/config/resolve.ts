@@ -118,13 +118,14 @@ function hasAction({ proxy, respond, redirect, handle }: ServerBlock): boolean {
 }
 
 function resolveForwardServer(
-  { use, ...block }: NonNullable<ServerBlock["forward"]>,
+  { use, cache, ...block }: NonNullable<ServerBlock["forward"]>,
   log: ServerBlock["log"],
   outer: Outer,
 ): ForwardServerConfig {
+  const items = [...(use ?? []), ...(cache === undefined ? [] : [{ feature: "cache" as const, options: cache }])];
   return {
     ...resolveForward(block),
-    use: (use ?? []).map((item) => resolveStores(resolveUse(item, outer.pools), outer.stores)),
+    use: items.map((item) => resolveStores(resolveUse(item, outer), outer.stores)),
     limits: resolveRouteLimits(outer.limits),
     accessLog: { off: log?.access === null, sample: log?.access === null ? 0 : outer.sample },
   };
@@ -141,7 +142,7 @@ function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfi
   return {
     name,
     match: block.match ?? MATCH_ALL,
-    use: (block.use ?? []).map((use) => resolveStores(resolveUse(use, outer.pools), outer.stores)),
+    use: (block.use ?? []).map((use) => resolveStores(resolveUse(use, outer), outer.stores)),
     action: resolveAction(block, outer.pools),
     upgrade: block.upgrade ?? ["websocket"],
     limits: resolveRouteLimits(outer.limits, block.limits),
@@ -149,7 +150,8 @@ function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfi
   };
 }
 
-function resolveUse(use: UseBlock, pools: Pools): UseConfig {
+function resolveUse(use: UseBlock, { pools, caches }: Outer): UseConfig {
+  if (use.feature === "cache") return { ...use, cache: caches.of(use.options.store) };
   if (use.feature !== "forwardAuth") return use;
   const { tls, maxConnections, ...options } = use.options;
   const { at } = options.address;

@@ -11,6 +11,7 @@ import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, oneOrMore, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
+import { cacheOptions as cacheFeature } from "../features/cache/options.ts";
 import { forwardOptions } from "../forward/options.ts";
 import { storeOptions } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
@@ -133,7 +134,14 @@ const server = z.strictObject({
     .describe("The first route that matches a request takes it; when none does, the answer is 404."),
   ...routeFields,
   forward: forwardOptions
-    .extend({ use: routeFields.use })
+    .extend({
+      use: routeFields.use,
+      cache: cacheFeature
+        .optional()
+        .describe(
+          "Keeps answers and gives them to all who ask for the same: what `cache` as the last item of `use` does. Of HTTPS, those of hosts that `intercept` opens.",
+        ),
+    })
     .optional()
     .describe(
       "Makes the server a forward proxy for its clients. Requests for the server itself still meet its routes.",
