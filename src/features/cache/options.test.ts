@@ -96,6 +96,11 @@ describe("the options of cache", () => {
 
   it("name a cache", () => {
     assert.match(messages({ store: "/var/cache" }).join("\n"), /the name of a cache/);
-    assert.match(messages({}).join("\n"), /the name of a cache/);
+    assert.equal(cacheOptions.parse({ store: "a" }).store, "a");
+  });
+
+  it("need not name one", () => {
+    assert.equal(cacheOptions.parse({}).store, null);
+    assert.deepEqual(cacheOptions.parse(true), cacheOptions.parse({}));
   });
 });

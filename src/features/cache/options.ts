@@ -3,6 +3,7 @@
  * itself comes first; `rules` say otherwise, and the other times here are for what it leaves open.
  */
 import { z } from "zod";
+import { cacheReference } from "../../caching/options.ts";
 import { pathPattern } from "../../core/option-addresses.ts";
 import {
   cookieName,
@@ -23,20 +24,6 @@ const OBJECT_BYTES_MAX = 10 * GiB;
 const OBJECT_BYTES_LIMIT = 8 * 1024 * GiB;
 /** Uses are counted in a byte. */
 const USES_LIMIT = 255;
-
-/** The JSON Schema's name for a reference, by which config/ finds what names a cache. */
-export const CACHE_REFERENCE = "cacheReference";
-
-const CACHE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
-
-/** The name of a cache. Which ones exist is known to config/. */
-export const cacheReference = textKind<string>({
-  id: CACHE_REFERENCE,
-  expected: "the name of a cache",
-  description: "A name in `caches`.",
-  pattern: CACHE_NAME.source,
-  parse: (text) => (CACHE_NAME.test(text) ? text : null),
-});
 
 /** Nothing, where a duration could stand. */
 function orOff(what: ReturnType<typeof duration>) {
@@ -265,7 +252,12 @@ const heuristic = z.strictObject({
 });
 
 const longForm = z.strictObject({
-  store: cacheReference().describe("Where answers are kept: a name in `caches`."),
+  store: cacheReference()
+    .optional()
+    .transform((name) => name ?? null)
+    .describe(
+      "Where answers are kept: a name in `caches`. By default the only one of the file, or that of the name `default`.",
+    ),
   key: key.prefault({}).describe("What tells answers apart, besides scheme, host, port and path, which always do."),
   methods: z
     .array(z.enum(["GET", "HEAD"]))
@@ -329,12 +321,14 @@ const longForm = z.strictObject({
     .describe("Whether every answer tells in `Cache-Status` (RFC 9211) what the cache did for it."),
 });
 
-const DEFAULTS = (store: string) => longForm.parse({ store });
-
 export const cacheOptions = z
-  .union([cacheReference().transform(DEFAULTS), longForm])
+  .union([
+    z.literal(true).transform(() => longForm.parse({})),
+    cacheReference().transform((store) => longForm.parse({ store })),
+    longForm,
+  ])
   .describe(
-    "A shared cache (RFC 9111): answers are kept, and given to all who ask for the same; who asks for what is being fetched waits for that. The name of a cache is short for `{ store: NAME }`.",
+    "A shared cache (RFC 9111): answers are kept, and given to all who ask for the same; who asks for what is being fetched waits for that. The name of a cache is short for `{ store: NAME }`, `true` for `{}`.",
   );
 
 /** Times in milliseconds, null: off; names of fields in lower case. */
