@@ -429,7 +429,8 @@ export class FieldBlock {
     if (from === null) return copy;
     const storage = acquireStorage();
     storage.growBytes(source.#end, 0);
-    copyBytes(storage.bytes, storage.view, source.#start, from.bytes, from.view, source.#start, source.#end);
+    // What stands before the first field too: a start line that may be passed on as it came.
+    copyBytes(storage.bytes, storage.view, 0, from.bytes, from.view, 0, source.#end);
     while (storage.table.length < source.#count * ROW) storage.growTable();
     for (let i = 0; i < source.#count * ROW; i++) storage.table[i] = from.table[i]!;
     copy.adopt(storage, source.#count, source.#start, source.#end, source.#seen);
