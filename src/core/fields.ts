@@ -191,6 +191,15 @@ export class FieldBlock {
     return -1;
   }
 
+  /** Whether there is a field with one of these numbers, both ends included. */
+  hasIdBetween(first: number, last: number): boolean {
+    const table = this.table;
+    for (let row = 0, at = 0; row < this.#count; row++, at += ROW) {
+      if (table[at]! >= first && table[at]! <= last) return true;
+    }
+    return false;
+  }
+
   isRemoved(row: number): boolean {
     return this.table[row * ROW] === REMOVED;
   }
