@@ -14,7 +14,7 @@ import type { CacheHandout } from "./handout.ts";
 import { purgePatternsOf } from "./purge-pattern.ts";
 
 /** The keeper of one cache: its books, what is being fetched, and the ways to the threads. */
-export interface Keeper extends CacheOperations {
+export interface CacheKeeper extends CacheOperations {
   /** For a thread that counts in this column. */
   handOut(config: CacheConfig, counts: SharedArrayBuffer, column: number): CacheHandout;
   /** Threads that have a way to it. */
@@ -28,12 +28,12 @@ export interface Keeper extends CacheOperations {
 }
 
 /** Rejects with a SetupError when this machine cannot give it. */
-export type OpenKeeper = (config: CacheConfig, folder: string, log: AppLog) => Promise<Keeper>;
+export type OpenKeeper = (config: CacheConfig, folder: string, log: AppLog) => Promise<CacheKeeper>;
 
 interface Kept {
   readonly config: CacheConfig;
   readonly folder: string;
-  readonly keeper: Keeper;
+  readonly keeper: CacheKeeper;
   readonly counts: SharedArrayBuffer;
   readonly sums: CacheCountSums;
 }
@@ -144,7 +144,10 @@ export class CacheKeepers implements CacheControl {
     return this.#each(cache, (keeper) => keeper.verify());
   }
 
-  async #each<T extends object>(cache: string | null, ask: (keeper: Keeper) => Promise<T>): Promise<CacheAnswer<T>> {
+  async #each<T extends object>(
+    cache: string | null,
+    ask: (keeper: CacheKeeper) => Promise<T>,
+  ): Promise<CacheAnswer<T>> {
     const meant = cache === null ? this.#current : this.#current.filter(({ config }) => config.name === cache);
     if (meant.length === 0) {
       const names = this.#current.map(({ config }) => config.name).join(", ");

@@ -6,6 +6,7 @@
  */
 import type { Cache } from "../../caching/cache.ts";
 import type { CacheConfig } from "../../caching/options.ts";
+import { canonicalJson } from "../../config/canonical.ts";
 import type { Clock } from "../../core/ports.ts";
 import { cacheFolder } from "./folder.ts";
 import type { CacheHandout } from "./handout.ts";
@@ -13,8 +14,8 @@ import type { CacheHandout } from "./handout.ts";
 /** One cache as a thread has it open. */
 export interface OpenCache {
   readonly cache: Cache;
-  /** Other limits. */
-  change(config: CacheConfig): void;
+  /** Nothing is under way. */
+  readonly isIdle: boolean;
   /** Ends what is under way, and the way to the keeper. */
   close(): Promise<void>;
 }
@@ -37,7 +38,8 @@ export interface CacheSupplies {
 
 interface Held {
   readonly folder: string;
-  readonly name: string;
+  /** Equal texts, equal caches for this thread. What else a configuration says of it is the keeper's business. */
+  readonly identity: string;
   readonly open: OpenCache;
 }
 
@@ -45,7 +47,6 @@ interface Held {
 export interface ThreadCachePlan {
   of(name: string): Cache;
   readonly held: readonly Held[];
-  readonly configs: readonly CacheConfig[];
   readonly opened: readonly Held[];
   readonly supplies: CacheSupplies;
 }
@@ -73,10 +74,9 @@ export class ThreadCaches {
     const opened: Held[] = [];
     try {
       for (const config of configs) {
-        const folder = cacheFolder(config);
-        const { name } = config;
-        const existing = this.#current.find((one) => one.folder === folder && one.name === name);
-        if (existing === undefined) opened.push(await this.#openOne(folder, name, handouts));
+        const identity = identityOf(config);
+        const existing = this.#current.find((one) => one.identity === identity);
+        if (existing === undefined) opened.push(await this.#openOne(config, handouts));
         held.push(existing ?? opened.at(-1)!);
       }
     } catch (error) {
@@ -87,16 +87,15 @@ export class ThreadCaches {
       // Of those that the thread has already.
       for (const handout of handouts) if (!opened.some(({ folder }) => folder === handout.folder)) handout.port.close();
     }
-    const of = (name: string): Cache => held.find((one) => one.name === name)!.open.cache;
-    return { of, held, configs, opened, supplies };
+    const of = (name: string): Cache => held[configs.findIndex((config) => config.name === name)]!.open.cache;
+    return { of, held, opened, supplies };
   }
 
-  /** From now on these are the caches; those that go are closed after `retirementMs`. */
-  keep({ held, configs, supplies }: ThreadCachePlan, retirementMs: number): void {
+  /** From now on these are the caches; those that go are closed after `retirementMs`, or when nothing is under way there. */
+  keep({ held, supplies }: ThreadCachePlan, retirementMs: number): void {
     for (const { open } of this.#current) {
       if (!held.some((one) => one.open === open)) this.#retire(open, retirementMs);
     }
-    for (const [index, { open }] of held.entries()) open.change(configs[index]!);
     this.#current = held;
     supplies.keep();
   }
@@ -116,20 +115,29 @@ export class ThreadCaches {
     await this.#supply.close();
   }
 
-  async #openOne(folder: string, name: string, handouts: readonly CacheHandout[]): Promise<Held> {
+  async #openOne(config: CacheConfig, handouts: readonly CacheHandout[]): Promise<Held> {
+    const folder = cacheFolder(config);
     const handout = handouts.find((one) => one.folder === folder);
-    if (handout === undefined) throw new Error(`nobody keeps the cache ${name}`);
-    return { folder, name, open: await this.#open(handout) };
+    if (handout === undefined) throw new Error(`nobody keeps the cache ${config.name}`);
+    return { folder, identity: identityOf(config), open: await this.#open(handout) };
   }
 
   #retire(open: OpenCache, ms: number): void {
     this.#retiring.add(open);
     this.#clock.after(ms, () => {
-      if (this.#retiring.delete(open)) void this.#close(open);
+      if (!this.#retiring.delete(open)) return;
+      // A download that was begun is not cut: it may be long.
+      if (open.isIdle) void this.#close(open);
+      else this.#retire(open, ms);
     });
   }
 
   #close(open: OpenCache): Promise<void> {
     return open.close().catch((error: unknown) => this.#onFault(error as Error));
   }
+}
+
+function identityOf(config: CacheConfig): string {
+  const { name, hotBytesMax, objectBytesMax } = config;
+  return canonicalJson([cacheFolder(config), name, hotBytesMax, objectBytesMax]);
 }
