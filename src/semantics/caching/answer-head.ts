@@ -31,7 +31,7 @@ export interface AnswerHead {
 
 /** What is true of a stored answer, beyond its times. */
 export const HEAD_FLAGS = {
-  /** Never given stale: must-revalidate, proxy-revalidate, s-maxage. */
+  /** must-revalidate, proxy-revalidate, s-maxage: never given stale because a client or a rule would take it. */
   mustRevalidate: 1,
   /** no-cache: validated each time, however fresh. */
   noCache: 2,
@@ -51,3 +51,11 @@ export function hasFlag(head: AnswerHead, flag: keyof typeof HEAD_FLAGS): boolea
 export function ageOf(head: AnswerHead, nowMs: number): number {
   return head.initialAgeMs + Math.max(nowMs - head.receivedMs, 0);
 }
+
+/** The value of Age (RFC 9111, section 5.1). */
+export function ageValue(ageMs: number): string {
+  return String(Math.min(Math.floor(ageMs / 1000), AGE_SECONDS_MAX));
+}
+
+/** Larger ones mean it (section 1.2.2). */
+const AGE_SECONDS_MAX = 2 ** 31;

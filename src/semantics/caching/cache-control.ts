@@ -53,7 +53,8 @@ export interface RequestDirectives {
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-const NO_RESPONSE_DIRECTIVES: ResponseDirectives = {
+/** Of an answer that says nothing, or is not listened to. */
+export const NO_RESPONSE_DIRECTIVES: ResponseDirectives = {
   noStore: false,
   noCache: false,
   noCacheFields: [],
