@@ -191,6 +191,15 @@ export class FieldBlock {
     return -1;
   }
 
+  /** Whether there is a field with one of these numbers, both ends included. */
+  hasIdBetween(first: number, last: number): boolean {
+    const table = this.table;
+    for (let row = 0, at = 0; row < this.#count; row++, at += ROW) {
+      if (table[at]! >= first && table[at]! <= last) return true;
+    }
+    return false;
+  }
+
   isRemoved(row: number): boolean {
     return this.table[row * ROW] === REMOVED;
   }
@@ -420,7 +429,8 @@ export class FieldBlock {
     if (from === null) return copy;
     const storage = acquireStorage();
     storage.growBytes(source.#end, 0);
-    copyBytes(storage.bytes, storage.view, source.#start, from.bytes, from.view, source.#start, source.#end);
+    // What stands before the first field too: a start line that may be passed on as it came.
+    copyBytes(storage.bytes, storage.view, 0, from.bytes, from.view, 0, source.#end);
     while (storage.table.length < source.#count * ROW) storage.growTable();
     for (let i = 0; i < source.#count * ROW; i++) storage.table[i] = from.table[i]!;
     copy.adopt(storage, source.#count, source.#start, source.#end, source.#seen);
