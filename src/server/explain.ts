@@ -137,6 +137,8 @@ export class ExplainedExchange extends Exchange {
     throw new Error("an exchange that is looked at sends nothing");
   }
 
+  inform(): void {}
+
   fail(_error: ProxyError): void {}
 }
 
