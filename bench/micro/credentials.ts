@@ -63,6 +63,7 @@ class BenchExchange extends Exchange {
   fork(): never {
     throw new Error("there is nothing to fork");
   }
+  inform(): void {}
   forkPoint(): never {
     throw new Error("there is nothing to fork");
   }

@@ -588,6 +588,17 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     if (wanted && this.response === null && !this.ended) this.#downstream.sendInformational(response);
   }
 
+  inform(response: ResponseMessage): void {
+    if (this.#step !== REQUEST || this.#hook === 0 || this.response !== null || this.ended) return;
+    const { index } = this.#chain.request![this.#hook - 1]!;
+    let wanted = true;
+    this.#notify(this.#chain.upstreamInformational, (feature) => {
+      const isInFront = this.#chain.features.indexOf(feature) < index;
+      if (isInFront) wanted = wanted && feature.upstreamInformational!(this, response);
+    });
+    if (wanted && this.response === null && !this.ended) this.#downstream.sendInformational(response);
+  }
+
   onUpstreamHead(response: ResponseMessage): void {
     this.upstreamFirstByteMs = this.#site.clock.now();
     prepareResponse(response);

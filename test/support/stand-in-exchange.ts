@@ -64,6 +64,7 @@ export class StandInFork implements Fork {
 export class StandInExchange extends Exchange {
   readonly answers: Answer[] = [];
   readonly errors: ProxyError[] = [];
+  readonly informed: number[] = [];
   readonly forks: StandInFork[] = [];
 
   constructor(given: StandInRequest = {}) {
@@ -100,6 +101,10 @@ export class StandInExchange extends Exchange {
 
   forkPoint(): ForkPoint {
     return this;
+  }
+
+  inform(response: ResponseMessage): void {
+    this.informed.push(response.status);
   }
 
   fail(error: ProxyError): void {
