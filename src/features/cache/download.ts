@@ -135,8 +135,12 @@ export class Download implements ForkHandler {
   /** Who began it has left. */
   forget(): void {
     this.#starter = null;
-    // Nobody but its client takes what is relayed, or confirmed for it alone.
+    // Nobody but its client takes what is relayed, or confirmed for it alone. Whoever waits for the rest begins anew.
     if (this.#state === "relayed" || this.#fill === null) this.#abandon();
+    else if (this.#state === "asked" && !this.#context.options.finishOnAbort) {
+      this.#fill.release("failed", 0);
+      this.#abandon();
+    }
   }
 
   #request(): RequestMessage {
@@ -207,9 +211,9 @@ export class Download implements ForkHandler {
     this.#start = start;
     this.#end = end < 0 ? head.bodyBytes : end;
     fill.onDrain = () => this.#fork.resume();
-    const bytesMax = this.#context.objectBytesMax;
-    const part = start === 0 && end < 0 ? { bytesMax } : { start, end, bytesMax };
-    const answer = fill.begin(head, part);
+    const { objectBytesMax: bytesMax, options } = this.#context;
+    const kept = { bytesMax, endsUnread: !options.finishOnAbort };
+    const answer = fill.begin(head, start === 0 && end < 0 ? kept : { ...kept, start, end });
     this.#starter?.onBegun(answer, status, onlyForAsker);
     this.#starter = null;
   }
@@ -274,9 +278,9 @@ export class Download implements ForkHandler {
       if (this.#fill === null) cache.refresh(key, template.fields, seen, verdict.head);
       else this.#fill.refresh(seen, verdict.head);
     } else {
-      // It may be given to who has asked, and to nobody else any more.
+      // It may be given to who has asked, and to nobody else any more; unless it is this one request that says nothing of others.
       this.#fill?.release("uncacheable", 0);
-      this.#context.invalidate(key);
+      if (verdict === null || verdict.reason !== "authorization") this.#context.invalidate(key);
     }
     const starter = this.#starter;
     // It has no body: the fork ends by itself, and its connection is good for the next one.
@@ -386,7 +390,8 @@ export class Download implements ForkHandler {
 
   #tryAgain(error: ProxyError): void {
     if (this.#position - this.#resumedAt >= RESUME_PROGRESS_BYTES) this.#resumes = 0;
-    if (this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
+    const isClosing = error.type === "connection_terminated" && error.side === "proxy";
+    if (isClosing || this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
     this.#state = "resuming";
     this.#resumedAt = this.#position;
     this.#skip = 0;
