@@ -6,7 +6,7 @@
 import { hash } from "node:crypto";
 import type { EntryId } from "../ports.ts";
 
-/** 64 bits of chance from the Random of the process, as text. */
+/** A version and 32 bits of chance, as text. */
 export type Generation = string;
 
 /** Hexadecimal digits of an id: 16 bytes, which nobody will find two keys for. */

@@ -334,13 +334,10 @@ export class Keeping {
     return { id: entryIdOf(key, variant), variant, vary: record };
   }
 
+  /** Never the same again, also not by chance, and not to be guessed. */
   #newGeneration(): Generation {
-    const { random } = this.around;
-    const word = (): string =>
-      Math.floor(random.next() * 2 ** 32)
-        .toString(16)
-        .padStart(8, "0");
-    return word() + word();
+    const chance = Math.floor(this.around.random.next() * 2 ** 32);
+    return this.nextVersion().toString(16).padStart(14, "0") + chance.toString(16).padStart(8, "0");
   }
 
   async #reserveSlot(): Promise<number> {
