@@ -57,9 +57,12 @@ export class KeeperPurges {
     return this.#mark;
   }
 
-  /** The number of the last purge. */
-  get last(): number {
-    return this.#last;
+  /**
+   * The number of the last purge that is committed: what a record may say of itself. One that is not may never be, when the process
+   * is killed, and its number would come again.
+   */
+  get committed(): number {
+    return this.#shared.purges;
   }
 
   get purges(): readonly LoggedPurge[] {

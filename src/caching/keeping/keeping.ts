@@ -174,7 +174,7 @@ export class Keeping {
       if (this.purges.judge(record.purges, record.key, record.head.tags) === "gone") return null;
       const isMet = this.purges.isMetSince(since, entryIdOf(record.key, ""), record.key, head.tags);
       // A purge in between was about what this head confirms: it still has to meet it.
-      return { ...record, head, purges: isMet ? record.purges : this.purges.last };
+      return { ...record, head, purges: isMet ? record.purges : this.purges.committed };
     });
   }
 
@@ -303,7 +303,7 @@ export class Keeping {
       variant: place.variant,
       version: this.nextVersion(),
       slot: reserved.answer,
-      purges: this.purges.last,
+      purges: this.purges.committed,
       head,
       body,
     };

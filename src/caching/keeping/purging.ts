@@ -108,7 +108,7 @@ export class Purging {
       const isDone =
         verdict === "gone"
           ? await this.#keeping.drop(id, version, "purged")
-          : (await this.#keeping.markStale(id, version, HEAD_FLAGS.purgedSoftly, purges.last)) !== null;
+          : (await this.#keeping.markStale(id, version, HEAD_FLAGS.purgedSoftly, until)) !== null;
       if (isDone) {
         count(inForce, number, key, head.tags);
         return;
