@@ -76,9 +76,10 @@ export class Purging {
       const inForce = this.#waiting.filter(({ purge }) => purge.number <= until);
       await around.books.scan((id, bytes) => this.#visit(id, bytes, until, inForce), this.#signal);
       if (this.#signal.aborted) return;
-      await purges.trim(until);
       this.#waiting = this.#waiting.filter((waiting) => !inForce.includes(waiting));
       for (const { entries, onDone } of inForce) onDone({ entries });
+      // All of it is gone, whether the list can be written now or not.
+      await purges.trim(until);
     }
   }
 
