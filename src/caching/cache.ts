@@ -8,6 +8,7 @@
 import type { ProxyError } from "../core/errors.ts";
 import type { EncodedLines, FieldBlock } from "../core/fields.ts";
 import type { AnswerSink, ProducedBody } from "../pipeline/body.ts";
+import type { CacheCounts } from "./counts.ts";
 
 /** All that is kept of an answer but its body. Never changed: what replaces it is another one. */
 export interface AnswerHead {
@@ -145,6 +146,10 @@ export type PurgePattern =
 export interface Cache {
   /** Its name in `caches`. */
   readonly name: string;
+  /** No body that is longer is stored (`maxObject` of `caches`). */
+  readonly objectBytesMax: number;
+  /** Where this thread counts what became of requests. */
+  readonly counts: CacheCounts;
   /** What is stored for this request, at once: from memory, or from the disk. It counts as used. */
   find(key: string, request: FieldBlock): CachedAnswer | null;
   /** Asks to fetch what is not there; `seen` is what `find` gave and is not good enough. */
