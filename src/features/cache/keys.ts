@@ -72,22 +72,15 @@ export class CacheKeys {
   }
 
   /**
-   * The key under which another URL of the same host stands, for a request that is like this one but for its target; null: it is
-   * no URL of the same origin. For what a request that changes things names in Location and Content-Location.
+   * The key under which another URL stands, for a request that has this key but for its URL; null: no request can have it. For what
+   * a request that changes things names in Location and Content-Location. `isRouted`: the paths of requests are normalised.
    */
-  ofRelated(exchange: Exchange, reference: string): string | null {
-    const { forward, request } = exchange;
-    const origin = forward === null ? originOf(request) : this.#originOf(forward.destination);
-    const base = origin === null ? null : URL.parse(origin + request.target);
-    const url = base === null ? null : URL.parse(reference, base);
-    if (base === null || url === null || url.origin !== base.origin) return null;
-    // Paths of routes are kept in their normal form, those of destinations as they come.
-    const path = forward === null ? normalisePath(url.pathname) : url.pathname;
+  ofUrl(key: string, url: string, isRouted: boolean): string | null {
+    const { origin, pathname, search } = new URL(url);
+    const path = isRouted ? normalisePath(pathname) : pathname;
     if (path === null) return null;
-    let key = origin + this.#target(path, url.search === "" ? null : url.search.slice(1)) + this.#scope;
-    if (forward === null) key += frontOf(request);
-    if (!this.#isPlain) key += this.#linesOf(exchange);
-    return key.length <= KEY_LENGTH_MAX ? key : null;
+    const other = origin + this.#target(path, search === "" ? null : search.slice(1));
+    return other + key.slice(urlOf(key).length);
   }
 
   #targetOf(request: RequestMessage): string {
@@ -131,6 +124,12 @@ export class CacheKeys {
     }
     return lines;
   }
+}
+
+/** The part of a key that is a URL. */
+export function urlOf(key: string): string {
+  const end = key.indexOf("\n");
+  return end < 0 ? key : key.slice(0, end);
 }
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;
