@@ -49,7 +49,7 @@ export const layers: readonly Layer[] = [
     ],
     types: [],
   },
-  { folder: "cli", imports: ["server", "config"], types: [] },
+  { folder: "cli", imports: ["server", "config"], types: ["caching"] },
   { folder: "testing", imports: ["core", "protocol", "pipeline", "upstreams", "caching"], types: [] },
 ];
 
