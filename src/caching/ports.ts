@@ -44,18 +44,23 @@ export interface CacheDisk {
   close(): Promise<void>;
 }
 
-/** What the keeper alone does. Promises resolve when it is committed: all threads read it from then on, and it survives kill -9. */
+/**
+ * What the keeper alone does. Promises resolve when it is committed: all threads read it from then on, and it survives kill -9.
+ * Records and facts are committed in the order in which that was asked for.
+ */
 export interface CacheBooks extends CacheDisk {
   /** The bytes are not changed until it resolves. Rejects with an Error (ENOSPC, EIO): what was there before stays. */
   put(id: EntryId, record: Uint8Array): Promise<void>;
   remove(id: EntryId): Promise<void>;
   /**
    * All records, some at a time, so that nobody waits long; what changes meanwhile may be among them or not. Each is as it was
-   * committed last when `each` is called, and its bytes are valid during the call. Resolves when it is aborted too.
+   * committed last when `each` is called, and its bytes are valid during the call. What `each` returns is waited for before the next
+   * ones. Resolves when it is aborted too; rejects when the records cannot be read.
    */
-  scan(each: (id: EntryId, record: Buffer) => void, signal?: AbortSignal): Promise<void>;
+  scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void>;
   /** A body that was written whole gets its name: from now on `openBody` finds it, also after a restart. */
   keepBody(body: BodyId): Promise<void>;
+  /** Whether it was kept or is only being written; one that is not there is as good. Who holds it reads on. */
   removeBody(body: BodyId): Promise<void>;
   /** Removes files of bodies that `isKept` does not know, such as those that were being written when the process ended. */
   sweepBodies(isKept: (body: BodyId) => boolean, signal?: AbortSignal): Promise<void>;

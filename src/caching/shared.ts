@@ -23,6 +23,9 @@ export const DISK_STATES = {
 
 export type DiskState = (typeof DISK_STATES)[keyof typeof DISK_STATES];
 
+/** More entries than any disk is likely to have of this cache; 24 bits. */
+export const SLOTS_MAX = 2 ** 24;
+
 const SLOTS_CELL = 0;
 const STATE_CELL = 1;
 const PURGES_CELL = 2;
@@ -36,7 +39,7 @@ const SLOT_BYTES = 4 + 1 + 1;
 /** For so many stored answers. Memory of slots that were never used is never touched, so it takes none. */
 export function sharedCacheMemory(slots: number): SharedArrayBuffer {
   // Four slots end on whole words.
-  const rounded = Math.ceil(slots / 4) * 4;
+  const rounded = Math.ceil(Math.min(slots, SLOTS_MAX) / 4) * 4;
   const memory = new SharedArrayBuffer(USED_AT + rounded * SLOT_BYTES);
   const cells = new Int32Array(memory, 0, EPOCHS_AT / 4);
   cells[SLOTS_CELL] = rounded;
@@ -124,6 +127,12 @@ export class SharedCache {
 
   setVerified(slot: number): void {
     this.#verified[slot] = 1;
+  }
+
+  /** What is known from an earlier run; uses of this one count as well. */
+  restore(slot: number, usedSeconds: number, frequency: number): void {
+    if (usedSeconds > this.#used[slot]!) this.#used[slot] = usedSeconds;
+    if (frequency > this.#frequency[slot]!) this.#frequency[slot] = Math.min(frequency, FREQUENCY_MAX);
   }
 
   /** The keeper gives the slot to something else. */

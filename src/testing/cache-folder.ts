@@ -331,14 +331,20 @@ class MemoryBooks extends MemoryDisk implements CacheBooks {
     return this.folder.perform("remove", () => void this.contents.records.delete(id));
   }
 
-  async scan(each: (id: EntryId, record: Buffer) => void, signal?: AbortSignal): Promise<void> {
-    let given = 0;
+  async scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void> {
+    let waiting: (void | Promise<void>)[] = [];
     for (const id of [...this.contents.records.keys()].sort()) {
       if (signal?.aborted === true || this.isClosed || this.folder.isCrashed) return;
       const record = this.contents.records.get(id);
-      if (record !== undefined) each(id, Buffer.from(record));
-      if (++given % SCANNED_AT_ONCE === 0) await null;
+      if (record === undefined) continue;
+      const lent = Buffer.from(record);
+      waiting.push(each(id, lent));
+      lent.fill(POISON);
+      if (waiting.length < SCANNED_AT_ONCE) continue;
+      await Promise.all(waiting);
+      waiting = [];
     }
+    await Promise.all(waiting);
   }
 
   keepBody(body: BodyId): Promise<void> {
