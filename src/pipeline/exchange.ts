@@ -89,6 +89,9 @@ export abstract class Exchange {
   upstreamFirstByteMs = 0;
   endedMs = 0;
 
+  /** What a shared cache did for it, for logs: "hit", "miss", "stale", "revalidated", "bypass"; null: none was asked. */
+  cacheStatus: string | null = null;
+
   /** Bytes of the bodies that passed, as received from the client and as sent to the client, without framing. */
   requestBodyBytes = 0;
   responseBodyBytes = 0;
@@ -153,6 +156,12 @@ export abstract class Exchange {
 
   /** The same for later, also when this exchange is over. Only in `request`. */
   abstract forkPoint(): ForkPoint;
+
+  /**
+   * Passes an interim response (103) of a fork on to the client, through the features in front of the calling one. Only in `request`;
+   * later, or when there is an answer, it does nothing.
+   */
+  abstract informational(response: ResponseMessage): void;
 
   /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
   abstract fail(error: ProxyError): void;
