@@ -83,6 +83,8 @@ function judge(
     if (request.minFreshMs > 0 && freshMs - ageMs < request.minFreshMs) return "validate-asked";
   }
   if (isFresh) return "fresh";
+  // Who limits the age wants nothing stale, unless he says how stale (section 5.2.1.1).
+  if (honoursRequest && request.maxAgeMs !== ABSENT && request.maxStaleMs === ABSENT) return "validate-stale";
   const staleMs = Math.max(ageMs - freshMs, 0);
   if (staleMs < head.staleWhileRevalidateMs) return "stale-while-revalidate";
   const isAccepted = honoursRequest && staleMs <= request.maxStaleMs;
