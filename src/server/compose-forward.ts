@@ -17,6 +17,7 @@ import { sendElsewhere } from "../pipeline/forward-admission.ts";
 import type { Feature } from "../pipeline/phases.ts";
 import type { ForwardRoute } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
+import { FORWARD_SCOPE, KISSCACHE_SCOPE } from "./caches/scope.ts";
 import type { FeatureMakers, FeaturePorts } from "./features.ts";
 
 /** How the access log and `explain` call it. */
@@ -50,7 +51,11 @@ export function composeForward(
   const access = accessOf(name, forward, auth, parts, ports);
   return {
     name: forwardRouteName(name),
-    chain: compileChain([access, ...forward.use.map((use) => makers.make(use, ports)), ...debugOf(forward)]),
+    chain: compileChain([
+      access,
+      ...forward.use.map((use) => makers.make(use, ports, FORWARD_SCOPE)),
+      ...debugOf(forward),
+    ]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
     ...endOf(forward, parts),
   };
@@ -72,8 +77,9 @@ export function composeKisscache(
   });
   // A download is no tunnel: there is nothing to look into.
   const access = accessOf(name, forward, authOf(forward, ports), { ...parts, interception: null }, ports);
-  const others = forward.use.filter(({ feature }) => feature !== "cache").map((use) => makers.make(use, ports));
-  const features = [entrance, access, ...others, makers.make(cache, ports), exit, ...debugOf(forward)];
+  const others = forward.use.filter(({ feature }) => feature !== "cache").map((use) => makers.make(use, ports, ""));
+  const kept = makers.make(cache, ports, KISSCACHE_SCOPE);
+  const features = [entrance, access, ...others, kept, exit, ...debugOf(forward)];
   return { features, end: endOf(forward, parts) };
 }
 
