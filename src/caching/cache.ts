@@ -6,47 +6,12 @@
  * many variants, told apart by the request's fields that Vary names; who looks up gives the request, and gets its own.
  */
 import type { ProxyError } from "../core/errors.ts";
-import type { EncodedLines, FieldBlock } from "../core/fields.ts";
+import type { FieldBlock } from "../core/fields.ts";
 import type { AnswerSink, ProducedBody } from "../pipeline/body.ts";
+import type { AnswerHead } from "../semantics/caching/answer-head.ts";
+import type { CacheCounts } from "./counts.ts";
 
-/** All that is kept of an answer but its body. Never changed: what replaces it is another one. */
-export interface AnswerHead {
-  readonly status: number;
-  /** Without hop-by-hop fields, framing, Age, and what may not be stored. */
-  readonly fields: EncodedLines;
-  /** On the wall clock: request_time and response_time of RFC 9111 section 4.2.3. */
-  readonly requestedMs: number;
-  readonly receivedMs: number;
-  /** corrected_initial_age of RFC 9111 section 4.2.3. */
-  readonly initialAgeMs: number;
-  /** How long it is fresh, counted in its age; 0: it has to be validated each time. */
-  readonly freshMs: number;
-  /** Beyond that, how long it may be given while it is fetched anew, and when that fails (RFC 5861). */
-  readonly staleWhileRevalidateMs: number;
-  readonly staleIfErrorMs: number;
-  /** Bits of HEAD_FLAGS. */
-  readonly flags: number;
-  /** Lower-case names of fields in Vary; "*" is not stored. */
-  readonly vary: readonly string[];
-  /** What it can be purged by: surrogate keys, cache groups. */
-  readonly tags: readonly string[];
-  /** Length of the whole representation; -1: nobody knows yet. */
-  readonly bodyBytes: number;
-}
-
-/** What is true of a stored answer, beyond its times. */
-export const HEAD_FLAGS = {
-  /** Never given stale: must-revalidate, proxy-revalidate, s-maxage. */
-  mustRevalidate: 1,
-  /** no-cache: validated each time, however fresh. */
-  noCache: 2,
-  /** RFC 8246. */
-  immutable: 4,
-  /** It said nothing: its freshness is a guess. */
-  heuristic: 8,
-  /** A purge has turned it stale: it is validated before it is given, or given as stale where that is allowed. */
-  purgedSoftly: 16,
-} as const;
+export { type AnswerHead, HEAD_FLAGS } from "../semantics/caching/answer-head.ts";
 
 /** A body that is there, or comes to be. */
 export interface AnswerBody {
@@ -106,6 +71,15 @@ export interface PendingAcquire {
   cancel(): void;
 }
 
+/** What of a representation comes, and how much of it may be stored. */
+export interface FillOptions {
+  /** The part that comes is [start, end); `end` is -1 when nobody knows yet. Left out: all of it. */
+  readonly start?: number;
+  readonly end?: number;
+  /** A body that turns out to be longer is not stored. Left out, or more than the cache's own: the cache's. */
+  readonly bytesMax?: number;
+}
+
 /**
  * The right to fetch one answer, and the duty to end it: by `end`, `refresh`, `release` or `fail`, once. A thread that dies ends
  * its fills too. Calls behind the end do nothing.
@@ -115,12 +89,14 @@ export interface Fill {
    * There is something to store: whoever waits and would get the same variant gets it from here on; others are let go. Returns
    * what the caller itself can give to its own client.
    */
-  begin(head: AnswerHead): CachedAnswer;
+  begin(head: AnswerHead, options?: FillOptions): CachedAnswer;
   /** The next bytes of the body; copied. */
   write(bytes: Buffer, start: number, end: number): void;
   /** More was written than was put away: the source should pause until `onDrain`. */
   readonly isFull: boolean;
   onDrain: (() => void) | null;
+  /** Nothing will be stored any more, and nobody reads: the source may be given up, by `fail`. Somebody may still come. */
+  onUnwanted: (() => void) | null;
   /** So many bytes were written: where to go on when the origin broke off. */
   readonly writtenBytes: number;
   /**
@@ -145,6 +121,10 @@ export type PurgePattern =
 export interface Cache {
   /** Its name in `caches`. */
   readonly name: string;
+  /** No body that is longer is stored (`maxObject` of `caches`). */
+  readonly objectBytesMax: number;
+  /** Where this thread counts what became of requests. */
+  readonly counts: CacheCounts;
   /** What is stored for this request, at once: from memory, or from the disk. It counts as used. */
   find(key: string, request: FieldBlock): CachedAnswer | null;
   /** Asks to fetch what is not there; `seen` is what `find` gave and is not good enough. */

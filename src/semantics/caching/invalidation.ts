@@ -1,0 +1,39 @@
+/**
+ * What an answer to an unsafe request makes obsolete (RFC 9111 section 4.4, RFC 9875 section 2.2): its URL, those in Location and
+ * Content-Location of the same origin, and the groups that it names. Errors make nothing obsolete. Nobody can
+ * make another origin's answers obsolete.
+ */
+import type { FieldBlock } from "../../core/fields.ts";
+import { groupsOf, groupTag } from "./tags.ts";
+
+/** Methods that change nothing by their definition (RFC 9110 section 9.2.1, and the registry); any other one may. */
+const SAFE = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY", "PRI"]);
+
+export function isSafe(method: string): boolean {
+  return SAFE.has(method);
+}
+
+export interface Invalidation {
+  /** Absolute URLs: the request's as it was given, others resolved against it. */
+  readonly urls: readonly string[];
+  readonly tags: readonly string[];
+}
+
+const NOTHING: Invalidation = { urls: [], tags: [] };
+
+/** `url`: of the request, absolute. */
+export function invalidatedBy(method: string, url: string, status: number, response: FieldBlock): Invalidation {
+  if (isSafe(method) || status < 200 || status > 399) return NOTHING;
+  const { origin, href } = new URL(url);
+  const urls = new Map([[href, url]]);
+  for (const name of ["location", "content-location"]) {
+    for (const reference of response.getAll(name)) {
+      if (!URL.canParse(reference, url)) continue;
+      const other = new URL(reference, url);
+      other.hash = "";
+      if (other.origin === origin && !urls.has(other.href)) urls.set(other.href, other.href);
+    }
+  }
+  const tags = groupsOf(response, "cache-group-invalidation").map((group) => groupTag(origin, group));
+  return { urls: [...urls.values()], tags };
+}

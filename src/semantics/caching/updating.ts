@@ -1,0 +1,28 @@
+/**
+ * What becomes of a stored answer when a newer one without content confirms it: a 304, or an answer to HEAD (RFC 9111, sections
+ * 3.2, 4.3.4 and 4.3.5). Its fields are updated, and by them it is judged anew: the newer one may forbid to keep it.
+ */
+import { type AnswerHead, HEAD_FLAGS } from "./answer-head.ts";
+import { updatedFields } from "./stored-fields.ts";
+import { type Answer, type AnsweredRequest, mayStore, type StoringRules, type StoringVerdict } from "./storing.ts";
+
+/** `newer`: the 304 or the answer to HEAD. The verdict's head has the status and the length of the stored answer. */
+export function updated(
+  stored: AnswerHead,
+  request: AnsweredRequest,
+  newer: Omit<Answer, "status" | "bodyBytes">,
+  rules: StoringRules,
+): StoringVerdict {
+  const fields = updatedFields(stored.fields, newer.fields);
+  try {
+    const answer = { status: stored.status, fields, bodyBytes: stored.bodyBytes, receivedMs: newer.receivedMs };
+    return mayStore({ ...request, method: "GET", noStore: false }, answer, rules);
+  } finally {
+    fields.release();
+  }
+}
+
+/** The same answer, as a soft purge leaves it, or an answer to HEAD that contradicts it: to be validated. */
+export function turnedStale(stored: AnswerHead): AnswerHead {
+  return { ...stored, flags: stored.flags | HEAD_FLAGS.purgedSoftly };
+}
