@@ -52,6 +52,13 @@ export interface Identity {
  */
 export type TunnelEnd = "client" | "upstream" | "idle" | "lifetime" | "stopped" | "intercepted" | "error";
 
+/** What a shared cache did for a request, for logs and counts. */
+export interface CacheNote {
+  readonly outcome: "hit" | "stale" | "revalidated" | "shared" | "miss" | "pass";
+  /** Why it was not answered from the cache, or not kept in it: one of a closed set of words; null: it was. */
+  readonly reason: string | null;
+}
+
 export abstract class Exchange {
   readonly connection: ClientConnection;
   readonly request: RequestMessage;
@@ -80,6 +87,9 @@ export abstract class Exchange {
   /** The first thing that went wrong; null when nothing did. */
   error: ProxyError | null = null;
 
+  /** null: the request met no cache. */
+  cache: CacheNote | null = null;
+
   /** Set when a tunnel is over; null: there was none. */
   tunnelEnd: TunnelEnd | null = null;
 
@@ -88,9 +98,6 @@ export abstract class Exchange {
   upstreamSentMs = 0;
   upstreamFirstByteMs = 0;
   endedMs = 0;
-
-  /** What a shared cache did for it, for logs: "hit", "miss", "stale", "revalidated", "bypass"; null: none was asked. */
-  cacheStatus: string | null = null;
 
   /** Bytes of the bodies that passed, as received from the client and as sent to the client, without framing. */
   requestBodyBytes = 0;
@@ -158,10 +165,10 @@ export abstract class Exchange {
   abstract forkPoint(): ForkPoint;
 
   /**
-   * Passes an interim response (103) of a fork on to the client, through the features in front of the calling one. Only in `request`;
-   * later, or when there is an answer, it does nothing.
+   * Passes an interim response (103) on to the client, by way of the features in front of the calling one: of a fork whose answer it
+   * waits for. Elsewhere than in `request`, and once there is an answer, it does nothing. The response stays the caller's.
    */
-  abstract informational(response: ResponseMessage): void;
+  abstract inform(response: ResponseMessage): void;
 
   /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
   abstract fail(error: ProxyError): void;

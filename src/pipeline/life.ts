@@ -589,8 +589,8 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     this.#passInformational(response, Number.POSITIVE_INFINITY);
   }
 
-  informational(response: ResponseMessage): void {
-    if (this.ended || this.#step !== REQUEST) return;
+  inform(response: ResponseMessage): void {
+    if (this.ended || this.#step !== REQUEST || this.#hook === 0) return;
     this.#passInformational(response, this.#chain.request![this.#hook - 1]!.index);
   }
 
