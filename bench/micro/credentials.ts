@@ -63,7 +63,6 @@ class BenchExchange extends Exchange {
   fork(): never {
     throw new Error("there is nothing to fork");
   }
-  inform(): void {}
   forkPoint(): never {
     throw new Error("there is nothing to fork");
   }

@@ -138,8 +138,6 @@ export class ExplainedExchange extends Exchange {
     throw new Error("an exchange that is looked at sends nothing");
   }
 
-  inform(): void {}
-
   fail(_error: ProxyError): void {}
 }
 

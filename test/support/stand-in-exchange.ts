@@ -64,7 +64,6 @@ export class StandInFork implements Fork {
 export class StandInExchange extends Exchange {
   readonly answers: Answer[] = [];
   readonly errors: ProxyError[] = [];
-  readonly informed: number[] = [];
   readonly forks: StandInFork[] = [];
 
   constructor(given: StandInRequest = {}) {
@@ -101,10 +100,6 @@ export class StandInExchange extends Exchange {
 
   forkPoint(): ForkPoint {
     return this;
-  }
-
-  inform(response: ResponseMessage): void {
-    this.informed.push(response.status);
   }
 
   fail(error: ProxyError): void {
