@@ -32,7 +32,8 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   const shared = SharedCache.ofOneThread(SLOTS_MAX);
   try {
     const { books, isEmptied } = openCacheBooks(folder, { format: RECORD_VERSION, bytesMax: config.bytesMax });
-    if (isEmptied) log.info(`cache ${config.name}: what was in ${folder} is of another version of headgate, and is gone`);
+    if (isEmptied)
+      log.info(`cache ${config.name}: what was in ${folder} is of another version of headgate, and is gone`);
     const policy = new SecondChance(shared);
     const keeper = await Keeper.open(limits, {
       books,
