@@ -3,6 +3,8 @@
  * is opened, and no file but the configuration is needed. Features are named in their order and not run: what they do may
  * depend on more than the request's head.
  */
+import type { Cache } from "../caching/cache.ts";
+import { CacheCounts } from "../caching/counts.ts";
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
@@ -19,6 +21,7 @@ import { explainRoute } from "../pipeline/routing/explain.ts";
 import type { MatchKey } from "../pipeline/routing/match.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { parseAuthority } from "../semantics/uri.ts";
+import { type CacheExplanation, explainCaches } from "./caches/explain.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { pacRouteName } from "./compose-pac.ts";
 import { CredentialFiles } from "./credential-files.ts";
@@ -39,6 +42,8 @@ export interface Explanation {
   readonly route: RouteConfig | null;
   /** The server's PAC file is the answer. */
   readonly isPac: boolean;
+  /** Of the route. */
+  readonly caches: readonly CacheExplanation[];
 }
 
 /** `client` is the address of the connection's other end. `serverName` must be the name of a server. */
@@ -53,17 +58,19 @@ export async function explainRequest(
   const exchange = new ExplainedExchange(request, client);
   const refused = admit(exchange, composed.site);
   const facts = { server, refused, path: request.path, client: exchange.clientAddress };
-  if (refused !== null) return { ...facts, passedOver: [], route: null, isPac: false };
+  if (refused !== null) return { ...facts, passedOver: [], route: null, isPac: false, caches: [] };
   const { matched, passedOver } = explainRoute(composed.entries, exchange);
   const routeOf = (name: string): RouteConfig | null => server.routes.find((route) => route.name === name) ?? null;
+  const route = matched === null ? null : routeOf(matched.name);
   return {
     ...facts,
     passedOver: passedOver.flatMap(({ route: { name }, key }) => {
       const route = routeOf(name);
       return route === null ? [] : [{ route, key }];
     }),
-    route: matched === null ? null : routeOf(matched.name),
+    route,
     isPac: matched?.name === pacRouteName(server.name),
+    caches: route === null ? [] : explainCaches(exchange, route.use, route),
   };
 }
 
@@ -77,6 +84,7 @@ export async function composeForInspection(config: Config): Promise<readonly Com
     forward: { tunnels: TunnelCounts.ofOneThread(), users: UserCounter.ofOneThread() },
     passwords: new PasswordChecks(NO_HASHER, clock),
     files: CredentialFiles.unread,
+    cache: () => NO_CACHE,
     sessions: () => NO_SESSIONS,
     fetchFor: () => NO_FETCH,
     kept: NOTHING_KEPT,
@@ -161,6 +169,18 @@ const NOWHERE: Upstream = {
 const NOTHING_KEPT: Kept = (_kind, _options, make) => make();
 
 const NO_FETCH = () => Promise.reject(new Error("nothing is fetched here"));
+
+/** Stands for every cache: the feature holds one, and nobody asks it. */
+const NO_CACHE: Cache = {
+  name: "",
+  objectBytesMax: 0,
+  counts: CacheCounts.ofOneThread(),
+  find: () => null,
+  acquire: () => ({ cancel() {} }),
+  refresh() {},
+  invalidate: () => Promise.resolve(),
+  invalidateTag: () => Promise.resolve(),
+};
 
 /** Stands for every store: features hold one, and nobody asks it. */
 const NO_SESSIONS: SessionStore = {
