@@ -71,6 +71,8 @@ export function updatedFields(stored: EncodedLines, newer: FieldBlock): FieldBlo
     const lower = name.toLowerCase();
     if (!isLeftAlone(lower)) replaced.add(lower);
   }
+  // A confirmation without Date is as old as its arrival, and not as old as what it confirms.
+  replaced.add("date");
   for (const [name, value] of stored.entries()) {
     if (!replaced.has(name.toLowerCase())) fields.append(name, value);
   }
