@@ -14,6 +14,7 @@ export {
   type ProducedBody,
 } from "./pipeline/body.ts";
 export type { Answer, ClientConnection, Exchange } from "./pipeline/exchange.ts";
+export type { Fork, ForkHandler, ForkPoint } from "./pipeline/fork.ts";
 export type { Feature, PhaseName, Waiting } from "./pipeline/phases.ts";
 export type { Handler } from "./pipeline/site.ts";
 export type { Upstream } from "./pipeline/upstream.ts";

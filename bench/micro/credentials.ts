@@ -60,6 +60,12 @@ class BenchExchange extends Exchange {
   wholeBody(): Promise<Buffer> {
     return Promise.reject(new Error("there is no body"));
   }
+  fork(): never {
+    throw new Error("there is nothing to fork");
+  }
+  forkPoint(): never {
+    throw new Error("there is nothing to fork");
+  }
   fail(): void {
     this.failed = true;
   }

@@ -11,6 +11,7 @@ import { formatListenAddress, type ListenAddress } from "../core/option-addresse
 import type { AppLog } from "../server/app-log.ts";
 import type { Control } from "../server/control.ts";
 import { AdminError, describeFailure } from "./admin-error.ts";
+import { cacheOperations } from "./cache-operations.ts";
 import { controlOperations } from "./control-operations.ts";
 import { ADMIN_LIMITS, type AdminLimits } from "./limits.ts";
 import { AdminServer } from "./server.ts";
@@ -83,7 +84,7 @@ async function openAt(address: ListenAddress, options: AdminOptions): Promise<Ad
   const { control, log, limits, current = null } = options;
   if (current?.address === formatListenAddress(address)) return current;
   const isPort = address.kind === "tcp";
-  const operations = controlOperations(control);
+  const operations = [...controlOperations(control), ...cacheOperations(control.caches)];
   const admin = new AdminServer({ operations, isPort, limits: { ...ADMIN_LIMITS, ...limits }, log });
   const file = isPort ? await listenOnPort(admin.server, address) : await listenOnSocket(admin.server, address.path);
   // Such as too many open files, when somebody connects: no reason for the process to end.

@@ -9,6 +9,7 @@ import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import type { AnswerSink, ProducedBody } from "../pipeline/body.ts";
 import type { AnswerHead } from "../semantics/caching/answer-head.ts";
+import type { CacheCounts } from "./counts.ts";
 
 export { type AnswerHead, HEAD_FLAGS } from "../semantics/caching/answer-head.ts";
 
@@ -70,6 +71,15 @@ export interface PendingAcquire {
   cancel(): void;
 }
 
+/** What of a representation comes, and how much of it may be stored. */
+export interface FillOptions {
+  /** The part that comes is [start, end); `end` is -1 when nobody knows yet. Left out: all of it. */
+  readonly start?: number;
+  readonly end?: number;
+  /** A body that turns out to be longer is not stored. Left out, or more than the cache's own: the cache's. */
+  readonly bytesMax?: number;
+}
+
 /**
  * The right to fetch one answer, and the duty to end it: by `end`, `refresh`, `release` or `fail`, once. A thread that dies ends
  * its fills too. Calls behind the end do nothing.
@@ -79,12 +89,14 @@ export interface Fill {
    * There is something to store: whoever waits and would get the same variant gets it from here on; others are let go. Returns
    * what the caller itself can give to its own client.
    */
-  begin(head: AnswerHead): CachedAnswer;
+  begin(head: AnswerHead, options?: FillOptions): CachedAnswer;
   /** The next bytes of the body; copied. */
   write(bytes: Buffer, start: number, end: number): void;
   /** More was written than was put away: the source should pause until `onDrain`. */
   readonly isFull: boolean;
   onDrain: (() => void) | null;
+  /** Nothing will be stored any more, and nobody reads: the source may be given up, by `fail`. Somebody may still come. */
+  onUnwanted: (() => void) | null;
   /** So many bytes were written: where to go on when the origin broke off. */
   readonly writtenBytes: number;
   /**
@@ -109,6 +121,10 @@ export type PurgePattern =
 export interface Cache {
   /** Its name in `caches`. */
   readonly name: string;
+  /** No body that is longer is stored (`maxObject` of `caches`). */
+  readonly objectBytesMax: number;
+  /** Where this thread counts what became of requests. */
+  readonly counts: CacheCounts;
   /** What is stored for this request, at once: from memory, or from the disk. It counts as used. */
   find(key: string, request: FieldBlock): CachedAnswer | null;
   /** Asks to fetch what is not there; `seen` is what `find` gave and is not good enough. */

@@ -29,8 +29,13 @@ export interface GrowingFile extends BodyFile {
 
 /** What every thread has of the disk. */
 export interface CacheDisk {
-  /** The record under the id as it was committed last; the bytes are valid until the end of the turn. null: there is none. */
-  read(id: EntryId): Uint8Array | null;
+  /**
+   * The record under the id as it was committed last, by whichever thread; the bytes are valid until the next read of this disk, and
+   * until the end of the turn. null: there is none, or it cannot be read.
+   */
+  read(id: EntryId): Buffer | null;
+  /** A fact as it was committed last (CacheBooks.writeFact); the bytes are the caller's. null: there is none. */
+  readFact(name: string): Buffer | null;
   /** A body that was kept (CacheBooks.keepBody). Throws an Error when it is not there. */
   openBody(body: BodyId): BodyFile;
   /** The file in which another thread writes this body. Throws an Error when it is not there. */
@@ -39,21 +44,29 @@ export interface CacheDisk {
   close(): Promise<void>;
 }
 
-/** What the keeper alone does. Promises resolve when it is committed: all threads read it from then on, and it survives kill -9. */
+/**
+ * What the keeper alone does. Promises resolve when it is committed: all threads read it from then on, and it survives kill -9.
+ * Records and facts are committed in the order in which that was asked for.
+ */
 export interface CacheBooks extends CacheDisk {
+  /** The bytes are not changed until it resolves. Rejects with an Error (ENOSPC, EIO): what was there before stays. */
   put(id: EntryId, record: Uint8Array): Promise<void>;
   remove(id: EntryId): Promise<void>;
-  /** All records, some at a time, so that nobody waits long; what changes meanwhile may be among them or not. */
-  scan(each: (id: EntryId, record: Uint8Array) => void, signal?: AbortSignal): Promise<void>;
+  /**
+   * All records, some at a time, so that nobody waits long; what changes meanwhile may be among them or not. Each is as it was
+   * committed last when `each` is called, and its bytes are valid during the call. What `each` returns is waited for before the next
+   * ones. Resolves when it is aborted too; rejects when the records cannot be read.
+   */
+  scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void>;
   /** A body that was written whole gets its name: from now on `openBody` finds it, also after a restart. */
   keepBody(body: BodyId): Promise<void>;
+  /** Whether it was kept or is only being written; one that is not there is as good. Who holds it reads on. */
   removeBody(body: BodyId): Promise<void>;
   /** Removes files of bodies that `isKept` does not know, such as those that were being written when the process ended. */
   sweepBodies(isKept: (body: BodyId) => boolean, signal?: AbortSignal): Promise<void>;
   /** Bytes that are free on its file system. */
   freeBytes(): Promise<number>;
-  /** Small facts that survive, such as the purge log and the last BodyId: by name. */
-  readFact(name: string): Uint8Array | null;
+  /** Small facts that survive, such as the purge log: by name. */
   writeFact(name: string, fact: Uint8Array): Promise<void>;
 }
 

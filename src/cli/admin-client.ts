@@ -25,11 +25,24 @@ export interface AdminAnswer {
   readonly socket: net.Socket;
 }
 
+/** What goes with a question besides its path. */
+export interface Question {
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** How long the proxy may be silent; null: for as long as it is there. */
+  readonly silenceMsMax?: number | null;
+}
+
 /** Rejects with a CommandError when there is no answer of a headgate. */
-export async function askAdmin(method: "GET" | "POST", path: string, which: WhichProxy): Promise<AdminAnswer> {
+export async function askAdmin(
+  method: "GET" | "POST",
+  path: string,
+  which: WhichProxy,
+  question: Question = {},
+): Promise<AdminAnswer> {
   const { endpoint, socket } = await connect(await findEndpoints(which), which);
   try {
-    const response = await request(socket, method, path);
+    const response = await request(socket, method, path, question);
     return { address: endpoint.text, status: response.status, body: parse(response.text), socket };
   } catch (error) {
     socket.destroy();
@@ -83,12 +96,13 @@ interface Response {
   readonly text: string;
 }
 
-function request(socket: net.Socket, method: string, path: string): Promise<Response> {
+function request(socket: net.Socket, method: string, path: string, question: Question): Promise<Response> {
+  const { body, silenceMsMax = SILENCE_MS_MAX } = question;
   return new Promise((resolve, reject) => {
     // Without an agent the socket stays ours when the answer has come.
     const headers = { host: "localhost", connection: "keep-alive", "content-type": "application/json" };
     const asking = http.request({ createConnection: () => socket, method, path, headers });
-    socket.setTimeout(SILENCE_MS_MAX, () => asking.destroy(new Error("it does not answer")));
+    socket.setTimeout(silenceMsMax ?? 0, () => asking.destroy(new Error("it does not answer")));
     asking.once("error", (error: NodeJS.ErrnoException) => {
       const isHttp = error.code === undefined || !error.code.startsWith("HPE_");
       reject(isHttp ? error : new Error(NO_HEADGATE, { cause: error }));
@@ -105,7 +119,7 @@ function request(socket: net.Socket, method: string, path: string): Promise<Resp
         resolve({ status: response.statusCode ?? 0, text });
       });
     });
-    asking.end();
+    asking.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

@@ -44,6 +44,8 @@ export function describeUse(use: UseConfig): string {
       return `forwardAuth asks ${use.upstream}${use.options.address.target.replace(/\?.*$/s, "")}`;
     case "oidc":
       return `oidc ${use.options.issuer} as ${use.options.clientId}`;
+    case "cache":
+      return `cache ${use.cache}`;
     case "plugin":
       return `${use.plugin.name} (plugin)`;
   }

@@ -7,6 +7,7 @@
 import { Command, CommanderError } from "commander";
 import { addAdminCommands } from "./admin-commands.ts";
 import { addCaCommands } from "./ca-commands.ts";
+import { addCacheCommands } from "./cache-commands.ts";
 import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
 import type { ExplainOptions } from "./explain.ts";
@@ -121,6 +122,7 @@ function makeProgram(): Command {
     });
 
   addAdminCommands(program);
+  addCacheCommands(program);
   addSessionCommands(program);
   addCaCommands(program);
 

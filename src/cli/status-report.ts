@@ -89,7 +89,7 @@ function describeReload({ at, outcome }: ReloadStatus): string {
 }
 
 /** Columns two spaces apart; those of numbers are aligned to the right. */
-function table(rows: readonly (readonly string[])[], isRight: readonly boolean[]): readonly string[] {
+export function table(rows: readonly (readonly string[])[], isRight: readonly boolean[]): readonly string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
   return rows.map((row) =>
     row

@@ -1,8 +1,8 @@
-// Where the CA and its leaves are when nobody says so.
+// Where the CA, its leaves and caches are when nobody says so.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { defaultAuthorityFolder, defaultLeafFolder } from "./authority-folders.ts";
+import { defaultAuthorityFolder, defaultCacheFolder, defaultLeafFolder } from "./authority-folders.ts";
 
 test("of the system for root, of the user for everybody else", () => {
   const cases = [
@@ -28,5 +28,7 @@ test("of the system for root, of the user for everybody else", () => {
     const owner = { uid, env, home: "/home/alice" };
     assert.equal(defaultAuthorityFolder(owner), authority, JSON.stringify(owner));
     assert.equal(defaultLeafFolder(owner), leaves, JSON.stringify(owner));
+    const cache = leaves.replace(/leaves$/, "caches/default");
+    assert.equal(defaultCacheFolder(owner, "default"), cache, JSON.stringify(owner));
   }
 });

@@ -4,8 +4,10 @@
  * the wrong kind is passed over here, because the schema has said so already.
  */
 
+import { CACHE_REFERENCE } from "../caching/options.ts";
 import { formatListenAddress, listenAddress, serviceAddress } from "../core/option-addresses.ts";
 import { isStoreUrl, STORE_REFERENCE } from "../identity/stores/options.ts";
+import { unnamedCache } from "./caches.ts";
 import { isPlugin } from "./code.ts";
 import { takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
@@ -40,8 +42,10 @@ class Checker implements Checks {
   readonly #used = new Set<string>();
   readonly #stores: Mapping;
   readonly #usedStores = new Set<string>();
-  /** By the place within `use`, whether the text there names a store. */
-  readonly #storePlaces = new Map<string, boolean>();
+  readonly #caches: Mapping;
+  readonly #usedCaches = new Set<string>();
+  /** By the place, what the text there names. */
+  readonly #references = new Map<string, "store" | "cache" | null>();
   /** Canonical address to the path where it was first named. */
   readonly #listening = new Map<string, Path>();
 
@@ -49,6 +53,7 @@ class Checker implements Checks {
     this.#root = root;
     this.#upstreams = mapping(root.upstreams);
     this.#stores = mapping(root.stores);
+    this.#caches = mapping(root.caches);
   }
 
   run(): void {
@@ -74,6 +79,9 @@ class Checker implements Checks {
     for (const name of Object.keys(this.#stores)) {
       if (!this.#usedStores.has(name)) this.#warn(["stores", name], "no feature uses it", "key");
     }
+    for (const name of Object.keys(this.#caches)) {
+      if (!this.#usedCaches.has(name)) this.#warn(["caches", name], "no `cache` uses it", "key");
+    }
   }
 
   #checkServer(server: Mapping, path: Path): void {
@@ -87,6 +95,7 @@ class Checker implements Checks {
     for (const [index, item] of list(mapping(server.forward).use).entries()) {
       this.#checkUse(item, [...path, "forward", "use", index]);
     }
+    this.#checkCache(mapping(server.forward).cache, [...path, "forward", "cache"]);
     const actions = ACTIONS.filter((action) => server[action] !== undefined);
     if (server.routes === undefined) {
       if (actions.length === 0 && server.forward === undefined) {
@@ -223,7 +232,8 @@ class Checker implements Checks {
     if (Object.keys(item).length === 0) this.#fail(path, `needs one of ${joinOr(Object.keys(featureFields))}`);
     if (names.length > 1)
       this.#fail(path, `has ${names.join(" and ")}: give each an item of its own, in the wanted order`);
-    for (const name of names) this.#checkStores(item[name], [...path, name], [name]);
+    for (const name of names) this.#checkReferences(item[name], [...path, name], [name]);
+    this.#checkCache(item.cache, [...path, "cache"]);
     if (isMapping(item.forwardAuth)) this.#checkService(item.forwardAuth, [...path, "forwardAuth"]);
   }
 
@@ -243,30 +253,45 @@ class Checker implements Checks {
     }
   }
 
-  /** The stores that a feature's options name, wherever those stand in them; `place` is the path from the item of `use` on. */
-  #checkStores(value: unknown, path: Path, place: Path): void {
+  /** What names no cache means the only one. A name is looked at with all others that stand in options. */
+  #checkCache(block: unknown, path: Path): void {
+    if (block === undefined) return;
+    const isForward = path.at(-2) === "forward";
+    if (isForward) this.#checkReferences(block, path, ["cache"]);
+    if (typeof block === "string" || typeof mapping(block).store === "string") return;
+    const names = Object.keys(this.#caches);
+    const meant = unnamedCache(names);
+    if (meant !== null) this.#usedCaches.add(meant);
+    else this.#fail(path, `more than one cache could be meant: name one (${names.join(", ")})`);
+  }
+
+  /** The stores and caches that options name, wherever those stand in them; `place` is the path from the item of `use` on. */
+  #checkReferences(value: unknown, path: Path, place: Path): void {
     if (Array.isArray(value) || isMapping(value)) {
       for (const [key, inner] of Object.entries(value)) {
         const step = Array.isArray(value) ? Number(key) : key;
-        this.#checkStores(inner, [...path, step], [...place, Array.isArray(value) ? 0 : key]);
+        this.#checkReferences(inner, [...path, step], [...place, Array.isArray(value) ? 0 : key]);
       }
       return;
     }
-    if (typeof value !== "string" || !this.#namesStore(place) || isStoreUrl(value)) return;
-    this.#usedStores.add(value);
-    if (Object.hasOwn(this.#stores, value)) return;
-    const suggestion = nearest(value, Object.keys(this.#stores));
-    this.#fail(path, `no store has the name ${JSON.stringify(value)}`, "value", suggestion);
+    if (typeof value !== "string") return;
+    const kind = this.#kindNamedAt(place);
+    if (kind === null || (kind === "store" && isStoreUrl(value))) return;
+    const [all, used] = kind === "store" ? [this.#stores, this.#usedStores] : [this.#caches, this.#usedCaches];
+    used.add(value);
+    if (Object.hasOwn(all, value)) return;
+    this.#fail(path, `no ${kind} has the name ${JSON.stringify(value)}`, "value", nearest(value, Object.keys(all)));
   }
 
-  #namesStore(place: Path): boolean {
+  #kindNamedAt(place: Path): "store" | "cache" | null {
     const text = formatPath(place);
-    let answer = this.#storePlaces.get(text);
-    if (answer === undefined) {
-      answer = takesKind([...PLACE_OF_USE, ...place], STORE_REFERENCE);
-      this.#storePlaces.set(text, answer);
+    let kind = this.#references.get(text);
+    if (kind === undefined) {
+      const takes = (reference: string): boolean => takesKind([...PLACE_OF_USE, ...place], reference);
+      kind = takes(STORE_REFERENCE) ? "store" : takes(CACHE_REFERENCE) ? "cache" : null;
+      this.#references.set(text, kind);
     }
-    return answer;
+    return kind;
   }
 
   /** A service that a feature asks: at a URL, or at an upstream. */

@@ -4,9 +4,11 @@
  *
  * Whoever reads this never asks what a missing value means; that was decided by schema.ts and resolve.ts.
  */
+import type { CacheConfig } from "../caching/options.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { ApiKeyOptions } from "../features/api-key/options.ts";
 import type { BasicAuthOptions } from "../features/basic-auth/options.ts";
+import type { CacheOptions } from "../features/cache/options.ts";
 import type { ClientCertificateOptions } from "../features/client-certificate/options.ts";
 import type { CompressOptions } from "../features/compress/options.ts";
 import type { CredentialsOptions } from "../features/credentials/options.ts";
@@ -37,6 +39,8 @@ export interface Config {
   readonly upstreams: readonly UpstreamConfig[];
   /** Every store once: the named ones, and those that features name by their URL. */
   readonly stores: readonly StoreConfig[];
+  /** Every cache once: the named ones, and the one that is used without a name. */
+  readonly caches: readonly CacheConfig[];
   readonly servers: readonly ServerConfig[];
 }
 
@@ -193,6 +197,12 @@ export type UseConfig =
       readonly upstream: string;
     }
   | { readonly feature: "oidc"; readonly options: OidcOptions }
+  | {
+      readonly feature: "cache";
+      readonly options: CacheOptions;
+      /** A name in `Config.caches`. */
+      readonly cache: string;
+    }
   | { readonly feature: "plugin"; readonly plugin: PluginObject };
 
 export type ActionConfig =

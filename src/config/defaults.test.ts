@@ -30,6 +30,7 @@ const EXPECTED: Config = {
   via: { kind: "auto" },
   drainTimeoutMs: 25_000,
   stores: [],
+  caches: [],
   upstreams: [
     {
       name: "http://127.0.0.1:3000",

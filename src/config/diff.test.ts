@@ -29,6 +29,7 @@ describe("the difference between two configurations", () => {
       servers: { added: [], removed: [], changed: [], unchanged: ["web", "other"] },
       upstreams: { added: [], removed: [], changed: [], unchanged: ["app", "http://b:1"] },
       stores: { added: [], removed: [], changed: [], unchanged: [] },
+      caches: { added: [], removed: [], changed: [], unchanged: [] },
       admin: false,
       log: false,
       trustedProxies: false,

@@ -31,6 +31,8 @@ export interface ConfigDiff {
   readonly upstreams: NamesDiff;
   /** By name. Changed: the store has to be opened anew. */
   readonly stores: NamesDiff;
+  /** By name. Changed: other limits, which apply at once, or another folder, which is another cache. */
+  readonly caches: NamesDiff;
   /** The address of the admin interface. */
   readonly admin: boolean;
   readonly log: boolean;
@@ -53,6 +55,7 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
     servers: diffNames(before.servers, after.servers),
     upstreams: diffNames(before.upstreams, after.upstreams),
     stores: diffNames(before.stores, after.stores),
+    caches: diffNames(before.caches, after.caches),
     admin: differs("admin"),
     log: differs("log"),
     trustedProxies: differs("trustedProxies"),

@@ -261,6 +261,33 @@ servers:
 `,
   },
   {
+    title: "cache",
+    place: "`cache` in an item of `use`, and in `forward`",
+    paths: ["servers.*.routes.#.use.#.cache", "servers.*.use.#.cache", "servers.*.forward.cache"],
+    text: "[The shared cache](cache.md) begins at nothing and goes through all of it. `cache: NAME` is short for `cache: { store: NAME }`, and `cache: true` is the only cache of the file, or one in the usual place. It stands behind everything that asks who somebody is.",
+    example: `caches:
+  artifacts: { directory: /var/cache/headgate/artifacts, size: 50GiB }
+servers:
+  web:
+    listen: ":8080"
+    use:
+      - cache:
+          store: artifacts
+          key: { query: { exclude: [utm_*] }, headers: [accept-language] }
+          rules:
+            - { status: [200, 301], for: 7d, ignore: [cache-control, expires, set-cookie] }
+            - { for: 1m }
+          bypass: [{ header: { x-no-cache: true } }]
+          staleOnError: 1d
+          staleWhileRevalidate: 30s
+    proxy: https://downloads.example.org
+  egress:
+    listen: "127.0.0.1:3128"
+    forward:
+      cache: artifacts
+`,
+  },
+  {
     title: "oidc",
     place: "`oidc` in an item of `use`",
     paths: ["servers.*.routes.#.use.#.oidc"],
@@ -474,6 +501,25 @@ servers:
   web:
     listen: ":8080"
     proxy: http://127.0.0.1:3000
+`,
+  },
+  {
+    title: "caches",
+    place: "`caches.NAME`",
+    paths: ["caches.*"],
+    text: "Where `cache` keeps what it keeps. [The shared cache](cache.md) says what is in the folder, what happens when it is full or fails, and how `headgate cache` works on it. When `directory` changes, the cache is another one, and empty; other changes apply with a reload.",
+    example: `caches:
+  artifacts: { directory: /var/cache/headgate/artifacts, size: 50GiB, inactive: 7d, minFree: 5GiB }
+  pages: { size: 1GiB, memory: 256MiB, maxObject: 1MiB }
+servers:
+  web:
+    listen: ":8080"
+    routes:
+      - match: { path: /downloads/* }
+        use: [{ cache: artifacts }]
+        proxy: https://downloads.example.org
+      - use: [{ cache: pages }]
+        proxy: http://127.0.0.1:3000
 `,
   },
   {

@@ -43,16 +43,15 @@ const MISPLACED: readonly Case[] = [
   ],
   ["another case", top("drain_timeout: 3s"), '1:1: drain_timeout: unknown field; did you mean "drainTimeout"?'],
   ["nothing near", top("colour: red"), "1:1: colour: unknown field"],
-  ["a field of a later version", top("caches: {}"), "1:1: caches: not available in this version"],
+  [
+    "a field of a later version",
+    top("upstreams: { app: { servers: ['http://a'], health: {} } }"),
+    "1:44: upstreams.app.health: not available in this version",
+  ],
   [
     "a forward proxy for strangers",
     server("forward: {}"),
     "5:5: servers.web.forward: would serve everybody who can reach :8080: name the networks of its clients (allow: [{ clients: [10.0.0.0/8] }]), ask who they are (auth), or listen on 127.0.0.1",
-  ],
-  [
-    "a later feature",
-    route("use: [{ cache: {} }]"),
-    "6:17: servers.web.routes[0].use[0].cache: not available in this version",
   ],
   [
     "a limit of a server in a route",

@@ -6,13 +6,15 @@
  * Plugins are not looked into: what they do is known to nobody here.
  */
 import { HeaderPatterns } from "../core/header-patterns.ts";
+import type { CacheOptions } from "../features/cache/options.ts";
 import type { ForwardAuthOptions } from "../features/forward-auth/options.ts";
 import type { TokenOptions } from "../identity/tokens/options.ts";
 import type { UseConfig } from "./config.ts";
 
-/** A feature, before or after its pools are known. */
+/** A feature, before or after its pools and its cache are known. */
 export type FeatureUse =
-  | Exclude<UseConfig, { readonly feature: "forwardAuth" }>
+  | Exclude<UseConfig, { readonly feature: "forwardAuth" | "cache" }>
+  | { readonly feature: "cache"; readonly options: CacheOptions }
   | { readonly feature: "forwardAuth"; readonly options: ForwardAuthOptions };
 
 /** Names in lower case. */

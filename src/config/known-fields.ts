@@ -113,9 +113,8 @@ const LATER = "not available in this version";
 
 /** Fields that are no spelling mistakes: they belong to a later version, or to another block. */
 const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
-  [/^caches$/, LATER],
   [/(^upstreams\.[^.[]+|\.proxy)\.health$/, LATER],
-  [/\.use\[\d+\]\.(credentials|forwardAuth|cache)$/, LATER],
+  [/\.use\[\d+\]\.(credentials|forwardAuth)$/, LATER],
   [
     /\.routes\[\d+\]\.limits\.(head|requestLine|fields|headTimeout|idle)$/,
     "is a limit of a server: it applies before a route is chosen",

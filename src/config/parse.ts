@@ -3,6 +3,7 @@
  * but for the files that secrets stand in, which the caller reads.
  */
 import { type OptionFiles, parseWithFiles } from "../core/option-files.ts";
+import { cacheProblems } from "./cache-checks.ts";
 import { checkConfig } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { pathKey, readDocument, type SourceDocument } from "./document.ts";
@@ -48,7 +49,9 @@ function judge(document: SourceDocument, options: ParseOptions): ParseResult {
   const checks = checkConfig(document.value);
   // What could not be read is not also of the wrong kind.
   const unread = new Set(document.findings.filter(({ path }) => path.length > 0).map(({ path }) => pathKey(path)));
-  const orders = parsed.success ? [...useOrderProblems(parsed.data), ...forwardProblems(parsed.data)] : [];
+  const orders = parsed.success
+    ? [...useOrderProblems(parsed.data), ...forwardProblems(parsed.data), ...cacheProblems(parsed.data)]
+    : [];
   const later = [...findingsOf(parsed.error?.issues ?? [], document.value), ...checks.errors, ...orders].filter(
     ({ path }) => !path.some((_, index) => unread.has(pathKey(path.slice(0, index + 1)))),
   );

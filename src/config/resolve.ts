@@ -12,6 +12,7 @@ import {
   type UpstreamOverrides,
   type UpstreamServer,
 } from "../upstreams/options.ts";
+import { Caches } from "./caches.ts";
 import { canonicalJson } from "./canonical.ts";
 import type {
   ActionConfig,
@@ -34,6 +35,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
   const outer: Outer = {
     pools,
     stores,
+    caches: new Caches(blocks.caches),
     sample: blocks.log.access?.sample ?? 1,
     limits: resolveLimits(LIMITS_DEFAULT, blocks.limits),
   };
@@ -48,6 +50,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
     drainTimeoutMs: blocks.drainTimeout,
     upstreams: pools.all(),
     stores: stores.all(),
+    caches: outer.caches.all(),
     servers,
   };
 }
@@ -81,6 +84,7 @@ function placesOfSecrets(use: UseConfig): readonly { readonly kind: string; read
 interface Outer {
   readonly pools: Pools;
   readonly stores: Stores;
+  readonly caches: Caches;
   readonly limits: LimitsConfig;
   readonly sample: number;
 }
@@ -114,13 +118,14 @@ function hasAction({ proxy, respond, redirect, handle }: ServerBlock): boolean {
 }
 
 function resolveForwardServer(
-  { use, ...block }: NonNullable<ServerBlock["forward"]>,
+  { use, cache, ...block }: NonNullable<ServerBlock["forward"]>,
   log: ServerBlock["log"],
   outer: Outer,
 ): ForwardServerConfig {
+  const items = [...(use ?? []), ...(cache === undefined ? [] : [{ feature: "cache" as const, options: cache }])];
   return {
     ...resolveForward(block),
-    use: (use ?? []).map((item) => resolveStores(resolveUse(item, outer.pools), outer.stores)),
+    use: items.map((item) => resolveStores(resolveUse(item, outer), outer.stores)),
     limits: resolveRouteLimits(outer.limits),
     accessLog: { off: log?.access === null, sample: log?.access === null ? 0 : outer.sample },
   };
@@ -137,7 +142,7 @@ function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfi
   return {
     name,
     match: block.match ?? MATCH_ALL,
-    use: (block.use ?? []).map((use) => resolveStores(resolveUse(use, outer.pools), outer.stores)),
+    use: (block.use ?? []).map((use) => resolveStores(resolveUse(use, outer), outer.stores)),
     action: resolveAction(block, outer.pools),
     upgrade: block.upgrade ?? ["websocket"],
     limits: resolveRouteLimits(outer.limits, block.limits),
@@ -145,7 +150,8 @@ function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfi
   };
 }
 
-function resolveUse(use: UseBlock, pools: Pools): UseConfig {
+function resolveUse(use: UseBlock, { pools, caches }: Outer): UseConfig {
+  if (use.feature === "cache") return { ...use, cache: caches.of(use.options.store) };
   if (use.feature !== "forwardAuth") return use;
   const { tls, maxConnections, ...options } = use.options;
   const { at } = options.address;

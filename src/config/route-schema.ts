@@ -20,6 +20,7 @@ import {
 } from "../core/option-types.ts";
 import { apiKeyOptions } from "../features/api-key/options.ts";
 import { basicAuthOptions } from "../features/basic-auth/options.ts";
+import { cacheOptions } from "../features/cache/options.ts";
 import { clientCertificateOptions } from "../features/client-certificate/options.ts";
 import { compressOptions } from "../features/compress/options.ts";
 import { credentialsOptions } from "../features/credentials/options.ts";
@@ -106,9 +107,10 @@ const forwardAuth = forwardAuthOptions
     "Asks an HTTP service about each request: an answer of 2xx lets it go on, any other one is the client's answer.",
   );
 
-/** An item of `use` as the file has it: which pools it needs is decided by resolve.ts. */
+/** An item of `use` as the file has it: which pools and which cache it needs is decided by resolve.ts. */
 export type UseBlock =
-  | Exclude<UseConfig, { readonly feature: "forwardAuth" }>
+  | Exclude<UseConfig, { readonly feature: "forwardAuth" | "cache" }>
+  | { readonly feature: "cache"; readonly options: z.output<typeof cacheOptions> }
   | { readonly feature: "forwardAuth"; readonly options: z.output<typeof forwardAuth> };
 
 /** The features by their names in the file. Each item of `use` has exactly one of them; checks.ts counts. */
@@ -125,6 +127,7 @@ export const featureFields = {
   clientCertificate: clientCertificateOptions.optional(),
   forwardAuth: forwardAuth.optional(),
   oidc: oidcOptions.optional(),
+  cache: cacheOptions.optional(),
 };
 
 /** A value that only a program can hold: no text of a file is one, and the JSON Schema leaves it out. */

@@ -6,10 +6,12 @@
  * worked out by resolve.ts.
  */
 import { z } from "zod";
+import { cacheOptions } from "../caching/options.ts";
 import { DRAIN_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, listenAddress } from "../core/option-addresses.ts";
 import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, oneOrMore, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
+import { cacheOptions as cacheFeature } from "../features/cache/options.ts";
 import { forwardOptions } from "../forward/options.ts";
 import { storeOptions } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
@@ -132,7 +134,14 @@ const server = z.strictObject({
     .describe("The first route that matches a request takes it; when none does, the answer is 404."),
   ...routeFields,
   forward: forwardOptions
-    .extend({ use: routeFields.use })
+    .extend({
+      use: routeFields.use,
+      cache: cacheFeature
+        .optional()
+        .describe(
+          "Keeps answers and gives them to all who ask for the same: what `cache` as the last item of `use` does. Of HTTPS, those of hosts that `intercept` opens.",
+        ),
+    })
     .optional()
     .describe(
       "Makes the server a forward proxy for its clients. Requests for the server itself still meet its routes.",
@@ -159,7 +168,9 @@ export const configSchema = z.strictObject({
     ),
   admin: admin
     .prefault("auto")
-    .describe("Where `headgate status`, `reload`, `drain` and `stop` reach the running proxy. `off`: nowhere."),
+    .describe(
+      "Where `headgate status`, `reload`, `drain`, `stop` and `cache` reach the running proxy. `off`: nowhere.",
+    ),
   log: log.prefault({}).describe("What is logged, and where."),
   upstreams: z
     .record(name(), upstreamOptions)
@@ -169,6 +180,12 @@ export const configSchema = z.strictObject({
     .record(name(), storeOptions)
     .default({})
     .describe("Where sessions are kept, by name, for features to use. A feature may also name a URL."),
+  caches: z
+    .record(name(), cacheOptions)
+    .default({})
+    .describe(
+      "Where answers are kept, by name, for `cache` to use. Without any, `cache` uses one of the name `default` in the usual place.",
+    ),
   trustedProxies: z
     .array(cidr())
     .default([])

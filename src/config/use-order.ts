@@ -18,6 +18,7 @@ export function useOrderProblems({ servers }: ConfigBlocks): readonly Finding[] 
     return [
       ...problemsOf(server.use ?? [], path),
       ...problemsOf(server.forward?.use ?? [], [...path, "forward"]),
+      ...(server.forward?.cache === undefined ? [] : secondCache(server.forward.use ?? [], [...path, "forward"])),
       ...routes.flatMap((route, index) => problemsOf(route.use ?? [], [...path, "routes", index])),
     ];
   });
@@ -34,6 +35,14 @@ function problemsOf(use: readonly FeatureUse[], route: Path): readonly Finding[]
     const earlier = claims.slice(0, index).filter((other) => other !== null);
     for (const message of conflictsOf(own, earlier)) fail(index, [own.feature], message);
   }
+  const cacheAt = use.findIndex(({ feature }) => feature === "cache");
+  for (const [index, { feature }] of use.entries()) {
+    if (cacheAt < 0 || index <= cacheAt) continue;
+    if (feature === "cache") fail(index, [feature], "stands behind another cache, which answers in its place");
+    else if (claims[index] !== null || feature === "ipAllow") {
+      fail(index, [feature], "stands behind the cache, which gives what it keeps to everybody: put it before cache");
+    }
+  }
   for (const [index, item] of use.entries()) {
     for (const { change, name } of changesOf(item)) {
       const message = conflictOfChange(change, name, index, claims);
@@ -41,6 +50,13 @@ function problemsOf(use: readonly FeatureUse[], route: Path): readonly Finding[]
     }
   }
   return findings;
+}
+
+/** `cache` of `forward` stands behind everything in `use`. */
+function secondCache(use: readonly FeatureUse[], path: Path): readonly Finding[] {
+  const index = use.findIndex(({ feature }) => feature === "cache");
+  if (index < 0) return [];
+  return [{ path: [...path, "cache"], at: "key", message: `is there twice: use[${index}] is a cache, too` }];
 }
 
 function conflictsOf(own: Claims, earlier: readonly Claims[]): readonly string[] {

@@ -53,6 +53,13 @@ const NAMES = [
   "last-modified",
   "x-request-id",
   "proxy-authentication-info",
+  // The conditions of requests stand together: whether there is one is asked of every request that a cache might answer.
+  "if-match",
+  "if-none-match",
+  "if-modified-since",
+  "if-unmodified-since",
+  "if-range",
+  "pragma",
 ] as const;
 
 export type KnownFieldName = (typeof NAMES)[number];

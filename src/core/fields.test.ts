@@ -200,6 +200,53 @@ describe("changing fields", () => {
   });
 });
 
+describe("encoded lines as bytes", () => {
+  it("are found again in their bytes, whatever the lines", () => {
+    const line = fc.tuple(
+      fc.constantFrom("Via", "Host", "x", "ETag", "Set-Cookie", "Content-Type", "X-Very-Long-Name-Of-A-Field"),
+      fc.stringMatching(/^[\t\x20-\x7e\x80-\xff]{0,40}$/),
+    );
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 40 }), (fields) => {
+        const lines = new EncodedLines(fields);
+        const found = EncodedLines.parse(Buffer.from(lines.bytes))!;
+        assert.deepEqual([found.bytes, found.rows, found.seen], [lines.bytes, lines.rows, lines.seen]);
+      }),
+      { seed },
+    );
+  });
+
+  it("are refused when they are anything else, and never more than what was written", () => {
+    for (const text of [
+      "a",
+      "a: b",
+      "a: b\n",
+      "a:b\r\n",
+      ": b\r\n",
+      "a b: c\r\n",
+      "a: \0\r\n",
+      "a: b\r\n\r\n",
+      "\r\n",
+    ]) {
+      assert.equal(EncodedLines.parse(Buffer.from(text)), null, JSON.stringify(text));
+    }
+    const written = Buffer.from('Host: h\r\nETag: "1"\r\nx: \r\n');
+    fc.assert(
+      fc.property(fc.nat(written.length - 1), fc.nat(255), (at, byte) => {
+        const bytes = Buffer.from(written);
+        bytes[at] = byte;
+        const found = EncodedLines.parse(bytes);
+        if (found === null) return;
+        const block = new FieldBlock();
+        block.appendEncoded(found);
+        assert.equal(encoded(block), bytes.toString("latin1"));
+        assert.deepEqual([...new EncodedLines([...block.entries()]).bytes], [...bytes]);
+      }),
+      { seed, numRuns: 1000 },
+    );
+  });
+});
+
 describe("cutting a value", () => {
   it("leaves what stands before and behind, on a line at the end, however long and however full the block", () => {
     for (const length of [0, 1, 7, 8, 100, 383, 384, 385, 5000]) {

@@ -191,6 +191,15 @@ export class FieldBlock {
     return -1;
   }
 
+  /** Whether there is a field with one of these numbers, both ends included. */
+  hasIdBetween(first: number, last: number): boolean {
+    const table = this.table;
+    for (let row = 0, at = 0; row < this.#count; row++, at += ROW) {
+      if (table[at]! >= first && table[at]! <= last) return true;
+    }
+    return false;
+  }
+
   isRemoved(row: number): boolean {
     return this.table[row * ROW] === REMOVED;
   }
@@ -420,7 +429,8 @@ export class FieldBlock {
     if (from === null) return copy;
     const storage = acquireStorage();
     storage.growBytes(source.#end, 0);
-    copyBytes(storage.bytes, storage.view, source.#start, from.bytes, from.view, source.#start, source.#end);
+    // What stands before the first field too: a start line that may be passed on as it came.
+    copyBytes(storage.bytes, storage.view, 0, from.bytes, from.view, 0, source.#end);
     while (storage.table.length < source.#count * ROW) storage.growTable();
     for (let i = 0; i < source.#count * ROW; i++) storage.table[i] = from.table[i]!;
     copy.adopt(storage, source.#count, source.#start, source.#end, source.#seen);
@@ -458,15 +468,46 @@ export class EncodedLines {
   readonly seen: number;
 
   /** Throws TypeError on an invalid name or value. */
-  constructor(fields: Iterable<readonly [name: string, value: string]>) {
-    const block = FieldBlock.from(fields);
-    this.bytes = Buffer.from(block.bytes.subarray(0, block.end));
+  constructor(fields: Iterable<readonly [name: string, value: string]> | FieldLines) {
+    if (fields instanceof FieldLines) {
+      this.bytes = fields.bytes;
+      this.rows = fields.rows;
+    } else {
+      const block = FieldBlock.from(fields);
+      this.bytes = Buffer.from(block.bytes.subarray(0, block.end));
+      this.rows = block.table.slice(0, block.rowCount * ROW);
+      block.release();
+    }
     this.view = viewOf(this.bytes);
-    this.rows = block.table.slice(0, block.rowCount * ROW);
     let seen = 0;
     for (let at = 0; at < this.rows.length; at += ROW) if (this.rows[at]! < 32) seen |= 1 << this.rows[at]!;
     this.seen = seen;
-    block.release();
+  }
+
+  /**
+   * Of lines that were written by us, such as the `bytes` of others, each "name: value" with CRLF behind it; the bytes are kept,
+   * not copied. null: they are not that.
+   */
+  static parse(bytes: Buffer): EncodedLines | null {
+    let count = 0;
+    for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) count++;
+    const rows = new Int32Array(count * ROW);
+    let start = 0;
+    for (let row = 0; row < rows.length; row += ROW) {
+      let at = start;
+      while (IS_TOKEN_BYTE[bytes[at]!] === 1) at++;
+      if (at === start || bytes[at] !== COLON || bytes[at + 1] !== SPACE) return null;
+      rows[row + ROW_ID] = fieldIdAt(bytes, start, at);
+      rows[row + ROW_NAME] = start;
+      rows[row + ROW_NAME_END] = at;
+      at += 2;
+      rows[row + ROW_VALUE] = at;
+      while (IS_VALUE_BYTE[bytes[at]!] === 1) at++;
+      rows[row + ROW_VALUE_END] = at;
+      if (bytes[at] !== CR || bytes[at + 1] !== LF) return null;
+      start = at + 2;
+    }
+    return start === bytes.length ? new EncodedLines(new FieldLines(bytes, rows)) : null;
   }
 
   /** The first line of the field with this name (lower case) at or after `from`, as its place in `rows`; -1: there is none. */
@@ -509,6 +550,23 @@ function isNameAt(bytes: Uint8Array, start: number, end: number, lowerName: stri
   return true;
 }
 
+/** Lines with their rows, found already. */
+class FieldLines {
+  readonly bytes: Buffer;
+  readonly rows: Int32Array;
+
+  constructor(bytes: Buffer, rows: Int32Array) {
+    this.bytes = bytes;
+    this.rows = rows;
+  }
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const COLON = 0x3a;
+const SPACE = 0x20;
+const IS_TOKEN_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => (TOKEN.test(String.fromCharCode(byte)) ? 1 : 0));
+const IS_VALUE_BYTE = Uint8Array.from({ length: 256 }, (_, byte) => (VALUE.test(String.fromCharCode(byte)) ? 1 : 0));
 const EMPTY = Buffer.alloc(0);
 const EMPTY_VIEW = viewOf(EMPTY);
 const EMPTY_TABLE = new Int32Array(0);

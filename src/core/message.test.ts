@@ -165,6 +165,55 @@ describe("the authority of a request", () => {
   });
 });
 
+describe("a copy of a request without its body", () => {
+  it("asks for the same, keeps the numbers of rows, and is its own whatever becomes of either", () => {
+    const request = requestOf("/a/b?c=d");
+    for (const [name, value] of [
+      ["X-Gone", "1"],
+      ["Content-Length", "3"],
+      ["Expect", "100-continue"],
+      ["X-Stays", "2"],
+    ] as const) {
+      request.fields.append(name, value);
+    }
+    request.fields.delete("x-gone");
+    request.method = "POST";
+    request.bodyBytes = 3;
+    request.upgrade = "websocket";
+    request.settleAuthority();
+    const copy = request.copyWithoutBody();
+    request.setTarget("/changed", null);
+    request.fields.release();
+    assert.deepEqual([copy.method, copy.bodyBytes, copy.upgrade], ["POST", 0, null]);
+    assert.deepEqual(
+      [copy.target, copy.path, copy.query, copy.receivedTarget],
+      ["/a/b?c=d", "/a/b", "c=d", "/a/b?c=d"],
+    );
+    assert.deepEqual([copy.authority, encodedTarget(copy)], ["a.example", "/a/b?c=d"]);
+    assert.deepEqual(
+      [...copy.fields.entries()],
+      [
+        ["Host", "a.example"],
+        ["X-Stays", "2"],
+      ],
+    );
+    assert.deepEqual([copy.fields.rowCount, copy.fields.rowOf("x-stays")], [5, 4]);
+    copy.fields.release();
+  });
+
+  it("has the target that was put in its place, and its start line while nothing changes it", () => {
+    const kept = requestOf("/a");
+    kept.keepStartLine();
+    const line = kept.copyWithoutBody();
+    assert.equal(line.startLineKept, true);
+    const into = Buffer.alloc(64);
+    const end = line.fields.encode(into, viewOf(into), 0, true);
+    assert.equal(into.toString("latin1", 0, end), "GET /a HTTP/1.1\r\nHost: a.example\r\n");
+    kept.setTarget("/x", "y");
+    assert.deepEqual([kept.copyWithoutBody().target, kept.copyWithoutBody().startLineKept], ["/x?y", false]);
+  });
+});
+
 describe("a response", () => {
   it("takes final statuses only, and keeps the start line only while the status stays", () => {
     const response = new ResponseMessage(404);

@@ -3,7 +3,13 @@
  * parts, and a field section. Strings are made on demand and kept; what nobody asks for is never made.
  */
 import { copyBytes } from "./copy-bytes.ts";
-import { FIELD_HOST } from "./field-names.ts";
+import {
+  FIELD_CONTENT_LENGTH,
+  FIELD_EXPECT,
+  FIELD_HOST,
+  FIELD_TRAILER,
+  FIELD_TRANSFER_ENCODING,
+} from "./field-names.ts";
 import { FieldBlock, isToken, ROW, ROW_VALUE, ROW_VALUE_END } from "./fields.ts";
 import { latin1At, putLatin1 } from "./latin1.ts";
 
@@ -52,6 +58,37 @@ export class RequestMessage {
 
   constructor(fields: FieldBlock = new FieldBlock()) {
     this.fields = fields;
+  }
+
+  /**
+   * A request of its own that asks for the same, without a body or an upgrade: rows of the fields keep their numbers. Whoever gets
+   * it releases its fields.
+   */
+  copyWithoutBody(): RequestMessage {
+    const copy = new RequestMessage(FieldBlock.copyOf(this.fields));
+    const { fields } = copy;
+    for (const id of OF_A_BODY) fields.deleteId(id);
+    copy.#method = this.#method;
+    copy.#startLine = this.#startLine;
+    copy.form = this.form;
+    copy.httpVersion = this.httpVersion;
+    copy.scheme = this.scheme;
+    copy.wantsTrailers = this.wantsTrailers;
+    copy.plainPath = this.plainPath;
+    copy.#targetStart = this.#targetStart;
+    copy.#sentStart = this.#sentStart;
+    copy.#authorityStart = this.#authorityStart;
+    copy.#authorityEnd = this.#authorityEnd;
+    copy.#pathEnd = this.#pathEnd;
+    copy.#targetEnd = this.#targetEnd;
+    copy.#rewritten = this.#rewritten;
+    copy.#received = this.#received;
+    copy.#queryHidden = this.#queryHidden;
+    copy.#path = this.#path;
+    copy.#authority = this.#authority;
+    copy.#hostStart = this.#hostStart;
+    copy.#hostEnd = this.#hostEnd;
+    return copy;
   }
 
   get method(): string {
@@ -234,6 +271,9 @@ export class RequestMessage {
     return copyBytes(into, view, offset, fields.bytes, fields.view, this.#sentStart, this.#targetEnd);
   }
 }
+
+/** What a request without a body does not say. Expect asks for nothing then (RFC 9110 section 10.1.1). */
+const OF_A_BODY = [FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING, FIELD_TRAILER, FIELD_EXPECT];
 
 /** "*", or a path with an optional query, of visible ASCII without "#". */
 const TARGET = /^(?:\*|\/[\x21\x22\x24-\x7e]*)$/;

@@ -7,7 +7,7 @@ import type { EncodedLines } from "../core/fields.ts";
 import type { RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Address, TlsInfo } from "../core/ports.ts";
 import type { BodyProducer } from "./body.ts";
-import type { Fork, ForkHandler } from "./fork.ts";
+import type { Fork, ForkHandler, ForkPoint } from "./fork.ts";
 import type { ForwardedLines } from "./forwarded-lines.ts";
 import type { ConnectionOrigin, Forwarding } from "./forwarding.ts";
 import type { Upstream } from "./upstream.ts";
@@ -108,11 +108,16 @@ export abstract class Exchange {
 
   #locals: Map<unknown, unknown> | null = null;
 
-  constructor(connection: ClientConnection, request: RequestMessage, startedMs: number) {
+  constructor(
+    connection: ClientConnection,
+    request: RequestMessage,
+    startedMs: number,
+    receivedRows = request.fields.rowCount,
+  ) {
     this.connection = connection;
     this.request = request;
     this.clientAddress = connection.remote.address;
-    this.receivedRows = request.fields.rowCount;
+    this.receivedRows = receivedRows;
     this.startedMs = startedMs;
   }
 
@@ -141,9 +146,13 @@ export abstract class Exchange {
 
   /**
    * Sends a request of a feature's own to where this exchange would go, through the features behind the calling one. Only in
-   * `request`. The request belongs to the fork from here on; `copyRequest` makes one. Never calls the handler before it returns.
+   * `request`. The request belongs to the fork from here on; `request.copyWithoutBody` makes one. Never calls the handler before it
+   * returns.
    */
   abstract fork(request: RequestMessage, handler: ForkHandler): Fork;
+
+  /** The same for later, also when this exchange is over. Only in `request`. */
+  abstract forkPoint(): ForkPoint;
 
   /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
   abstract fail(error: ProxyError): void;

@@ -8,17 +8,19 @@
  * means there is best seen in one place.
  */
 import { ProxyError } from "../core/errors.ts";
-import type { FieldBlock } from "../core/fields.ts";
+import { EncodedLines, type FieldBlock } from "../core/fields.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, SpliceHandler } from "../core/ports.ts";
 import { removeForwarded } from "../semantics/forwarded.ts";
 import { admit, isLastRecipient } from "./admission.ts";
-import type { BodyProducer, BodySink } from "./body.ts";
+import type { AnswerSink, BodyProducer } from "./body.ts";
 import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream, TakenOver } from "./downstream.ts";
 import { type Answer, Exchange } from "./exchange.ts";
 import { ASKED_AS_SERVER, failureAnswer } from "./failure.ts";
+import type { Fork, ForkHandler, ForkPoint } from "./fork.ts";
+import { type ForkClient, type ForkedLife, type ForkOrigin, ForksBehind, forwardingOfForks } from "./forked.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
 import { faultOfPart } from "./guard.ts";
 import { copyOf, HeldAnswer } from "./held-answer.ts";
@@ -61,7 +63,7 @@ const TUNNEL = 15;
 type WaitingPhase = "request" | "selectUpstream" | "upstreamRequest" | "upstreamResponse" | "response";
 type WaitingHook = (exchange: Exchange, response: ResponseMessage | null) => Waiting;
 
-export class Life extends Exchange implements UpstreamHandler {
+export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   readonly #site: Site;
   readonly #downstream: Downstream;
   #route: Route | null = null;
@@ -116,13 +118,38 @@ export class Life extends Exchange implements UpstreamHandler {
   #tunnel: TakenConnection | null = null;
   /** The answer says that the client has its tunnel, and somebody is to take the connection over. */
   #isGiven = false;
+  /** A feature has sent this request by itself: there is no client, and nobody to tell of it but that feature. */
+  readonly #fork: ForkClient | null;
 
-  constructor(site: Site, downstream: Downstream, request: RequestMessage, startedMs: number) {
-    super(downstream, request, startedMs);
+  constructor(
+    site: Site,
+    downstream: Downstream,
+    request: RequestMessage,
+    startedMs: number,
+    receivedRows?: number,
+    fork: ForkClient | null = null,
+  ) {
+    super(downstream, request, startedMs, receivedRows);
     this.#site = site;
     this.#downstream = downstream;
     this.#hasBody = request.bodyBytes !== 0;
     this.#isHead = request.method === "HEAD";
+    this.#fork = fork;
+  }
+
+  /** A request that is let in already: it begins behind the feature that sends it. */
+  static #beginFork(from: ForkOrigin, client: ForkClient, request: RequestMessage): Life {
+    const { site, receivedRows, forward } = from;
+    const rows = Math.min(receivedRows, request.fields.rowCount);
+    const life = new Life(site, client, request, site.clock.now(), rows, client);
+    life.clientAddress = from.clientAddress;
+    life.identity = from.identity;
+    life.forward = forward === null ? null : forwardingOfForks(forward);
+    life.upstream = from.upstream;
+    life.#route = from.route;
+    life.#chain = from.chain;
+    life.#step = REQUEST;
+    return life;
   }
 
   get routeName(): string | null {
@@ -222,6 +249,7 @@ export class Life extends Exchange implements UpstreamHandler {
         case RESPONSE:
           if (this.response === null)
             throw new ProxyError("proxy_internal_error", "the route's handler did not answer");
+          if (this.#fork?.mustWait) return;
           if (!this.#runHooks(this.#chain.response, "response")) return;
           this.#step = HEAD;
           break;
@@ -293,7 +321,9 @@ export class Life extends Exchange implements UpstreamHandler {
     if (this.ended || this.response !== null) return false;
     const response = new ResponseMessage();
     response.status = answer.status;
-    for (const [name, value] of answer.fields ?? []) response.fields.append(name, value);
+    const lines = answer.fields ?? [];
+    if (lines instanceof EncodedLines) response.fields.appendEncoded(lines);
+    else for (const [name, value] of lines) response.fields.append(name, value);
     const { body = null } = answer;
     if (typeof body === "function") {
       response.bodyBytes = answer.bodyBytes ?? BODY_UNTIL_END;
@@ -344,7 +374,10 @@ export class Life extends Exchange implements UpstreamHandler {
     const nested = this.#walking;
     this.#walking = true;
     if (!again) this.#askForErrorPage(error);
-    if (this.response === null) this.respond(failureAnswer(this, error));
+    if (this.response === null) {
+      if (this.#fork !== null) this.#finish(error);
+      else this.respond(failureAnswer(this, error));
+    }
     this.#walking = nested;
     this.#advance();
   }
@@ -358,6 +391,36 @@ export class Life extends Exchange implements UpstreamHandler {
         this.error = ProxyError.from(thrown);
       }
     }
+  }
+
+  // --------------------------------------------------------------------------------------- requests of features
+
+  fork(request: RequestMessage, handler: ForkHandler): Fork {
+    return this.forkPoint().fork(request, handler);
+  }
+
+  forkPoint(): ForkPoint {
+    if (this.#step !== REQUEST || this.#hook === 0) throw new Error("only a request hook can fork");
+    const from: ForkOrigin = {
+      site: this.#site,
+      route: this.#route!,
+      chain: this.#chain.behind(this.#chain.request![this.#hook - 1]!.index),
+      connection: this.connection,
+      clientAddress: this.clientAddress,
+      identity: this.identity,
+      forward: this.forward,
+      upstream: this.upstream,
+      receivedRows: this.receivedRows,
+    };
+    return new ForksBehind(from, this, Life.#beginFork);
+  }
+
+  get isForwarded(): boolean {
+    return this.#forwarded;
+  }
+
+  goOn(): void {
+    this.#advance();
   }
 
   /** Gives up whatever is under way towards the upstream. */
@@ -607,7 +670,7 @@ export class Life extends Exchange implements UpstreamHandler {
     this.#headSent = true;
     this.#downstream.sendHead(response);
     if (forwarded) this.#releaseHeld();
-    else this.#sendLocalBody();
+    else if (!this.ended) this.#sendLocalBody();
   }
 
   #transformResponse(): void {
@@ -621,10 +684,11 @@ export class Life extends Exchange implements UpstreamHandler {
   }
 
   #makeResponseBody(): ResponseBody {
-    const client: BodySink = {
+    const client: AnswerSink = {
       write: (bytes, start, end) => this.#toClient(bytes, start, end),
       end: () => this.#endAnswer(this.#trailers),
       abort: (error) => this.fail(error),
+      sendFile: () => false,
     };
     return new ResponseBody(client, (error) => this.fail(error));
   }
@@ -656,6 +720,7 @@ export class Life extends Exchange implements UpstreamHandler {
     if (this.#bodyless || body === null) return this.#endAnswer(null);
     if (typeof body === "function") {
       this.#responseBody ??= this.#makeResponseBody();
+      if (this.#clientFull) this.#responseBody.source.pause();
       this.#responseBody.produce(body);
       return;
     }
@@ -683,11 +748,15 @@ export class Life extends Exchange implements UpstreamHandler {
     const downstream = this.#downstream;
     downstream.write(bytes, start, end);
     this.responseBodyBytes += end - start;
-    if (downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES && !this.#clientFull) {
-      this.#clientFull = true;
-      if (this.#responseBody === null) this.#holdStream();
-      else this.#responseBody.source.pause();
-    }
+    if (downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES) this.onClientFull();
+  }
+
+  /** The client takes no more for now; `onClientDrain` will follow. */
+  onClientFull(): void {
+    if (this.#clientFull) return;
+    this.#clientFull = true;
+    if (this.#responseBody === null) this.#holdStream();
+    else this.#responseBody.source.pause();
   }
 
   /** The driver: the client has taken what was queued. */
@@ -804,7 +873,7 @@ export class Life extends Exchange implements UpstreamHandler {
     );
     this.#responseBody?.abandon(this.error!);
     if (this.#chain.log !== null) this.#log(this.#chain.log);
-    this.#site.observer?.onExchangeEnd(this);
+    if (this.#fork === null) this.#site.observer?.onExchangeEnd(this);
     this.request.fields.release();
     this.response?.fields.release();
     this.#trailers?.release();

@@ -4,13 +4,14 @@
  * first, and leaves to the client. Made only for such answers.
  */
 import { ProxyError } from "../core/errors.ts";
-import type { BodyProducer, BodySink, BodySource, ProducedBody } from "./body.ts";
+import type { AnswerSink, BodyProducer, BodySink, BodySource, ProducedBody } from "./body.ts";
 import type { Hook } from "./chain.ts";
 import type { Exchange } from "./exchange.ts";
 import { GuardedSource, GuardedTransform } from "./guard.ts";
 import { SourceLink } from "./request-body.ts";
 
 export class ResponseBody implements BodySource {
+  readonly #client: AnswerSink;
   readonly #onThrow: (error: ProxyError) => void;
   #sink: BodySink;
   #source: BodySource = this;
@@ -23,7 +24,8 @@ export class ResponseBody implements BodySource {
   #paused = false;
 
   /** `client` takes what leaves; `onThrow` is told what a transform or a producer throws. */
-  constructor(client: BodySink, onThrow: (error: ProxyError) => void) {
+  constructor(client: AnswerSink, onThrow: (error: ProxyError) => void) {
+    this.#client = client;
     this.#sink = client;
     this.#onThrow = onThrow;
   }
@@ -73,7 +75,7 @@ export class ResponseBody implements BodySource {
 
   /** We give it ourselves. */
   produce(producer: BodyProducer): void {
-    this.#produced = producer(this.#sink);
+    this.#produced = producer(this.isTransformed ? new SeenAnswerSink(this.#sink) : this.#client);
     this.#giver = new GuardedSource(this.#produced, this.#onThrow);
     // It may have written more than the client takes before there was something to pause.
     if (this.#paused) this.#giver.pause();
@@ -97,5 +99,30 @@ export class ResponseBody implements BodySource {
   resume(): void {
     this.#paused = false;
     this.#giver?.resume();
+  }
+}
+
+/** Features see every byte: none can be sent from a file. */
+class SeenAnswerSink implements AnswerSink {
+  readonly #first: BodySink;
+
+  constructor(first: BodySink) {
+    this.#first = first;
+  }
+
+  write(bytes: Buffer, start: number, end: number): void {
+    this.#first.write(bytes, start, end);
+  }
+
+  end(): void {
+    this.#first.end();
+  }
+
+  abort(error: ProxyError): void {
+    this.#first.abort(error);
+  }
+
+  sendFile(): boolean {
+    return false;
   }
 }

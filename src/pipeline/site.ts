@@ -9,6 +9,7 @@ import type { Clock } from "../core/ports.ts";
 import type { CidrSet } from "../semantics/cidr.ts";
 import type { Chain } from "./chain.ts";
 import type { Exchange, Identity } from "./exchange.ts";
+import type { Forks } from "./forked.ts";
 import type { Waiting } from "./phases.ts";
 import type { ViaLines } from "./prepare.ts";
 import type { Upstream, UpstreamUse } from "./upstream.ts";
@@ -92,6 +93,8 @@ export interface Site {
   /** Our pseudonym in Via, and what a loop is recognised by; null: no Via, no loop detection. */
   readonly via: ViaLines | null;
   readonly observer: ExchangeObserver | null;
+  /** Requests of features' own that are under way: the same through all reloads. */
+  readonly forks: Forks;
   readonly clock: Clock;
   readonly deadlines: DeadlineWheel;
 }

@@ -8,6 +8,7 @@ import type { ActionConfig, Config, RouteConfig, ServerConfig } from "../config/
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock } from "../core/ports.ts";
 import { compileChain, EMPTY_CHAIN } from "../pipeline/chain.ts";
+import type { Forks } from "../pipeline/forked.ts";
 import { ViaLines } from "../pipeline/prepare.ts";
 import { compileRouter, type RouteEntry } from "../pipeline/routing/router.ts";
 import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts";
@@ -30,6 +31,8 @@ export interface ComposeSurroundings {
   forward(server: ServerConfig): ForwardParts;
   /** Who is told of the exchanges of a server; null: nobody. */
   observer(server: ServerConfig): ExchangeObserver | null;
+  /** Those of the whole proxy, of all its configurations. */
+  readonly forks: Forks;
   /** Of this configuration. */
   readonly makers: FeatureMakers;
   readonly features: FeaturePorts;
@@ -66,6 +69,7 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
       observer: around.observer(server),
       clock: around.clock,
       deadlines: around.deadlines,
+      forks: around.forks,
     };
     return { config: server, site, entries };
   });

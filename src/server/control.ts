@@ -2,8 +2,8 @@
  * What may be asked of a running proxy as a whole: by signals, and by whoever speaks to its admin address. Everything that
  * is told is plain data, ready to be written as JSON, and never holds a secret.
  */
-
 import type { UserCounts } from "../forward/user-counts.ts";
+import type { CacheControl, CacheStatus } from "./caches/control.ts";
 
 export interface Control {
   /** Never waits: what it tells of the workers, it reads from memory that they share. */
@@ -14,6 +14,8 @@ export interface Control {
   drain(): void;
   /** Begins what a second SIGTERM begins (everything is cut off, the process ends), and returns. */
   stop(): void;
+  /** What operators may ask of the caches, and have them do. */
+  readonly caches: CacheControl;
 }
 
 export type ReloadOutcome =
@@ -43,6 +45,8 @@ export interface Status {
   readonly workers: readonly WorkerStatus[];
   /** What the users of the forward proxy have had since the start, of all workers; null: nobody has used it. */
   readonly forward: ForwardStatus | null;
+  /** By name, in the order of the configuration. */
+  readonly caches: readonly CacheStatus[];
   /** null: there was none since the start. */
   readonly lastReload: ReloadStatus | null;
 }
@@ -52,6 +56,8 @@ export interface ListenerStatus {
   readonly server: string;
   /** As in the start-up line: `http://127.0.0.1:8080`, `https://localhost:8443 (all addresses)`, `unix:/run/web.sock`. */
   readonly url: string;
+  /** Clients ask here as they ask a forward proxy, over HTTP. */
+  readonly isForward: boolean;
 }
 
 export interface WorkerStatus {

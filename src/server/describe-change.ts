@@ -16,5 +16,8 @@ export function describeChange(before: Config, after: Config): string {
   tell("servers changed:", diff.servers.changed);
   tell("upstreams made anew:", diff.upstreams.changed);
   tell("stores opened anew:", diff.stores.changed);
+  tell("caches opened:", diff.caches.added);
+  tell("caches closed:", diff.caches.removed);
+  tell("caches changed:", diff.caches.changed);
   return parts.length === 0 ? "settings changed" : parts.join("; ");
 }

@@ -7,6 +7,7 @@ import http, { type ServerResponse } from "node:http";
 import type net from "node:net";
 import { describe, test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
+import type { Feature } from "../../src/index.ts";
 import { isRefused } from "../../test/support/free-port.ts";
 import { Origin } from "../../test/support/origin.ts";
 import { ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
@@ -81,6 +82,45 @@ describe("draining", () => {
       server.closeAllConnections();
       server.close();
       sockets.close();
+    }
+  });
+
+  test("waits for what a feature has sent by itself, and ends it when the time is up", async () => {
+    let ends = Promise.withResolvers<string>();
+    const forking: Feature = {
+      name: "forking",
+      request(exchange) {
+        const note = (what: string) => ends.resolve(what);
+        exchange.fork(exchange.request.copyWithoutBody(), {
+          onInformational() {},
+          onHead() {},
+          onBody() {},
+          onEnd: () => note("end"),
+          onFailed: ({ type }) => note(type),
+        });
+        exchange.respond({ status: 204 });
+      },
+    };
+    for (const [ms, expected] of [
+      [LONG_MS, "end"],
+      [50, "connection_terminated"],
+    ] as const) {
+      ends = Promise.withResolvers();
+      const { origin: started, asked } = await slowOrigin();
+      await using origin = started;
+      await using proxy = await ProxyUnderTest.start({
+        servers: { web: { listen: "127.0.0.1:0", use: [forking], proxy: origin.url } },
+      });
+      using client = await RawClient.connect(proxy.port("web"));
+      client.send(GET);
+      assert.equal((await client.answer()).status, 204);
+      const response = await asked;
+      client.socket.end();
+      const closed = proxy.server.close(ms);
+      await client.untilEnded();
+      if (ms === LONG_MS) response.end("done");
+      assert.equal(await ends.promise, expected);
+      assert.equal(await closed, 0, "no client was cut off");
     }
   });
 

@@ -14,6 +14,7 @@ import { FailedAttempts } from "../identity/failed-attempts.ts";
 import { PasswordChecks } from "../identity/password-checks.ts";
 import { admit } from "../pipeline/admission.ts";
 import { type Answer, type ClientConnection, Exchange } from "../pipeline/exchange.ts";
+import { Forks } from "../pipeline/forked.ts";
 import { explainRoute } from "../pipeline/routing/explain.ts";
 import type { MatchKey } from "../pipeline/routing/match.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
@@ -85,6 +86,7 @@ export async function composeForInspection(config: Config): Promise<readonly Com
     upstream: () => NOWHERE,
     forward: () => ({ destinations: NOWHERE, names: NO_NAMES, interception: null, isOwnAddress: () => false }),
     observer: () => null,
+    forks: new Forks(),
     makers: await FeatureMakers.load(config),
     features,
     instance: "",
@@ -122,6 +124,14 @@ export class ExplainedExchange extends Exchange {
 
   wholeBody(_bytesMax: number): Promise<Buffer> {
     return Promise.resolve(Buffer.alloc(0));
+  }
+
+  fork(): never {
+    throw new Error("an exchange that is looked at sends nothing");
+  }
+
+  forkPoint(): never {
+    throw new Error("an exchange that is looked at sends nothing");
   }
 
   fail(_error: ProxyError): void {}

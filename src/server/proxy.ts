@@ -20,6 +20,7 @@ import { passwordHasher } from "../io/password-hasher.ts";
 import { type FileWatch, watchFiles } from "../io/tls/watch-files.ts";
 import type { Transport } from "../io/transport.ts";
 import { UpstreamClient } from "../pipeline/calls.ts";
+import { Forks } from "../pipeline/forked.ts";
 import type { ExchangeObserver, Site } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import type { PoolSurroundings } from "../upstreams/pool.ts";
@@ -92,6 +93,7 @@ export class ProxyServer {
   readonly #parts = new KeptParts();
   readonly #ownAddresses = new OwnAddresses(clock);
   readonly #listeners: Listeners;
+  readonly #forks = new Forks();
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance: string;
   readonly #warnings = new Set<string>();
@@ -216,7 +218,11 @@ export class ProxyServer {
   close(ms: number): Promise<number> {
     this.#closing ??= this.#next(async () => {
       this.#isClosed = true;
+      const deadline = clock.after(ms, () => this.#forks.destroy());
       const cut = await this.#listeners.drain(ms);
+      // What clients have begun, and nobody waits for any more, has the rest of the time.
+      await this.#forks.untilEmpty();
+      deadline.cancel();
       this.#pools.destroy();
       this.#forwards.destroy();
       await this.#stores.close();
@@ -230,6 +236,7 @@ export class ProxyServer {
   /** Cuts everything off at once; a `close` that is waiting ends. */
   destroy(): void {
     this.#listeners.destroy();
+    this.#forks.destroy();
   }
 
   /** For a process that is about to die: writes what can be written without waiting. */
@@ -288,6 +295,7 @@ export class ProxyServer {
           };
         },
         observer: (server) => this.#observer(config, server),
+        forks: this.#forks,
         makers,
         features: {
           clock,

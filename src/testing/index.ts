@@ -1,6 +1,7 @@
 /**
  * `headgate/testing`: the pipeline run without a network. For tests of plugins, and for our own.
  */
+export { type CacheFolderOptions, type CacheOperation, diskError, MemoryCacheFolder } from "./cache-folder.ts";
 export type { SimulatedConnection } from "./connection.ts";
 export { Peer, type ReceivedHead, ScriptedOrigin } from "./dialogue.ts";
 export { DialogueError } from "./difference.ts";

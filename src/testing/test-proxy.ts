@@ -16,6 +16,7 @@ import * as limits from "../core/limits.ts";
 import { compileChain } from "../pipeline/chain.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
+import { Forks } from "../pipeline/forked.ts";
 import type { Feature } from "../pipeline/phases.ts";
 import { ViaLines } from "../pipeline/prepare.ts";
 import type { Handler, Route, RouteLimits, Site } from "../pipeline/site.ts";
@@ -56,6 +57,7 @@ export class TestProxy {
   readonly #deadlines: DeadlineWheel;
   readonly #pool: UpstreamPool;
   readonly #driver: Http1Driver;
+  readonly #forks = new Forks();
 
   constructor(options: TestProxyOptions) {
     this.network = options.network ?? new SimulatedNetwork();
@@ -141,6 +143,7 @@ export class TestProxy {
       trustedProxies: null,
       via: via === null ? null : new ViaLines(via),
       observer: { onExchangeEnd: (exchange) => void this.ended.push(exchange) },
+      forks: this.#forks,
       clock: this.network.clock,
       deadlines: this.#deadlines,
     };
@@ -165,10 +168,12 @@ export class TestProxy {
     this.drain();
     this.network.run();
     this.#driver.destroy();
+    this.#forks.destroy();
     this.#pool.destroy();
     this.network.runUntilIdle();
     const left: string[] = [];
     if (this.#driver.size > 0) left.push(`${this.#driver.size} client connections`);
+    if (this.#forks.size > 0) left.push(`${this.#forks.size} forked requests`);
     if (this.#pool.connections > 0) left.push(`${this.#pool.connections} upstream connections`);
     if (this.#pool.waiting > 0) left.push(`${this.#pool.waiting} requests that wait for a connection`);
     if (this.#deadlines.size > 0) left.push(`${this.#deadlines.size} deadlines`);

@@ -22,12 +22,13 @@ export const layers: readonly Layer[] = [
   { folder: "upstreams", imports: ["core", "semantics", "protocol"], types: ["pipeline"] },
   { folder: "forward", imports: ["core", "semantics", "protocol", "identity", "upstreams"], types: ["pipeline"] },
   { folder: "identity", imports: ["core", "semantics"], types: [] },
+  { folder: "caching", imports: ["core", "semantics"], types: ["pipeline"] },
   {
     folder: "features",
-    imports: ["core", "semantics", "identity"],
+    imports: ["core", "semantics", "identity", "caching"],
     types: ["pipeline/phases", "pipeline/exchange"],
   },
-  { folder: "io", imports: ["core", "protocol"], types: [] },
+  { folder: "io", imports: ["core", "protocol"], types: ["caching"] },
   { folder: "config", imports: ["core", ...optionsFiles], types: [] },
   { folder: "admin", imports: ["core", "config"], types: ["*"] },
   {
@@ -40,6 +41,7 @@ export const layers: readonly Layer[] = [
       "upstreams",
       "forward",
       "identity",
+      "caching",
       "features",
       "io",
       "config",
@@ -47,8 +49,8 @@ export const layers: readonly Layer[] = [
     ],
     types: [],
   },
-  { folder: "cli", imports: ["server", "config"], types: [] },
-  { folder: "testing", imports: ["core", "protocol", "pipeline", "upstreams"], types: [] },
+  { folder: "cli", imports: ["server", "config"], types: ["caching"] },
+  { folder: "testing", imports: ["core", "protocol", "pipeline", "upstreams", "caching"], types: [] },
 ];
 
 /** Each folder in here is a layer of its own: no feature imports another. */
@@ -104,7 +106,7 @@ export interface BannedGlobal {
 export const bannedGlobals: readonly BannedGlobal[] = [
   {
     names: ["Date.now", "Date()", "performance.now", "Math.random"],
-    in: ["core", "protocol", "semantics", "pipeline", "upstreams", "forward", "identity", "features"],
+    in: ["core", "protocol", "semantics", "pipeline", "upstreams", "forward", "identity", "caching", "features"],
     instead: "the Clock and Random of core/ports.ts, so that tests can drive time and chance",
   },
   {

@@ -9,6 +9,7 @@ import { compileChain } from "../../src/pipeline/chain.ts";
 import { Http1Driver } from "../../src/pipeline/drivers/http1.ts";
 import { ClientSocks } from "../../src/pipeline/drivers/socks.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
+import { Forks } from "../../src/pipeline/forked.ts";
 import type { ConnectionTaker } from "../../src/pipeline/forwarding.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
 import type { Logins, LoginVerdict, Site } from "../../src/pipeline/site.ts";
@@ -72,6 +73,7 @@ function socksStage({ logins = null as Logins | null, network: options = {} as N
     halfClose: false,
     trustedProxies: null,
     via: null,
+    forks: new Forks(),
     observer: {
       onExchangeEnd: ({ request, response, error, forward }) => {
         const who = forward?.user?.subject ?? "-";

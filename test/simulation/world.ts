@@ -9,6 +9,7 @@ import type { Connection } from "../../src/core/ports.ts";
 import { compileChain } from "../../src/pipeline/chain.ts";
 import { Http1Driver } from "../../src/pipeline/drivers/http1.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
+import { Forks } from "../../src/pipeline/forked.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
 import { ViaLines } from "../../src/pipeline/prepare.ts";
 import type { Site } from "../../src/pipeline/site.ts";
@@ -163,6 +164,7 @@ export class World {
       trustedProxies: null,
       via: new ViaLines("simulated"),
       observer: { onExchangeEnd: (exchange) => this.#onExchangeEnd(exchange) },
+      forks: new Forks(),
       clock: this.network.clock,
       deadlines: this.#deadlines,
     };

@@ -14,6 +14,7 @@ import type { Transport } from "../../src/io/transport.ts";
 import { compileChain } from "../../src/pipeline/chain.ts";
 import { NodeHttpDriver } from "../../src/pipeline/drivers/node-http.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
+import { Forks } from "../../src/pipeline/forked.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
 import { ViaLines } from "../../src/pipeline/prepare.ts";
 import type { ConnectionLimits, Route, RouteLimits, Site } from "../../src/pipeline/site.ts";
@@ -100,6 +101,7 @@ export class MountStage {
       trustedProxies: options.trustedProxies === undefined ? null : CidrSet.parse(options.trustedProxies),
       via: options.via === undefined ? null : new ViaLines(options.via),
       observer: { onExchangeEnd: (exchange) => this.#note(exchange) },
+      forks: new Forks(),
       clock,
       deadlines,
     };

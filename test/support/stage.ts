@@ -7,6 +7,7 @@ import type { ProxyError } from "../../src/core/errors.ts";
 import { compileChain } from "../../src/pipeline/chain.ts";
 import { Http1Driver } from "../../src/pipeline/drivers/http1.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
+import { Forks } from "../../src/pipeline/forked.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
 import { ViaLines } from "../../src/pipeline/prepare.ts";
 import type { ConnectionLimits, Handler, Route, RouteLimits, Site } from "../../src/pipeline/site.ts";
@@ -50,6 +51,8 @@ export interface Stage {
   readonly pool: UpstreamPool;
   readonly driver: Http1Driver;
   readonly deadlines: DeadlineWheel;
+  /** Requests of features' own that are under way. */
+  readonly forks: Forks;
   /** Exchanges that ended, in order. */
   readonly ended: Ended[];
   /** A new client. */
@@ -122,6 +125,7 @@ export function createStage(options: StageOptions = {}): Stage {
     limits: { ...LIMITS, ...options.limits },
   };
   const ended: Ended[] = [];
+  const forks = new Forks();
   const site: Site = {
     name: "web",
     forward: null,
@@ -133,6 +137,7 @@ export function createStage(options: StageOptions = {}): Stage {
     trustedProxies: options.trustedProxies === undefined ? null : CidrSet.parse(options.trustedProxies),
     via: options.via === undefined || options.via === null ? null : new ViaLines(options.via),
     observer: { onExchangeEnd: (exchange) => ended.push(note(exchange)) },
+    forks,
     clock,
     deadlines,
   };
@@ -145,6 +150,7 @@ export function createStage(options: StageOptions = {}): Stage {
     pool,
     driver,
     deadlines,
+    forks,
     ended,
     client: () => network.connect("proxy:80"),
     passes: (ms) => {

@@ -5,6 +5,7 @@ import type { ProxyError } from "../../src/core/errors.ts";
 import { RequestMessage, ResponseMessage } from "../../src/core/message.ts";
 import type { TlsInfo } from "../../src/core/ports.ts";
 import { type Answer, type ClientConnection, Exchange } from "../../src/pipeline/exchange.ts";
+import type { Fork, ForkHandler, ForkPoint } from "../../src/pipeline/fork.ts";
 import type { Route } from "../../src/pipeline/site.ts";
 
 export type Line = readonly [name: string, value: string];
@@ -28,9 +29,42 @@ const CONNECTION: ClientConnection = {
   tls: null,
 };
 
+/** A request that a feature has sent by itself: the test answers it. */
+export class StandInFork implements Fork {
+  readonly request: RequestMessage;
+  readonly handler: ForkHandler;
+  readonly upstreamAddress = null;
+  isPaused = false;
+  isAborted = false;
+  readonly #point: ForkPoint;
+
+  constructor(point: ForkPoint, request: RequestMessage, handler: ForkHandler) {
+    this.#point = point;
+    this.request = request;
+    this.handler = handler;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
+
+  abort(): void {
+    this.isAborted = true;
+  }
+
+  again(request: RequestMessage, handler: ForkHandler): Fork {
+    return this.#point.fork(request, handler);
+  }
+}
+
 export class StandInExchange extends Exchange {
   readonly answers: Answer[] = [];
   readonly errors: ProxyError[] = [];
+  readonly forks: StandInFork[] = [];
 
   constructor(given: StandInRequest = {}) {
     const request = new RequestMessage();
@@ -56,6 +90,16 @@ export class StandInExchange extends Exchange {
 
   wholeBody(_bytesMax: number): Promise<Buffer> {
     return Promise.resolve(Buffer.alloc(0));
+  }
+
+  fork(request: RequestMessage, handler: ForkHandler): Fork {
+    const fork = new StandInFork(this, request, handler);
+    this.forks.push(fork);
+    return fork;
+  }
+
+  forkPoint(): ForkPoint {
+    return this;
   }
 
   fail(error: ProxyError): void {

@@ -15,6 +15,7 @@ import { viewOf } from "../../core/copy-bytes.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
 import type { FieldBlock } from "../../core/fields.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
+import { cookieValues } from "../../semantics/cookies.ts";
 import { type Decision, toKeep } from "./answer.ts";
 import type { DecisionOptions, DecisionPart } from "./options.ts";
 
@@ -137,20 +138,4 @@ function headerLines(fields: FieldBlock, name: string): string | null {
   const lines = fields.getAll(name);
   if (lines.length <= 1) return lines[0] ?? null;
   return lines.map((line) => `${line.length}:${line}`).join("\n");
-}
-
-/** What RFC 6265 section 5.2 takes away around names and values; `trim` would take more. */
-const WHITE_SPACE_AROUND = /^[\t ]+|[\t ]+$/g;
-
-/** All values of a cookie, as they came (RFC 6265 section 4.2.1); null when it is not there. */
-function cookieValues(fields: FieldBlock, name: string): string | null {
-  let values: string | null = null;
-  for (const pair of fields.get("cookie")?.split(";") ?? []) {
-    const equals = pair.indexOf("=");
-    if (equals < 0 || pair.slice(0, equals).replace(WHITE_SPACE_AROUND, "") !== name) continue;
-    const value = pair.slice(equals + 1).replace(WHITE_SPACE_AROUND, "");
-    // A value has no semicolon.
-    values = values === null ? value : `${values};${value}`;
-  }
-  return values;
 }

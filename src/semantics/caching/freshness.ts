@@ -27,6 +27,8 @@ export interface LifetimeRules {
   readonly lifetimeMs: number | null;
   /** The same for an answer that says nothing. */
   readonly defaultLifetimeMs: number | null;
+  /** Every answer that may be given without validation is fresh for at least so long, counted from its arrival. */
+  readonly lifetimeMinMs: number | null;
   /** No answer is fresh for longer, counted from its arrival. */
   readonly lifetimeMaxMs: number | null;
   /** null: an answer that says nothing is not fresh. */
@@ -81,8 +83,11 @@ export function lifetimeOf(
   mayGuess: boolean,
 ): Lifetime {
   const lifetime = uncappedLifetime(explicitMs, response, ageMs, receivedMs, rules, mayGuess);
-  if (rules.lifetimeMaxMs === null) return lifetime;
-  return { ms: Math.min(lifetime.ms, ageMs + rules.lifetimeMaxMs), source: lifetime.source };
+  const { lifetimeMinMs, lifetimeMaxMs } = rules;
+  if (lifetimeMinMs !== null && lifetime.ms < ageMs + lifetimeMinMs)
+    return { ms: ageMs + lifetimeMinMs, source: "rule" };
+  if (lifetimeMaxMs === null) return lifetime;
+  return { ms: Math.min(lifetime.ms, ageMs + lifetimeMaxMs), source: lifetime.source };
 }
 
 function uncappedLifetime(

@@ -61,7 +61,7 @@ export interface StoringRules extends LifetimeRules {
   readonly targetedFields: readonly string[];
   /** Lower-case names of fields with surrogate keys. */
   readonly tagFields: readonly string[];
-  /** 206 is stored, as the beginning of a whole one. */
+  /** 206 is stored, as a part of a whole one. */
   readonly storesParts: boolean;
 }
 
@@ -69,6 +69,7 @@ export interface StoringRules extends LifetimeRules {
 export const DEFAULT_STORING_RULES: StoringRules = {
   lifetimeMs: null,
   defaultLifetimeMs: null,
+  lifetimeMinMs: null,
   lifetimeMaxMs: null,
   heuristic: null,
   staleWhileRevalidateMs: 0,

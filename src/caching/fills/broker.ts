@@ -1,0 +1,441 @@
+/**
+ * What is being fetched, as the keeper of one cache knows it: who asks for something that is not stored gets the right to fetch it, or
+ * waits for who has it, and follows from when there is a head. One fill at a time has an id; a purge or an invalidation takes the id
+ * away from it, and what it brings is not stored.
+ *
+ * It decides by ids, versions and progress alone. Nobody waits without end: a fill that makes no progress, and a thread that dies,
+ * let those go who wait; everybody is told exactly one thing.
+ */
+import type { Clock, TimerHandle } from "../../core/ports.ts";
+import type { PassReason } from "../cache.ts";
+import { entryIdOf } from "../keeping/entry-id.ts";
+import type { Mark } from "../keeping/keeper-purges.ts";
+import type { Keeping } from "../keeping/keeping.ts";
+import { BLOCK_BYTES, decodeRecord, type StoredBody } from "../keeping/record.ts";
+import type { StoredReader } from "../keeping/stored-reader.ts";
+import type { CacheBooks, EntryId } from "../ports.ts";
+import { DISK_STATES, type SharedCache } from "../shared.ts";
+import { type FillThread, Flight, type Waiter } from "./flight.ts";
+import { PassMemory } from "./pass-memory.ts";
+import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
+import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
+
+/**
+ * A fill whose body has not grown for so long, or that has no head yet, makes nobody wait any more. nginx: proxy_cache_lock_timeout
+ * 5 s; twice that, because a build that an origin makes on demand takes its time, and the others would all ask for it.
+ */
+export const FILL_STALL_MS = 10_000;
+/** How often is looked, in that time. */
+const LOOKS = 4;
+/** For so long others pass when a body was longer than may be stored: it will be again, and everybody would wait for it in vain. */
+const OVERLONG_PASS_MS = 60_000;
+
+/** What the broker needs of who keeps the books. */
+export type FillKeeping = Pick<
+  Keeping,
+  "keep" | "refresh" | "invalidate" | "drop" | "dropDamaged" | "newBodyId" | "mark"
+> & {
+  readonly purges: Pick<Keeping["purges"], "isMetSince">;
+  readonly health: Pick<Keeping["health"], "failed">;
+};
+
+export interface BrokerParts {
+  readonly keeping: FillKeeping;
+  readonly books: Pick<CacheBooks, "removeBody">;
+  readonly shared: SharedCache;
+  readonly reader: StoredReader;
+  readonly clock: Clock;
+  readonly table: ProgressTable;
+  /** Resolves when nothing with the tag is found any more. */
+  readonly invalidateTag: (tag: string) => Promise<void>;
+  readonly stallMs?: number;
+}
+
+export class Broker {
+  readonly #keeping: FillKeeping;
+  readonly #parts: BrokerParts;
+  readonly #reader: StoredReader;
+  readonly #clock: Clock;
+  readonly #table: ProgressTable;
+  readonly #stallMs: number;
+  readonly #passes: PassMemory;
+  readonly #threads = new Map<number, FillThread>();
+  readonly #flights = new Map<number, Flight>();
+  /** Which flight whoever asks for an id joins. */
+  readonly #listed = new Map<EntryId, Flight>();
+  /** What is invalid though its removal is not committed yet: how often, by key and by tag. */
+  readonly #leavingKeys = new Map<string, number>();
+  readonly #leavingTags = new Map<string, number>();
+  readonly #freeRows: number[] = [];
+  #nextThread = 1;
+  #nextFlight = 1;
+  #look: TimerHandle | null = null;
+
+  constructor(parts: BrokerParts) {
+    const { keeping, reader, clock, table, stallMs = FILL_STALL_MS } = parts;
+    this.#parts = parts;
+    this.#keeping = keeping;
+    this.#reader = reader;
+    this.#clock = clock;
+    this.#table = table;
+    this.#stallMs = stallMs;
+    this.#passes = new PassMemory(clock);
+    for (let row = table.rows - 1; row >= 0; row--) this.#freeRows.push(row);
+  }
+
+  /** Fills that have not ended, or that somebody still reads. */
+  get flights(): number {
+    return this.#flights.size;
+  }
+
+  /** A thread takes part from here on. Returns its number. */
+  attach(link: LinkToThread): number {
+    const thread: FillThread = { number: this.#nextThread++, link, waiters: new Map() };
+    this.#threads.set(thread.number, thread);
+    link.onMessage = (message) => this.#receive(thread, message);
+    return thread.number;
+  }
+
+  /** The thread is gone, and all that it was doing. */
+  detach(number: number): void {
+    const thread = this.#threads.get(number);
+    if (thread === undefined) return;
+    this.#threads.delete(number);
+    for (const waiter of thread.waiters.values()) waiter.flight?.waiters.delete(waiter);
+    thread.waiters.clear();
+    for (const flight of [...this.#flights.values()]) {
+      flight.follows.delete(thread);
+      if (flight.thread === thread) {
+        flight.thread = null;
+        if (flight.isOpen) this.#lose(flight);
+      }
+      this.#retire(flight);
+    }
+  }
+
+  close(): void {
+    this.#look?.cancel();
+    this.#look = null;
+  }
+
+  #receive(thread: FillThread, message: ToKeeper): void {
+    if (!this.#threads.has(thread.number)) return;
+    switch (message.kind) {
+      case "acquire": {
+        const { ask, id, storedId, key, seen } = message;
+        return this.#place({ thread, ask, id, storedId, key, seen, flight: null });
+      }
+      case "cancel":
+        return this.#cancel(thread, message.ask);
+      case "left":
+        return this.#left(thread, message.flight, message.follows);
+      case "refreshStored":
+        return void this.#putRefreshed(message.refreshed, this.#keeping.mark());
+      case "damaged":
+        return this.#dropDamaged(message.id, message.version);
+      case "invalidate":
+        return this.#invalidate(thread, message.call, message.key);
+      case "invalidateTag":
+        return this.#invalidateTag(thread, message.call, message.tag);
+      default: {
+        const flight = this.#flights.get(message.flight);
+        if (flight?.thread === thread) this.#advance(flight, message);
+      }
+    }
+  }
+
+  #advance(flight: Flight, message: Extract<ToKeeper, { flight: number }>): void {
+    if (!flight.isOpen) return;
+    flight.progressMs = this.#clock.now();
+    flight.isStalled = false;
+    switch (message.kind) {
+      case "begin":
+        return this.#begin(flight, message);
+      case "file":
+        flight.hasFile = true;
+        return this.#tellFollowers(flight, { kind: "file", flight: flight.number });
+      case "unkept":
+        return this.#unkept(flight, message.trouble);
+      case "end":
+        return this.#end(flight, message);
+      case "refresh":
+        return this.#refresh(flight, message.refreshed);
+      case "release":
+        return this.#release(flight, message.reason, message.passMs);
+      case "fail":
+        return this.#fail(flight);
+    }
+  }
+
+  /** Finds out what an ask gets, or what it waits for. */
+  #place(waiter: Waiter): void {
+    const { id } = waiter;
+    if (this.#parts.shared.state !== DISK_STATES.works) return this.#pass([waiter], "off", 0);
+    const reason = this.#passes.reasonFor(id);
+    if (reason !== null) return this.#pass([waiter], reason, this.#passes.msFor(id));
+    const flight = this.#listed.get(id);
+    if (flight !== undefined && !this.#isMet(flight)) {
+      if (flight.isStalled && !this.#hasMoved(flight)) return this.#pass([waiter], "stalled", 0);
+      if (flight.phase === "flowing") return this.#follow(flight, [waiter]);
+      waiter.flight = flight;
+      flight.waiters.add(waiter);
+      waiter.thread.waiters.set(waiter.ask, waiter);
+      return;
+    }
+    const version = this.#versionFor(waiter);
+    if (version !== 0 && version !== waiter.seen) return this.#tell([waiter], (asks) => ({ kind: "stored", asks }));
+    this.#grant(waiter);
+  }
+
+  #grant({ thread, ask, id, key }: Waiter): void {
+    const row = this.#freeRows.pop();
+    if (row === undefined) return thread.link.send({ kind: "pass", asks: [ask], reason: "full", passMs: 0 });
+    const place = { row, generation: this.#table.begin(row), body: this.#keeping.newBodyId() };
+    const since = this.#keeping.mark();
+    const flight = new Flight(
+      this.#nextFlight++,
+      thread,
+      key,
+      entryIdOf(key, ""),
+      id,
+      place,
+      since,
+      this.#clock.now(),
+    );
+    this.#flights.set(flight.number, flight);
+    this.#listed.set(id, flight);
+    this.#look ??= this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
+    thread.link.send({ kind: "granted", ask, flight: flight.number, ...place });
+  }
+
+  /** The version of what the ask would find now; 0: nothing. */
+  #versionFor({ storedId, key }: Waiter): number {
+    if (this.#leavingKeys.has(key)) return 0;
+    const record = this.#reader.read(storedId)?.record;
+    if (record === undefined || record.key !== key) return 0;
+    if (record.kind === "answer" && record.head.tags.some((tag) => this.#leavingTags.has(tag))) return 0;
+    return record.version;
+  }
+
+  /** Whether a purge or an invalidation has met it since it began: then nobody else joins it, and it is not stored. */
+  #isMet(flight: Flight): boolean {
+    const { since, primaryId, key, tags } = flight;
+    if (!flight.isObsolete && this.#keeping.purges.isMetSince(since, primaryId, key, tags)) {
+      flight.isObsolete = true;
+      this.#unlist(flight);
+    }
+    return flight.isObsolete;
+  }
+
+  #unlist(flight: Flight): void {
+    for (const id of [flight.askedId, flight.id]) if (this.#listed.get(id) === flight) this.#listed.delete(id);
+  }
+
+  #follow(flight: Flight, waiters: readonly Waiter[]): void {
+    this.#tell(waiters, (asks, thread) => {
+      if (thread === flight.thread) return { kind: "follow", asks, flight: flight.number, fill: null };
+      flight.follows.set(thread, (flight.follows.get(thread) ?? 0) + asks.length);
+      return { kind: "follow", asks, flight: flight.number, fill: flight.followedFill() };
+    });
+    if (flight.follows.size === 0 || flight.hasFile || flight.isShared) return;
+    flight.isShared = true;
+    flight.thread?.link.send({ kind: "share", flight: flight.number });
+  }
+
+  #begin(flight: Flight, { id, record, names, values }: Extract<ToKeeper, { kind: "begin" }>): void {
+    const decoded = decodeRecord(Buffer.from(record));
+    if (flight.phase !== "waiting" || decoded?.kind !== "answer") return;
+    flight.phase = "flowing";
+    flight.record = record;
+    flight.tags = decoded.head.tags;
+    flight.names = names;
+    flight.values = values;
+    flight.id = id;
+    // Those who came behind a purge of its tags, which nobody knew then, must not get it. Who they are is not known either.
+    if (!flight.isObsolete && this.#isMet(flight)) return this.#placeAgain(flight);
+    if (!flight.isObsolete && !this.#listed.has(id)) this.#listed.set(id, flight);
+    this.#follow(flight, this.#takeWaiters(flight));
+  }
+
+  #unkept(flight: Flight, trouble: string | null): void {
+    flight.isUnkept = true;
+    this.#unlist(flight);
+    if (trouble !== null) this.#keeping.health.failed(new Error(trouble));
+    else for (const id of [flight.askedId, flight.id]) this.#passes.remember(id, "uncacheable", OVERLONG_PASS_MS);
+    this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
+  }
+
+  #end(flight: Flight, message: Extract<ToKeeper, { kind: "end" }>): void {
+    flight.phase = "ending";
+    const { inline, checksums, start, end, bodyBytes } = message;
+    if (inline !== null) this.#tellFollowers(flight, { kind: "whole", flight: flight.number, bytes: inline });
+    const decoded = decodeRecord(Buffer.from(flight.record ?? []));
+    if (this.#isMet(flight) || flight.isUnkept || decoded?.kind !== "answer") return this.#settle(flight, false, true);
+    const { body: id, key, names, values, since } = flight;
+    const body: StoredBody =
+      inline === null
+        ? { kind: "file", start, end, body: id, blockBytes: BLOCK_BYTES, checksums }
+        : { kind: "inline", start, end, bytes: Buffer.from(inline) };
+    const head = { ...decoded.head, bodyBytes: bodyBytes < 0 ? end : bodyBytes };
+    const vary = names.length === 0 ? null : { names, values };
+    // A body in a file is the keeper's from here on.
+    const isDiscarded = inline !== null;
+    this.#keeping
+      .keep({ key, head, body, vary, since })
+      .then(({ isKept }) => this.#settle(flight, isKept, isDiscarded));
+  }
+
+  #refresh(flight: Flight, refreshed: Refreshed): void {
+    if (flight.phase !== "waiting") return this.#fail(flight);
+    flight.phase = "ending";
+    this.#putRefreshed(refreshed, flight.since).then((isThere) => this.#settle(flight, isThere, false));
+  }
+
+  async #putRefreshed({ id, version, record }: Refreshed, since: Mark): Promise<boolean> {
+    const decoded = decodeRecord(Buffer.from(record));
+    if (decoded?.kind !== "answer") return false;
+    return (await this.#keeping.refresh(id, version, decoded.head, since)) !== null;
+  }
+
+  #dropDamaged(id: EntryId, version: number): void {
+    void (version === 0 ? this.#keeping.dropDamaged(id) : this.#keeping.drop(id, version, "damaged"));
+  }
+
+  #release(flight: Flight, reason: "uncacheable" | "failed", passMs: number | null): void {
+    if (flight.phase !== "waiting") return this.#fail(flight);
+    if (passMs === null) return this.#settle(flight, false, false);
+    if (!flight.isObsolete) this.#passes.remember(flight.askedId, reason, passMs);
+    this.#pass(this.#takeWaiters(flight), reason, flight.isObsolete ? 0 : passMs);
+    this.#settle(flight, false, false);
+  }
+
+  #fail(flight: Flight): void {
+    this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
+    this.#pass(this.#takeWaiters(flight), "failed", 0);
+    this.#settle(flight, false, true);
+  }
+
+  /** Its thread is gone in the middle of it. Who waits finds somebody else. */
+  #lose(flight: Flight): void {
+    this.#table.settle(flight.row, PROGRESS_STATES.broken);
+    this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
+    this.#settle(flight, false, true);
+  }
+
+  /** It is over. Those who wait still look again, or are placed anew. `isDiscarded`: its file, if it has one, is nobody's. */
+  #settle(flight: Flight, isKept: boolean, isDiscarded: boolean): void {
+    flight.phase = "over";
+    this.#unlist(flight);
+    if (flight.thread !== null) flight.thread.link.send({ kind: "settled", flight: flight.number, isDiscarded });
+    else if (isDiscarded && flight.record !== null) void this.#parts.books.removeBody(flight.body).catch(ignore);
+    if (isKept) this.#tell(this.#takeWaiters(flight), (asks) => ({ kind: "stored", asks }));
+    else this.#placeAgain(flight);
+    this.#retire(flight);
+  }
+
+  /** Its row goes to another one when nobody looks at it any more. */
+  #retire(flight: Flight): void {
+    if (flight.phase !== "over" || flight.follows.size > 0 || !this.#flights.delete(flight.number)) return;
+    this.#table.free(flight.row);
+    this.#freeRows.push(flight.row);
+  }
+
+  #placeAgain(flight: Flight): void {
+    for (const waiter of this.#takeWaiters(flight)) this.#place(waiter);
+  }
+
+  #takeWaiters(flight: Flight): Waiter[] {
+    const waiters = [...flight.waiters];
+    flight.waiters.clear();
+    for (const waiter of waiters) {
+      waiter.flight = null;
+      waiter.thread.waiters.delete(waiter.ask);
+    }
+    return waiters;
+  }
+
+  #cancel(thread: FillThread, ask: number): void {
+    const waiter = thread.waiters.get(ask);
+    if (waiter === undefined) return;
+    thread.waiters.delete(ask);
+    waiter.flight?.waiters.delete(waiter);
+  }
+
+  #left(thread: FillThread, number: number, follows: number): void {
+    const flight = this.#flights.get(number);
+    if (flight === undefined) return;
+    const left = (flight.follows.get(thread) ?? 0) - follows;
+    if (left > 0) flight.follows.set(thread, left);
+    else flight.follows.delete(thread);
+    this.#retire(flight);
+  }
+
+  #invalidate(thread: FillThread, call: number, key: string): void {
+    this.#passes.forget(entryIdOf(key, ""));
+    this.#whileLeaving(this.#leavingKeys, key, thread, call, this.#keeping.invalidate(key));
+  }
+
+  #invalidateTag(thread: FillThread, call: number, tag: string): void {
+    this.#whileLeaving(this.#leavingTags, tag, thread, call, this.#parts.invalidateTag(tag));
+  }
+
+  #whileLeaving(leaving: Map<string, number>, what: string, thread: FillThread, call: number, done: Promise<void>): void {
+    leaving.set(what, (leaving.get(what) ?? 0) + 1);
+    const settle = (trouble: string | null): void => {
+      const count = leaving.get(what)! - 1;
+      if (count > 0) leaving.set(what, count);
+      else leaving.delete(what);
+      thread.link.send({ kind: "invalidated", call, trouble });
+    };
+    done.then(
+      () => settle(null),
+      (error) => settle(error instanceof Error ? error.message : "it could not be removed"),
+    );
+  }
+
+  #hasMoved(flight: Flight): boolean {
+    const written = this.#table.writtenOf(flight.row);
+    if (written === flight.written) return false;
+    flight.written = written;
+    flight.progressMs = this.#clock.now();
+    flight.isStalled = false;
+    return true;
+  }
+
+  readonly #lookForStalled = (): void => {
+    this.#look = null;
+    const now = this.#clock.now();
+    let isAnyOpen = false;
+    for (const flight of this.#flights.values()) {
+      if (!flight.isOpen) continue;
+      isAnyOpen = true;
+      if (this.#hasMoved(flight) || flight.isStalled || now - flight.progressMs < this.#stallMs) continue;
+      flight.isStalled = true;
+      this.#pass(this.#takeWaiters(flight), "stalled", 0);
+    }
+    if (isAnyOpen) this.#look = this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
+  };
+
+  #pass(waiters: readonly Waiter[], reason: PassReason, passMs: number): void {
+    this.#tell(waiters, (asks) => ({ kind: "pass", asks, reason, passMs }));
+  }
+
+  #tellFollowers(flight: Flight, message: ToThread): void {
+    for (const thread of flight.follows.keys()) thread.link.send(message);
+  }
+
+  /** One message to each thread for all its asks. */
+  #tell(waiters: readonly Waiter[], message: (asks: number[], thread: FillThread) => ToThread): void {
+    const asks = new Map<FillThread, number[]>();
+    for (const { thread, ask } of waiters) {
+      const known = asks.get(thread);
+      if (known === undefined) asks.set(thread, [ask]);
+      else known.push(ask);
+    }
+    for (const [thread, numbers] of asks) thread.link.send(message(numbers, thread));
+  }
+}
+
+function ignore(): void {
+  // What is left behind is removed at the next start.
+}

@@ -1,0 +1,99 @@
+/** A fill as the keeper counts it, and those that wait for it. State alone: the broker decides. */
+import type { Mark } from "../keeping/keeper-purges.ts";
+import type { BodyId, EntryId } from "../ports.ts";
+import type { FollowedFill, LinkToThread } from "./protocol.ts";
+
+/** A thread that takes part. */
+export interface FillThread {
+  readonly number: number;
+  readonly link: LinkToThread;
+  /** Those of its asks that were told nothing yet. */
+  readonly waiters: Map<number, Waiter>;
+}
+
+/** An ask that was told nothing yet. */
+export interface Waiter {
+  readonly thread: FillThread;
+  readonly ask: number;
+  readonly id: EntryId;
+  readonly storedId: EntryId;
+  readonly key: string;
+  readonly seen: number;
+  flight: Flight | null;
+}
+
+export type FlightPhase =
+  /** There is no head yet. */
+  | "waiting"
+  /** Its body comes, and others read it. */
+  | "flowing"
+  /** All is here; it is being committed. */
+  | "ending"
+  | "over";
+
+export class Flight {
+  readonly number: number;
+  /** Who fetches; null: that thread is gone. */
+  thread: FillThread | null;
+  readonly key: string;
+  readonly primaryId: EntryId;
+  /** Under which it was asked for. */
+  readonly askedId: EntryId;
+  /** The one that has its own variant: known with the head. */
+  id: EntryId;
+  readonly row: number;
+  readonly generation: number;
+  readonly body: BodyId;
+  /** When it began, in the order of purges and invalidations. */
+  readonly since: Mark;
+  phase: FlightPhase = "waiting";
+  record: Uint8Array | null = null;
+  tags: readonly string[] = [];
+  names: readonly string[] = [];
+  values: readonly string[] = [];
+  hasFile = false;
+  /** Its thread was told that others read. */
+  isShared = false;
+  /** A purge or an invalidation has met it. */
+  isObsolete = false;
+  /** Its body will not be stored. */
+  isUnkept = false;
+  readonly waiters = new Set<Waiter>();
+  /** How many asks of other threads follow it. */
+  readonly follows = new Map<FillThread, number>();
+  written = 0;
+  progressMs: number;
+  isStalled = false;
+
+  constructor(
+    number: number,
+    thread: FillThread,
+    key: string,
+    primaryId: EntryId,
+    id: EntryId,
+    place: { readonly row: number; readonly generation: number; readonly body: BodyId },
+    since: Mark,
+    nowMs: number,
+  ) {
+    this.number = number;
+    this.thread = thread;
+    this.key = key;
+    this.primaryId = primaryId;
+    this.askedId = this.id = id;
+    this.row = place.row;
+    this.generation = place.generation;
+    this.body = place.body;
+    this.since = since;
+    this.progressMs = nowMs;
+  }
+
+  get isOpen(): boolean {
+    return this.phase === "waiting" || this.phase === "flowing";
+  }
+
+  /** For another thread; there is a head. */
+  followedFill(): FollowedFill {
+    const { id, names, row, generation, body, hasFile } = this;
+    return { id, record: this.record!, names, row, generation, body, hasFile };
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Bodies that are stored: small ones, which are there with their record, and those in files. The blocks of a file are verified by
+ * whoever reads them first after a start, as they are read; from when all of them are known to be good they are sent unseen. A block
+ * that is not what was written breaks that answer, and its entry is dropped.
+ */
+import { ProxyError } from "../../core/errors.ts";
+import type { AnswerSink, ProducedBody } from "../../pipeline/body.ts";
+import type { AnswerBody } from "../cache.ts";
+import { type FileBody, type InlineBody, verifyBlock } from "../keeping/record.ts";
+import type { BodyFile } from "../ports.ts";
+import { FlowingBody } from "./flowing-body.ts";
+
+/** A part of a representation that is held in memory. */
+export class MemoryBody implements AnswerBody {
+  readonly bytes: number;
+  readonly memory: Buffer | null;
+  readonly start: number;
+  readonly end: number;
+  readonly #part: Buffer;
+
+  constructor(body: InlineBody, bytes: number) {
+    this.bytes = bytes;
+    this.start = body.start;
+    this.end = body.end;
+    this.#part = body.bytes;
+    this.memory = body.start === 0 && body.end === bytes ? body.bytes : null;
+  }
+
+  produce(sink: AnswerSink, start: number, end: number): ProducedBody {
+    const from = start - this.start;
+    const to = (end < 0 ? this.end : end) - this.start;
+    if (from < 0 || to > this.#part.length) {
+      sink.abort(new ProxyError("proxy_internal_error", "a part of a body was asked for that is not there"));
+    } else {
+      if (to > from) sink.write(this.#part, from, to);
+      sink.end();
+    }
+    return OVER;
+  }
+}
+
+/** Who has given everything. */
+const OVER: ProducedBody = { pause() {}, resume() {} };
+
+export interface StoredFileOwner {
+  /** May throw. */
+  open(): BodyFile;
+  /** Whether all its blocks have been verified since the start. */
+  isVerified(): boolean;
+  /** All blocks were found good. */
+  onVerified(): void;
+  /** It is not what was written, or is not there: the entry is of no use. */
+  onBad(): void;
+}
+
+export class StoredFile extends FlowingBody {
+  override readonly start: number;
+  readonly #end: number;
+  readonly #owner: StoredFileOwner;
+  readonly #stored: FileBody;
+  #file: BodyFile | null = null;
+  /** A bit for each block that was found good, while not all of them are. */
+  #good: Uint8Array | null = null;
+  #goodCount = 0;
+  #isBad = false;
+  /** Nothing is wrong with the file: this process has too many. */
+  #isShort = false;
+
+  constructor(owner: StoredFileOwner, stored: FileBody, bytes: number) {
+    super(bytes);
+    this.#owner = owner;
+    this.#stored = stored;
+    this.start = stored.start;
+    this.#end = stored.end;
+    this.available = stored.end;
+    this.isComplete = true;
+  }
+
+  override get end(): number {
+    return this.#end;
+  }
+
+  get file(): BodyFile | null {
+    return this.#file;
+  }
+
+  get fileEnd(): number {
+    return this.#end;
+  }
+
+  override get fileStart(): number {
+    return this.start;
+  }
+
+  locate(): boolean {
+    return false;
+  }
+
+  override get isVerified(): boolean {
+    return this.#owner.isVerified();
+  }
+
+  override verifiedFrom(position: number): number {
+    const { blockBytes } = this.#stored;
+    return position - ((position - this.start) % blockBytes);
+  }
+
+  override verifiedLength(from: number): number {
+    return Math.min(this.#stored.blockBytes, this.#end - from);
+  }
+
+  override verify(from: number, bytes: Buffer): boolean {
+    const index = (from - this.start) / this.#stored.blockBytes;
+    if (!verifyBlock(this.#stored, index, bytes)) return false;
+    const { length } = this.#stored.checksums;
+    this.#good ??= new Uint8Array(Math.ceil(length / 8));
+    const bit = 1 << (index & 7);
+    if ((this.#good[index >> 3]! & bit) === 0) {
+      this.#good[index >> 3]! |= bit;
+      if (++this.#goodCount === length) {
+        this.#good = null;
+        this.#owner.onVerified();
+      }
+    }
+    return true;
+  }
+
+  unreadable(cause: unknown): ProxyError {
+    if (!this.#isBad && !this.#isShort) {
+      this.#isBad = true;
+      this.#owner.onBad();
+    }
+    return new ProxyError("proxy_internal_error", "a stored body is damaged, or cannot be read", { cause });
+  }
+
+  protected override joined(): void {
+    if (this.#file !== null) return;
+    try {
+      this.#file = this.#owner.open();
+      this.#isShort = false;
+    } catch (error) {
+      // The reader finds that there is none, and breaks its answer.
+      const { code } = error as { code?: string };
+      this.#isShort = code === "EMFILE" || code === "ENFILE";
+    }
+  }
+
+  protected override departed(): void {
+    if (this.readers.size > 0) return;
+    this.#file?.letGo();
+    this.#file = null;
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * What is there when a process starts: every record's fixed part is read once, so that the keeper knows its slots and sizes and can
+ * begin to evict; then files that belong to no record are removed. It takes its time in pieces; meanwhile all is served and stored
+ * as ever. When what is there was used last comes from a fact that is written now and then, and at the end.
+ */
+import type { BodyId, EntryId } from "../ports.ts";
+import { type SharedCache, SLOTS_MAX } from "../shared.ts";
+import { hashOf, type Keeping } from "./keeping.ts";
+import { summariseRecord } from "./record.ts";
+
+/** Slots that one fact tells of: 20 KiB, so that few uses cost little to write. */
+const USES_OF_FACT = 4096;
+const USE_BYTES = 5;
+
+export function usesFactName(index: number): string {
+  return `uses/${index}`;
+}
+
+/** Last use (u32 seconds) and frequency (u8) of the slots of one fact. */
+export function encodeUses(shared: SharedCache, index: number): Buffer {
+  const bytes = Buffer.alloc(USES_OF_FACT * USE_BYTES);
+  for (let at = 0, slot = index * USES_OF_FACT; at < bytes.length && slot < shared.slots; at += USE_BYTES, slot++) {
+    bytes.writeUInt32LE(shared.usedSecondsOf(slot), at);
+    bytes[at + 4] = shared.frequencyOf(slot);
+  }
+  return bytes;
+}
+
+/** Writes the uses of slots that were used since it did so last. */
+export class UsesWriter {
+  readonly #keeping: Keeping;
+  /** The sum of the last uses of each fact's slots, as it was written. */
+  readonly #written: number[] = [];
+
+  constructor(keeping: Keeping) {
+    this.#keeping = keeping;
+  }
+
+  /** Rejects when the disk fails. */
+  async write(): Promise<void> {
+    const { shared, books } = this.#keeping.around;
+    for (let index = 0; index * USES_OF_FACT < this.#keeping.slots.end; index++) {
+      let sum = 0;
+      const end = Math.min((index + 1) * USES_OF_FACT, shared.slots);
+      for (let slot = index * USES_OF_FACT; slot < end; slot++) sum += shared.usedSecondsOf(slot);
+      if (this.#written[index] === sum) continue;
+      await books.writeFact(usesFactName(index), encodeUses(shared, index));
+      this.#written[index] = sum;
+    }
+  }
+}
+
+interface Indexed {
+  /** Slots, in no order. */
+  readonly slots: number[];
+  readonly bodies: BodyId[];
+}
+
+/** Resolves when all is known and what does not belong is gone. Rejects when the records cannot be read. */
+export async function indexRecords(keeping: Keeping, turn: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  const found = await readRecords(keeping, signal);
+  if (signal.aborted) return;
+  await queueForEviction(keeping, found.slots, turn, signal);
+  if (signal.aborted) return;
+  keeping.slots.finishIndex();
+  const kept = Float64Array.from(found.bodies).sort();
+  await keeping.around.books.sweepBodies((body) => body >= keeping.firstNumber || isAmong(kept, body), signal);
+}
+
+async function readRecords(keeping: Keeping, signal: AbortSignal): Promise<Indexed> {
+  const { books, shared } = keeping.around;
+  const found: Indexed = { slots: [], bodies: [] };
+  const uses: (Buffer | null)[] = [];
+  const each = (id: EntryId, bytes: Buffer): void | Promise<void> => {
+    const summary = summariseRecord(bytes);
+    if (summary === null) return keeping.dropDamaged(id).then(() => {});
+    const { slot, version, body } = summary;
+    if (body !== 0) found.bodies.push(body);
+    // Of this run: who wrote it has counted it, or will.
+    if (version >= keeping.firstNumber) return;
+    // Shared memory has become smaller, or two say the same of themselves.
+    if (slot >= shared.slots || (keeping.slots.isTaken(slot) && !keeping.slots.isOf(slot, id))) {
+      return keeping.drop(id, version, "size").then(() => {});
+    }
+    keeping.index(id, summary);
+    found.slots.push(slot);
+    const index = Math.floor(slot / USES_OF_FACT);
+    if (uses[index] === undefined) uses[index] = books.readFact(usesFactName(index));
+    const at = (slot % USES_OF_FACT) * USE_BYTES;
+    const fact = uses[index];
+    const usedSeconds = fact?.readUInt32LE(at) ?? 0;
+    shared.restore(slot, Math.max(usedSeconds, Math.floor(summary.receivedMs / 1000)), fact?.[at + 4] ?? 0);
+  };
+  await books.scan(each, signal);
+  return found;
+}
+
+/** In the order of their last use, as if they had been stored then. */
+async function queueForEviction(
+  keeping: Keeping,
+  slots: readonly number[],
+  turn: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { shared, policy } = keeping.around;
+  let oldest = Number.POSITIVE_INFINITY;
+  for (const slot of slots) oldest = Math.min(oldest, shared.usedSecondsOf(slot));
+  // One number for both, which sorts by the last use: 29 bits of seconds, and 24 of the slot.
+  const order = Float64Array.from(slots, (slot) => {
+    return Math.min(shared.usedSecondsOf(slot) - oldest, 2 ** 29 - 1) * SLOTS_MAX + slot;
+  });
+  order.sort();
+  for (let index = 0; index < order.length; index++) {
+    const slot = order[index]! % SLOTS_MAX;
+    if (keeping.slots.isTaken(slot)) policy.add(slot, keeping.slots.bytesOf(slot), hashOf(keeping.slots.idOf(slot)));
+    if (index % USES_OF_FACT !== USES_OF_FACT - 1) continue;
+    await turn();
+    if (signal.aborted) return;
+  }
+}
+
+function isAmong(sorted: Float64Array, number: number): boolean {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (sorted[middle]! < number) low = middle + 1;
+    else high = middle;
+  }
+  return sorted[low] === number;
+}

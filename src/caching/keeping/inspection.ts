@@ -1,0 +1,125 @@
+/** What operators look at: lists of what is stored, and whether all of it verifies. In pieces, so that nobody waits for it. */
+import type { Clock } from "../../core/ports.ts";
+import { ageOf } from "../../semantics/caching/answer-head.ts";
+import type { ListedEntry, ListOrder, ListOutcome, ListQuery, VerifyOutcome } from "../operating.ts";
+import type { BodyFile, EntryId } from "../ports.ts";
+import { urlOfKey } from "./entry-id.ts";
+import type { Keeping } from "./keeping.ts";
+import { type AnswerRecord, decodeRecord, type FileBody, summariseRecord, verifyBlock } from "./record.ts";
+import { diskBytes } from "./slots.ts";
+
+/** What reading for verification takes of the disk, in a second: a part of what any disk gives, so that answers do not wait. */
+const VERIFIED_BYTES_PER_SECOND = 128 * 1024 * 1024;
+/** A list is for people, and is held whole. */
+export const LISTED_MAX = 10_000;
+/** What is told of damage. */
+const DAMAGED_TOLD_MAX = 1000;
+
+/** The higher, the earlier. */
+const RANKS: Readonly<Record<ListOrder, (entry: ListedEntry) => number>> = {
+  size: ({ bytes }) => bytes,
+  age: ({ ageSeconds }) => ageSeconds,
+  uses: ({ uses }) => uses,
+  expires: ({ freshSeconds }) => -freshSeconds,
+};
+
+export async function listStored(keeping: Keeping, query: ListQuery, signal: AbortSignal): Promise<ListOutcome> {
+  const { books, clock, shared } = keeping.around;
+  const limit = Math.min(query.limit, LISTED_MAX);
+  const rank = RANKS[query.order];
+  let matching = 0;
+  let entries: ListedEntry[] = [];
+  const cut = (): void => {
+    entries.sort((a, b) => rank(b) - rank(a));
+    entries = entries.slice(0, limit);
+  };
+  const each = (_: EntryId, bytes: Buffer): void => {
+    const record = decodeRecord(bytes);
+    if (record?.kind !== "answer") return;
+    const { key, head, slot, body, purges } = record;
+    const url = urlOfKey(key);
+    if (!url.includes(query.search) || keeping.purges.judge(purges, key, head.tags) === "gone") return;
+    matching++;
+    const ageMs = ageOf(head, clock.wallMs());
+    entries.push({
+      url,
+      status: head.status,
+      bytes: diskBytes(bytes.length, body.kind === "file" ? body.end - body.start : 0),
+      ageSeconds: Math.floor(ageMs / 1000),
+      freshSeconds: Math.floor((head.freshMs - ageMs) / 1000),
+      uses: shared.frequencyOf(slot),
+      tags: head.tags,
+    });
+    // Sorting now and then keeps what is held small, and costs less than keeping it sorted.
+    if (entries.length >= 2 * limit + 1000) cut();
+  };
+  await books.scan(each, signal);
+  cut();
+  return { matching, entries };
+}
+
+export async function verifyStored(keeping: Keeping, signal: AbortSignal): Promise<VerifyOutcome> {
+  let entries = 0;
+  let bytes = 0;
+  const damaged: string[] = [];
+  const tell = (url: string): void => {
+    if (damaged.length < DAMAGED_TOLD_MAX) damaged.push(url);
+  };
+  const check = async (id: EntryId, record: AnswerRecord): Promise<void> => {
+    if (signal.aborted) return;
+    const isGood = record.body.kind === "inline" || (await verifyBody(keeping, record.body, signal));
+    // What was replaced meanwhile may have lost its file, and is nobody's damage.
+    if (!isGood && (await keeping.drop(id, record.version, "damaged"))) tell(urlOfKey(record.key));
+    if (!isGood) return;
+    entries++;
+    bytes += record.body.end - record.body.start;
+    if (record.body.kind === "file" && !signal.aborted) keeping.around.shared.setVerified(record.slot);
+  };
+  // One body at a time, whatever the scan gives at once.
+  let before = Promise.resolve();
+  const each = (id: EntryId, record: Buffer): void | Promise<void> => {
+    const decoded = decodeRecord(record);
+    if (decoded === null) {
+      const url = summariseRecord(record) === null ? "a record that cannot be read" : `entry ${id}`;
+      return keeping.dropDamaged(id).then((isDropped) => {
+        if (isDropped) tell(url);
+      });
+    }
+    if (decoded.kind !== "answer") return;
+    before = before.then(() => check(id, decoded));
+    return before;
+  };
+  await keeping.around.books.scan(each, signal);
+  return { entries, bytes, damaged };
+}
+
+async function verifyBody(keeping: Keeping, body: FileBody, signal: AbortSignal): Promise<boolean> {
+  const { books, clock } = keeping.around;
+  let file: BodyFile;
+  try {
+    file = books.openBody(body.body);
+  } catch {
+    return false;
+  }
+  try {
+    const length = body.end - body.start;
+    for (let index = 0; index * body.blockBytes < length && !signal.aborted; index++) {
+      const at = index * body.blockBytes;
+      const block = await file.read(at, Math.min(body.blockBytes, length - at));
+      if (!verifyBlock(body, index, block)) return false;
+      await pause(clock, (block.length / VERIFIED_BYTES_PER_SECOND) * 1000, signal);
+    }
+    return true;
+  } catch {
+    return false;
+  } finally {
+    file.letGo();
+  }
+}
+
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

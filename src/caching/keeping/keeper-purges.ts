@@ -1,0 +1,124 @@
+/**
+ * The keeper's side of purges: the list of those in force, and what was purged or invalidated lately, so that an answer whose fetch
+ * began before is not stored behind it. It decides what is met; who removes it is upkeep's.
+ */
+import type { PurgePattern } from "../cache.ts";
+import type { CacheBooks, EntryId } from "../ports.ts";
+import type { SharedCache } from "../shared.ts";
+import { decodePurges, encodePurges, judge, type LoggedPurge, PURGES_FACT, type Verdict } from "./purge-log.ts";
+import { isMet } from "./purge-patterns.ts";
+
+/** A moment in the order of purges and invalidations. */
+export type Mark = number;
+
+/** No URL is longer that could be stored. */
+export const PURGE_TEXT_MAX = 16 * 1024;
+/** Every look-up behind a purge may be compared with all of them. */
+export const PURGES_MAX = 1000;
+/** What was purged lately; a fetch that began before all of them is not stored. */
+const RECENT_MAX = 10_000;
+const INVALIDATED_MAX = 50_000;
+
+interface RecentPurge {
+  readonly mark: Mark;
+  readonly pattern: PurgePattern;
+}
+
+export class KeeperPurges {
+  readonly #books: CacheBooks;
+  readonly #shared: SharedCache;
+  #last = 0;
+  #purges: readonly LoggedPurge[] = [];
+  #mark: Mark = 0;
+  #recent: RecentPurge[] = [];
+  /** Ids of keys, in the order of their marks. */
+  readonly #invalidated = new Map<EntryId, Mark>();
+  /** What happened up to here may have been forgotten. */
+  #forgotten: Mark = -1;
+
+  /** Throws an Error when the list is damaged. */
+  constructor(books: CacheBooks, shared: SharedCache) {
+    this.#books = books;
+    this.#shared = shared;
+    const fact = books.readFact(PURGES_FACT);
+    if (fact === null) return;
+    const list = decodePurges(fact);
+    if (list === null) throw new Error("the list of purges in the cache's folder is damaged: empty the folder");
+    this.#last = list.last;
+    this.#purges = list.purges;
+    shared.purges = list.last;
+  }
+
+  /** Of purges and invalidations so far. */
+  get mark(): Mark {
+    return this.#mark;
+  }
+
+  /** The number of the last purge. */
+  get last(): number {
+    return this.#last;
+  }
+
+  get purges(): readonly LoggedPurge[] {
+    return this.#purges;
+  }
+
+  get isFull(): boolean {
+    return this.#purges.length >= PURGES_MAX;
+  }
+
+  /** Whether something has purged or invalidated it since then. */
+  isMetSince(mark: Mark, primaryId: EntryId, key: string, tags: readonly string[]): boolean {
+    if (mark === this.#mark) return false;
+    if (mark < this.#forgotten || (this.#invalidated.get(primaryId) ?? -1) > mark) return true;
+    for (let index = this.#recent.length - 1; index >= 0 && this.#recent[index]!.mark > mark; index--) {
+      if (isMet(this.#recent[index]!.pattern, key, tags)) return true;
+    }
+    return false;
+  }
+
+  judge(number: number, key: string, tags: readonly string[]): Verdict {
+    return judge(this.#purges, number, key, tags);
+  }
+
+  /** In force for what is stored from now on, and for all that is read when `write` has resolved. */
+  add(pattern: PurgePattern, isSoft: boolean): LoggedPurge {
+    const purge: LoggedPurge = { number: ++this.#last, pattern, isSoft };
+    // What says the same and no more than this one is done with it; a soft one does not stand for a hard one.
+    const isDone = (other: LoggedPurge): boolean =>
+      other.pattern.kind === pattern.kind && other.pattern.text === pattern.text && (!isSoft || other.isSoft);
+    this.#purges = [...this.#purges.filter((other) => !isDone(other)), purge];
+    this.#recent.push({ mark: ++this.#mark, pattern });
+    if (this.#recent.length > RECENT_MAX) this.#forget(this.#recent.shift()!.mark);
+    return purge;
+  }
+
+  /** Resolves when the list is committed and every thread goes by it. */
+  async write(): Promise<void> {
+    const last = this.#last;
+    await this.#books.writeFact(PURGES_FACT, encodePurges(last, this.#purges));
+    if (last > this.#shared.purges) this.#shared.purges = last;
+  }
+
+  /** All that those up to this number meet is gone. */
+  async trim(number: number): Promise<void> {
+    this.#purges = this.#purges.filter((purge) => purge.number > number);
+    await this.#books.writeFact(PURGES_FACT, encodePurges(this.#last, this.#purges));
+  }
+
+  /** Nothing is stored under this key whose fetch began before. */
+  invalidated(primaryId: EntryId): void {
+    this.#invalidated.delete(primaryId);
+    this.#invalidated.set(primaryId, ++this.#mark);
+    if (this.#invalidated.size <= INVALIDATED_MAX) return;
+    for (const [oldest, mark] of this.#invalidated) {
+      this.#invalidated.delete(oldest);
+      this.#forget(mark);
+      return;
+    }
+  }
+
+  #forget(mark: Mark): void {
+    this.#forgotten = Math.max(this.#forgotten, mark);
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Removes in the background what purges have met, and tells how much it was: one pass over all records for all purges that are in
+ * force when it begins. What it is through with leaves the list, so that look-ups need not compare with it any more. On the way it
+ * removes variants that nobody can find since their vary record was replaced.
+ */
+import { HEAD_FLAGS, type PurgePattern } from "../cache.ts";
+import type { PurgeOutcome } from "../operating.ts";
+import type { EntryId } from "../ports.ts";
+import { DISK_STATES } from "../shared.ts";
+import { entryIdOf } from "./entry-id.ts";
+import { PURGE_TEXT_MAX } from "./keeper-purges.ts";
+import type { Keeping } from "./keeping.ts";
+import type { LoggedPurge } from "./purge-log.ts";
+import { isMet } from "./purge-patterns.ts";
+import { type AnswerRecord, decodeRecord, summariseRecord } from "./record.ts";
+
+interface Waiting {
+  readonly purge: LoggedPurge;
+  entries: number;
+  readonly onDone: (outcome: PurgeOutcome) => void;
+}
+
+export class Purging {
+  readonly #keeping: Keeping;
+  readonly #signal: AbortSignal;
+  #waiting: Waiting[] = [];
+  #pass: Promise<void> | null = null;
+
+  constructor(keeping: Keeping, signal: AbortSignal) {
+    this.#keeping = keeping;
+    this.#signal = signal;
+  }
+
+  /**
+   * Resolves when it is in force: nothing that it meets is found any more, by any thread. What it gives resolves when all of that is
+   * gone. Throws RangeError when the pattern is too long.
+   */
+  async purge(pattern: PurgePattern, isSoft: boolean): Promise<{ readonly outcome: Promise<PurgeOutcome> }> {
+    const { purges, health } = this.#keeping;
+    if (pattern.text.length > PURGE_TEXT_MAX) throw new RangeError("what is to be purged is longer than any URL");
+    while (purges.isFull && this.#pass !== null) await this.#pass;
+    const purge = purges.add(pattern, isSoft);
+    const { promise, resolve } = Promise.withResolvers<PurgeOutcome>();
+    this.#waiting.push({ purge, entries: 0, onDone: resolve });
+    try {
+      await purges.write();
+    } catch (error) {
+      // Nothing at all is found until it is written.
+      health.owe(error, () => purges.write());
+    }
+    this.start();
+    return { outcome: promise };
+  }
+
+  /** Begins to remove what is on the list, if that is not under way. */
+  start(): void {
+    if (this.#pass !== null || this.#signal.aborted || this.#keeping.purges.purges.length === 0) return;
+    this.#pass = this.#run()
+      .catch((error: unknown) => this.#keeping.health.failed(error))
+      .finally(() => {
+        this.#pass = null;
+      });
+  }
+
+  /** When the pass that is under way is over. */
+  async settled(): Promise<void> {
+    while (this.#pass !== null) await this.#pass;
+  }
+
+  async #run(): Promise<void> {
+    const { purges, around } = this.#keeping;
+    for (;;) {
+      // What is in force: all that was stored before was committed before.
+      const until = around.shared.purges;
+      if (this.#signal.aborted || !purges.purges.some(({ number }) => number <= until)) return;
+      const inForce = this.#waiting.filter(({ purge }) => purge.number <= until);
+      await around.books.scan((id, bytes) => this.#visit(id, bytes, until, inForce), this.#signal);
+      if (this.#signal.aborted) return;
+      await purges.trim(until);
+      this.#waiting = this.#waiting.filter((waiting) => !inForce.includes(waiting));
+      for (const { entries, onDone } of inForce) onDone({ entries });
+    }
+  }
+
+  #visit(id: EntryId, bytes: Buffer, until: number, inForce: readonly Waiting[]): void | Promise<void> {
+    const summary = summariseRecord(bytes);
+    if (summary?.kind === "vary" || (summary !== null && summary.purges >= until)) return;
+    return this.#judge(id, until, inForce);
+  }
+
+  /** Again and again, when it changes meanwhile: what is left is not met, or is not trimmed off the list. */
+  async #judge(id: EntryId, until: number, inForce: readonly Waiting[]): Promise<void> {
+    const { purges, around } = this.#keeping;
+    for (;;) {
+      const bytes = around.books.read(id);
+      const record = bytes === null ? null : decodeRecord(bytes);
+      if (record === null) {
+        if (bytes !== null) await this.#keeping.dropDamaged(id);
+        return;
+      }
+      if (record.kind === "vary" || record.purges >= until) return;
+      const { key, version, head, purges: number } = record;
+      const verdict = purges.judge(number, key, head.tags);
+      if (verdict === "good") {
+        if (this.#isUnreachable(record)) await this.#keeping.drop(id, version, "replaced");
+        return;
+      }
+      const isDone =
+        verdict === "gone"
+          ? await this.#keeping.drop(id, version, "purged")
+          : (await this.#keeping.markStale(id, version, HEAD_FLAGS.purgedSoftly, purges.last)) !== null;
+      if (isDone) {
+        count(inForce, number, key, head.tags);
+        return;
+      }
+      if (around.shared.state !== DISK_STATES.works) throw new Error("what was purged could not be removed");
+    }
+  }
+
+  #isUnreachable({ key, variant }: AnswerRecord): boolean {
+    if (variant === "") return false;
+    const bytes = this.#keeping.around.books.read(entryIdOf(key, ""));
+    const primary = bytes === null ? null : decodeRecord(bytes);
+    return primary?.kind !== "vary" || !variant.startsWith(primary.generation);
+  }
+}
+
+function count(inForce: readonly Waiting[], number: number, key: string, tags: readonly string[]): void {
+  for (const waiting of inForce) {
+    if (waiting.purge.number > number && isMet(waiting.purge.pattern, key, tags)) waiting.entries++;
+  }
+}

@@ -1,0 +1,83 @@
+/** What operators may ask of a cache and have it do: plain data, ready to be written as JSON, without a body of anybody's. */
+import type { PurgePattern } from "./cache.ts";
+
+/** Why something that was stored is gone. */
+export const REMOVALS = ["size", "inactive", "free", "purged", "invalidated", "replaced", "damaged"] as const;
+
+export type Removal =
+  /** Others needed its place, in `size`. */
+  | "size"
+  /** Nobody asked for it for so long as `inactive` says. */
+  | "inactive"
+  /** The file system had less free than `minFree`. */
+  | "free"
+  /** By a command. */
+  | "purged"
+  /** By a request that changes things (RFC 9111 section 4.4), or a cache group (RFC 9875). */
+  | "invalidated"
+  /** By a newer answer. */
+  | "replaced"
+  /** It did not verify. */
+  | "damaged";
+
+export interface KeepingStats {
+  readonly entries: number;
+  /** On the disk: bodies and books. */
+  readonly bytes: number;
+  /** Since the start. */
+  readonly removed: Readonly<Record<Removal, number>>;
+  /** Why nothing is stored for now, in a sentence; null: it works. */
+  readonly trouble: string | null;
+}
+
+export type ListOrder = "size" | "age" | "uses" | "expires";
+
+export interface ListQuery {
+  /** Only entries whose URL contains this text; "": all. */
+  readonly search: string;
+  /** The largest, the oldest, the most used, the ones that expire first come first. */
+  readonly order: ListOrder;
+  readonly limit: number;
+}
+
+/** One stored answer. Of its key only the URL is told: the other parts may come from cookies. */
+export interface ListedEntry {
+  readonly url: string;
+  readonly status: number;
+  readonly bytes: number;
+  /** In seconds, as in the field Age. */
+  readonly ageSeconds: number;
+  /** Until it is stale; negative: it is. */
+  readonly freshSeconds: number;
+  /** How often it was used of late, as far as eviction counts: a small number that saturates. */
+  readonly uses: number;
+  readonly tags: readonly string[];
+}
+
+export interface ListOutcome {
+  /** Entries that match, those beyond `limit` included. */
+  readonly matching: number;
+  readonly entries: readonly ListedEntry[];
+}
+
+export interface PurgeOutcome {
+  /** Entries that were removed, or turned stale. */
+  readonly entries: number;
+}
+
+export interface VerifyOutcome {
+  /** Entries that were read whole and compared with their checksums. */
+  readonly entries: number;
+  readonly bytes: number;
+  /** Those that did not verify, and were removed. */
+  readonly damaged: readonly string[];
+}
+
+/** What the keeper of one cache does for operators. */
+export interface CacheOperations {
+  stats(): KeepingStats;
+  list(query: ListQuery): Promise<ListOutcome>;
+  /** In force for every request that begins after this has returned its promise; resolves when all that matched is gone. */
+  purge(pattern: PurgePattern, options: { readonly soft: boolean }): Promise<PurgeOutcome>;
+  verify(): Promise<VerifyOutcome>;
+}

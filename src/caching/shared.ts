@@ -1,0 +1,144 @@
+/**
+ * What all threads of a process share of one cache, as memory: what shows a reader that something it holds is still good (epochs, the
+ * number of the last purge), what it leaves behind for the keeper (uses of each slot), and whether the disk works. A hit costs a few
+ * loads and two plain stores here, and no message.
+ *
+ * The keeper writes epochs, purges and state; each after what it stands for was committed, so that whoever has seen the number also
+ * finds what it is about. Uses are written by all threads without order: one that gets lost is one use less.
+ */
+
+/** Cells of epochs: with fewer, what changes makes readers look up much that has not; each takes four bytes. */
+export const SHARDS = 4096;
+
+/** Uses of a slot count up to here, as eviction needs them. */
+export const FREQUENCY_MAX = 3;
+
+export const DISK_STATES = {
+  works: 0,
+  /** Nothing new is stored. */
+  storesNothing: 1,
+  /** Something that must not be found could not be removed, or nobody knows yet what was purged: nothing is found. */
+  servesNothing: 2,
+} as const;
+
+export type DiskState = (typeof DISK_STATES)[keyof typeof DISK_STATES];
+
+/** More entries than any disk is likely to have of this cache; 24 bits. */
+export const SLOTS_MAX = 2 ** 24;
+
+const SLOTS_CELL = 0;
+const STATE_CELL = 1;
+const PURGES_CELL = 2;
+/** A cache line for what every hit reads. */
+const EPOCHS_AT = 64;
+const USED_AT = EPOCHS_AT + SHARDS * 4;
+
+/** Bytes of a slot: when it was used last, how often, and whether its body was verified. */
+const SLOT_BYTES = 4 + 1 + 1;
+
+/** For so many stored answers. Memory of slots that were never used is never touched, so it takes none. */
+export function sharedCacheMemory(slots: number): SharedArrayBuffer {
+  // Four slots end on whole words.
+  const rounded = Math.ceil(Math.min(slots, SLOTS_MAX) / 4) * 4;
+  const memory = new SharedArrayBuffer(USED_AT + rounded * SLOT_BYTES);
+  const cells = new Int32Array(memory, 0, EPOCHS_AT / 4);
+  cells[SLOTS_CELL] = rounded;
+  // Until the keeper has read the list of purges, nobody knows what may be given.
+  cells[STATE_CELL] = DISK_STATES.servesNothing;
+  return memory;
+}
+
+export class SharedCache {
+  readonly memory: SharedArrayBuffer;
+  /** Slots are below this number. */
+  readonly slots: number;
+  readonly #cells: Int32Array;
+  readonly #epochs: Int32Array;
+  readonly #used: Uint32Array;
+  readonly #frequency: Uint8Array;
+  readonly #verified: Uint8Array;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.memory = memory;
+    this.#cells = new Int32Array(memory, 0, EPOCHS_AT / 4);
+    this.slots = this.#cells[SLOTS_CELL]!;
+    this.#epochs = new Int32Array(memory, EPOCHS_AT, SHARDS);
+    this.#used = new Uint32Array(memory, USED_AT, this.slots);
+    this.#frequency = new Uint8Array(memory, USED_AT + this.slots * 4, this.slots);
+    this.#verified = new Uint8Array(memory, USED_AT + this.slots * 5, this.slots);
+  }
+
+  /** For a cache that one thread alone uses. */
+  static ofOneThread(slots: number): SharedCache {
+    return new SharedCache(sharedCacheMemory(slots));
+  }
+
+  get state(): DiskState {
+    return Atomics.load(this.#cells, STATE_CELL) as DiskState;
+  }
+
+  set state(state: DiskState) {
+    Atomics.store(this.#cells, STATE_CELL, state);
+  }
+
+  /** The number of the last purge that is in force. */
+  get purges(): number {
+    return Atomics.load(this.#cells, PURGES_CELL);
+  }
+
+  set purges(number: number) {
+    Atomics.store(this.#cells, PURGES_CELL, number);
+  }
+
+  /** Changes whenever something in this shard was replaced or removed. To be read before what it is to stand for. */
+  epochOf(shard: number): number {
+    return Atomics.load(this.#epochs, shard);
+  }
+
+  bumpEpoch(shard: number): void {
+    Atomics.add(this.#epochs, shard, 1);
+  }
+
+  /** It was given to somebody. */
+  use(slot: number, wallSeconds: number): void {
+    this.#used[slot] = wallSeconds;
+    const frequency = this.#frequency[slot]!;
+    if (frequency < FREQUENCY_MAX) this.#frequency[slot] = frequency + 1;
+  }
+
+  frequencyOf(slot: number): number {
+    return this.#frequency[slot]!;
+  }
+
+  /** For eviction, which lowers it. */
+  get frequencies(): Uint8Array {
+    return this.#frequency;
+  }
+
+  /** On the wall clock. */
+  usedSecondsOf(slot: number): number {
+    return this.#used[slot]!;
+  }
+
+  /** Whether all blocks of its body were found to be right since the start, or written since. */
+  isVerified(slot: number): boolean {
+    return this.#verified[slot] === 1;
+  }
+
+  setVerified(slot: number): void {
+    this.#verified[slot] = 1;
+  }
+
+  /** What is known from an earlier run; uses of this one count as well. */
+  restore(slot: number, usedSeconds: number, frequency: number): void {
+    if (usedSeconds > this.#used[slot]!) this.#used[slot] = usedSeconds;
+    if (frequency > this.#frequency[slot]!) this.#frequency[slot] = Math.min(frequency, FREQUENCY_MAX);
+  }
+
+  /** The keeper gives the slot to something else. */
+  reset(slot: number, usedSeconds: number, frequency: number, isVerified: boolean): void {
+    this.#used[slot] = usedSeconds;
+    this.#frequency[slot] = frequency;
+    this.#verified[slot] = isVerified ? 1 : 0;
+  }
+}

@@ -1,0 +1,54 @@
+/** What the commands have in common that speak to a running proxy: how it is found, how its answers and its refusals are told. */
+import type { Command } from "commander";
+import type { AdminAnswer, Question } from "./admin-client.ts";
+import type { WhichProxy } from "./admin-endpoints.ts";
+import { CommandError } from "./command-error.ts";
+import { withoutControls } from "./status-report.ts";
+
+export const HTTP_OK = 200;
+export const HTTP_ACCEPTED = 202;
+
+/** The options by which a command finds the proxy. */
+export function withProxyOptions(command: Command): Command {
+  return command
+    .option(
+      "--admin <address>",
+      "where the running proxy has its admin interface: unix:/run/headgate.sock, 127.0.0.1:9000",
+    )
+    .option("--config <file>", "the configuration of the running proxy; otherwise the one in the current folder");
+}
+
+export async function askAdmin(
+  method: "GET" | "POST",
+  path: string,
+  which: WhichProxy,
+  question?: Question,
+): Promise<AdminAnswer> {
+  const client = await import("./admin-client.ts");
+  return client.askAdmin(method, path, which, question);
+}
+
+/** Its socket is closed. Rejects with a CommandError when the proxy refuses. */
+export async function answered(asking: Promise<AdminAnswer>, status: number = HTTP_OK): Promise<AdminAnswer> {
+  const answer = await accepted(asking, status);
+  answer.socket.destroy();
+  return answer;
+}
+
+/** Its socket is still open. Rejects with a CommandError when the proxy refuses. */
+export async function accepted(asking: Promise<AdminAnswer>, status: number = HTTP_ACCEPTED): Promise<AdminAnswer> {
+  const answer = await asking;
+  if (answer.status === status) return answer;
+  answer.socket.destroy();
+  const { error, problems } = answer.body;
+  const sentence = typeof error === "string" ? error : `${answer.address}: an answer of status ${answer.status}`;
+  throw new CommandError([...linesOf(problems), withoutControls(sentence)]);
+}
+
+export function linesOf(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map((line) => withoutControls(String(line))) : [];
+}
+
+export function print(lines: readonly string[]): void {
+  for (const line of lines) console.log(line);
+}

@@ -1,0 +1,160 @@
+/** Caches in the file: what they are without a word, which one a `cache` means, and what cannot be. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { CacheConfig } from "../caching/options.ts";
+import type { Config } from "./config.ts";
+import { parseConfig } from "./parse.ts";
+import { formatProblem } from "./problems.ts";
+
+const files = {
+  resolvePath: (path: string) => (path.startsWith("/") ? path : `/etc/headgate/${path}`),
+  readSecret: (path: string) => `text of ${path}`,
+  readSecretBytes: () => Buffer.alloc(0),
+};
+
+const DEFAULTS: CacheConfig = {
+  name: "default",
+  directory: null,
+  bytesMax: 10 * 2 ** 30,
+  inactiveMs: 30 * 86_400_000,
+  hotBytesMax: 64 * 2 ** 20,
+  freeBytesMin: 2 ** 30,
+  objectBytesMax: 10 * 2 ** 30,
+};
+
+/** A file whose server has this in `use`, and these lines on top. */
+function parse(use: string, top = "") {
+  const server = `servers: { web: { listen: ":80", use: [${use}], proxy: "http://127.0.0.1:3000" } }`;
+  return parseConfig(`${top}\n${server}\n`, { file: "headgate.yaml", files });
+}
+
+function parsed(use: string, top?: string): Config {
+  const result = parse(use, top);
+  assert.ok(result.ok, result.ok ? "" : result.problems.map(formatProblem).join("\n"));
+  return result.config;
+}
+
+function problems(use: string, top?: string): readonly string[] {
+  const result = parse(use, top);
+  return result.ok ? [] : result.problems.map(({ path, message }) => `${path}: ${message}`);
+}
+
+function cacheMeant(use: string, top?: string): string {
+  const [item] = parsed(use, top).servers[0]!.routes[0]!.use;
+  assert.equal(item?.feature, "cache");
+  return item.cache;
+}
+
+describe("a cache", () => {
+  it("has defaults for everything", () => {
+    const [cache] = parsed("{ cache: true }", "caches: { artifacts: {} }").caches;
+    assert.deepEqual(cache, { ...DEFAULTS, name: "artifacts" });
+  });
+
+  it("says where it is and what it may take", () => {
+    const block = "{ directory: here, size: 50GiB, inactive: off, memory: 1MiB, minFree: 0, maxObject: 1GiB }";
+    assert.deepEqual(parsed("{ cache: true }", `caches: { artifacts: ${block} }`).caches, [
+      {
+        name: "artifacts",
+        directory: "/etc/headgate/here",
+        bytesMax: 50 * 2 ** 30,
+        inactiveMs: null,
+        hotBytesMax: 2 ** 20,
+        freeBytesMin: 0,
+        objectBytesMax: 2 ** 30,
+      },
+    ]);
+  });
+
+  it("stores no body that is larger than itself", () => {
+    assert.equal(parsed("{ cache: true }", "caches: { c: { size: 1MiB } }").caches[0]!.objectBytesMax, 2 ** 20);
+  });
+
+  it("is there without a word when a `cache` names none", () => {
+    const config = parsed("{ cache: {} }");
+    assert.deepEqual(config.caches, [DEFAULTS]);
+    assert.deepEqual(parsed("{ compress: true }").caches, []);
+  });
+});
+
+describe("a `cache`", () => {
+  it("means the cache that it names, or the only one, or the one of the name `default`", () => {
+    assert.equal(cacheMeant("{ cache: b }", "caches: { a: {}, b: {} }"), "b");
+    assert.equal(cacheMeant("{ cache: { store: b } }", "caches: { a: {}, b: {} }"), "b");
+    assert.equal(cacheMeant("{ cache: true }", "caches: { a: {} }"), "a");
+    assert.equal(cacheMeant("{ cache: true }", "caches: { a: {}, default: {} }"), "default");
+    assert.equal(cacheMeant("{ cache: true }"), "default");
+  });
+
+  it("of `forward` is the last of its features", () => {
+    const text =
+      'servers: { egress: { listen: "127.0.0.1:3128", forward: { use: [{ headers: { request: { set: { x-a: b } } } }], cache: artifacts } } }\ncaches: { artifacts: {} }\n';
+    const result = parseConfig(text, { file: "headgate.yaml", files });
+    assert.ok(result.ok);
+    assert.deepEqual(
+      result.config.servers[0]!.forward!.use.map(({ feature }) => feature),
+      ["headers", "cache"],
+    );
+    assert.deepEqual(result.warnings, []);
+  });
+
+  it("that names what is not there is refused, with the nearest name", () => {
+    const result = parse("{ cache: artefacts }", "caches: { artifacts: {} }");
+    assert.ok(!result.ok);
+    assert.deepEqual(result.problems.map(formatProblem), [
+      'headgate.yaml:2:49: servers.web.use[0].cache: no cache has the name "artefacts"; did you mean "artifacts"?',
+    ]);
+    assert.deepEqual(problems("{ cache: artifacts }"), ['servers.web.use[0].cache: no cache has the name "artifacts"']);
+    assert.deepEqual(problems("{ cache: true }", "caches: { a: {}, b: {} }"), [
+      "servers.web.use[0].cache: more than one cache could be meant: name one (a, b)",
+    ]);
+  });
+
+  it("that nobody needs is told of", () => {
+    const result = parse("{ cache: a }", "caches: { a: {}, b: {} }");
+    assert.ok(result.ok);
+    assert.deepEqual(
+      result.warnings.map(({ path, message }) => `${path}: ${message}`),
+      ["caches.b: no `cache` uses it"],
+    );
+  });
+
+  it("may not stand before what asks who it is, nor twice", () => {
+    const auth = "{ basicAuth: { file: users } }";
+    const behind = "stands behind the cache, which gives what it keeps to everybody: put it before cache";
+    assert.deepEqual(problems(`{ cache: true }, ${auth}`), [`servers.web.use[1].basicAuth: ${behind}`]);
+    assert.deepEqual(problems("{ cache: true }, { ipAllow: [10.0.0.0/8] }"), [`servers.web.use[1].ipAllow: ${behind}`]);
+    assert.deepEqual(problems(`${auth}, { cache: true }`), []);
+    assert.deepEqual(problems("{ cache: true }, { cache: true }"), [
+      "servers.web.use[1].cache: stands behind another cache, which answers in its place",
+    ]);
+  });
+});
+
+describe("caches that cannot be", () => {
+  const twoAt = (one: string, other: string) =>
+    problems("{ cache: a }, { compress: true }", `caches: { a: { directory: ${one} }, b: { directory: ${other} } }`);
+
+  it("two in one folder, or one within the other", () => {
+    assert.deepEqual(twoAt("/var/c", "/var/c"), ["caches.b.directory: caches.a has this folder already"]);
+    assert.deepEqual(twoAt("here", "/etc/headgate/here/"), [
+      "caches.b.directory: caches.a has /etc/headgate/here, and one would lie within the other",
+    ]);
+    assert.deepEqual(twoAt("/var/c/a", "/var/c"), [
+      "caches.b.directory: caches.a has /var/c/a, and one would lie within the other",
+    ]);
+    assert.deepEqual(twoAt("/var/c", "/var/cc"), []);
+  });
+
+  it("objects that are larger than the cache", () => {
+    assert.deepEqual(problems("{ cache: true }", "caches: { a: { size: 1GiB, maxObject: 2GiB } }"), [
+      "caches.a.maxObject: is more than the whole cache may have (size: 1GiB)",
+    ]);
+  });
+
+  it("a size that holds nothing", () => {
+    assert.deepEqual(problems("{ cache: true }", "caches: { a: { size: 1KiB } }"), [
+      "caches.a.size: expected a size from 1MiB to 1024TiB, got 1KiB",
+    ]);
+  });
+});

@@ -1,0 +1,51 @@
+/** From what an operator writes to what is looked for among keys. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { purgePatternsOf } from "./purge-pattern.ts";
+
+function textsOf(kind: string, text: string): readonly string[] {
+  const read = purgePatternsOf(kind, text);
+  assert.ok(read.ok, read.ok ? "" : read.reason);
+  return read.patterns.map((pattern) => `${pattern.kind} ${pattern.text}`);
+}
+
+function reasonOf(kind: string, text: string): string {
+  const read = purgePatternsOf(kind, text);
+  assert.ok(!read.ok);
+  return read.reason;
+}
+
+describe("what is purged", () => {
+  it("is a URL as keys have it", () => {
+    assert.deepEqual(textsOf("url", "HTTP://Mirror.Example.org:80/a/b?C=D#part"), [
+      "url http://mirror.example.org/a/b?C=D",
+    ]);
+    assert.deepEqual(textsOf("url", "https://mirror.example.org"), ["url https://mirror.example.org/"]);
+    assert.deepEqual(textsOf("url", "https://mirror.example.org:8443/"), ["url https://mirror.example.org:8443/"]);
+    assert.deepEqual(textsOf("url", "https://[2001:DB8::1]/x"), ["url https://[2001:db8::1]/x"]);
+  });
+
+  it("is both forms of a path where they differ", () => {
+    assert.deepEqual(textsOf("prefix", "https://a.example/%7Eann/./x"), [
+      "prefix https://a.example/%7Eann/./x",
+      "prefix https://a.example/~ann/x",
+    ]);
+  });
+
+  it("is a host with its port, a pattern or a tag", () => {
+    assert.deepEqual(textsOf("host", "Mirror.example.org:8080"), ["host mirror.example.org:8080"]);
+    assert.deepEqual(textsOf("wildcard", "https://*/pool/*.deb"), ["wildcard https://*/pool/*.deb"]);
+    assert.deepEqual(textsOf("tag", "release-12"), ["tag release-12"]);
+  });
+
+  it("is nothing that could never match", () => {
+    assert.match(reasonOf("url", "/pool/a.deb"), /expected a URL such as https:/);
+    assert.match(reasonOf("url", "ftp://a.example/"), /expected a URL/);
+    assert.match(reasonOf("url", "https://a.example/%zz"), /expected a URL/);
+    assert.match(reasonOf("prefix", "https:///x"), /expected a URL/);
+    assert.match(reasonOf("host", "https://a.example/"), /expected a host/);
+    assert.match(reasonOf("tag", "two tags"), /without spaces/);
+    assert.match(reasonOf("tag", ""), /got nothing/);
+    assert.match(reasonOf("everything", "x"), /one of url, prefix, host, wildcard, tag/);
+  });
+});
