@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
+import { seed } from "../../../test/support/seed.ts";
 import { EncodedLines, FieldBlock } from "../../core/fields.ts";
 import type { AnswerHead } from "./answer-head.ts";
 import {
@@ -295,4 +297,37 @@ describe("an answer to HEAD", () => {
       assert.equal(judgeByHead(head(BOTH, stored), status, FieldBlock.from(response), contentLength), verdict);
     });
   }
+});
+
+describe("whatever conditions say", () => {
+  const value = fc.oneof(
+    fc.constantFrom('"a"', 'W/"a"', '"b"', "*", '"a", "b"', '"a', "a", date(0), date(CHANGED_S), "0"),
+    fc.stringMatching(/^["W/a, *\\]{0,12}$/),
+  );
+  const name = fc.constantFrom("If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range");
+  const stored = fc.array(
+    fc.oneof(
+      value.map((text) => ["ETag", text] as const),
+      value.map((text) => ["Last-Modified", text] as const),
+    ),
+  );
+
+  it("304 means that the client named this entity tag, or a time not before the change", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value)), stored, (conditions, fields) => {
+        const request = FieldBlock.from(conditions);
+        const answer = head(fields);
+        const verdict = evaluateConditions(request, answer);
+        rangeApplies(request, answer);
+        if (verdict === "not-modified") {
+          const etags = request.get("if-none-match");
+          const opaque = answer.fields.get("etag")?.replace(/^W\//, "");
+          if (etags !== null) assert.ok(etags.trim() === "*" || (opaque !== undefined && etags.includes(opaque)));
+          else assert.ok(request.has("if-modified-since"));
+        }
+        if (!hasConditions(request)) assert.equal(verdict, "give");
+      }),
+      { seed, numRuns: 1000 },
+    );
+  });
 });

@@ -71,6 +71,15 @@ describe("an answer to an unsafe request", () => {
     assert.deepEqual(invalidated("POST", 200, [["Cache-Group-Invalidation", "a"]]).tags, []);
   });
 
+  it("makes its own URL obsolete also when no other can be resolved against it", () => {
+    const response = [
+      ["Location", "/a"],
+      ["Cache-Group-Invalidation", '"g"'],
+    ] as const;
+    const url = "http://a_b..c|d/x";
+    assert.deepEqual(invalidated("PUT", 200, response, url), { urls: [url], tags: ["http://a_b..c|d g"] });
+  });
+
   it("never reaches another origin, whatever it says", () => {
     const text = fc.oneof(
       fc.webUrl(),

@@ -265,6 +265,9 @@ describe("an answer is stored", () => {
     [5000, [], { status: 502, rules: { defaultLifetimeMs: 5000 } }],
     [105_000, [["Age", "100"]], { rules: { lifetimeMs: 5000 } }],
     [1000, [FRESH], { rules: { lifetimeMaxMs: 1000 } }],
+    [90_000, [FRESH], { rules: { lifetimeMinMs: 90_000 } }],
+    [60_000, [FRESH], { rules: { lifetimeMinMs: 30_000 } }],
+    [100_000, [FRESH, ["Age", "10"]], { rules: { lifetimeMinMs: 90_000, lifetimeMaxMs: 90_000 } }],
     [11_000, [FRESH, ["Age", "10"]], { rules: { lifetimeMaxMs: 1000 } }],
     [
       5000,

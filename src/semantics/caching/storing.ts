@@ -15,7 +15,7 @@ import {
 import { explicitLifetime, initialAge, isHeuristicallyCacheable, type LifetimeRules, lifetimeOf } from "./freshness.ts";
 import { type AnswerPart, partOf } from "./parts.ts";
 import { canDoWithout, sortFields } from "./stored-fields.ts";
-import { tagsOf } from "./tags.ts";
+import { originOf, tagsOf } from "./tags.ts";
 import { varyOf } from "./vary.ts";
 
 /** Why an answer is not stored. */
@@ -165,7 +165,7 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
 
   const vary = rules.ignored.has("vary") ? [] : varyOf(response);
   if (vary === "*") return notStored("vary");
-  const tags = tagsOf(response, new URL(request.url).origin, rules.tagFields);
+  const tags = tagsOf(response, originOf(request.url), rules.tagFields);
   if (tags === null) return notStored("tags");
 
   const ageMs = initialAge(response, request.requestedMs, receivedMs);
@@ -216,12 +216,8 @@ function listenedTo(response: FieldBlock, rules: StoringRules): ResponseDirectiv
  */
 function isForLaterGet(url: string, response: FieldBlock, explicitMs: number | null): boolean {
   const location = response.get("content-location");
-  return (
-    explicitMs !== null &&
-    location !== null &&
-    URL.canParse(location, url) &&
-    new URL(location, url).href === new URL(url).href
-  );
+  if (explicitMs === null || location === null || !URL.canParse(location, url)) return false;
+  return new URL(location, url).href === new URL(url).href;
 }
 
 /** RFC 9111, section 3.5. */
