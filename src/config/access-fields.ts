@@ -30,6 +30,8 @@ export const ACCESS_FIELDS = {
   upstreamAddress: "Address and port of the server that answered, or of the proxy that was gone through to it.",
   upstreamMs: "Milliseconds from the request's last byte to the upstream's first one.",
   attempts: "Attempts to reach an upstream.",
+  cache:
+    "What the shared cache did: `hit`; `miss`; `stale`, given though it was; `revalidated`, asked whether it was good still; `bypass`, not asked. `upstream` and what follows are then those of the request that was waited for.",
   ended:
     "What ended a tunnel: `client` or `upstream`, whichever closed or ended its half first; `idle`, `lifetime`, `stopped` (with the proxy or its server); `intercepted`: its requests have lines of their own; `error`: see there.",
   error: "What went wrong: the error's type (RFC 9209), side and whole chain of causes.",
@@ -70,6 +72,7 @@ export const ACCESS_FIELDS_DEFAULT: readonly string[] = [
   "upstreamAddress",
   "upstreamMs",
   "attempts",
+  "cache",
   "ended",
   "error",
 ];

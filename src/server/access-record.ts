@@ -90,6 +90,8 @@ export function fieldReader(name: Exclude<AccessFieldName, CompoundName>, around
           : microseconds(exchange.upstreamFirstByteMs - exchange.upstreamSentMs);
     case "attempts":
       return (exchange) => (exchange.upstream === null ? null : exchange.attempts);
+    case "cache":
+      return (exchange) => exchange.cache?.outcome ?? null;
     case "tls":
       return (exchange) => exchange.connection.tls?.protocol ?? null;
   }

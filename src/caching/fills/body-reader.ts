@@ -119,7 +119,9 @@ export class BodyReader implements ProducedBody {
     this.#isBusy = true;
     if (!body.isVerified) {
       const start = body.verifiedFrom(from);
-      file.read(start - body.fileStart, body.verifiedLength(start)).then((bytes) => this.#verify(start, bytes, limit), this.#onReadFailed);
+      file
+        .read(start - body.fileStart, body.verifiedLength(start))
+        .then((bytes) => this.#verify(start, bytes, limit), this.#onReadFailed);
       return false;
     }
     if (this.#canSendFile) {
@@ -132,7 +134,8 @@ export class BodyReader implements ProducedBody {
         body.moved(from, this.#position);
         // The end follows what was sent: there is nothing to wait for.
         if (this.#position === this.#end && !this.#isDone) return this.#finish();
-        if (body.isComplete && this.#end < 0 && this.#position === body.available && !this.#isDone) return this.#finish();
+        if (body.isComplete && this.#end < 0 && this.#position === body.available && !this.#isDone)
+          return this.#finish();
         return false;
       }
       this.#position = from;

@@ -192,16 +192,7 @@ export class Broker {
     if (row === undefined) return thread.link.send({ kind: "pass", asks: [ask], reason: "full", passMs: 0 });
     const place = { row, generation: this.#table.begin(row), body: this.#keeping.newBodyId() };
     const since = this.#keeping.mark();
-    const flight = new Flight(
-      this.#nextFlight++,
-      thread,
-      key,
-      entryIdOf(key, ""),
-      id,
-      place,
-      since,
-      this.#clock.now(),
-    );
+    const flight = new Flight(this.#nextFlight++, thread, key, entryIdOf(key, ""), id, place, since, this.#clock.now());
     this.#flights.set(flight.number, flight);
     this.#listed.set(id, flight);
     this.#look ??= this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
@@ -379,7 +370,13 @@ export class Broker {
     this.#whileLeaving(this.#leavingTags, tag, thread, call, this.#parts.invalidateTag(tag));
   }
 
-  #whileLeaving(leaving: Map<string, number>, what: string, thread: FillThread, call: number, done: Promise<void>): void {
+  #whileLeaving(
+    leaving: Map<string, number>,
+    what: string,
+    thread: FillThread,
+    call: number,
+    done: Promise<void>,
+  ): void {
     leaving.set(what, (leaving.get(what) ?? 0) + 1);
     const settle = (trouble: string | null): void => {
       const count = leaving.get(what)! - 1;

@@ -167,7 +167,8 @@ export class GrowingBody extends FlowingBody {
     this.isComplete = true;
     if (this.bytes < 0) this.bytes = this.available;
     const isWhole = this.start === 0 && this.available === this.bytes;
-    if (isWhole && !this.#isUnkept && this.#blocksStart === 0 && this.available <= HOT_BODY_BYTES_MAX) this.#keepInMemory();
+    if (isWhole && !this.#isUnkept && this.#blocksStart === 0 && this.available <= HOT_BODY_BYTES_MAX)
+      this.#keepInMemory();
     this.pumpReaders();
     this.#flush();
     this.#settleWhole();
@@ -232,7 +233,9 @@ export class GrowingBody extends FlowingBody {
     // What is known to be small gets what it needs, and stays in memory as it is.
     const expected = this.#expectedEnd - this.start;
     const isSmall = this.#expectedEnd >= 0 && expected <= HOT_BODY_BYTES_MAX && this.writtenBytes === 0;
-    const block = isSmall ? Buffer.allocUnsafeSlow(expected) : (freeBlocks.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES));
+    const block = isSmall
+      ? Buffer.allocUnsafeSlow(expected)
+      : (freeBlocks.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES));
     this.#blocks.push(block);
     return block;
   }

@@ -217,7 +217,8 @@ export class ThreadFills {
   #follow(flight: number, fill: FollowedFill, follows: number, isWanted: boolean): CachedAnswer | null {
     const { link, table } = this.#parts;
     const known = this.#followed.get(flight);
-    const isLost = table.generationOf(fill.row) !== fill.generation || table.stateOf(fill.row) === PROGRESS_STATES.broken;
+    const isLost =
+      table.generationOf(fill.row) !== fill.generation || table.stateOf(fill.row) === PROGRESS_STATES.broken;
     const record = known !== undefined || isLost ? null : decodeRecord(asBuffer(fill.record));
     if (known !== undefined && isWanted && known.body.error === null) {
       known.follows += follows;

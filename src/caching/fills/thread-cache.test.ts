@@ -1,0 +1,258 @@
+// One thread and its keeper: what is asked for is fetched once, given to all who wait, and found afterwards.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Asked, headOf, requestOf, settle, Taker } from "../../../test/support/cache-dialogue.ts";
+import { CacheStage } from "../../../test/support/cache-stage.ts";
+import { ProxyError } from "../../core/errors.ts";
+import type { Cache, CachedAnswer, Fill } from "../cache.ts";
+
+const KEY = "http://host/a";
+
+function write(fill: Fill, text: string): void {
+  const bytes = Buffer.from(text);
+  fill.write(bytes, 0, bytes.length);
+}
+
+async function stored(cache: Cache, key: string, text: string, head = headOf(text.length)): Promise<CachedAnswer> {
+  const asked = Asked.of(cache, key);
+  await settle();
+  assert.deepEqual(asked.outcomes, ["fill"]);
+  asked.fill!.begin(head);
+  write(asked.fill!, text);
+  asked.fill!.end();
+  await settle();
+  const found = cache.find(key, requestOf());
+  assert.ok(found);
+  return found;
+}
+
+test("one fetches, the others wait for the head, then all read; afterwards it is found, without a message", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  assert.equal(cache.find(KEY, requestOf()), null);
+  const asked = [1, 2, 3].map(() => Asked.of(cache, KEY));
+  await settle();
+  assert.deepEqual(
+    asked.map(({ outcomes }) => outcomes),
+    [["fill"], [], []],
+  );
+  const fill = asked[0]!.fill!;
+  const takers = [Taker.of(fill.begin(headOf(5)))];
+  await settle();
+  assert.deepEqual(
+    asked.map(({ outcomes }) => outcomes),
+    [["fill"], ["answer"], ["answer"]],
+  );
+  takers.push(Taker.of(asked[1]!.answer!));
+  write(fill, "he");
+  takers.push(Taker.of(asked[2]!.answer!));
+  assert.deepEqual(
+    takers.map(({ taken }) => taken.toString()),
+    ["he", "he", "he"],
+  );
+  write(fill, "llo");
+  fill.end();
+  assert.deepEqual(
+    takers.map(({ taken, outcome }) => `${taken} ${outcome}`),
+    new Array(3).fill("hello ended"),
+  );
+  await settle();
+  const found = cache.find(KEY, requestOf())!;
+  assert.equal(found.body.memory?.toString(), "hello");
+  assert.ok(found.version > 0);
+  assert.equal(cache.find(KEY, requestOf()), found);
+  assert.ok(cache.isIdle);
+  assert.equal(stage.broker.flights, 0);
+  assert.equal(stage.folder.openFiles, 0);
+  await stage.close();
+});
+
+test("a long body goes to a file; who comes late or reads a part of it reads it from there", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const asked = Asked.of(cache, KEY);
+  await settle();
+  const fill = asked.fill!;
+  const body = Buffer.alloc(700_001, "0123456789abcdefg");
+  const answer = fill.begin(headOf(body.length));
+  const early = Taker.of(answer);
+  for (let at = 0; at < body.length; at += 50_000) {
+    fill.write(body, at, Math.min(at + 50_000, body.length));
+    await settle();
+  }
+  const late = Taker.of(answer);
+  const part = Taker.of(answer, 100_001, 600_002);
+  fill.end();
+  await settle(400);
+  assert.ok(early.taken.equals(body) && late.taken.equals(body));
+  assert.ok(part.taken.equals(body.subarray(100_001, 600_002)));
+  assert.deepEqual([early.outcome, late.outcome, part.outcome], ["ended", "ended", "ended"]);
+  const found = cache.find(KEY, requestOf())!;
+  assert.equal(found.body.memory, null);
+  const again = Taker.of(found, 0, -1);
+  await settle(400);
+  assert.equal(again.outcome, "ended");
+  assert.ok(again.taken.equals(body));
+  assert.equal(stage.folder.openFiles, 0);
+  // The answer that was on its way can be read still.
+  const latest = Taker.of(answer, 699_999);
+  await settle();
+  assert.deepEqual([latest.taken.toString(), latest.outcome], [body.subarray(699_999).toString(), "ended"]);
+  assert.equal(stage.folder.openFiles, 0);
+  await stage.close();
+});
+
+test("what may not be stored lets all go, and who comes later, for a while", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const asked = [1, 2].map(() => Asked.of(cache, KEY));
+  await settle();
+  asked[0]!.fill!.release("uncacheable", 5000);
+  await settle();
+  assert.deepEqual(asked[1]!.outcomes, ["pass: uncacheable"]);
+  assert.deepEqual(Asked.of(cache, KEY).outcomes, ["pass: uncacheable"]);
+  const other = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  assert.deepEqual(other.outcomes, ["pass: uncacheable"]);
+  stage.clock.advance(5001);
+  const later = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(later.outcomes, ["fill"]);
+  await stage.close();
+});
+
+test("a body that breaks off, or is not as long as its head said, breaks the answers of all and is not stored", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const ends: ((fill: Fill) => void)[] = [
+    (fill) => fill.fail(new ProxyError("connection_terminated", "gone")),
+    (fill) => fill.end(),
+    (fill) => write(fill, "more than the head said"),
+    (fill) => fill.release("failed", 0),
+  ];
+  for (const end of ends) {
+    const asked = [1, 2].map(() => Asked.of(cache, KEY));
+    await settle();
+    const takers = [Taker.of(asked[0]!.fill!.begin(headOf(10)))];
+    await settle();
+    takers.push(Taker.of(asked[1]!.answer!));
+    write(asked[0]!.fill!, "12345");
+    end(asked[0]!.fill!);
+    assert.deepEqual(
+      takers.map(({ taken, outcome }) => `${taken} ${outcome}`),
+      new Array(2).fill("12345 aborted"),
+    );
+    await settle();
+    assert.equal(cache.find(KEY, requestOf()), null);
+    assert.ok(cache.isIdle);
+  }
+  await stage.close();
+});
+
+test("variants: who gets another one than is fetched asks for his own, and each finds his own", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const languages = ["en", "de", "en", "fr"];
+  const requests = languages.map((language) => requestOf([["Accept-Language", language]]));
+  const asked = requests.map((request) => Asked.of(cache, KEY, request));
+  await settle();
+  const finish = (one: Asked, language: string): void => {
+    one.fill!.begin(headOf(2, { vary: ["accept-language"] }));
+    write(one.fill!, language);
+    one.fill!.end();
+  };
+  asked[0]!.fill!.begin(headOf(2, { vary: ["accept-language"] }));
+  await settle();
+  assert.deepEqual(
+    asked.map(({ outcomes }) => outcomes),
+    [["fill"], ["fill"], ["answer"], ["fill"]],
+  );
+  write(asked[0]!.fill!, "en");
+  asked[0]!.fill!.end();
+  finish(asked[1]!, "de");
+  finish(asked[3]!, "fr");
+  await settle(200);
+  for (const [index, request] of requests.entries()) {
+    assert.equal(cache.find(KEY, request)?.body.memory?.toString(), languages[index]);
+  }
+  assert.equal(cache.find(KEY, requestOf([["Accept-Language", "it"]])), null);
+  assert.equal(cache.find(KEY, requestOf([["accept-language", " EN "]]))?.body.memory?.toString(), "en");
+  assert.equal(stage.broker.flights, 0);
+  await stage.close();
+});
+
+test("what is good still gets a new head; who waited for that looks again", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const before = await stored(cache, KEY, "body");
+  const asked = [1, 2].map(() => Asked.of(cache, KEY, requestOf(), before));
+  await settle();
+  assert.deepEqual(
+    asked.map(({ outcomes }) => outcomes),
+    [["fill"], []],
+  );
+  asked[0]!.fill!.refresh(before, headOf(4, { freshMs: 7 }));
+  await settle();
+  assert.deepEqual(asked[1]!.outcomes, ["stored"]);
+  const after = cache.find(KEY, requestOf())!;
+  assert.equal(after.head.freshMs, 7);
+  assert.equal(after.body.memory?.toString(), "body");
+  assert.ok(after.version > before.version);
+  // Who still has the one from before looks again.
+  const late = Asked.of(cache, KEY, requestOf(), before);
+  await settle();
+  assert.deepEqual(late.outcomes, ["stored"]);
+  cache.refresh(KEY, requestOf(), after, headOf(4, { freshMs: 8 }));
+  await settle();
+  assert.equal(cache.find(KEY, requestOf())!.head.freshMs, 8);
+  await stage.close();
+});
+
+test("what is invalidated is not found from that moment on, and what was begun before is not stored", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const other = stage.thread().cache;
+  await stored(cache, KEY, "body");
+  const tagged = await stored(cache, "http://host/tagged", "tagged", headOf(6, { tags: ["red"] }));
+  const begun = Asked.of(cache, "http://host/begun");
+  await settle();
+  begun.fill!.begin(headOf(3));
+  const done = Promise.all([cache.invalidate(KEY), cache.invalidate("http://host/begun"), cache.invalidateTag("red")]);
+  assert.equal(cache.find(KEY, requestOf()), null);
+  assert.equal(cache.find("http://host/tagged", requestOf()), null);
+  const again = [Asked.of(cache, KEY), Asked.of(cache, "http://host/tagged", requestOf(), tagged)];
+  const anew = Asked.of(other, "http://host/begun");
+  await settle();
+  await done;
+  assert.equal(other.find(KEY, requestOf()), null);
+  assert.equal(other.find("http://host/tagged", requestOf()), null);
+  assert.deepEqual(
+    again.map(({ outcomes }) => outcomes),
+    [["fill"], ["fill"]],
+  );
+  assert.deepEqual(anew.outcomes, ["fill"]);
+  write(begun.fill!, "old");
+  begun.fill!.end();
+  await settle();
+  assert.equal(cache.find("http://host/begun", requestOf()), null);
+  await stage.close();
+});
+
+test("who gives up is told nothing, and what he was to fetch another one fetches", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const asked = [1, 2, 3].map(() => Asked.of(cache, KEY));
+  asked[0]!.pending!.cancel();
+  asked[2]!.pending!.cancel();
+  await settle();
+  assert.deepEqual(
+    asked.map(({ outcomes }) => outcomes),
+    [[], ["fill"], []],
+  );
+  asked[1]!.fill!.release("failed", 0);
+  await settle();
+  assert.ok(cache.isIdle);
+  assert.equal(stage.broker.flights, 0);
+  await stage.close();
+});
