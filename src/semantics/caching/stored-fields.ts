@@ -42,20 +42,23 @@ export function canDoWithout(names: readonly string[]): boolean {
 }
 
 /**
- * `withheld`: lower-case names of what is for the client alone. An answer without Date gets that of its arrival
- * (RFC 9110, section 6.6.1).
+ * What an answer consists of beside its transfer. One without Date gets that of its arrival (RFC 9110, section 6.6.1).
  */
+export function storableLines(response: FieldBlock, receivedMs: number): readonly Line[] {
+  const lines: Line[] = [];
+  for (const line of response.entries()) if (!NEVER_STORED.has(line[0].toLowerCase())) lines.push(line);
+  if (!response.has("date")) lines.push(["Date", formatHttpDate(receivedMs)]);
+  return lines;
+}
+
+/** `withheld`: lower-case names of what is for the client alone. */
 export function sortFields(response: FieldBlock, withheld: ReadonlySet<string>, receivedMs: number): SortedFields {
-  const stored: Line[] = [];
-  const onlyForAsker: Line[] = [];
-  for (const line of response.entries()) {
-    const name = line[0].toLowerCase();
-    if (NEVER_STORED.has(name)) continue;
-    (withheld.has(name) ? onlyForAsker : stored).push(line);
-  }
-  if (!response.has("date")) stored.push(["Date", formatHttpDate(receivedMs)]);
+  const lines = storableLines(response, receivedMs);
+  if (withheld.size === 0) return { stored: new EncodedLines(lines), onlyForAsker: null };
+  const isWithheld = ([name]: Line) => withheld.has(name.toLowerCase());
+  const onlyForAsker = lines.filter(isWithheld);
   return {
-    stored: new EncodedLines(stored),
+    stored: new EncodedLines(lines.filter((line) => !isWithheld(line))),
     onlyForAsker: onlyForAsker.length === 0 ? null : new EncodedLines(onlyForAsker),
   };
 }

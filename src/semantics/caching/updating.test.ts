@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import { FieldBlock } from "../../core/fields.ts";
 import { type AnswerHead, hasFlag } from "./answer-head.ts";
 import { formatHttpDate } from "./dates.ts";
-import { type AnsweredRequest, DEFAULT_STORING_RULES, mayStore, type StoringVerdict } from "./storing.ts";
-import { turnedStale, updated } from "./updating.ts";
+import { type AnsweredRequest, DEFAULT_STORING_RULES, mayStore } from "./storing.ts";
+import { turnedStale, type UpdateVerdict, updated } from "./updating.ts";
 
 type Lines = readonly (readonly [string, string])[];
 
@@ -25,7 +25,7 @@ function storedWith(fields: Lines): AnswerHead {
   return verdict.head;
 }
 
-function updatedBy(newer: Lines, head: AnswerHead, request = REQUEST): StoringVerdict {
+function updatedBy(newer: Lines, head: AnswerHead, request = REQUEST): UpdateVerdict {
   return updated(
     head,
     { ...request, requestedMs: NOW + 60_000 },
@@ -95,17 +95,22 @@ describe("a stored answer that a newer one confirms", () => {
     assert.equal(verdict.head.fields.get("date"), formatHttpDate(NOW + 60_000));
   });
 
-  it("is no longer kept when the newer one forbids it", () => {
-    assert.deepEqual(updatedBy([["Cache-Control", "no-store"]], storedWith(STORED)), {
-      isStored: false,
-      reason: "no-store",
-    });
-    assert.deepEqual(updatedBy([["Cache-Control", "private"]], storedWith(STORED)), {
-      isStored: false,
-      reason: "private",
-    });
+  it("is no longer kept when the newer one forbids it, and goes to the client that asked as it is now", () => {
     const identified = { ...REQUEST, isIdentified: true };
-    assert.equal(updatedBy([], storedWith(STORED), identified).isStored, false);
+    const table = [
+      [[["Cache-Control", "no-store"]], REQUEST, "no-store"],
+      [[["Cache-Control", "private"]], REQUEST, "private"],
+      [[], identified, "authorization"],
+    ] as const;
+    for (const [lines, request, reason] of table) {
+      const verdict = updatedBy([...lines, ["A", "3"], ["Age", "7"]], storedWith(STORED), request);
+      assert.ok(!verdict.isStored);
+      const { head } = verdict;
+      assert.equal(verdict.reason, reason);
+      assert.deepEqual([head.fields.get("a"), head.fields.get("b"), head.fields.get("age")], ["3", "1", null]);
+      assert.equal(head.fields.get("cache-control"), lines[0]?.[1] ?? "max-age=2");
+      assert.deepEqual([head.status, head.bodyBytes, head.freshMs, head.initialAgeMs], [200, 36, 0, 7000]);
+    }
   });
 
   it("is to be validated after a soft purge, with all else as it was", () => {
