@@ -31,7 +31,7 @@ const SCANNED_AT_ONCE = 64;
 const POISON = 0xdd;
 
 /** As the system would say it. */
-export function diskError(code: "ENOSPC" | "EIO" | "ENOENT", what: string): Error {
+export function diskError(code: "ENOSPC" | "EIO" | "ENOENT" | "EBADF", what: string): Error {
   return Object.assign(new Error(`${code}: ${what}`), { code });
 }
 
@@ -60,7 +60,7 @@ export class MemoryCacheFolder {
   foreignBytes = 0;
   #hasKeeper = false;
   #isCrashed = false;
-  #openFiles = 0;
+  readonly #open = new Map<number, MemoryBody>();
   #nextDescriptor = 1000;
   /** Commits come to pass in the order in which they were asked for, however slow. */
   #lastCommitMs = 0;
@@ -100,7 +100,7 @@ export class MemoryCacheFolder {
 
   /** Files that somebody holds. */
   get openFiles(): number {
-    return this.#openFiles;
+    return this.#open.size;
   }
 
   /** Bodies in the folder, those among them that are being written or were left behind. */
@@ -169,13 +169,21 @@ export class MemoryCacheFolder {
     return promise;
   }
 
-  opened(): number {
-    this.#openFiles++;
+  /** What whoever sends a range of an open file finds there. Throws when the descriptor is not open, or the file is shorter. */
+  readDescriptor(descriptor: number, offset: number, length: number): Buffer {
+    const content = this.#open.get(descriptor);
+    if (content === undefined) throw diskError("EBADF", "the descriptor is closed");
+    if (offset + length > content.length) throw diskError("EIO", "the file is shorter");
+    return Buffer.from(content.bytes.subarray(offset, offset + length));
+  }
+
+  opened(content: MemoryBody): number {
+    this.#open.set(this.#nextDescriptor, content);
     return this.#nextDescriptor++;
   }
 
-  closed(): void {
-    this.#openFiles--;
+  closed(descriptor: number): void {
+    this.#open.delete(descriptor);
   }
 
   get isCrashed(): boolean {
@@ -192,7 +200,7 @@ class MemoryFile implements BodyFile {
   constructor(folder: MemoryCacheFolder, content: MemoryBody) {
     this.folder = folder;
     this.content = content;
-    this.descriptor = folder.opened();
+    this.descriptor = folder.opened(content);
   }
 
   hold(): void {
@@ -202,7 +210,7 @@ class MemoryFile implements BodyFile {
 
   letGo(): void {
     if (this.#holders === 0) throw new Error("the file was closed already");
-    if (--this.#holders === 0) this.folder.closed();
+    if (--this.#holders === 0) this.folder.closed(this.descriptor);
   }
 
   read(offset: number, length: number): Promise<Buffer> {
