@@ -18,12 +18,11 @@ const NEVER_STORED = new Set([
   "transfer-encoding",
   "upgrade",
   "content-length",
-  "content-range",
   "age",
 ]);
 
 /** What describes the bytes that are stored: another answer cannot change it without them. */
-const NEVER_UPDATED = new Set(["content-encoding"]);
+const NEVER_UPDATED = new Set(["content-encoding", "content-range"]);
 
 /** Without these an answer would be another one: a list of fields that may not be stored cannot take them out. */
 const INDISPENSABLE = new Set(["content-type", "content-encoding", "cache-control", "vary", "date"]);
@@ -51,14 +50,21 @@ export function storableLines(response: FieldBlock, receivedMs: number): readonl
   return lines;
 }
 
-/** `withheld`: lower-case names of what is for the client alone. */
-export function sortFields(response: FieldBlock, withheld: ReadonlySet<string>, receivedMs: number): SortedFields {
-  const lines = storableLines(response, receivedMs);
-  if (withheld.size === 0) return { stored: new EncodedLines(lines), onlyForAsker: null };
-  const isWithheld = ([name]: Line) => withheld.has(name.toLowerCase());
-  const onlyForAsker = lines.filter(isWithheld);
+/** `withheld`: lower-case names of what is for the client alone. `dropped`: one more name that is for nobody; "": none. */
+export function sortFields(
+  response: FieldBlock,
+  withheld: ReadonlySet<string>,
+  receivedMs: number,
+  dropped: string,
+): SortedFields {
+  const stored: Line[] = [];
+  const onlyForAsker: Line[] = [];
+  for (const line of storableLines(response, receivedMs)) {
+    const name = line[0].toLowerCase();
+    if (name !== dropped) (withheld.has(name) ? onlyForAsker : stored).push(line);
+  }
   return {
-    stored: new EncodedLines(lines.filter((line) => !isWithheld(line))),
+    stored: new EncodedLines(stored),
     onlyForAsker: onlyForAsker.length === 0 ? null : new EncodedLines(onlyForAsker),
   };
 }

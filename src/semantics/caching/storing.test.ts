@@ -74,6 +74,8 @@ describe("an answer is not stored", () => {
     ["method", [["Content-Location", URL_], CHANGED], { method: "POST" }],
     ["status", [FRESH], { status: 103 }],
     ["status", [FRESH], { status: 304 }],
+    ["status", [FRESH], { status: 600 }],
+    ["status", [FRESH], { status: 999 }],
     ["status", [FRESH], { status: 416 }],
     ["status", [FRESH], { status: 429 }],
     ["status", [CHANGED], { status: 201 }],
@@ -368,13 +370,14 @@ describe("an answer is stored", () => {
       ["Age", "1"],
       ["Date", date(0)],
       ["Content-MD5", "x"],
+      ["Content-Range", "of no meaning in a 200"],
       ["Set-Cookie", "a=b"],
       ["X-Other", "1"],
       ["x-other", "2"],
     ]);
     assert.deepEqual(
       [...head.fields.entries()].map(([name]) => name),
-      ["Cache-Control", "Date", "Content-MD5", "Set-Cookie", "X-Other", "x-other"],
+      ["Cache-Control", "Date", "Content-MD5", "Content-Range", "Set-Cookie", "X-Other", "x-other"],
     );
     assert.equal(head.fields.get("x-other"), "1, 2");
   });
