@@ -30,12 +30,14 @@ export interface GrowingFile extends BodyFile {
 /** What every thread has of the disk. */
 export interface CacheDisk {
   /**
-   * The record under the id as it was committed last, by whichever thread; the bytes are valid until the next read of this disk, and
-   * until the end of the turn. null: there is none, or it cannot be read.
+   * The record under the id as it was committed last when this turn began, or behind that when `renew` was called; the bytes are
+   * valid until the next call of this disk, and until the end of the turn. null: there is none, or it cannot be read.
    */
   read(id: EntryId): Buffer | null;
-  /** A fact as it was committed last (CacheBooks.writeFact); the bytes are the caller's. null: there is none. */
+  /** A fact (CacheBooks.writeFact), as up to date as a record; the bytes are the caller's. null: there is none. */
   readFact(name: string): Buffer | null;
+  /** What was committed before this call, by whichever thread, is read from now on. */
+  renew(): void;
   /** A body that was kept (CacheBooks.keepBody). Throws an Error when it is not there. */
   openBody(body: BodyId): BodyFile;
   /** The file in which another thread writes this body. Throws an Error when it is not there. */

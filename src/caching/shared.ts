@@ -29,6 +29,7 @@ export const SLOTS_MAX = 2 ** 24;
 const SLOTS_CELL = 0;
 const STATE_CELL = 1;
 const PURGES_CELL = 2;
+const COMMITS_CELL = 3;
 /** A cache line for what every hit reads. */
 const EPOCHS_AT = 64;
 const USED_AT = EPOCHS_AT + SHARDS * 4;
@@ -87,6 +88,7 @@ export class SharedCache {
   }
 
   set purges(number: number) {
+    Atomics.add(this.#cells, COMMITS_CELL, 1);
     Atomics.store(this.#cells, PURGES_CELL, number);
   }
 
@@ -95,8 +97,15 @@ export class SharedCache {
     return Atomics.load(this.#epochs, shard);
   }
 
+  /** By the keeper, behind the commit. */
   bumpEpoch(shard: number): void {
+    Atomics.add(this.#cells, COMMITS_CELL, 1);
     Atomics.add(this.#epochs, shard, 1);
+  }
+
+  /** Changes before any epoch does, and with each purge: what was read before may be older than what epochs and purges stand for. */
+  get commits(): number {
+    return Atomics.load(this.#cells, COMMITS_CELL);
   }
 
   /** It was given to somebody. */

@@ -2,7 +2,7 @@
 import type { CacheOutcome } from "../caching/counts.ts";
 import type { ListedEntry } from "../caching/operating.ts";
 import type { CacheStatus } from "../server/caches/control.ts";
-import { formatBytes, formatUptime, table, withoutControls } from "./status-report.ts";
+import { formatBytes, formatShare, formatUptime, table, withoutControls } from "./status-report.ts";
 
 /** What each outcome is, for who has not read the documentation. */
 const SENTENCES: Readonly<Record<CacheOutcome, string>> = {
@@ -27,7 +27,7 @@ function cacheLines(cache: CacheStatus): readonly string[] {
     `${name} in ${directory}`,
     ...(trouble === null ? [] : [`  stores nothing for now: ${trouble}`]),
     `  holds ${count(entries, "entry", "entries")}, ${formatBytes(bytes)} of ${formatBytes(bytesMax)}`,
-    `  hit ratio ${percent(cache.hitRatio)} of requests, ${percent(cache.byteHitRatio)} of bytes: ${formatBytes(savedBytes)} saved`,
+    `  hit ratio ${formatShare(cache.hitRatio)} of requests, ${formatShare(cache.byteHitRatio)} of bytes: ${formatBytes(savedBytes)} saved`,
     ...table(
       Object.entries(SENTENCES).map(([outcome, sentence]) => {
         const { requests, bytes: sent } = served[outcome as CacheOutcome];
@@ -61,11 +61,6 @@ export function listReport(
 function entryRow({ url, status, bytes, ageSeconds, freshSeconds, uses }: ListedEntry): readonly string[] {
   const fresh = freshSeconds > 0 ? formatUptime(freshSeconds) : "stale";
   return [formatBytes(bytes), formatUptime(ageSeconds), fresh, String(uses), String(status), url];
-}
-
-/** "87.5%"; "-" where there was nothing to share. */
-function percent(share: number | null): string {
-  return share === null ? "-" : `${(100 * share).toFixed(1)}%`;
 }
 
 function count(number: number, one: string, more: string): string {

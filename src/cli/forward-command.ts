@@ -1,5 +1,6 @@
 /** `headgate forward`: a forward proxy without a file. */
 import { type Command, Option } from "commander";
+import type { Listening } from "../server/listening-url.ts";
 import { configOfForwardFlags, type ForwardFlags, LISTEN_DEFAULT } from "./forward-flags.ts";
 
 const AFTER = `
@@ -9,6 +10,7 @@ Addresses of this machine and of private networks are refused unless --networks 
 Examples:
   headgate forward
   headgate forward --listen :3128 --clients 10.0.0.0/8
+  headgate forward --listen :3128 --clients 10.0.0.0/8 --cache /var/cache/headgate --size 50GiB
   printf 'open sesame' | headgate user ci > users
   headgate forward --listen :3128 --auth - < users
   headgate forward --networks 10.20.0.0/16 --connect-ports 443,8443 --hosts '*.example.org,registry.example.net'`;
@@ -41,13 +43,19 @@ export function addForwardCommand(program: Command): void {
     )
     .option("--intercept <hosts>", "hosts whose HTTPS is opened, such as *.example.org: see `headgate ca init`")
     .option("--ca <dir>", "the folder of the CA for --intercept; otherwise where `headgate ca init` makes one")
+    .option(
+      "--cache <dir>",
+      "keep answers in this folder, and give them to all who ask for the same: see docs/cache.md",
+    )
+    .option("--size <size>", "how much --cache may take on the disk; otherwise 10GiB")
     .option("--workers <n>", "how many threads serve; otherwise one for each core")
     .addHelpText("after", AFTER)
     .action(async (flags: ForwardFlags) => {
       const loaded = await configOfForwardFlags(flags);
       const { serve } = await import("./service.ts");
       const { forwardHints } = await import("./forward-hints.ts");
-      const [server] = loaded.config.servers;
-      await serve({ ...loaded, file: null, watch: false, hints: (listening) => forwardHints(server!, listening) });
+      const { servers, caches } = loaded.config;
+      const hints = (listening: readonly Listening[]) => forwardHints(servers[0]!, listening, caches);
+      await serve({ ...loaded, file: null, watch: false, hints });
     });
 }

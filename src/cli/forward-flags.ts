@@ -3,6 +3,7 @@
  * the networks that are named. Passwords become hashes before anything else sees them.
  */
 import { text } from "node:stream/consumers";
+import { DEFAULT_CACHE } from "../config/caches.ts";
 import type { ConfigProblem } from "../config/problems.ts";
 import { CommandError, STATUS_USAGE } from "./command-error.ts";
 import type { LoadedFile } from "./config-file.ts";
@@ -22,6 +23,8 @@ export interface ForwardFlags {
   readonly via?: string;
   readonly intercept?: string;
   readonly ca?: string;
+  readonly cache?: string;
+  readonly size?: string;
   readonly workers?: string;
 }
 
@@ -39,17 +42,24 @@ const FLAGS: readonly (readonly [field: RegExp, flag: string])[] = [
   [/^forward\.intercept\b/, "--intercept"],
 ];
 
+/** Those of the cache, by the field's path within it. */
+const CACHE_FLAGS: readonly (readonly [field: RegExp, flag: string])[] = [
+  [/^directory\b/, "--cache"],
+  [/^size\b/, "--size"],
+];
+
 /** Rejects with a CommandError when a flag's value is none, and when strangers could use the proxy. */
 export async function configOfForwardFlags(flags: ForwardFlags): Promise<Omit<LoadedFile, "file">> {
   if (flags.ca !== undefined && flags.intercept === undefined)
     throw usage("--ca is the authority of --intercept HOSTS");
+  if (flags.size !== undefined && flags.cache === undefined) throw usage("--size is that of --cache DIR");
   const users = await usersOf(flags.auth);
   const loaded = configOfObject(objectOf(flags, users), (problem) => told(problem, flags.listen));
   return { ...loaded, warnings: [...loaded.warnings, ...exposures(users, flags.via)] };
 }
 
 function objectOf(flags: ForwardFlags, users: Users | null) {
-  const { listen, clients, hosts, ports, connectPorts, networks, via, intercept, ca, workers } = flags;
+  const { listen, clients, hosts, ports, connectPorts, networks, via, intercept, ca, cache, size, workers } = flags;
   const rule = {
     ...(clients !== undefined && { clients: listOf(clients) }),
     ...(hosts !== undefined && { hosts: listOf(hosts) }),
@@ -66,9 +76,13 @@ function objectOf(flags: ForwardFlags, users: Users | null) {
     ...(!isPlain && { allow }),
     ...(via !== undefined && { via: [{ proxy: listOf(via) }] }),
     ...(intercept !== undefined && { intercept: { hosts: listOf(intercept), ...(ca !== undefined && { ca }) } }),
+    ...(cache !== undefined && { cache: DEFAULT_CACHE }),
   };
   return {
     ...(workers !== undefined && { workers: numberOrText(workers) }),
+    ...(cache !== undefined && {
+      caches: { [DEFAULT_CACHE]: { directory: cache, ...(size !== undefined && { size }) } },
+    }),
     servers: { proxy: { listen, forward } },
   };
 }
@@ -79,6 +93,9 @@ function listOf(text: string): readonly string[] {
 
 function told(problem: ConfigProblem, listen: string): string {
   if (problem.path === "workers") return problemOfFlag("--workers", problem);
+  const ofCache = problem.path.replace(`caches.${DEFAULT_CACHE}.`, "");
+  const cacheFlag = ofCache === problem.path ? undefined : CACHE_FLAGS.find(([pattern]) => pattern.test(ofCache))?.[1];
+  if (cacheFlag !== undefined) return problemOfFlag(cacheFlag, problem);
   const field = problem.path.replace(/^servers\.proxy\./, "");
   const flag = FLAGS.find(([pattern]) => pattern.test(field))?.[1];
   if (flag !== undefined) return problemOfFlag(flag, problem);

@@ -3,16 +3,22 @@
  * try it with; whose HTTPS is opened is said at every start, since whoever runs a proxy has to know.
  */
 import os from "node:os";
-import type { ServerConfig } from "../config/config.ts";
+import type { Config, ServerConfig } from "../config/config.ts";
 import { joinOr } from "../config/problems.ts";
+import { cacheFolder } from "../server/caches/folder.ts";
 import { authorityFolder } from "../server/interceptions.ts";
 import type { Listening } from "../server/listening-url.ts";
+import { formatBytes } from "./status-report.ts";
 
 type Forward = NonNullable<ServerConfig["forward"]>;
 type Ports = Forward["allow"][number]["ports"];
 
-/** Lines for a person. */
-export function forwardHints({ forward }: ServerConfig, listening: readonly Listening[]): readonly string[] {
+/** Lines for a person. `caches`: those that the proxy has. */
+export function forwardHints(
+  { forward }: ServerConfig,
+  listening: readonly Listening[],
+  caches: Config["caches"] = [],
+): readonly string[] {
   const [place] = listening;
   if (forward === null || place === undefined) return [];
   const [rule] = forward.allow;
@@ -34,6 +40,7 @@ export function forwardHints({ forward }: ServerConfig, listening: readonly List
     `requests go to ${where}, port ${portsOf(ports)}, tunnels (https) to port ${portsOf(connectPorts)}${outside}`,
     ...(forward.via.length === 0 ? [] : [`all of it through ${joinOr(parentsOf(forward))}`]),
     ...(forward.intercept === null ? [] : [interceptionHint(forward.intercept)]),
+    ...caches.map((cache) => cacheHint(cache, forward.intercept !== null)),
     // Of a unix socket programs that take a proxy know nothing.
     ...(isSocket ? [] : useHints(urlOf(place), users[0] ?? null, isLocal || clients === null ? "" : ", on a client")),
   ];
@@ -70,6 +77,11 @@ function parentsOf({ via }: Forward): readonly string[] {
 function interceptionHint({ hosts, ca }: NonNullable<Forward["intercept"]>): string {
   const dir = ca === null ? "" : ` --dir ${quoted(ca)}`;
   return `it opens the HTTPS of ${joinOr(hosts)}; clients have to trust its CA: headgate ca show${dir}`;
+}
+
+function cacheHint(cache: Config["caches"][number], isOpened: boolean): string {
+  const which = isOpened ? "" : "; of HTTPS nothing, which only --intercept opens";
+  return `answers are kept in ${cacheFolder(cache)}, up to ${formatBytes(cache.bytesMax)}${which} (headgate cache stats)`;
 }
 
 function portsOf(ports: Ports): string {

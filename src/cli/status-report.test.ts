@@ -44,6 +44,7 @@ const STATUS: Status = {
   listeners: [],
   workers: [WORKER],
   forward: null,
+  caches: [],
   lastReload: null,
 };
 

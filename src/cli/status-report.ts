@@ -1,10 +1,23 @@
 /** What `headgate status` shows to a person: the proxy in a few lines, its listeners, and a table of its workers. */
+import type { CacheStatus } from "../server/caches/control.ts";
 import type { ForwardStatus, ReloadStatus, Status, WorkerStatus } from "../server/control.ts";
 
 /** Lines without controls, whatever the proxy says: they go to a terminal. */
 export function statusReport(status: Status, address: string): readonly string[] {
-  const { version, node, pid, state, uptimeSeconds, config, transport, listeners, workers, forward, lastReload } =
-    status;
+  const {
+    version,
+    node,
+    pid,
+    state,
+    uptimeSeconds,
+    config,
+    transport,
+    listeners,
+    workers,
+    forward,
+    caches,
+    lastReload,
+  } = status;
   const rows = [
     ["state", `${state}, up for ${formatUptime(uptimeSeconds)}`],
     ["process", `${pid}, admin on ${address}`],
@@ -21,6 +34,7 @@ export function statusReport(status: Status, address: string): readonly string[]
     "",
     ...table([WORKER_COLUMNS.map(({ title }) => title), ...workers.map(workerRow)], WORKER_COLUMNS.map(isNumber)),
     ...workers.flatMap(({ id, lastFault }) => (lastFault === null ? [] : [`last fault of worker ${id}: ${lastFault}`])),
+    ...(caches.length === 0 ? [] : ["", ...cacheLines(caches)]),
     ...(forward === null ? [] : ["", ...userLines(forward)]),
   ];
   return lines.map(withoutControls);
@@ -29,6 +43,35 @@ export function statusReport(status: Status, address: string): readonly string[]
 interface Column {
   readonly title: string;
   readonly value: (worker: WorkerStatus) => string | number;
+}
+
+const CACHE_TITLES = ["cache", "entries", "size", "of", "hit ratio", "saved"];
+
+/** `headgate cache stats` says more. */
+function cacheLines(caches: readonly CacheStatus[]): readonly string[] {
+  const rows = caches.map(({ name, entries, bytes, bytesMax, hitRatio, savedBytes }) => [
+    name,
+    String(entries),
+    formatBytes(bytes),
+    formatBytes(bytesMax),
+    formatShare(hitRatio),
+    formatBytes(savedBytes),
+  ]);
+  const troubles = caches.flatMap(({ name, trouble }) =>
+    trouble === null ? [] : [`cache ${name} stores nothing for now: ${trouble}`],
+  );
+  return [
+    ...table(
+      [CACHE_TITLES, ...rows],
+      CACHE_TITLES.map((title) => title !== "cache"),
+    ),
+    ...troubles,
+  ];
+}
+
+/** "87.5%"; "-" where there was nothing to share. */
+export function formatShare(share: number | null): string {
+  return share === null ? "-" : `${(100 * share).toFixed(1)}%`;
 }
 
 /** As many as fit below the rest on a screen; `--json` has all. */

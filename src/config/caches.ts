@@ -5,6 +5,8 @@
 import { type CacheConfig, DEFAULT_CACHE, defaultCache, resolveCache } from "../caching/options.ts";
 import type { ConfigBlocks } from "./schema.ts";
 
+export { DEFAULT_CACHE };
+
 /** The cache that is meant where none is named; null: more than one could be meant. */
 export function unnamedCache(names: readonly string[]): string | null {
   const [first = DEFAULT_CACHE, ...others] = names;

@@ -12,6 +12,7 @@ import { BasicUsers } from "../identity/basic-users.ts";
 import { compileChain } from "../pipeline/chain.ts";
 import type { ForwardRoute } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
+import { FORWARD_SCOPE } from "./caches/scope.ts";
 import type { FeatureMakers, FeaturePorts } from "./features.ts";
 
 /** How the access log and `explain` call it. */
@@ -50,7 +51,11 @@ export function composeForward(
   });
   return {
     name: forwardRouteName(name),
-    chain: compileChain([access, ...forward.use.map((use) => makers.make(use, ports)), ...debugOf(forward)]),
+    chain: compileChain([
+      access,
+      ...forward.use.map((use) => makers.make(use, ports, FORWARD_SCOPE)),
+      ...debugOf(forward),
+    ]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
     upstream: destinations,
     handler: null,

@@ -15,6 +15,7 @@ import type { ExchangeObserver, Handler, Route, Site } from "../pipeline/site.ts
 import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
+import { cacheScope } from "./caches/scope.ts";
 import { composeForward, type ForwardParts } from "./compose-forward.ts";
 import { composePac } from "./compose-pac.ts";
 import type { FeatureMakers, FeaturePorts } from "./features.ts";
@@ -89,7 +90,7 @@ function composeRoute(
   const { action } = route;
   const guard = identityFields.guardOf(route);
   const features = [
-    ...route.use.map((use) => around.makers.make(use, around.features)),
+    ...route.use.map((use, index) => around.makers.make(use, around.features, cacheScope(route, index))),
     ...(guard === null ? [] : [guard]),
   ];
   return {

@@ -8,7 +8,8 @@ import { AdminError } from "../admin/admin-error.ts";
 import { type Admin, openAdmin } from "../admin/open.ts";
 import type { Config } from "../config/config.ts";
 import { type ConfigDiff, diffConfig } from "../config/diff.ts";
-import type { Control, ReloadOutcome, ReloadStatus, Status } from "./control.ts";
+import type { CacheControl } from "./caches/control.ts";
+import type { Control, ListenerStatus, ReloadOutcome, ReloadStatus, Status } from "./control.ts";
 import { describeChange } from "./describe-change.ts";
 import { forwardStatusOf } from "./forward-status.ts";
 import type { Listening } from "./listening-url.ts";
@@ -94,6 +95,11 @@ export class ControlPlane implements Control {
     this.#spareMemory.giveBackSoon();
   }
 
+  /** There are none before the start, and nobody to ask. */
+  get caches(): CacheControl {
+    return this.#group!.caches;
+  }
+
   get listening(): readonly Listening[] {
     return this.#group?.listening ?? [];
   }
@@ -117,9 +123,10 @@ export class ControlPlane implements Control {
       uptimeSeconds: Math.round((Date.now() - this.#startedMs) / 1000),
       config: file === null ? null : path.resolve(file),
       transport: this.#transport,
-      listeners: this.listening.map((item) => ({ server: item.server, url: listeningUrl(item) })),
+      listeners: this.listening.map((item) => this.#listenerStatus(item)),
       workers: this.#group?.status() ?? [],
       forward: this.#group === null ? null : forwardStatusOf(this.#group.users),
+      caches: this.#group === null ? [] : this.caches.stats(),
       lastReload: this.#lastReload,
     };
   }
@@ -155,6 +162,12 @@ export class ControlPlane implements Control {
     this.#admin?.close();
     this.#group?.flushLogs();
     this.#options.output.flushSync();
+  }
+
+  #listenerStatus(item: Listening): ListenerStatus {
+    const { server, protocol } = item;
+    const isProxy = this.#config.servers.some(({ name, forward }) => name === server && forward !== null);
+    return { server, url: listeningUrl(item), isForward: isProxy && protocol === "http" };
   }
 
   async #reloadNow(why: string): Promise<ReloadOutcome> {

@@ -3,6 +3,8 @@
  * is opened, and no file but the configuration is needed. Features are named in their order and not run: what they do may
  * depend on more than the request's head.
  */
+import type { Cache } from "../caching/cache.ts";
+import { CacheCounts } from "../caching/counts.ts";
 import type { Config, RouteConfig, ServerConfig } from "../config/config.ts";
 import type { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
@@ -77,6 +79,7 @@ export async function composeForInspection(config: Config): Promise<readonly Com
     forward: { tunnels: TunnelCounts.ofOneThread(), users: UserCounter.ofOneThread() },
     passwords: new PasswordChecks(NO_HASHER, clock),
     files: CredentialFiles.unread,
+    cache: () => NO_CACHE,
     sessions: () => NO_SESSIONS,
     fetchFor: () => NO_FETCH,
     kept: NOTHING_KEPT,
@@ -161,6 +164,18 @@ const NOWHERE: Upstream = {
 const NOTHING_KEPT: Kept = (_kind, _options, make) => make();
 
 const NO_FETCH = () => Promise.reject(new Error("nothing is fetched here"));
+
+/** Stands for every cache: the feature holds one, and nobody asks it. */
+const NO_CACHE: Cache = {
+  name: "",
+  objectBytesMax: 0,
+  counts: CacheCounts.ofOneThread(),
+  find: () => null,
+  acquire: () => ({ cancel() {} }),
+  refresh() {},
+  invalidate: () => Promise.resolve(),
+  invalidateTag: () => Promise.resolve(),
+};
 
 /** Stands for every store: features hold one, and nobody asks it. */
 const NO_SESSIONS: SessionStore = {

@@ -3,6 +3,7 @@
  *
  * What no route uses is not loaded: some features bring large libraries with them, and every thread would hold them in memory.
  */
+import type { Cache } from "../caching/cache.ts";
 import type { Config, UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock, Fetch, HttpClient, Kept, Random, SessionStore } from "../core/ports.ts";
@@ -21,6 +22,8 @@ export interface FeaturePorts {
   readonly attempts: FailedAttempts;
   /** Tunnels and users of the forward proxy, likewise. */
   readonly forward: ForwardCounters;
+  /** The cache of a name in `Config.caches`. */
+  cache(name: string): Cache;
   /** The store of a name in `Config.stores`. */
   sessions(name: string): SessionStore;
   /** What fetches documents of the web; `ca` is PEM text of the authorities to trust, null: the system's. */
@@ -36,7 +39,7 @@ export interface FeaturePorts {
 
 type FeatureName = UseConfig["feature"];
 type UseOf<Name extends FeatureName> = Extract<UseConfig, { readonly feature: Name }>;
-type Make<Use extends UseConfig = UseConfig> = (use: Use, ports: FeaturePorts) => Feature;
+type Make<Use extends UseConfig = UseConfig> = (use: Use, ports: FeaturePorts, scope: string) => Feature;
 
 const load: { readonly [Name in FeatureName]: () => Promise<Make<UseOf<Name>>> } = {
   async headers() {
@@ -115,7 +118,8 @@ export class FeatureMakers {
     return new FeatureMakers(makers);
   }
 
-  make(use: UseConfig, ports: FeaturePorts): Feature {
-    return this.#makers.get(use.feature)!(use, ports);
+  /** `scope`: equal texts where equal URLs lead to equal answers. */
+  make(use: UseConfig, ports: FeaturePorts, scope: string): Feature {
+    return this.#makers.get(use.feature)!(use, ports, scope);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A proxy as a whole: what a configuration asks for, opened, kept through reloads, and closed. It decides what happens in
  * which order, so that a configuration takes effect as a whole or not at all; how one thing is kept alive is decided by
- * listeners.ts, upstream-pools.ts, session-stores.ts, kept-parts.ts and access-output.ts.
+ * listeners.ts, upstream-pools.ts, session-stores.ts, caches/, kept-parts.ts and access-output.ts.
  *
  * It reads no configuration file, handles no signal and never ends the process.
  */
@@ -27,6 +27,11 @@ import type { PoolSurroundings } from "../upstreams/pool.ts";
 import { AccessLog } from "./access-log.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "./access-output.ts";
 import type { AppLog } from "./app-log.ts";
+import { CacheKeepers } from "./caches/keepers.ts";
+import { openKeeper } from "./caches/open-keeper.ts";
+import { openThreadCache } from "./caches/open-thread-cache.ts";
+import { OwnKeepers } from "./caches/supplies.ts";
+import { type CacheSupply, type ThreadCachePlan, ThreadCaches } from "./caches/thread-caches.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
@@ -65,6 +70,7 @@ export interface ProxyOptions {
   readonly attempts?: FailedAttempts;
   readonly forward?: ForwardCounters;
   readonly openStore?: OpenStore;
+  readonly caches?: CacheSupply;
   /** Another thread tells what all of them find out. */
   readonly isQuiet?: boolean;
 }
@@ -90,6 +96,7 @@ export class ProxyServer {
   readonly #pools: UpstreamPools;
   readonly #forwards: ForwardUpstreams;
   readonly #stores: SessionStores;
+  readonly #caches: ThreadCaches;
   readonly #parts = new KeptParts();
   readonly #ownAddresses = new OwnAddresses(clock);
   readonly #listeners: Listeners;
@@ -145,6 +152,8 @@ export class ProxyServer {
       clock,
       onFault,
     );
+    const supply = options.caches ?? new OwnKeepers(new CacheKeepers(openKeeper, 1, log));
+    this.#caches = new ThreadCaches(openThreadCache, supply, clock, onFault);
     this.#listeners = new Listeners({ transport: this.transport, counters, log, faults: this.#faults });
   }
 
@@ -226,6 +235,7 @@ export class ProxyServer {
       this.#pools.destroy();
       this.#forwards.destroy();
       await this.#stores.close();
+      await this.#caches.close();
       this.#current?.watch.close();
       await this.#output?.writer.close();
       return cut;
@@ -264,9 +274,11 @@ export class ProxyServer {
     const watch = watchFiles(paths, clock, () => this.#filesChanged());
     let output = this.#output;
     let stores: StorePlan | null = null;
+    let caches: ThreadCachePlan | null = null;
     const forget = async (): Promise<void> => {
       watch.close();
       if (stores !== null) this.#stores.forget(stores);
+      if (caches !== null) await this.#caches.forget(caches);
       if (output !== this.#output) await output?.writer.close();
     };
     try {
@@ -278,6 +290,8 @@ export class ProxyServer {
       const forwards = this.#forwards.plan(config, files);
       const storePlan = await this.#stores.plan(config.stores, files);
       stores = storePlan;
+      const cachePlan = await this.#caches.plan(config.caches);
+      caches = cachePlan;
       const parts = this.#parts.plan();
       const { access } = config.log;
       output = access === null ? null : this.#openAccessOutput(access, this.#output);
@@ -303,6 +317,7 @@ export class ProxyServer {
           deadlines,
           attempts: this.#attempts,
           forward: this.#forwardCounters,
+          cache: (name) => cachePlan.of(name),
           sessions: (name) => storePlan.get(name)!.opened.store,
           fetchFor: (ca) => createFetch({ ca }),
           kept: parts.kept,
@@ -319,6 +334,7 @@ export class ProxyServer {
         this.#pools.keep(plan);
         this.#forwards.keep(forwards);
         this.#stores.keep(storePlan);
+        this.#caches.keep(cachePlan, config.drainTimeoutMs);
         this.#parts.keep(parts);
         if (isListening) this.#stores.start();
         this.#sockets = sockets;

@@ -289,6 +289,10 @@ class MemoryDisk implements CacheDisk {
     return fact === undefined ? null : Buffer.from(fact);
   }
 
+  renew(): void {
+    this.#lent.fill(POISON);
+  }
+
   openBody(body: BodyId): BodyFile {
     return this.#open(body, true);
   }

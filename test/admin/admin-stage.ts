@@ -8,8 +8,10 @@ import os from "node:os";
 import path from "node:path";
 import type { AdminLimits } from "../../src/admin/limits.ts";
 import { type Admin, type AdminOptions, openAdmin } from "../../src/admin/open.ts";
+import type { ListQuery } from "../../src/caching/operating.ts";
 import type { AdminConfig } from "../../src/config/config.ts";
 import { type AppLog, createAppLog } from "../../src/server/app-log.ts";
+import type { CacheAnswer, CacheControl, CacheStatus, PurgeWish } from "../../src/server/caches/control.ts";
 import type { Control, ReloadOutcome, Status } from "../../src/server/control.ts";
 
 export const STATUS: Status = {
@@ -22,8 +24,8 @@ export const STATUS: Status = {
   config: "/etc/headgate/headgate.yaml",
   transport: "native",
   listeners: [
-    { server: "web", url: "http://127.0.0.1:8080" },
-    { server: "web", url: "unix:/run/web.sock" },
+    { server: "web", url: "http://127.0.0.1:8080", isForward: false },
+    { server: "web", url: "unix:/run/web.sock", isForward: false },
   ],
   workers: [
     {
@@ -50,10 +52,71 @@ export const STATUS: Status = {
     },
   ],
   forward: null,
+  caches: [],
   lastReload: null,
 };
 
+/** Counts of a cache that was used a little. */
+export const CACHE: CacheStatus = {
+  name: "artifacts",
+  directory: "/var/cache/headgate/artifacts",
+  bytesMax: 50 * 2 ** 30,
+  entries: 3,
+  bytes: 5 * 2 ** 20,
+  removed: { size: 2, inactive: 0, free: 0, purged: 1, invalidated: 0, replaced: 0, damaged: 0 },
+  trouble: null,
+  served: {
+    hit: { requests: 6, bytes: 6_000 },
+    stale: { requests: 0, bytes: 0 },
+    revalidated: { requests: 1, bytes: 500 },
+    shared: { requests: 1, bytes: 1_500 },
+    miss: { requests: 1, bytes: 1_500 },
+    pass: { requests: 1, bytes: 500 },
+  },
+  hitRatio: 0.8,
+  byteHitRatio: 0.8,
+  savedBytes: 8_000,
+};
+
+/** One cache, which notes what it is asked. */
+export class StandInCaches implements CacheControl {
+  readonly calls: unknown[] = [];
+  status: readonly CacheStatus[] = [CACHE];
+  damaged: readonly string[] = [];
+
+  stats(): readonly CacheStatus[] {
+    return this.status;
+  }
+
+  async list(cache: string | null, query: ListQuery): ReturnType<CacheControl["list"]> {
+    this.calls.push(["list", cache, query]);
+    const url = "https://mirror.example.org/pool/a.deb";
+    const entry = { url, status: 200, bytes: 2048, ageSeconds: 90, freshSeconds: 3_600, uses: 2, tags: ["a"] };
+    const stale = { ...entry, url: "https://mirror.example.org/\x1b]0;x", bytes: 1, freshSeconds: -5, tags: [] };
+    return this.#answer(cache, { matching: 7, entries: [entry, stale] });
+  }
+
+  async purge(cache: string | null, wish: PurgeWish, isSoft: boolean): ReturnType<CacheControl["purge"]> {
+    this.calls.push(["purge", cache, wish, isSoft]);
+    if (wish.text === "nonsense") return { ok: false, why: "no pattern", reason: "nonsense is nothing" };
+    return this.#answer(cache, { entries: 2 });
+  }
+
+  async verify(cache: string | null): ReturnType<CacheControl["verify"]> {
+    this.calls.push(["verify", cache]);
+    return this.#answer(cache, { entries: 3, bytes: 4_096, damaged: this.damaged });
+  }
+
+  #answer<T>(cache: string | null, answer: T): CacheAnswer<T> {
+    if (cache !== null && cache !== "artifacts") {
+      return { ok: false, why: "no such cache", reason: `no cache has the name ${cache}` };
+    }
+    return { ok: true, caches: [{ name: "artifacts", ...answer }] };
+  }
+}
+
 export class StandInControl implements Control {
+  readonly caches = new StandInCaches();
   readonly calls: string[] = [];
   statusNow: Status = STATUS;
   reloading: () => Promise<ReloadOutcome> = async () => ({

@@ -158,6 +158,30 @@ test("what it says once it listens: who may log in and from where; nothing to pa
   }
 });
 
+test("--cache keeps answers in a folder, --size says how much; both say what is wrong with them", async () => {
+  const { config } = await configOf({ cache: "/var/cache/x", size: "50GiB" });
+  const [cache] = config.caches;
+  assert.deepEqual([cache?.directory, cache?.bytesMax], ["/var/cache/x", 50 * 2 ** 30]);
+  assert.deepEqual(
+    config.servers[0]!.forward!.use.map((use) => use.feature === "cache" && use.cache),
+    ["default"],
+  );
+  const listening: Listening = {
+    server: "proxy",
+    address: { family: 4, address: "127.0.0.1", port: 3128 },
+    isTls: false,
+    protocol: "http",
+  };
+  assert.equal(
+    forwardHints(config.servers[0]!, [listening], config.caches).at(-3),
+    "answers are kept in /var/cache/x, up to 50.0 GiB; of HTTPS nothing, which only --intercept opens (headgate cache stats)",
+  );
+  await assert.rejects(configOf({ size: "1GiB" }), /--size is that of --cache DIR/);
+  await assert.rejects(configOf({ cache: "/var/cache/x", size: "50 GB" }), {
+    message: 'error: --size: expected a size such as 64KiB, got "50 GB"; did you mean "50GiB"?',
+  });
+});
+
 test("--auth takes hashes for what they are, and warns of a password that everybody can read", TIMEOUT, async () => {
   const hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg";
   const bcrypt = `$2y$04$${"a".repeat(21)}e${"b".repeat(31)}`;

@@ -2,6 +2,7 @@
 // says so. For tests of what fills and stores, and of what stands on a cache.
 
 import { CacheCounts } from "../../src/caching/counts.ts";
+import { S3Fifo } from "../../src/caching/eviction/s3-fifo.ts";
 import { Broker } from "../../src/caching/fills/broker.ts";
 import { localLink } from "../../src/caching/fills/local-link.ts";
 import { ProgressTable, progressBuffer, type Wakes } from "../../src/caching/fills/progress-table.ts";
@@ -14,7 +15,6 @@ import type { Random } from "../../src/core/ports.ts";
 import { MemoryCacheFolder } from "../../src/testing/cache-folder.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
-import { FirstInFirstOut } from "./first-in-first-out.ts";
 
 const MiB = 1024 * 1024;
 
@@ -101,7 +101,7 @@ export class CacheStage {
         clock: folder.clock,
         random: options.random ?? new SeededRandom(1),
         shared,
-        policy: new FirstInFirstOut(),
+        policy: new S3Fifo(shared),
         events: { onTrouble: (reason) => troubles.push(reason), onRecovered: () => troubles.push("recovered") },
       },
     );

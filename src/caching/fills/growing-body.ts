@@ -180,8 +180,9 @@ export class GrowingBody extends FlowingBody {
     this.error = error;
     this.#isUnkept = true;
     this.#isSettled = true;
-    this.abortReaders(error);
+    // Before the last reader lets go of it.
     this.#file?.discard();
+    this.abortReaders(error);
     this.#letGoFile();
     this.#blocks = [];
   }

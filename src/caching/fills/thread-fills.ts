@@ -175,12 +175,14 @@ export class ThreadFills {
 
   #onGranted({ ask: number, flight, row, body }: Extract<ToThread, { kind: "granted" }>): void {
     const ask = this.#asks.get(number);
-    const request = ask === undefined ? new FieldBlock() : FieldBlock.copyOf(ask.request);
+    const request = ask?.request ?? new FieldBlock();
     const granted = { flight, row, body };
     const fill = new ThreadFill(this.#parts, granted, ask?.key ?? "", request, ask?.names ?? NO_NAMES, ask?.id ?? "");
     this.#fills.set(flight, fill);
     if (ask === undefined) return fill.abandon();
-    this.#take(number)!.handler.onFill(fill);
+    // Its request is the fill's from here on.
+    this.#asks.delete(number);
+    ask.handler.onFill(fill);
   }
 
   #onPass(number: number, reason: PassReason, passMs: number): void {

@@ -359,7 +359,10 @@ export class Keeping {
     await books.put(id, bytes);
     shared.bumpEpoch(shardOf(id));
     this.slots.set(slot, id, diskBytes(bytes.length, fileBytes));
-    policy.add(slot, this.slots.bytesOf(slot), hashOf(id));
+    // One that is not indexed yet is nobody's to stand in for.
+    if (replaced !== null && this.slots.isOf(replaced.slot, id)) {
+      policy.replace(replaced.slot, slot, this.slots.bytesOf(slot), hashOf(id));
+    } else policy.add(slot, this.slots.bytesOf(slot), hashOf(id));
     if (replaced !== null) this.#release(replaced, "replaced");
   }
 
@@ -385,6 +388,7 @@ export class Keeping {
         const isNew = !this.slots.isTaken(next.slot);
         this.slots.set(next.slot, id, diskBytes(bytes.length, fileBytes));
         if (isNew) this.around.policy.add(next.slot, this.slots.bytesOf(next.slot), hashOf(id));
+        else this.around.policy.resize(next.slot, this.slots.bytesOf(next.slot));
         return next;
       });
     } catch (error) {

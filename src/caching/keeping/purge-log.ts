@@ -68,6 +68,7 @@ export class PurgeView {
   refresh(): number {
     const last = this.#shared.purges;
     if (last !== this.#known) {
+      this.#disk.renew();
       const fact = this.#disk.readFact(PURGES_FACT);
       // A list that cannot be read may hold anything: everything older is purged.
       this.#purges = (fact === null ? null : decodePurges(fact)?.purges) ?? [everything(last)];

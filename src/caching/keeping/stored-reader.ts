@@ -23,6 +23,8 @@ export class StoredReader {
   readonly #shared: SharedCache;
   readonly #purges: PurgeView;
   readonly #onDamaged: (id: EntryId) => void;
+  /** Commits that the disk has been renewed for. */
+  #commits = 0;
 
   /** `onDamaged`: what stands under the id does not verify, and should be dropped. */
   constructor(disk: CacheDisk, shared: SharedCache, onDamaged: (id: EntryId) => void) {
@@ -37,6 +39,12 @@ export class StoredReader {
     const purges = this.#purges.refresh();
     const shard = shardOf(id);
     const epoch = this.#shared.epochOf(shard);
+    // What was read in this turn already is as old as that: the epoch must not stand for more than is read.
+    const { commits } = this.#shared;
+    if (commits !== this.#commits) {
+      this.#commits = commits;
+      this.#disk.renew();
+    }
     const bytes = this.#disk.read(id);
     if (bytes === null) return null;
     const record = decodeRecord(bytes);

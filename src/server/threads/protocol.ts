@@ -2,10 +2,11 @@
  * What the main thread and a worker say to each other. The main thread asks, one thing after the other, and each question
  * has one answer; between them a worker hands over lines of logs, and says what it dies of.
  *
- * All of it is data that can be cloned: a configuration that holds code travels as the text of its file.
+ * All of it is data that can be cloned, or ports that are given away: a configuration that holds code travels as the text of its file.
  */
 import type { Config, LogLevel } from "../../config/config.ts";
 import type { WantedTransport } from "../../io/open-transport.ts";
+import type { CacheHandout } from "../caches/handout.ts";
 import type { SetupProblem } from "../setup-error.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
 
@@ -47,6 +48,8 @@ export interface PlacesBlock {
 export interface Load {
   readonly source: ConfigSource;
   readonly places: readonly PlacesBlock[];
+  /** Each with a way to its keeper, also of those that the worker has: those it closes. */
+  readonly caches: readonly CacheHandout[];
 }
 
 /** What may be asked, and what the answer holds. */

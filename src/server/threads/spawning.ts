@@ -7,6 +7,8 @@ import type { Config } from "../../config/config.ts";
 import { clearTunnelColumn, tunnelMemory } from "../../forward/tunnel-counts.ts";
 import { type UserReport, UserTotals, userMemory } from "../../forward/user-counts.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
+import { CacheKeepers, type KeeperPlan } from "../caches/keepers.ts";
+import { openKeeper } from "../caches/open-keeper.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
@@ -22,6 +24,11 @@ const GENERATIONS_MAX = 4;
 export interface Sourced {
   readonly config: Config;
   readonly source: ConfigSource;
+}
+
+/** The same with the caches that were opened for it. */
+export interface Loaded extends Sourced {
+  readonly caches: Pick<KeeperPlan, "caches">;
 }
 
 export interface SpawnOptions {
@@ -46,6 +53,7 @@ export class WorkerSpawner {
   readonly #places: PlacesRegistry;
   readonly #instance = randomUUID();
   readonly #starting = new Set<WorkerThread>();
+  readonly caches: CacheKeepers;
 
   constructor(options: SpawnOptions) {
     this.#options = options;
@@ -55,6 +63,7 @@ export class WorkerSpawner {
     this.#forward = { tunnels: tunnelMemory(this.#columns), users: userMemory(this.#columns) };
     this.#users = new UserTotals(this.#forward.users, this.#columns);
     this.#places = new PlacesRegistry(this.#columns, this.#placesChannel);
+    this.caches = new CacheKeepers(openKeeper, this.#columns, options.output.log);
   }
 
   /** How many more threads there may be. */
@@ -62,8 +71,13 @@ export class WorkerSpawner {
     return this.#freeColumns.length;
   }
 
-  loadOf({ config, source }: Sourced): Load {
-    return { source, places: this.#places.blocksOf(config) };
+  /** For this thread alone: its ways to the keepers of caches are its own. */
+  loadOf({ config, source, caches }: Loaded, { setup }: WorkerThread): Load {
+    return {
+      source,
+      places: this.#places.blocksOf(config),
+      caches: this.caches.handouts(caches, setup.column),
+    };
   }
 
   /** What it counts, or had counted when it ended: another thread may have its column by now. */
@@ -81,9 +95,9 @@ export class WorkerSpawner {
   }
 
   /** A worker that is ready to listen. Rejects with a SetupError or a WorkerRefusal, and then the thread is gone. */
-  start(id: number, sourced: Sourced): Promise<WorkerThread> {
-    const thread = this.#spawn(id, sourced.config);
-    return this.#whenDone(thread, () => thread.ask("start", this.loadOf(sourced)));
+  start(id: number, loaded: Loaded): Promise<WorkerThread> {
+    const thread = this.#spawn(id, loaded.config);
+    return this.#whenDone(thread, () => thread.ask("start", this.loadOf(loaded, thread)));
   }
 
   /** The same worker, which then serves. Rejects likewise. */
@@ -141,6 +155,7 @@ export class WorkerSpawner {
       counters.clear();
       clearTunnelColumn(this.#forward.tunnels, column);
       this.#users.closeColumn(column);
+      this.caches.closeColumn(column);
       this.#freeColumns.push(column);
     });
     return thread;

@@ -7,6 +7,7 @@
 import type { Config } from "../../config/config.ts";
 import type { UserReport } from "../../forward/user-counts.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "../access-output.ts";
+import type { CacheControl } from "../caches/control.ts";
 import type { WorkerStatus } from "../control.ts";
 import type { Listening } from "../listening-url.ts";
 import { SetupError } from "../setup-error.ts";
@@ -15,7 +16,7 @@ import { clock } from "../surroundings.ts";
 import { BEAT_MS, type WorkerCounts } from "./counters.ts";
 import { ListeningSockets, type PreparedSockets } from "./listening-sockets.ts";
 import type { SocketSource } from "./socket-source.ts";
-import { type Sourced, WorkerSpawner } from "./spawning.ts";
+import { type Loaded, type Sourced, WorkerSpawner } from "./spawning.ts";
 import { ANSWER_MS_MAX, type WorkerEnd, WorkerRefusal, type WorkerThread } from "./worker-thread.ts";
 
 /** A worker that has served for so long did not die of how it was started: the next one is started at once. */
@@ -59,7 +60,7 @@ export class WorkerGroup {
   /** Those that are to end, and how many connections they will have cut. */
   readonly #draining = new Map<WorkerThread, Promise<number>>();
   #accessOutput: AccessOutput | null = null;
-  #current: Sourced | null = null;
+  #current: Loaded | null = null;
   #isEnding = false;
   /** Nothing is waited for any more. */
   #isCut = false;
@@ -94,6 +95,11 @@ export class WorkerGroup {
     return this.#sockets.listening;
   }
 
+  /** What operators may do with the caches. */
+  get caches(): CacheControl {
+    return this.#spawner.caches;
+  }
+
   get size(): number {
     return this.#slots.length;
   }
@@ -114,7 +120,7 @@ export class WorkerGroup {
 
   /** Starts all workers, or none. Rejects with a SetupError or a WorkerRefusal. */
   start(first: Sourced): Promise<void> {
-    return this.#next(() => this.#apply(first, (sockets) => this.#replaceAll(first, sockets)));
+    return this.#next(() => this.#apply(first, (loaded, sockets) => this.#replaceAll(loaded, sockets)));
   }
 
   /**
@@ -124,7 +130,9 @@ export class WorkerGroup {
   reload(next: Sourced, isOtherCode: boolean): Promise<void> {
     const replaces = isOtherCode && this.#sockets.canBeShared;
     return this.#next(() =>
-      this.#apply(next, (sockets) => (replaces ? this.#replaceAll(next, sockets) : this.#changeAll(next, sockets))),
+      this.#apply(next, (loaded, sockets) =>
+        replaces ? this.#replaceAll(loaded, sockets) : this.#changeAll(loaded, sockets),
+      ),
     );
   }
 
@@ -148,6 +156,8 @@ export class WorkerGroup {
     const cuts = await Promise.all(this.#draining.values());
     clearInterval(this.#pulse);
     this.#spawner.close();
+    // Nobody reads or writes there any more.
+    await this.#spawner.caches.close();
     await this.#accessOutput?.writer.close();
     return cuts.reduce((sum, cut) => sum + cut, 0);
   }
@@ -191,27 +201,33 @@ export class WorkerGroup {
   }
 
   /** Opens what the configuration wants; keeps it when the workers take it, and otherwise leaves everything as before. */
-  async #apply(next: Sourced, give: (sockets: PreparedSockets) => Promise<void>): Promise<void> {
-    const sockets = await this.#sockets.prepare(next.config);
+  async #apply(wanted: Sourced, give: (next: Loaded, sockets: PreparedSockets) => Promise<void>): Promise<void> {
+    const { caches: keepers } = this.#spawner;
+    const caches = await keepers.plan(wanted.config.caches);
+    const next = { ...wanted, caches };
     const before = this.#accessOutput;
+    let sockets: PreparedSockets | null = null;
     let output = before;
     try {
+      sockets = await this.#sockets.prepare(next.config);
       const { access } = next.config.log;
       output = access === null ? null : this.#openOutput(access, before);
-      await give(sockets);
+      await give(next, sockets);
     } catch (error) {
-      sockets.rollback();
+      sockets?.rollback();
       if (output !== before) await output?.writer.close();
+      await keepers.forget(caches);
       throw error;
     }
     sockets.commit();
+    keepers.keep(caches);
     this.#current = next;
     this.#accessOutput = output;
     if (output !== before) await before?.writer.close();
   }
 
   /** New workers in all places; those that were there drain. */
-  async #replaceAll(next: Sourced, sockets: PreparedSockets): Promise<void> {
+  async #replaceAll(next: Loaded, sockets: PreparedSockets): Promise<void> {
     // Those that have drained for longest, before there are more than there is room for.
     for (const [thread, drained] of this.#draining) {
       if (this.#spawner.room >= this.#slots.length) break;
@@ -248,13 +264,13 @@ export class WorkerGroup {
   }
 
   /** Each worker makes ready, and all take it into use or none does. One that is dead at the time is started with it. */
-  async #changeAll(next: Sourced, sockets: PreparedSockets): Promise<void> {
+  async #changeAll(next: Loaded, sockets: PreparedSockets): Promise<void> {
     const living = this.#slots.flatMap(({ thread, id }) => (thread === null ? [] : [{ thread, id }]));
     const dead = this.#slots.filter(({ thread }) => thread === null);
     const [prepared, started] = await Promise.all([
       Promise.allSettled(
         living.map(({ thread, id }) =>
-          thread.ask("prepare", { ...this.#spawner.loadOf(next), sockets: sockets.handedTo(id - 1) }),
+          thread.ask("prepare", { ...this.#spawner.loadOf(next, thread), sockets: sockets.handedTo(id - 1) }),
         ),
       ),
       Promise.allSettled(dead.map(({ id }) => this.#spawner.start(id, next))),

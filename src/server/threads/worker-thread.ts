@@ -4,7 +4,7 @@
 import { Worker } from "node:worker_threads";
 import { SetupError } from "../setup-error.ts";
 import { BEAT_MS } from "./counters.ts";
-import type { Answer, FromWorker, QuestionKind, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
+import type { Answer, FromWorker, Load, QuestionKind, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
 
 /**
  * A question that a worker does not answer within this time finds it stuck, most likely in an endless loop of a plugin. So does
@@ -87,7 +87,12 @@ export class WorkerThread {
 
   /** Rejects with a SetupError or a WorkerRefusal; the latter also when the thread ends, or keeps silent for too long. */
   ask<Kind extends QuestionKind>(kind: Kind, asked: Questions[Kind]["asked"]): Promise<Questions[Kind]["answer"]> {
-    if (this.#gone !== null) return Promise.reject(this.#gone);
+    const ports = kind === "start" || kind === "prepare" ? (asked as Load).caches.map(({ port }) => port) : [];
+    if (this.#gone !== null) {
+      // Whoever is at their other ends shall not wait for a thread that is no more.
+      for (const port of ports) port.close();
+      return Promise.reject(this.#gone);
+    }
     const { promise, resolve, reject } = Promise.withResolvers<Questions[Kind]["answer"]>();
     // A drain takes as long as it was given.
     const msMax = kind === "drain" ? null : ANSWER_MS_MAX;
@@ -97,7 +102,7 @@ export class WorkerThread {
       this.state = "draining";
       this.#isEnding = true;
     }
-    this.#worker.postMessage({ kind, asked } as ToWorker);
+    this.#worker.postMessage({ kind, asked } as ToWorker, ports);
     return promise;
   }
 

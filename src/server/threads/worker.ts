@@ -13,6 +13,7 @@ import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { Places } from "../../upstreams/places.ts";
 import type { PoolOptions } from "../../upstreams/pool.ts";
 import { createAppLog } from "../app-log.ts";
+import { HandedCaches } from "../caches/supplies.ts";
 import { type Prepared, ProxyServer } from "../proxy.ts";
 import { SetupError } from "../setup-error.ts";
 import { clock } from "../surroundings.ts";
@@ -39,6 +40,7 @@ class Worker {
   readonly #tell: (message: FromWorker) => void;
   readonly #access: AccessBatch;
   readonly #places = new Map<string, Places>();
+  readonly #caches = new HandedCaches();
   readonly #channel: BroadcastChannel;
   #proxy: ProxyServer | null = null;
   #prepared: Prepared | null = null;
@@ -86,8 +88,9 @@ class Worker {
   async #do(message: Exclude<ToWorker, { kind: "cut" }>): Promise<Questions[typeof message.kind]["answer"]> {
     switch (message.kind) {
       case "start": {
-        const { source, places } = message.asked;
+        const { source, places, caches } = message.asked;
         this.#addPlaces(places);
+        this.#caches.offer(caches);
         this.#proxy = this.#makeProxy();
         await this.#proxy.load(await configOf(source));
         return null;
@@ -96,8 +99,9 @@ class Worker {
         await this.#proxy!.listen(message.asked.sockets);
         return null;
       case "prepare": {
-        const { source, sockets, places } = message.asked;
+        const { source, sockets, places, caches } = message.asked;
         this.#addPlaces(places);
+        this.#caches.offer(caches);
         this.#prepared = await this.#proxy!.prepare(await configOf(source), sockets);
         return null;
       }
@@ -135,6 +139,7 @@ class Worker {
       },
       openAccessOutput: () => ({ identity: "the main thread", writer: this.#access }),
       places: (options) => this.#placesOf(options),
+      caches: this.#caches,
       isQuiet: id > 1,
     });
   }

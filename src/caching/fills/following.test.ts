@@ -1,0 +1,262 @@
+// Several threads and one keeper: one thread fetches, the others read what it writes, and nobody waits for a thread that is gone.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Asked, headOf, requestOf, settle, Taker } from "../../../test/support/cache-dialogue.ts";
+import { CacheStage } from "../../../test/support/cache-stage.ts";
+import { ProxyError } from "../../core/errors.ts";
+import { diskError } from "../../testing/cache-folder.ts";
+import type { Cache, CachedAnswer } from "../cache.ts";
+
+const KEY = "http://host/a";
+const BODY = Buffer.alloc(300_000, "0123456789abcdefghijk");
+
+async function begun(stage: CacheStage, head = headOf(-1)) {
+  const [one, two] = [stage.thread(), stage.thread()];
+  const filler = Asked.of(one.cache, KEY);
+  await settle();
+  const early = Asked.of(two.cache, KEY);
+  await settle();
+  const own = Taker.of(filler.fill!.begin(head));
+  await settle();
+  assert.deepEqual([filler.outcomes, early.outcomes], [["fill"], ["answer"]]);
+  return { one, two, fill: filler.fill!, own, other: Taker.of(early.answer!) };
+}
+
+function assertAllBack(stage: CacheStage): void {
+  assert.equal(stage.broker.flights, 0);
+  assert.equal(stage.folder.openFiles, 0);
+}
+
+test("another thread reads while it is fetched, as far as it is in the file; a late one too", async () => {
+  const stage = await CacheStage.open();
+  const { two, fill, own, other } = await begun(stage);
+  fill.write(BODY, 0, 10);
+  await settle();
+  assert.equal(other.taken.toString(), BODY.toString("latin1", 0, 10));
+  fill.write(BODY, 10, 200_000);
+  await settle();
+  assert.equal(other.bytes, 200_000);
+  const late = Asked.of(two.cache, KEY);
+  const latest = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  const lateTaker = Taker.of(late.answer!, 5, 250_000);
+  fill.write(BODY, 200_000, BODY.length);
+  fill.end();
+  await settle(300);
+  const latestTaker = Taker.of(latest.answer!);
+  await settle(300);
+  assert.ok(own.taken.equals(BODY) && other.taken.equals(BODY) && latestTaker.taken.equals(BODY));
+  assert.ok(lateTaker.taken.equals(BODY.subarray(5, 250_000)));
+  assert.deepEqual(
+    [own, other, lateTaker, latestTaker].map(({ outcome }) => outcome),
+    new Array(4).fill("ended"),
+  );
+  assert.ok(two.cache.find(KEY, requestOf()) !== null);
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("a small one that is over before there is a file comes whole", async () => {
+  const stage = await CacheStage.open();
+  const { fill, other } = await begun(stage, headOf(5));
+  // The keeper has told the thread to make a file, in the same turn in which all ends.
+  fill.write(BODY, 0, 5);
+  fill.end();
+  await settle();
+  assert.deepEqual([other.taken.toString(), other.outcome], ["01234", "ended"]);
+  assert.equal(stage.folder.bodies.length, 0);
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("a fill that fails breaks the answers in other threads too", async () => {
+  const stage = await CacheStage.open();
+  const { two, fill, other } = await begun(stage);
+  fill.write(BODY, 0, 100_000);
+  await settle();
+  fill.fail(new ProxyError("connection_terminated", "gone"));
+  await settle();
+  assert.deepEqual([other.outcome, other.error?.type], ["aborted", "http_response_incomplete"]);
+  const next = Asked.of(two.cache, KEY);
+  await settle();
+  assert.deepEqual(next.outcomes, ["fill"]);
+  next.fill!.release("failed", 0);
+  await settle();
+  assert.equal(stage.folder.bodies.length, 0);
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("a thread that dies breaks what it was fetching, and whoever waited for its head fetches himself", async () => {
+  const stage = await CacheStage.open();
+  const { one, two, fill, other } = await begun(stage);
+  fill.write(BODY, 0, 100_000);
+  const waiting = Asked.of(one.cache, "http://host/b");
+  await settle();
+  const waiters = [1, 2].map(() => Asked.of(two.cache, "http://host/b"));
+  await settle();
+  assert.deepEqual(
+    [waiting, ...waiters].map(({ outcomes }) => outcomes),
+    [["fill"], [], []],
+  );
+  one.end();
+  await settle();
+  assert.equal(other.outcome, "aborted");
+  assert.deepEqual(
+    waiters.map(({ outcomes }) => outcomes),
+    [["fill"], []],
+  );
+  waiters[0]!.fill!.begin(headOf(0));
+  waiters[0]!.fill!.end();
+  await settle();
+  assert.deepEqual(waiters[1]!.outcomes, ["answer"]);
+  assert.equal(Taker.of(waiters[1]!.answer!).outcome, "ended");
+  assert.equal(stage.folder.bodies.length, 0);
+  assert.equal(stage.broker.flights, 0);
+  await stage.close();
+});
+
+test("a thread that dies while it follows leaves nothing behind", async () => {
+  const stage = await CacheStage.open();
+  const { two, fill } = await begun(stage);
+  two.end();
+  fill.write(BODY, 0, BODY.length);
+  fill.end();
+  await settle(300);
+  assert.equal(stage.broker.flights, 0);
+  await stage.close();
+});
+
+test("without progress, those who wait are let go, also later ones; who reads goes on when it comes back", async () => {
+  const stage = await CacheStage.open({ stallMs: 8000 });
+  const { cache } = stage.thread();
+  const asked = [1, 2].map(() => Asked.of(cache, KEY));
+  await settle();
+  stage.clock.advance(7900);
+  await settle();
+  assert.deepEqual(asked[1]!.outcomes, []);
+  stage.clock.advance(2000);
+  await settle();
+  assert.deepEqual(asked[1]!.outcomes, ["pass: stalled"]);
+  const later = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(later.outcomes, ["pass: stalled"]);
+  const own = Taker.of(asked[0]!.fill!.begin(headOf(-1)));
+  const follower = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(follower.outcomes, ["answer"]);
+  for (let second = 0; second < 30; second++) {
+    asked[0]!.fill!.write(BODY, 0, 1);
+    stage.clock.advance(1000);
+  }
+  const during = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(during.outcomes, ["answer"]);
+  stage.clock.advance(10_000);
+  const stalled = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(stalled.outcomes, ["pass: stalled"]);
+  asked[0]!.fill!.write(BODY, 0, 1);
+  const again = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(again.outcomes, ["answer"]);
+  asked[0]!.fill!.end();
+  assert.deepEqual([own.bytes, own.outcome], [31, "ended"]);
+  await settle();
+  assert.equal(stage.broker.flights, 0);
+  await stage.close();
+});
+
+test("more fills than there may be: the next one passes", async () => {
+  const stage = await CacheStage.open({ fillsMax: 2 });
+  const { cache } = stage.thread();
+  const asked = ["/a", "/b", "/c"].map((path) => Asked.of(cache, `http://host${path}`));
+  await settle();
+  assert.deepEqual(
+    asked.map(({ outcomes }) => outcomes),
+    [["fill"], ["fill"], ["pass: full"]],
+  );
+  asked[0]!.fill!.release("failed", 0);
+  const next = Asked.of(cache, "http://host/c");
+  await settle();
+  assert.deepEqual(next.outcomes, ["fill"]);
+  await stage.close();
+});
+
+test("a disk that fails: who reads in the thread that fetches gets everything, at the pace of the slowest; nothing is stored", async () => {
+  const stage = await CacheStage.open();
+  const { one, two, fill, own, other } = await begun(stage);
+  fill.write(BODY, 0, 200_000);
+  await settle();
+  assert.equal(other.bytes, 200_000);
+  const slow = Taker.of(await answered(one.cache));
+  slow.produced!.pause();
+  // What was being read comes still.
+  await settle();
+  const paused = slow.bytes;
+  stage.folder.fault = (operation) => (operation === "append" ? diskError("ENOSPC", "no space left") : null);
+  let drained = 0;
+  fill.onDrain = () => drained++;
+  let written = 200_000;
+  for (; !fill.isFull; written += 50_000) {
+    fill.write(BODY, 0, 50_000);
+    await settle();
+    assert.ok(written < 4_000_000, "the source is never paused");
+  }
+  assert.equal(slow.bytes, paused);
+  assert.equal(other.outcome, "aborted");
+  assert.deepEqual(stage.troubles, ["ENOSPC: no space left"]);
+  assert.equal(own.bytes, written);
+  const late = Asked.of(two.cache, KEY);
+  await settle();
+  assert.deepEqual(late.outcomes, ["pass: off"]);
+  slow.produced!.resume();
+  await settle(300);
+  assert.equal(drained, 1);
+  assert.equal(fill.isFull, false);
+  fill.write(BODY, 0, 10);
+  fill.end();
+  await settle(300);
+  assert.deepEqual([own.bytes, own.outcome], [written + 10, "ended"]);
+  assert.ok(slow.taken.equals(own.taken));
+  assert.equal(slow.outcome, "ended");
+  stage.folder.fault = null;
+  assert.equal(one.cache.find(KEY, requestOf()), null);
+  assert.equal(stage.folder.bodies.length, 0);
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("longer than may be stored: who reads gets everything, nobody else joins, and the others pass for a while", async () => {
+  const stage = await CacheStage.open({ objectBytesMax: 100_000, bytesMax: 1_000_000 });
+  const { cache } = stage.thread();
+  const asked = Asked.of(cache, KEY);
+  await settle();
+  const fill = asked.fill!;
+  const own = Taker.of(fill.begin(headOf(-1)));
+  let unwanted = 0;
+  fill.onUnwanted = () => unwanted++;
+  fill.write(BODY, 0, 100_000);
+  await settle();
+  fill.write(BODY, 100_000, BODY.length);
+  await settle();
+  const late = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(late.outcomes, ["pass: uncacheable"]);
+  assert.equal(unwanted, 0);
+  own.produced!.abort!(new ProxyError("connection_terminated", "the client has left"));
+  assert.equal(unwanted, 1);
+  fill.fail(new ProxyError("connection_terminated", "given up"));
+  await settle();
+  assert.equal(stage.folder.bodies.length, 0);
+  assertAllBack(stage);
+  await stage.close();
+});
+
+async function answered(cache: Cache): Promise<CachedAnswer> {
+  const asked = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(asked.outcomes, ["answer"]);
+  return asked.answer!;
+}

@@ -1,0 +1,180 @@
+/**
+ * Bodies as files: written to a name of their own that says so (".part"), renamed when they are whole, and never changed after that.
+ * They are spread over folders by the last byte of their id. Nothing is synced: what a power loss makes of a file shows in its
+ * checksums, and what a killed process has left is removed at the next start.
+ */
+import { close, mkdirSync, openSync, read, unlinkSync, write } from "node:fs";
+import { readdir, rename, unlink } from "node:fs/promises";
+import path from "node:path";
+import type { BodyFile, BodyId, GrowingFile } from "../../caching/ports.ts";
+
+/** Folders; with a million bodies, each has four thousand, which any file system finds quickly. */
+const FOLDERS = 256;
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+const PART = ".part";
+const FILE_NAME = /^([0-9a-f]{14})(\.part)?$/;
+
+export class BodyFolder {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Makes all folders that are not there. */
+  make(): void {
+    for (let index = 0; index < FOLDERS; index++) {
+      mkdirSync(this.#folderOf(index), { recursive: true, mode: FOLDER_MODE });
+    }
+  }
+
+  open(body: BodyId): BodyFile {
+    return new OpenFile(openSync(this.#pathOf(body), "r"));
+  }
+
+  /** One that is being written; it may have got its name meanwhile. */
+  openPart(body: BodyId): BodyFile {
+    const name = this.#pathOf(body);
+    try {
+      return new OpenFile(openSync(name + PART, "r"));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      return new OpenFile(openSync(name, "r"));
+    }
+  }
+
+  create(body: BodyId): GrowingFile {
+    const name = this.#pathOf(body) + PART;
+    return new OpenGrowingFile(openSync(name, "wx+", FILE_MODE), name);
+  }
+
+  keep(body: BodyId): Promise<void> {
+    const name = this.#pathOf(body);
+    return rename(name + PART, name);
+  }
+
+  async remove(body: BodyId): Promise<void> {
+    const name = this.#pathOf(body);
+    await removeFile(name);
+    await removeFile(name + PART);
+  }
+
+  async sweep(isKept: (body: BodyId) => boolean, signal?: AbortSignal): Promise<void> {
+    for (let index = 0; index < FOLDERS; index++) {
+      const folder = this.#folderOf(index);
+      for (const name of await readdir(folder)) {
+        if (signal?.aborted === true) return;
+        const digits = FILE_NAME.exec(name)?.[1];
+        // What is none of ours is left alone.
+        if (digits !== undefined && !isKept(Number.parseInt(digits, 16))) await removeFile(path.join(folder, name));
+      }
+    }
+  }
+
+  #folderOf(index: number): string {
+    return path.join(this.#folder, index.toString(16).padStart(2, "0"));
+  }
+
+  #pathOf(body: BodyId): string {
+    return path.join(this.#folderOf(body % FOLDERS), body.toString(16).padStart(14, "0"));
+  }
+}
+
+async function removeFile(name: string): Promise<void> {
+  try {
+    await unlink(name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+class OpenFile implements BodyFile {
+  readonly descriptor: number;
+  #holders = 1;
+
+  constructor(descriptor: number) {
+    this.descriptor = descriptor;
+  }
+
+  hold(): void {
+    if (this.#holders === 0) throw new Error("the file is closed");
+    this.#holders++;
+  }
+
+  letGo(): void {
+    if (this.#holders === 0) throw new Error("the file was closed already");
+    // Off this thread: the last one to close a file that was removed waits until its blocks are free.
+    if (--this.#holders === 0) close(this.descriptor, ignore);
+  }
+
+  async read(offset: number, length: number): Promise<Buffer> {
+    this.hold();
+    try {
+      const bytes = Buffer.allocUnsafe(length);
+      for (let at = 0; at < length; ) {
+        const count = await readInto(this.descriptor, bytes, at, offset + at);
+        if (count === 0) throw new Error("the file is shorter than it should be");
+        at += count;
+      }
+      return bytes;
+    } finally {
+      this.letGo();
+    }
+  }
+}
+
+class OpenGrowingFile extends OpenFile implements GrowingFile {
+  readonly #name: string;
+  #length = 0;
+  #isAppending = false;
+
+  constructor(descriptor: number, name: string) {
+    super(descriptor);
+    this.#name = name;
+  }
+
+  async append(bytes: Buffer): Promise<void> {
+    if (this.#isAppending) throw new Error("one piece is written at a time");
+    this.#isAppending = true;
+    this.hold();
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const count = await writeFrom(this.descriptor, bytes, at, this.#length);
+        at += count;
+        this.#length += count;
+      }
+    } finally {
+      this.#isAppending = false;
+      this.letGo();
+    }
+  }
+
+  discard(): void {
+    try {
+      unlinkSync(this.#name);
+    } catch {
+      // It has its name by now and is the keeper's to remove, or the folder is gone; what stays is swept at the next start.
+    }
+  }
+}
+
+function readInto(descriptor: number, bytes: Buffer, at: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(descriptor, bytes, at, bytes.length - at, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+}
+
+function writeFrom(descriptor: number, bytes: Buffer, at: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(descriptor, bytes, at, bytes.length - at, position, (error, count) => {
+      if (error === null) resolve(count);
+      else reject(error);
+    });
+  });
+}
+
+function ignore(): void {}

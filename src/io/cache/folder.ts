@@ -1,0 +1,51 @@
+/**
+ * A cache's folder: what belongs into it, and whether it is ours. It holds a file that says its format, the books (an LMDB) and the
+ * bodies, and is its owner's alone (mode 0700). A folder with anything else in it is refused: nothing of somebody else is removed.
+ */
+import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+
+const FORMAT_FILE = "format";
+const FORMAT_FILE_NEW = "format.new";
+const FORMAT_LINE = /^headgate cache (\d{1,9})\n$/;
+
+/** Where the books are, and where the bodies. */
+export function booksIn(folder: string): string {
+  return path.join(folder, "books");
+}
+
+export function bodiesIn(folder: string): string {
+  return path.join(folder, "bodies");
+}
+
+/**
+ * Makes it when it is not there. Returns the format of what is in it; null: nothing is. Throws an Error that says what is wrong.
+ */
+export function prepareFolder(folder: string): number | null {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const isEmpty = readdirSync(folder).every((name) => name === FORMAT_FILE_NEW);
+  const format = isEmpty ? null : readFormat(folder);
+  if (!isEmpty && format === null) {
+    throw new Error(`${folder} has files in it that are not a cache's: a cache wants a folder of its own`);
+  }
+  // It may have been made by somebody else, with other rights.
+  chmodSync(folder, 0o700);
+  return format;
+}
+
+/** To be called before anything else is put into it, so that it is known for what it is. */
+export function writeFormat(folder: string, format: number): void {
+  const name = path.join(folder, FORMAT_FILE);
+  writeFileSync(`${name}.new`, `headgate cache ${format}\n`, { mode: 0o600 });
+  renameSync(`${name}.new`, name);
+}
+
+/** null: there is none. */
+function readFormat(folder: string): number | null {
+  try {
+    const found = FORMAT_LINE.exec(readFileSync(path.join(folder, FORMAT_FILE), "latin1"));
+    return found === null ? null : Number(found[1]);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * A cache's disk and its books: records and facts in an LMDB, bodies in files. Every thread of the process reads for itself, without
+ * locks; the keeper's writes.
+ *
+ * The library keeps what was read first in a turn as the state of the whole turn, unless `renew` is called. What has resolved is
+ * committed: it survives the end of the process however that comes about. The library syncs behind each commit, so that the books are
+ * never torn; a power loss takes the commits of the last moments, and what of the files had not reached the disk.
+ */
+import { rmSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { type Database, open, type RootDatabase } from "lmdb";
+import type { BodyFile, BodyId, CacheBooks, CacheDisk, EntryId, GrowingFile } from "../../caching/ports.ts";
+import { BodyFolder } from "./body-files.ts";
+import { bodiesIn, booksIn, prepareFolder, writeFormat } from "./folder.ts";
+import { encodeOwner, livingOwner, thisProcess } from "./owner.ts";
+
+export interface CacheBooksOptions {
+  /** What the records are written in: RECORD_VERSION of caching/keeping. */
+  readonly format: number;
+  /** How large the cache may become. */
+  readonly bytesMax: number;
+}
+
+/** Threads that read at the same time. */
+const READERS_MAX = 1024;
+/** Records that one turn of a scan reads. */
+const SCANNED_AT_ONCE = 256;
+/** Beyond the cache's size: free pages between what is used, and those of readers that are still in an older state. */
+const MAP_SPARE_BYTES = 2 ** 30;
+/** A process has 2^47 bytes of addresses, and other caches. Should it not do, the library maps the file anew. */
+const MAP_BYTES_MAX = 2 ** 43;
+const OWNER_FACT = "owner";
+
+type Records = Database<Buffer, Buffer>;
+type Facts = Database<Buffer, string>;
+
+/** In a thread that does not keep the books. Throws an Error when they are not there. */
+export function openCacheDisk(folder: string, options: CacheBooksOptions): CacheDisk {
+  return new LmdbCacheDisk(folder, options);
+}
+
+/**
+ * For the keeper; to be opened before any thread's disk. `isEmptied`: what was there was of another format, and is gone. Throws an
+ * Error that says why when the folder is not a cache's, another process has it, or it cannot be opened.
+ */
+export function openCacheBooks(
+  folder: string,
+  options: CacheBooksOptions,
+): { readonly books: CacheBooks; readonly isEmptied: boolean } {
+  const format = prepareFolder(folder);
+  if (format === null) writeFormat(folder, options.format);
+  const books = new LmdbCacheBooks(folder, options);
+  const isEmptied = format !== null && format !== options.format;
+  try {
+    books.claim(folder);
+    // A cache may lose anything, and what nobody can read only takes room.
+    if (isEmptied) books.empty(folder, options.format);
+    books.makeBodyFolders();
+  } catch (error) {
+    void books.close();
+    throw error;
+  }
+  return { books, isEmptied };
+}
+
+class LmdbCacheDisk implements CacheDisk {
+  protected readonly root: RootDatabase<Buffer, Buffer>;
+  protected readonly records: Records;
+  protected readonly facts: Facts;
+  protected readonly bodies: BodyFolder;
+  protected isClosed = false;
+
+  constructor(folder: string, { bytesMax }: CacheBooksOptions) {
+    this.bodies = new BodyFolder(bodiesIn(folder));
+    const options = {
+      path: booksIn(folder),
+      noSubdir: false,
+      encoding: "binary" as const,
+      keyEncoding: "binary" as const,
+      maxReaders: READERS_MAX,
+      mapSize: Math.min(2 * bytesMax + MAP_SPARE_BYTES, MAP_BYTES_MAX),
+      // The library passes it on, and its types do not know it.
+      permissionsMode: 0o600,
+    };
+    this.root = open<Buffer, Buffer>(options);
+    this.records = this.root.openDB({ name: "records", encoding: "binary", keyEncoding: "binary" });
+    this.facts = this.root.openDB<Buffer, string>({ name: "facts", encoding: "binary" });
+  }
+
+  read(id: EntryId): Buffer | null {
+    if (this.isClosed) return null;
+    return this.readKey(Buffer.from(id, "hex"));
+  }
+
+  readFact(name: string): Buffer | null {
+    return this.isClosed ? null : (this.facts.getBinary(name) ?? null);
+  }
+
+  renew(): void {
+    if (!this.isClosed) this.records.resetReadTxn();
+  }
+
+  openBody(body: BodyId): BodyFile {
+    return this.bodies.open(body);
+  }
+
+  openGrowing(body: BodyId): BodyFile {
+    return this.bodies.openPart(body);
+  }
+
+  createBody(body: BodyId): GrowingFile {
+    return this.bodies.create(body);
+  }
+
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    await this.root.close();
+  }
+
+  protected readKey(key: Buffer): Buffer | null {
+    try {
+      const bytes = this.records.getBinaryFast(key);
+      // The library lends one buffer to all reads, with a length that only it goes by.
+      return bytes === undefined ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    } catch {
+      // A disk that cannot be read has nothing.
+      return null;
+    }
+  }
+}
+
+class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
+  readonly #folder: string;
+  #isOwner = false;
+
+  constructor(folder: string, options: CacheBooksOptions) {
+    super(folder, options);
+    this.#folder = folder;
+  }
+
+  /** Throws an Error that says whose the folder is. */
+  claim(folder: string): void {
+    const owner = this.root.transactionSync(() => {
+      const living = livingOwner(this.facts.getBinary(OWNER_FACT));
+      if (living === null) this.facts.putSync(OWNER_FACT, encodeOwner(thisProcess()));
+      return living;
+    });
+    if (owner !== null) throw new Error(`${folder} is in use as a cache by process ${owner.pid}`);
+    this.#isOwner = true;
+  }
+
+  empty(folder: string, format: number): void {
+    this.root.transactionSync(() => {
+      this.records.clearSync();
+      this.facts.clearSync();
+      this.facts.putSync(OWNER_FACT, encodeOwner(thisProcess()));
+    });
+    rmSync(bodiesIn(folder), { recursive: true, force: true });
+    writeFormat(folder, format);
+  }
+
+  makeBodyFolders(): void {
+    this.bodies.make();
+  }
+
+  async put(id: EntryId, record: Uint8Array): Promise<void> {
+    await this.records.put(Buffer.from(id, "hex"), asBuffer(record));
+  }
+
+  async remove(id: EntryId): Promise<void> {
+    await this.records.remove(Buffer.from(id, "hex"));
+  }
+
+  async scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void> {
+    let range: { start?: Buffer; exclusiveStart?: true } = {};
+    for (;;) {
+      if (signal?.aborted === true || this.isClosed) return;
+      const keys = [...this.records.getKeys({ ...range, limit: SCANNED_AT_ONCE })];
+      const waiting: Promise<void>[] = [];
+      for (const key of keys) {
+        const record = this.readKey(key);
+        if (record === null) continue;
+        const promise = each(key.toString("hex"), record);
+        if (promise !== undefined) waiting.push(promise);
+      }
+      await Promise.all(waiting);
+      if (keys.length < SCANNED_AT_ONCE) return;
+      range = { start: keys.at(-1)!, exclusiveStart: true };
+      await new Promise(setImmediate);
+    }
+  }
+
+  keepBody(body: BodyId): Promise<void> {
+    return this.bodies.keep(body);
+  }
+
+  removeBody(body: BodyId): Promise<void> {
+    return this.bodies.remove(body);
+  }
+
+  sweepBodies(isKept: (body: BodyId) => boolean, signal?: AbortSignal): Promise<void> {
+    return this.bodies.sweep(isKept, signal);
+  }
+
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#folder);
+    return bavail * bsize;
+  }
+
+  async writeFact(name: string, fact: Uint8Array): Promise<void> {
+    await this.facts.put(name, asBuffer(fact));
+  }
+
+  override async close(): Promise<void> {
+    if (!this.isClosed && this.#isOwner) {
+      this.#isOwner = false;
+      // A claim that stays is that of a process that is gone.
+      await this.facts.remove(OWNER_FACT).catch(() => {});
+    }
+    await super.close();
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}

@@ -1,0 +1,39 @@
+/** Which routes share answers under one URL. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parseConfig } from "../../config/parse.ts";
+import { cacheScope } from "./scope.ts";
+
+function scopeOf(use: string, proxy = "http://127.0.0.1:1", more = ""): string {
+  const text = `upstreams: { app: { servers: ["http://10.0.0.1:1"] } }\nservers: { web: { listen: ":80", routes: [${more}{ use: [${use}], proxy: ${proxy} }] } }\n`;
+  const result = parseConfig(text, { file: "headgate.yaml" });
+  assert.ok(result.ok, result.ok ? "" : result.problems.map(({ message }) => message).join());
+  const route = result.config.servers[0]!.routes.at(-1)!;
+  return cacheScope(
+    route,
+    route.use.findIndex(({ feature }) => feature === "cache"),
+  );
+}
+
+const PLAIN = scopeOf("{ cache: true }");
+
+describe("routes share answers", () => {
+  it("when they lead to the same place, wherever they stand", () => {
+    assert.equal(scopeOf("{ cache: true }", "http://127.0.0.1:1", "{ match: { path: /x }, respond: 204 }, "), PLAIN);
+    assert.equal(scopeOf("{ compress: true }, { cache: true }"), PLAIN);
+    assert.equal(scopeOf("{ cache: true }", "{ to: 'http://127.0.0.1:1', timeouts: { connect: 1s } }"), PLAIN);
+  });
+
+  it("not when they lead elsewhere, or as another host", () => {
+    const all = [
+      PLAIN,
+      scopeOf("{ cache: true }", "http://127.0.0.1:2"),
+      scopeOf("{ cache: true }", "app"),
+      scopeOf("{ cache: true }", "{ to: app, host: upstream }"),
+      scopeOf("{ cache: true }, { stripPrefix: /a }"),
+      scopeOf("{ cache: true }, { headers: { request: { set: { x-tenant: a } } } }"),
+      scopeOf("{ cache: true }, { headers: { request: { set: { x-tenant: b } } } }"),
+    ];
+    assert.equal(new Set(all).size, all.length);
+  });
+});
