@@ -92,7 +92,7 @@ export class AnswerGiver {
         body: isHere ? memory.subarray(start, end) : (sink: AnswerSink) => body.produce(sink, start, end),
         bodyBytes: end - start,
       });
-      exchange.response?.fields.append("Content-Range", contentRange(first!, body.bytes));
+      exchange.response?.fields.set("Content-Range", contentRange(first!, body.bytes));
     } else {
       const multipart = multipartBody(ranges, body.bytes, head.fields.get("content-type"), this.#boundary());
       exchange.respond({
@@ -102,6 +102,8 @@ export class AnswerGiver {
         bodyBytes: multipart.bytes,
       });
       exchange.response?.fields.set("Content-Type", multipart.contentType);
+      // One that came with a whole answer means nothing there; here it would.
+      exchange.response?.fields.delete("Content-Range");
     }
     exchange.response?.fields.appendEncoded(lines);
     return "given";

@@ -74,6 +74,8 @@ describe("an answer is not stored", () => {
     ["method", [["Content-Location", URL_], CHANGED], { method: "POST" }],
     ["status", [FRESH], { status: 103 }],
     ["status", [FRESH], { status: 304 }],
+    ["status", [FRESH], { status: 600 }],
+    ["status", [FRESH], { status: 999 }],
     ["status", [FRESH], { status: 416 }],
     ["status", [FRESH], { status: 429 }],
     ["status", [CHANGED], { status: 201 }],
@@ -265,6 +267,9 @@ describe("an answer is stored", () => {
     [5000, [], { status: 502, rules: { defaultLifetimeMs: 5000 } }],
     [105_000, [["Age", "100"]], { rules: { lifetimeMs: 5000 } }],
     [1000, [FRESH], { rules: { lifetimeMaxMs: 1000 } }],
+    [90_000, [FRESH], { rules: { lifetimeMinMs: 90_000 } }],
+    [60_000, [FRESH], { rules: { lifetimeMinMs: 30_000 } }],
+    [100_000, [FRESH, ["Age", "10"]], { rules: { lifetimeMinMs: 90_000, lifetimeMaxMs: 90_000 } }],
     [11_000, [FRESH, ["Age", "10"]], { rules: { lifetimeMaxMs: 1000 } }],
     [
       5000,
@@ -365,13 +370,14 @@ describe("an answer is stored", () => {
       ["Age", "1"],
       ["Date", date(0)],
       ["Content-MD5", "x"],
+      ["Content-Range", "of no meaning in a 200"],
       ["Set-Cookie", "a=b"],
       ["X-Other", "1"],
       ["x-other", "2"],
     ]);
     assert.deepEqual(
       [...head.fields.entries()].map(([name]) => name),
-      ["Cache-Control", "Date", "Content-MD5", "Set-Cookie", "X-Other", "x-other"],
+      ["Cache-Control", "Date", "Content-MD5", "Content-Range", "Set-Cookie", "X-Other", "x-other"],
     );
     assert.equal(head.fields.get("x-other"), "1, 2");
   });
