@@ -134,6 +134,8 @@ export class ExplainedExchange extends Exchange {
     return Promise.resolve(Buffer.alloc(0));
   }
 
+  informational(): void {}
+
   fork(): never {
     throw new Error("an exchange that is looked at sends nothing");
   }
@@ -141,8 +143,6 @@ export class ExplainedExchange extends Exchange {
   forkPoint(): never {
     throw new Error("an exchange that is looked at sends nothing");
   }
-
-  inform(): void {}
 
   fail(_error: ProxyError): void {}
 }

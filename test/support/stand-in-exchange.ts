@@ -64,8 +64,8 @@ export class StandInFork implements Fork {
 export class StandInExchange extends Exchange {
   readonly answers: Answer[] = [];
   readonly errors: ProxyError[] = [];
-  readonly informed: number[] = [];
   readonly forks: StandInFork[] = [];
+  readonly interim: ResponseMessage[] = [];
 
   constructor(given: StandInRequest = {}) {
     const request = new RequestMessage();
@@ -93,6 +93,10 @@ export class StandInExchange extends Exchange {
     return Promise.resolve(Buffer.alloc(0));
   }
 
+  informational(response: ResponseMessage): void {
+    this.interim.push(response);
+  }
+
   fork(request: RequestMessage, handler: ForkHandler): Fork {
     const fork = new StandInFork(this, request, handler);
     this.forks.push(fork);
@@ -101,10 +105,6 @@ export class StandInExchange extends Exchange {
 
   forkPoint(): ForkPoint {
     return this;
-  }
-
-  inform(response: ResponseMessage): void {
-    this.informed.push(response.status);
   }
 
   fail(error: ProxyError): void {

@@ -230,7 +230,7 @@ export class Visit implements AcquireHandler, DownloadStarter {
   // -------------------------------------------------------------------------------------- what its own download says
 
   onInformational(response: ResponseMessage): void {
-    this.#exchange.inform(response);
+    this.#exchange.informational(response);
   }
 
   onBegun(answer: CachedAnswer, status: number, onlyForAsker: EncodedLines | null): void {
