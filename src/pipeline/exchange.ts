@@ -165,10 +165,10 @@ export abstract class Exchange {
   abstract forkPoint(): ForkPoint;
 
   /**
-   * Passes an interim response (103) on to the client, by way of the features in front of the calling one: of a fork whose answer it
-   * waits for. Elsewhere than in `request`, and once there is an answer, it does nothing. The response stays the caller's.
+   * Passes an interim response (103) of a fork on to the client, through the features in front of the calling one. Only in `request`;
+   * later, or when there is an answer, it does nothing.
    */
-  abstract inform(response: ResponseMessage): void;
+  abstract informational(response: ResponseMessage): void;
 
   /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
   abstract fail(error: ProxyError): void;

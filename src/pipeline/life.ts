@@ -589,7 +589,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     this.#passInformational(response, Number.POSITIVE_INFINITY);
   }
 
-  inform(response: ResponseMessage): void {
+  informational(response: ResponseMessage): void {
     if (this.ended || this.#step !== REQUEST || this.#hook === 0) return;
     this.#passInformational(response, this.#chain.request![this.#hook - 1]!.index);
   }

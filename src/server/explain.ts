@@ -135,6 +135,8 @@ export class ExplainedExchange extends Exchange {
     return Promise.resolve(Buffer.alloc(0));
   }
 
+  informational(): void {}
+
   fork(): never {
     throw new Error("an exchange that is looked at sends nothing");
   }

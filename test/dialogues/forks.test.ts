@@ -357,7 +357,7 @@ describe("what a fork gives may be passed on to the client", () => {
     const stage = createStage({ use: [looking("front", "keep"), forking, looking("behind", "drop")] });
     let answer = (): void => {};
     forking.onRecord = (record) => {
-      record.onInformational = (response) => forking.exchanges[0]!.inform(response);
+      record.onInformational = (response) => forking.exchanges[0]!.informational(response);
     };
     forking.waits = (exchange) =>
       new Promise<void>((resolve) => {
