@@ -3,10 +3,6 @@ declare module "http-cache-tests/tests/index.mjs" {
   const suites: import("./cache-suite.ts").SuiteOfTests[];
   export default suites;
 }
-declare module "http-cache-tests/tests/surrogate-control.mjs" {
-  const suite: import("./cache-suite.ts").SuiteOfTests;
-  export default suite;
-}
 declare module "http-cache-tests/client/runner.mjs" {
   export const runTests: import("./cache-suite.ts").CacheSuite["runTests"];
   export const getResults: import("./cache-suite.ts").CacheSuite["getResults"];
