@@ -71,6 +71,7 @@ const longest: readonly string[] = [
   "test/integration/endurance",
   "test/integration/sessions-under-load",
   "test/stores/session-command",
+  "test/conformance/http-cache",
   "test/simulation/interleavings",
 ];
 

@@ -84,3 +84,6 @@ export const CHECKED_NOT_SO: readonly string[] = [
   "stale-warning-become",
   "stale-warning-stored",
 ];
+
+/** What an answer to HEAD changes takes effect when it is committed, and the suite asks again at once. */
+export const EITHER_WAY: readonly string[] = ["head-200-freshness-update", "head-200-update"];

@@ -7,10 +7,16 @@ import { runCacheSuite, type SuiteResult, scoreOf } from "../support/cache-suite
 import { TestFolder } from "../support/folder.ts";
 import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { loadPublicSuite } from "../support/public-cache-suite.ts";
-import { CHECKED_NOT_SO, OPTIMAL_NOT_PASSED, REQUIRED_NOT_PASSED, SUITE_CACHE } from "./http-cache-expectations.ts";
+import {
+  CHECKED_NOT_SO,
+  EITHER_WAY,
+  OPTIMAL_NOT_PASSED,
+  REQUIRED_NOT_PASSED,
+  SUITE_CACHE,
+} from "./http-cache-expectations.ts";
 
-/** So many requests that a slow machine is never late by the second that a test counts with. */
-const AT_ONCE = 100;
+/** So many tests that a slow machine is not late by the second that one of them counts with. */
+const AT_ONCE = 200;
 
 describe("the public suite for HTTP caches", () => {
   test("finds what is expected, and nothing else", { timeout: 120_000 }, async (context) => {
@@ -30,7 +36,7 @@ describe("the public suite for HTTP caches", () => {
     context.diagnostic(scoreOf(results));
     assert.equal(results.length, 329, "as many as the suite has for shared caches");
     const expected = [...Object.keys(REQUIRED_NOT_PASSED), ...Object.keys(OPTIMAL_NOT_PASSED), ...CHECKED_NOT_SO];
-    const found = results.filter(({ verdict }) => verdict !== "pass");
+    const found = results.filter(({ id, verdict }) => verdict !== "pass" && !EITHER_WAY.includes(id));
     const unexpected = found.filter(({ id }) => !expected.includes(id)).map(describeResult);
     const passedAfterAll = expected.filter((id) => !found.some((result) => result.id === id));
     assert.deepEqual({ unexpected, passedAfterAll }, { unexpected: [], passedAfterAll: [] });
