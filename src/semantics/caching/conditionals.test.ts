@@ -193,6 +193,15 @@ describe("a validating request", () => {
     );
   });
 
+  it("has the one validator that there is", () => {
+    const request = FieldBlock.from([]);
+    assert.equal(makeValidating(request, head([["ETag", 'W/"a"']])), true);
+    assert.deepEqual([...request.entries()], [["If-None-Match", 'W/"a"']]);
+    const other = FieldBlock.from([]);
+    assert.equal(makeValidating(other, head([MODIFIED])), true);
+    assert.deepEqual([...other.entries()], [["If-Modified-Since", date(CHANGED_S)]]);
+  });
+
   it("asks for all of it when there is nothing to validate with", () => {
     const request = FieldBlock.from(OWN);
     assert.equal(makeValidating(request, head([["Date", date(0)]])), false);
