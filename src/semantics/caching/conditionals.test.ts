@@ -1,3 +1,4 @@
+// Conditions of clients and of our own, and whom a 304 or an answer to HEAD confirms.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
