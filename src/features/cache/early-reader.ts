@@ -6,61 +6,43 @@ import type { AnswerBody } from "../../caching/cache.ts";
 import type { ProxyError } from "../../core/errors.ts";
 import type { AnswerSink, ProducedBody } from "../../pipeline/body.ts";
 
-export class EarlyReader implements AnswerSink, ProducedBody {
+export class EarlyReader implements AnswerSink {
   readonly #inner: ProducedBody;
   #sink: AnswerSink | null = null;
-  /** What came all the same before there was a sink. */
-  #held: Buffer[] = [];
-  #isEnded = false;
+  /** It broke before there was a sink. */
   #error: ProxyError | null = null;
 
   constructor(body: AnswerBody, start: number, end: number) {
-    this.#inner = body.produce(this, start, end);
-    this.#inner.pause();
+    this.#inner = body.produce(this, start, end, true);
   }
 
   /** To be called with the client's sink, once. */
   readonly produce = (sink: AnswerSink): ProducedBody => {
     this.#sink = sink;
-    const held = this.#held;
-    this.#held = [];
-    for (const bytes of held) sink.write(bytes, 0, bytes.length);
-    if (this.#error !== null) sink.abort(this.#error);
-    else if (this.#isEnded) sink.end();
-    else this.#inner.resume();
-    return this;
+    if (this.#error === null) this.#inner.resume();
+    else sink.abort(this.#error);
+    return this.#inner;
   };
 
-  /** The client has its sink, which tells the body when it leaves. */
-  get isTaken(): boolean {
-    return this.#sink !== null;
+  /** The client has left before it had a sink; afterwards the body is told by whoever sends it. */
+  leave(error: ProxyError): void {
+    if (this.#sink === null) this.#inner.abort?.(error);
   }
 
   write(bytes: Buffer, start: number, end: number): void {
-    if (this.#sink === null) this.#held.push(Buffer.from(bytes.subarray(start, end)));
-    else this.#sink.write(bytes, start, end);
+    this.#sink!.write(bytes, start, end);
   }
 
   sendFile(descriptor: number, offset: number, length: number, onSent: () => void): boolean {
-    return this.#sink?.sendFile(descriptor, offset, length, onSent) ?? false;
+    return this.#sink!.sendFile(descriptor, offset, length, onSent);
   }
 
   end(): void {
-    this.#isEnded = true;
-    this.#sink?.end();
+    this.#sink!.end();
   }
 
-  pause(): void {
-    this.#inner.pause();
-  }
-
-  resume(): void {
-    if (this.#sink !== null) this.#inner.resume();
-  }
-
-  /** The body broke, or the client has left: each of the two knows already what it tells. */
   abort(error: ProxyError): void {
-    this.#error = error;
-    this.#sink?.abort(error);
+    if (this.#sink === null) this.#error = error;
+    else this.#sink.abort(error);
   }
 }

@@ -21,7 +21,7 @@ describe("clients that ask at once", () => {
     await proxy.settle();
     const late = proxy.client("/a");
     await proxy.settle();
-    for (const client of [...clients, late]) client.receives(/^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nabc$/);
+    for (const client of [...clients, late]) client.receives(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nabc$/);
     server.sends("def");
     await proxy.settle();
     for (const client of [...clients, late]) client.receives("def");
@@ -113,7 +113,7 @@ describe("who began it", () => {
     server.staysOpen();
     second.closes();
     await proxy.settle();
-    server.seesReset();
+    server.seesEnd();
     proxy.answer = () => answerOf(200, { "Cache-Control": "max-age=60" }, "new");
     assert.equal((await proxy.fetch("/a")).body, "new");
   });
@@ -124,7 +124,7 @@ describe("who began it", () => {
     await proxy.settle();
     client.closes();
     await proxy.settle();
-    proxy.asked[0]!.server.seesReset();
+    proxy.asked[0]!.server.seesEnd();
   });
 
   it("is not held up by who reads slowly, nor are others", async () => {
@@ -207,7 +207,7 @@ describe("what may not be kept", () => {
     await proxy.settle();
     client.closes();
     await proxy.settle();
-    proxy.asked[0]!.server.seesReset();
+    proxy.asked[0]!.server.seesEnd();
     assert.equal(proxy.stage.forks.size, 0);
   });
 
@@ -219,7 +219,7 @@ describe("what may not be kept", () => {
     await proxy.settle();
     proxy.asked[0]!.server.sends("HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 6\r\n\r\nabc");
     await proxy.settle();
-    proxy.asked[0]!.server.seesReset();
+    proxy.asked[0]!.server.seesEnd();
   });
 
   it("is broken for who gets it when it breaks off", async () => {
