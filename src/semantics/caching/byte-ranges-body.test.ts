@@ -1,3 +1,4 @@
+// What stands between the ranges of multipart/byteranges, and how long it all is.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { multipartBody } from "./byte-ranges-body.ts";

@@ -1,3 +1,4 @@
+// The member of Cache-Status, as RFC 9211 shows it and as every parser reads it.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -1,3 +1,4 @@
+// Conditions of clients and of our own, and whom a 304 or an answer to HEAD confirms.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -191,6 +192,15 @@ describe("a validating request", () => {
         ["If-Modified-Since", date(CHANGED_S)],
       ],
     );
+  });
+
+  it("has the one validator that there is", () => {
+    const request = FieldBlock.from([]);
+    assert.equal(makeValidating(request, head([["ETag", 'W/"a"']])), true);
+    assert.deepEqual([...request.entries()], [["If-None-Match", 'W/"a"']]);
+    const other = FieldBlock.from([]);
+    assert.equal(makeValidating(other, head([MODIFIED])), true);
+    assert.deepEqual([...other.entries()], [["If-Modified-Since", date(CHANGED_S)]]);
   });
 
   it("asks for all of it when there is nothing to validate with", () => {

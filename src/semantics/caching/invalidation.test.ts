@@ -1,3 +1,4 @@
+// What an answer to an unsafe request makes obsolete, and what it cannot.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

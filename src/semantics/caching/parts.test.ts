@@ -1,3 +1,4 @@
+// Parts of a representation: which one an answer is, which may be joined, what can be given of one.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FieldBlock } from "../../core/fields.ts";

@@ -1,3 +1,4 @@
+// Range and Content-Range: what is selected, against a model that marks single bytes.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -75,14 +75,12 @@ export function sortFields(
  */
 export function updatedFields(stored: EncodedLines, newer: FieldBlock): FieldBlock {
   const fields = new FieldBlock();
-  // One that says no Date has that of its arrival, not the old one.
+  // A confirmation without Date is as old as its arrival, and not as old as what it confirms.
   const replaced = new Set<string>(["date"]);
   for (const [name] of newer.entries()) {
     const lower = name.toLowerCase();
     if (!isLeftAlone(lower)) replaced.add(lower);
   }
-  // A confirmation without Date is as old as its arrival, and not as old as what it confirms.
-  replaced.add("date");
   for (const [name, value] of stored.entries()) {
     if (!replaced.has(name.toLowerCase())) fields.append(name, value);
   }

@@ -1,3 +1,4 @@
+// What becomes of a stored answer when a newer one without content confirms it.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FieldBlock } from "../../core/fields.ts";
