@@ -86,9 +86,6 @@ export interface DownloadJob {
   readonly point: ForkPoint;
 }
 
-/** What is above is to be taken for a failure of the origin's (RFC 9110, section 15), and no answer of ours can have it. */
-const STATUS_MAX = 599;
-
 type State = "asked" | "joining" | "body" | "resuming" | "relayed" | "over";
 
 export class Download implements ForkHandler {
@@ -169,11 +166,6 @@ export class Download implements ForkHandler {
     this.#receivedMs = this.#context.clock.wallMs();
     if (this.#state === "resuming") return this.#onResumedHead(response);
     const { status } = response;
-    if (status > STATUS_MAX) {
-      this.#fork.abort();
-      const message = `the origin answered with the status ${status}, which is none`;
-      return this.onFailed(new ProxyError("http_protocol_error", message));
-    }
     const seen = this.#seen;
     if (seen !== null && isErrorForStale(status) && this.#mayGiveStale(seen)) {
       this.#fork.abort();
@@ -280,15 +272,15 @@ export class Download implements ForkHandler {
     const found = rules.for(path, seen.head.status, fields.get("content-type") ?? seen.head.fields.get("content-type"));
     const newer = { fields, receivedMs: this.#receivedMs };
     const verdict = found === null ? null : updated(seen.head, this.#answered(), newer, found);
-    // It is given as it is now also where it may not be kept: that may be what the confirmation says.
-    const answer = verdict === null ? seen : { version: seen.version, head: verdict.head, body: seen.body };
+    let answer = seen;
     if (verdict?.isStored === true) {
+      answer = { version: seen.version, head: verdict.head, body: seen.body };
       if (this.#fill === null) cache.refresh(key, template.fields, seen, verdict.head);
       else this.#fill.refresh(seen, verdict.head);
     } else {
-      // It may be given to who has asked. To others too as it was before, when only his being known forbids to keep it.
+      // It may be given to who has asked, and to nobody else any more; unless it is this one request that says nothing of others.
       this.#fill?.release("uncacheable", 0);
-      if (verdict?.reason !== "authorization") this.#context.invalidate(key);
+      if (verdict === null || verdict.reason !== "authorization") this.#context.invalidate(key);
     }
     const starter = this.#starter;
     // It has no body: the fork ends by itself, and its connection is good for the next one.
@@ -398,7 +390,8 @@ export class Download implements ForkHandler {
 
   #tryAgain(error: ProxyError): void {
     if (this.#position - this.#resumedAt >= RESUME_PROGRESS_BYTES) this.#resumes = 0;
-    if (this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
+    const isClosing = error.type === "connection_terminated" && error.side === "proxy";
+    if (isClosing || this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
     this.#state = "resuming";
     this.#resumedAt = this.#position;
     this.#skip = 0;
