@@ -530,7 +530,8 @@ class Reading implements AnswerSink {
     this.#world.counts.whole++;
   }
 
-  abort(): void {
+  abort(error: ProxyError): void {
+    if (process.env.SHOW) console.log(error.message, error.cause);
     assert.equal(this.outcome, "", "a second end");
     this.#over("aborted");
     this.#world.counts.broken++;

@@ -1,6 +1,7 @@
 // A proxy with a cache on the simulated network, with the cache's keeper in the same thread and its disk in memory. The origin is a
 // function from requests to answers, or the test's own hand; clients fetch one thing each, or are the test's own, too.
 
+import { afterEach } from "node:test";
 import { DeadlineWheel } from "../../src/core/deadlines.ts";
 import { createCacheFeature } from "../../src/features/cache/index.ts";
 import { type CacheOptions, cacheOptions } from "../../src/features/cache/options.ts";
@@ -85,7 +86,7 @@ export class CachingProxy {
     this.stage = createStage({
       ...options.stage,
       use: [noting, ...(options.front ?? []), this.feature, ...(options.behind ?? [])],
-      network: { clock: this.clock },
+      network: { clock: this.clock, files: { read: (...range) => readOrNull(store, range) } },
     });
   }
 
@@ -160,6 +161,14 @@ export class CachingProxy {
   }
 }
 
+function readOrNull(store: CacheStage, range: [descriptor: number, offset: number, length: number]): Buffer | null {
+  try {
+    return store.folder.readDescriptor(...range);
+  } catch {
+    return null;
+  }
+}
+
 function noteOf({ cache }: Exchange): Noted {
   return { outcome: cache?.outcome ?? null, reason: cache?.reason ?? null };
 }
@@ -204,4 +213,19 @@ export function answerOf(status: number, fields: Readonly<Record<string, string>
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   const length = status === 304 || status === 204 ? "" : `Content-Length: ${body.length}\r\n`;
   return `HTTP/1.1 ${status} X\r\n${length}${lines.join("")}\r\n${body}`;
+}
+
+/** Opens proxies that are closed behind each test. */
+export function cachingProxies(): (options?: CachingProxyOptions) => Promise<CachingProxy> {
+  let opened: CachingProxy[] = [];
+  afterEach(async () => {
+    const closing = opened;
+    opened = [];
+    for (const proxy of closing) await proxy.close();
+  });
+  return async (options) => {
+    const proxy = await CachingProxy.open(options);
+    opened.push(proxy);
+    return proxy;
+  };
 }

@@ -316,17 +316,19 @@ export class Broker {
   /** It is over. Those who wait still look again, or are placed anew. `isDiscarded`: its file, if it has one, is nobody's. */
   #settle(flight: Flight, isKept: boolean, isDiscarded: boolean): void {
     flight.phase = "over";
+    flight.isDiscarded = isDiscarded;
     this.#unlist(flight);
-    if (flight.thread !== null) flight.thread.link.send({ kind: "settled", flight: flight.number, isDiscarded });
-    else if (isDiscarded && flight.record !== null) void this.#parts.books.removeBody(flight.body).catch(ignore);
     if (isKept) this.#tell(this.#takeWaiters(flight), (asks) => ({ kind: "stored", asks }));
     else this.#placeAgain(flight);
     this.#retire(flight);
   }
 
-  /** Its row goes to another one when nobody looks at it any more. */
+  /** When nobody looks at it any more: its row goes to another one, and a file that is nobody's is removed. */
   #retire(flight: Flight): void {
     if (flight.phase !== "over" || flight.follows.size > 0 || !this.#flights.delete(flight.number)) return;
+    const { number, thread, isDiscarded } = flight;
+    if (thread !== null) thread.link.send({ kind: "settled", flight: number, isDiscarded });
+    else if (isDiscarded && flight.record !== null) void this.#parts.books.removeBody(flight.body).catch(ignore);
     this.#table.free(flight.row);
     this.#freeRows.push(flight.row);
   }

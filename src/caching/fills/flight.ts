@@ -56,6 +56,8 @@ export class Flight {
   isShared = false;
   /** A purge or an invalidation has met it. */
   isObsolete = false;
+  /** Its file, if it has one, is nobody's. */
+  isDiscarded = false;
   /** Its body will not be stored. */
   isUnkept = false;
   readonly waiters = new Set<Waiter>();

@@ -135,8 +135,12 @@ export class Download implements ForkHandler {
   /** Who began it has left. */
   forget(): void {
     this.#starter = null;
-    // Nobody but its client takes what is relayed, or confirmed for it alone.
+    // Nobody but its client takes what is relayed, or confirmed for it alone. Whoever waits for the rest begins anew.
     if (this.#state === "relayed" || this.#fill === null) this.#abandon();
+    else if (this.#state === "asked" && !this.#context.options.finishOnAbort) {
+      this.#fill.release("failed", 0);
+      this.#abandon();
+    }
   }
 
   #request(): RequestMessage {
@@ -207,9 +211,9 @@ export class Download implements ForkHandler {
     this.#start = start;
     this.#end = end < 0 ? head.bodyBytes : end;
     fill.onDrain = () => this.#fork.resume();
-    const bytesMax = this.#context.objectBytesMax;
-    const part = start === 0 && end < 0 ? { bytesMax } : { start, end, bytesMax };
-    const answer = fill.begin(head, part);
+    const { objectBytesMax: bytesMax, options } = this.#context;
+    const kept = { bytesMax, endsUnread: !options.finishOnAbort };
+    const answer = fill.begin(head, start === 0 && end < 0 ? kept : { ...kept, start, end });
     this.#starter?.onBegun(answer, status, onlyForAsker);
     this.#starter = null;
   }

@@ -50,12 +50,12 @@ export function onPassedAnswer(
   response: ResponseMessage,
   note: PassNote,
 ): Waiting {
+  if (note.head !== null) compareWithHead(context, exchange, response, note.head);
   if (context.options.statusHeader && response.status >= 200) {
     const { forward, reason } = note;
     response.fields.append("Cache-Status", statusOf({ forward, forwardStatus: response.status, detail: reason }));
   }
   if (note.changedKey !== null) return invalidate(context, exchange, response, note.changedKey);
-  if (note.head !== null) compareWithHead(context, exchange, response, note.head);
 }
 
 /** The client may rely upon it: what it reads next, from whichever thread, is not what was there before. */

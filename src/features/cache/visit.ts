@@ -21,6 +21,7 @@ import { mayGiveOnError, mayReuse } from "../../semantics/caching/reuse.ts";
 import { mayBeShared } from "../../semantics/caching/storing.ts";
 import type { CacheContext } from "./context.ts";
 import { type Aim, Download, type DownloadStarter } from "./download.ts";
+import type { EarlyReader } from "./early-reader.ts";
 import { isWhole } from "./give.ts";
 import { urlOf } from "./keys.ts";
 import { LOOKS_MAX, RANGE_WAIT_BYTES_MAX } from "./limits.ts";
@@ -58,6 +59,8 @@ export class Visit implements AcquireHandler, DownloadStarter {
   #pending: PendingAcquire | null = null;
   #download: Download | null = null;
   #relay: Relay | null = null;
+  /** Its place at a body that is on its way, until its answer is sent. */
+  #reader: EarlyReader | null = null;
 
   constructor(context: CacheContext, exchange: Exchange, facts: VisitFacts) {
     this.#context = context;
@@ -84,11 +87,13 @@ export class Visit implements AcquireHandler, DownloadStarter {
     this.#download = null;
     this.#relay?.abort();
     this.#relay = null;
+    this.#reader?.leave(new ProxyError("http_request_error", "the client has left", { status: 499 }));
+    this.#reader = null;
     this.#finish();
   }
 
   get isOver(): boolean {
-    return this.#isDone && this.#relay === null;
+    return this.#isDone && this.#relay === null && this.#reader === null;
   }
 
   #acquire(): void {
@@ -189,6 +194,8 @@ export class Visit implements AcquireHandler, DownloadStarter {
     this.#pending = null;
     const { clock, reuseRules } = this.#context;
     const seen = this.#seen;
+    // Who fetched it has given up: the first of those who wait fetches it now, unless the origin has just failed.
+    if (reason === "failed" && ++this.#looks < LOOKS_MAX) return this.#acquire();
     if (reason === "failed" && seen !== null) {
       if (mayGiveOnError(seen.head, ageOf(seen.head, clock.wallMs()), this.#facts.directives, reuseRules)) {
         return this.onStale(seen, 0);
@@ -286,7 +293,9 @@ export class Visit implements AcquireHandler, DownloadStarter {
     const ageMs = ageOf(answer.head, nowMs);
     const lines: [string, string][] = note.outcome === "miss" && ageMs < 1000 ? [] : [["Age", ageValue(ageMs)]];
     if (options.statusHeader) lines.push(["Cache-Status", statusOf({ ...said, ttlMs: ttlOf(answer.head, nowMs) })]);
-    const given = giver.give(exchange, answer, new EncodedLines(lines));
+    const given = giver.give(exchange, answer, new EncodedLines(lines), (reader) => {
+      this.#reader = reader;
+    });
     if (given === "given") {
       exchange.cache = note;
       if (onlyForAsker !== null) exchange.response?.fields.appendEncoded(onlyForAsker);

@@ -19,22 +19,21 @@ import { PortLink } from "./links.ts";
 
 /** Rejects with a SetupError when this machine cannot give it. */
 export async function openKeeper(config: CacheConfig, folder: string, log: AppLog): Promise<CacheKeeper> {
-  const { openCacheBooks } = await import("../../io/cache/lmdb-cache.ts");
-  const { RECORD_VERSION } = await import("../../caching/keeping/record.ts");
+  const { openCacheBooks } = await import("../../io/cache/open.ts");
   const { Keeper } = await import("../../caching/keeping/keeper.ts");
   const { Broker } = await import("../../caching/fills/broker.ts");
   const { StoredReader } = await import("../../caching/keeping/stored-reader.ts");
   const { atomicWakes, ProgressTable, progressBuffer } = await import("../../caching/fills/progress-table.ts");
   const { SharedCache, SLOTS_MAX } = await import("../../caching/shared.ts");
-  const { SecondChance } = await import("../../caching/eviction/second-chance.ts");
+  const { S3Fifo } = await import("../../caching/eviction/s3-fifo.ts");
   // Changed in place by a reload.
   const limits = { ...config };
   const shared = SharedCache.ofOneThread(SLOTS_MAX);
   try {
-    const { books, isEmptied } = openCacheBooks(folder, { format: RECORD_VERSION, bytesMax: config.bytesMax });
-    if (isEmptied)
+    const books = openCacheBooks(folder, () => {
       log.info(`cache ${config.name}: what was in ${folder} is of another version of headgate, and is gone`);
-    const policy = new SecondChance(shared);
+    });
+    const policy = new S3Fifo(shared);
     const keeper = await Keeper.open(limits, {
       books,
       clock,

@@ -10,14 +10,13 @@ import type { OpenCache } from "./thread-caches.ts";
 /** The libraries are only loaded where there is a cache. Rejects with a SetupError. */
 export async function openThreadCache(handout: CacheHandout): Promise<OpenCache> {
   const { config, folder, counts, column, shared, progress, port } = handout;
-  const { openCacheDisk } = await import("../../io/cache/lmdb-cache.ts");
-  const { RECORD_VERSION } = await import("../../caching/keeping/record.ts");
+  const { openCacheDisk } = await import("../../io/cache/open.ts");
   const { ThreadCache } = await import("../../caching/fills/thread-cache.ts");
   const { atomicWakes, ProgressTable } = await import("../../caching/fills/progress-table.ts");
   const { SharedCache } = await import("../../caching/shared.ts");
   const { name, hotBytesMax, objectBytesMax } = config;
   try {
-    const disk = openCacheDisk(folder, { format: RECORD_VERSION, bytesMax: config.bytesMax });
+    const disk = openCacheDisk(folder);
     const link = new PortLink<ToKeeper, ToThread>(port);
     const cache = new ThreadCache({
       name,
