@@ -174,6 +174,8 @@ export class GrowingBody extends FlowingBody {
     const isWhole = this.start === 0 && this.available === this.bytes;
     if (isWhole && !this.#isUnkept && this.#blocksStart === 0 && this.available <= HOT_BODY_BYTES_MAX)
       this.#keepInMemory();
+    // What is in memory is a whole body: a part has a file, however small it is.
+    if (!isWhole && !this.#isUnkept && this.#file === null) this.#createFile();
     this.pumpReaders();
     this.#flush();
     this.#settleWhole();
