@@ -86,9 +86,6 @@ export interface DownloadJob {
   readonly point: ForkPoint;
 }
 
-/** What is above is to be taken for a failure of the origin's (RFC 9110, section 15), and no answer of ours can have it. */
-const STATUS_MAX = 599;
-
 type State = "asked" | "joining" | "body" | "resuming" | "relayed" | "over";
 
 export class Download implements ForkHandler {
@@ -169,11 +166,6 @@ export class Download implements ForkHandler {
     this.#receivedMs = this.#context.clock.wallMs();
     if (this.#state === "resuming") return this.#onResumedHead(response);
     const { status } = response;
-    if (status > STATUS_MAX) {
-      this.#fork.abort();
-      const message = `the origin answered with the status ${status}, which is none`;
-      return this.onFailed(new ProxyError("http_protocol_error", message));
-    }
     const seen = this.#seen;
     if (seen !== null && isErrorForStale(status) && this.#mayGiveStale(seen)) {
       this.#fork.abort();
