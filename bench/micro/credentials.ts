@@ -60,6 +60,7 @@ class BenchExchange extends Exchange {
   wholeBody(): Promise<Buffer> {
     return Promise.reject(new Error("there is no body"));
   }
+  informational(): void {}
   fork(): never {
     throw new Error("there is nothing to fork");
   }

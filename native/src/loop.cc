@@ -183,7 +183,8 @@ void Loop::close_slot(int32_t index, bool reset) {
     touch(source);
   }
   while (!slot.queue.empty()) slot.queue.pop();
-  queued()[index] = 0;
+  // What is left there until somebody else has the slot is what was lost.
+  queued()[index] += static_cast<double>(slot.lost);
   // The socket may have another descriptor, which would keep it in the set.
   if (slot.state == State::kListening) epoll_ctl(epoll(slot.side), EPOLL_CTL_DEL, slot.fd, nullptr);
   if (slot.state != State::kListening || slot.owned) {
@@ -528,7 +529,9 @@ void Loop::write_failed(int32_t index, int error) {
   if (slot.paused || slot.read_ended || !may_be_read(slot.fd)) return fail(index, error);
   slot.error = error;
   while (!slot.queue.empty()) slot.queue.pop();
-  queued()[index] = slot.incoming == nullptr ? 0 : static_cast<double>(slot.incoming->in_pipe);
+  const double between = slot.incoming == nullptr ? 0 : static_cast<double>(slot.incoming->in_pipe);
+  slot.lost += static_cast<int64_t>(queued()[index] - between);
+  queued()[index] = between;
   ask_again(index);
   if (slot.incoming != nullptr) touch(slot.incoming->from);
 }

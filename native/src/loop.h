@@ -65,6 +65,8 @@ struct Slot {
   uint32_t interest;
   // A failure that was noticed while there may still be something to read: told behind that.
   int error;
+  // Bytes that were queued when it was noticed.
+  int64_t lost;
   OutputQueue queue;
   Splice* outgoing;
   Splice* incoming;

@@ -27,9 +27,10 @@ export interface AnswerBody {
   readonly end: number;
   /**
    * Gives [start, end) of the representation to the sink, as it arrives and as fast as it is taken; `end` is -1: all that comes. Of
-   * what was cut, or does not verify, the sink is told by `abort`. The sink may get it as ranges of a file.
+   * what was cut, or does not verify, the sink is told by `abort`. The sink may get it as ranges of a file. `isPaused`: of a body that
+   * is on its way, nothing is given before `resume`, but from now on it has somebody who reads it.
    */
-  produce(sink: AnswerSink, start: number, end: number): ProducedBody;
+  produce(sink: AnswerSink, start: number, end: number, isPaused?: boolean): ProducedBody;
 }
 
 /** An answer that can be given: stored, or on its way. */
@@ -78,6 +79,8 @@ export interface FillOptions {
   readonly end?: number;
   /** A body that turns out to be longer is not stored. Left out, or more than the cache's own: the cache's. */
   readonly bytesMax?: number;
+  /** It is unwanted, too, when everybody has left who read it. By default it is fetched to its end. */
+  readonly endsUnread?: boolean;
 }
 
 /**
@@ -95,7 +98,7 @@ export interface Fill {
   /** More was written than was put away: the source should pause until `onDrain`. */
   readonly isFull: boolean;
   onDrain: (() => void) | null;
-  /** Nothing will be stored any more, and nobody reads: the source may be given up, by `fail`. Somebody may still come. */
+  /** Nothing will be stored any more (but for `endsUnread`), and nobody reads: the source may be given up, by `fail`. Somebody may still come. */
   onUnwanted: (() => void) | null;
   /** So many bytes were written: where to go on when the origin broke off. */
   readonly writtenBytes: number;

@@ -30,6 +30,9 @@ export const ACCESS_FIELDS = {
   upstreamAddress: "Address and port of the server that answered, or of the proxy that was gone through to it.",
   upstreamMs: "Milliseconds from the request's last byte to the upstream's first one.",
   attempts: "Attempts to reach an upstream.",
+  cache:
+    "How a shared cache served it: `hit`, `stale`, `revalidated`, `shared` (by a download that another request had begun), `miss` (downloaded), `pass` (past the cache). `upstream` and what follows are those of the download that it waited for.",
+  cacheReason: "Why it was not answered from the cache, or not kept in it: a word such as `no-store`.",
   ended:
     "What ended a tunnel: `client` or `upstream`, whichever closed or ended its half first; `idle`, `lifetime`, `stopped` (with the proxy or its server); `intercepted`: its requests have lines of their own; `error`: see there.",
   error: "What went wrong: the error's type (RFC 9209), side and whole chain of causes.",
@@ -70,6 +73,8 @@ export const ACCESS_FIELDS_DEFAULT: readonly string[] = [
   "upstreamAddress",
   "upstreamMs",
   "attempts",
+  "cache",
+  "cacheReason",
   "ended",
   "error",
 ];

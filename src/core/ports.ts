@@ -87,6 +87,8 @@ export interface Connection {
   commit(end: number): void;
   /** Bytes that were queued and not yet taken by the kernel. Above the high-water mark the other side is paused. */
   readonly queuedBytes: number;
+  /** The same, and once it is closed what was lost of it: where a file was among what was sent, else that may be 0. */
+  readonly unsentBytes: number;
   /** No onBytes until resume(); the kernel's buffers fill and the peer slows down. Idempotent. */
   pause(): void;
   resume(): void;
@@ -98,8 +100,8 @@ export interface Connection {
   readonly closed: boolean;
   /**
    * Sends `length` bytes of an open file, from `offset` on, in order with what is written, and counted in `queuedBytes`.
-   * `onSent` is called once, in a later turn, when the descriptor is not needed any more, also when the connection closed
-   * before all was sent. A file that cannot be read, or is shorter, closes the connection with an error and a reset.
+   * `onSent` is called once, in a later turn, when the descriptor is not needed any more; when the connection closed before all was
+   * sent, behind `onClose`. A file that cannot be read, or is shorter, closes the connection with an error and a reset.
    */
   sendFile(descriptor: number, offset: number, length: number, onSent: () => void): void;
   /**

@@ -6,6 +6,7 @@
  *             <--pause--             <--pause--
  */
 import type { ProxyError } from "../core/errors.ts";
+import type { FieldBlock } from "../core/fields.ts";
 
 /** Takes a body. Calls come in the order write*, then end or abort, once. */
 export interface BodySink {
@@ -31,6 +32,8 @@ export interface ProducedBody extends BodySource {
 
 /** Where an answer's body goes that we make ourselves. */
 export interface AnswerSink extends BodySink {
+  /** The body is complete; the trailers, which are copied, are passed on to a client that takes them. */
+  end(trailers?: FieldBlock | null): void;
   /**
    * The next bytes are `length` of an open file, from `offset` on: sent without being read, where that can be. `onSent` is called
    * once, in a later turn, when the descriptor is not needed any more, also when the answer was cut. false: somebody wants to see

@@ -23,6 +23,10 @@ export interface Downstream extends ClientConnection, SpliceTaker {
   sendHead(response: ResponseMessage): void;
   /** Sends a part of the body. More than `bodyBytes` is an error of whoever announced it: the answer is cut. */
   write(bytes: Uint8Array, start: number, end: number): void;
+  /** Sends a part of the body from a file, as `AnswerSink.sendFile` says. */
+  sendFile(descriptor: number, offset: number, length: number, onSent: () => void): boolean;
+  /** `queuedBytes`, and what was lost of it when the client is gone. */
+  readonly unsentBytes: number;
   /** The body is complete; trailers are passed on where the protocol and the client take them. */
   end(trailers: FieldBlock | null): void;
   /** Cuts an answer that had begun, so that the client cannot take it for complete. */

@@ -52,6 +52,13 @@ export interface Identity {
  */
 export type TunnelEnd = "client" | "upstream" | "idle" | "lifetime" | "stopped" | "intercepted" | "error";
 
+/** What a shared cache did for a request, for logs and counts. */
+export interface CacheNote {
+  readonly outcome: "hit" | "stale" | "revalidated" | "shared" | "miss" | "pass";
+  /** Why it was not answered from the cache, or not kept in it: one of a closed set of words; null: it was. */
+  readonly reason: string | null;
+}
+
 export abstract class Exchange {
   readonly connection: ClientConnection;
   readonly request: RequestMessage;
@@ -79,6 +86,9 @@ export abstract class Exchange {
 
   /** The first thing that went wrong; null when nothing did. */
   error: ProxyError | null = null;
+
+  /** null: the request met no cache. */
+  cache: CacheNote | null = null;
 
   /** Set when a tunnel is over; null: there was none. */
   tunnelEnd: TunnelEnd | null = null;
@@ -153,6 +163,12 @@ export abstract class Exchange {
 
   /** The same for later, also when this exchange is over. Only in `request`. */
   abstract forkPoint(): ForkPoint;
+
+  /**
+   * Passes an interim response (103) of a fork on to the client, through the features in front of the calling one. Only in `request`;
+   * later, or when there is an answer, it does nothing.
+   */
+  abstract informational(response: ResponseMessage): void;
 
   /** Ends the exchange with an error: an answer of the error's status, or a cut when an answer had begun. */
   abstract fail(error: ProxyError): void;

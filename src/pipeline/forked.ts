@@ -242,6 +242,14 @@ export class ForkClient implements Downstream {
     return null;
   }
 
+  sendFile(): boolean {
+    return false;
+  }
+
+  get unsentBytes(): number {
+    return 0;
+  }
+
   onBodySpliced(): void {}
 
   end(trailers: FieldBlock | null): void {

@@ -14,7 +14,7 @@ import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/me
 import type { Connection, SpliceHandler } from "../core/ports.ts";
 import { removeForwarded } from "../semantics/forwarded.ts";
 import { admit, isLastRecipient } from "./admission.ts";
-import type { AnswerSink, BodyProducer } from "./body.ts";
+import type { AnswerSink, BodyProducer, BodySink } from "./body.ts";
 import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream, TakenOver } from "./downstream.ts";
 import { type Answer, Exchange } from "./exchange.ts";
@@ -37,6 +37,7 @@ import {
 } from "./prepare.ts";
 import { RequestBody } from "./request-body.ts";
 import { ResponseBody } from "./response-body.ts";
+import { SentFiles } from "./sent-files.ts";
 import type { Route, Site } from "./site.ts";
 import { AnswerSplice, type BodySplice, RequestSplice } from "./splice.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -105,6 +106,10 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   #held: HeldAnswer | null = null;
   /** null: the answer's body goes straight from the stream to the client. */
   #responseBody: ResponseBody | null = null;
+  /** null: none of the answer's body is sent from files. */
+  #files: SentFiles | null = null;
+  /** All of the answer was handed to the client's side. */
+  #isComplete = false;
   /** The client is slow. */
   #clientFull = false;
   /** Who takes the answer's body of the stream wants no more for now. */
@@ -581,10 +586,24 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
 
   onUpstreamInformational(response: ResponseMessage): void {
     prepareResponse(response);
+    this.#passInformational(response, Number.POSITIVE_INFINITY);
+  }
+
+  informational(response: ResponseMessage): void {
+    if (this.ended || this.#step !== REQUEST) return;
+    this.#passInformational(response, this.#chain.request![this.#hook - 1]!.index);
+  }
+
+  /** Past the features before this place in `use`, to the client. */
+  #passInformational(response: ResponseMessage, from: number): void {
     let wanted = true;
-    this.#notify(this.#chain.upstreamInformational, (feature) => {
-      wanted = wanted && feature.upstreamInformational!(this, response);
-    });
+    try {
+      for (const { feature, index } of this.#chain.upstreamInformational ?? []) {
+        if (index < from) wanted &&= feature.upstreamInformational!(this, response);
+      }
+    } catch (thrown) {
+      this.fail(ProxyError.from(thrown));
+    }
     if (wanted && this.response === null && !this.ended) this.#downstream.sendInformational(response);
   }
 
@@ -684,11 +703,10 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   }
 
   #makeResponseBody(): ResponseBody {
-    const client: AnswerSink = {
+    const client: BodySink = {
       write: (bytes, start, end) => this.#toClient(bytes, start, end),
       end: () => this.#endAnswer(this.#trailers),
       abort: (error) => this.fail(error),
-      sendFile: () => false,
     };
     return new ResponseBody(client, (error) => this.fail(error));
   }
@@ -721,7 +739,13 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     if (typeof body === "function") {
       this.#responseBody ??= this.#makeResponseBody();
       if (this.#clientFull) this.#responseBody.source.pause();
-      this.#responseBody.produce(body);
+      const sink: AnswerSink = {
+        write: (bytes, start, end) => this.#give(bytes, start, end),
+        end: (trailers = null) => this.#giveEnd(trailers),
+        abort: (error) => this.#responseBody?.sink.abort(error),
+        sendFile: (descriptor, offset, length, onSent) => this.#fileToClient(descriptor, offset, length, onSent),
+      };
+      this.#responseBody.produce(body, sink);
       return;
     }
     this.#give(body, 0, body.length);
@@ -742,13 +766,34 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
 
   #toClient(bytes: Buffer, start: number, end: number): void {
     // An empty chunk would be the last one.
-    if (this.ended || this.#bodyless || end <= start) return;
+    if (this.ended || this.#isComplete || this.#bodyless || end <= start) return;
     const fault = faultOfPart(bytes, start, end);
     if (fault !== null) return this.fail(fault);
     const downstream = this.#downstream;
     downstream.write(bytes, start, end);
     this.responseBodyBytes += end - start;
     if (downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES) this.onClientFull();
+  }
+
+  #fileToClient(descriptor: number, offset: number, length: number, onSent: () => void): boolean {
+    // Whoever transforms it sees every byte.
+    if (this.ended || this.#isComplete || this.#responseBody!.isTransformed || !(length > 0)) return false;
+    this.#files ??= new SentFiles(
+      this.#downstream,
+      () => {
+        if (this.#isComplete) this.#finish();
+      },
+      (thrown) => this.fail(ProxyError.from(thrown)),
+    );
+    if (!this.#files.send(descriptor, offset, length, onSent)) return false;
+    this.responseBodyBytes += length;
+    if (this.#downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES) this.onClientFull();
+    return true;
+  }
+
+  /** The driver: a part of the answer is being sent from a file. */
+  get sendsFile(): boolean {
+    return this.#files !== null && !this.#files.isEmpty;
   }
 
   /** The client takes no more for now; `onClientDrain` will follow. */
@@ -768,14 +813,15 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   }
 
   #endAnswer(trailers: FieldBlock | null): void {
-    if (this.ended) return;
+    if (this.ended || this.#isComplete) return;
     this.#responseBody = null;
     if (trailers !== null) {
       this.#notify(this.#chain.trailers, (feature) => feature.trailers!(this, trailers));
       if (this.ended) return;
     }
+    this.#isComplete = true;
     this.#downstream.end(trailers);
-    this.#finish();
+    if (!this.sendsFile) this.#finish();
   }
 
   #startTunnel(response: ResponseMessage): void {
@@ -865,6 +911,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     if (this.ended) return;
     this.ended = true;
     this.endedMs = this.#site.clock.now();
+    if (this.#files !== null) this.responseBodyBytes -= this.#files.lostBytes;
     if (cutBy !== null) this.#downstream.abort(cutBy);
     this.#dropUpstream();
     this.#requestBody?.abandon(this.error);

@@ -11,7 +11,6 @@ import { GuardedSource, GuardedTransform } from "./guard.ts";
 import { SourceLink } from "./request-body.ts";
 
 export class ResponseBody implements BodySource {
-  readonly #client: AnswerSink;
   readonly #onThrow: (error: ProxyError) => void;
   #sink: BodySink;
   #source: BodySource = this;
@@ -24,8 +23,7 @@ export class ResponseBody implements BodySource {
   #paused = false;
 
   /** `client` takes what leaves; `onThrow` is told what a transform or a producer throws. */
-  constructor(client: AnswerSink, onThrow: (error: ProxyError) => void) {
-    this.#client = client;
+  constructor(client: BodySink, onThrow: (error: ProxyError) => void) {
     this.#sink = client;
     this.#onThrow = onThrow;
   }
@@ -73,9 +71,9 @@ export class ResponseBody implements BodySource {
     this.#giver = giver;
   }
 
-  /** We give it ourselves. */
-  produce(producer: BodyProducer): void {
-    this.#produced = producer(this.isTransformed ? new SeenAnswerSink(this.#sink) : this.#client);
+  /** We give it ourselves, by a sink that leads here. */
+  produce(producer: BodyProducer, sink: AnswerSink): void {
+    this.#produced = producer(sink);
     this.#giver = new GuardedSource(this.#produced, this.#onThrow);
     // It may have written more than the client takes before there was something to pause.
     if (this.#paused) this.#giver.pause();
@@ -99,30 +97,5 @@ export class ResponseBody implements BodySource {
   resume(): void {
     this.#paused = false;
     this.#giver?.resume();
-  }
-}
-
-/** Features see every byte: none can be sent from a file. */
-class SeenAnswerSink implements AnswerSink {
-  readonly #first: BodySink;
-
-  constructor(first: BodySink) {
-    this.#first = first;
-  }
-
-  write(bytes: Buffer, start: number, end: number): void {
-    this.#first.write(bytes, start, end);
-  }
-
-  end(): void {
-    this.#first.end();
-  }
-
-  abort(error: ProxyError): void {
-    this.#first.abort(error);
-  }
-
-  sendFile(): boolean {
-    return false;
   }
 }

@@ -29,6 +29,18 @@ export class NameVariants {
     this.#folded = names.map(foldedName);
   }
 
+  /** Whether there is a line whose name is one of them. Makes no strings. */
+  areIn(fields: FieldBlock): boolean {
+    const { bytes, table, rowCount } = fields;
+    for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
+      if (table[at] === REMOVED) continue;
+      const start = table[at + ROW_NAME]!;
+      const length = table[at + ROW_NAME_END]! - start;
+      for (const name of this.#folded) if (name.length === length && isVariant(bytes, start, name)) return true;
+    }
+    return false;
+  }
+
   /** Removes every line whose name is one of them, of the first so many rows. Makes no strings. */
   removeFrom(fields: FieldBlock, rows: number = fields.rowCount): void {
     if (this.#folded.length === 0) return;

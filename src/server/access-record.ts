@@ -90,6 +90,10 @@ export function fieldReader(name: Exclude<AccessFieldName, CompoundName>, around
           : microseconds(exchange.upstreamFirstByteMs - exchange.upstreamSentMs);
     case "attempts":
       return (exchange) => (exchange.upstream === null ? null : exchange.attempts);
+    case "cache":
+      return ({ cache }) => cache?.outcome ?? null;
+    case "cacheReason":
+      return ({ cache }) => cache?.reason ?? null;
     case "tls":
       return (exchange) => exchange.connection.tls?.protocol ?? null;
   }

@@ -265,3 +265,51 @@ describe("the end of a connection", () => {
     assert.deepEqual(second.calls, ["bytes b", "end"]);
   });
 });
+
+describe("a file", () => {
+  const file = Buffer.from("0123456789");
+  const files = {
+    read: (_descriptor: number, at: number, length: number) =>
+      at + length > 10 ? null : file.subarray(at, at + length),
+  };
+
+  it("leaves in order, and is given back later, when all of it has left", () => {
+    const { network, client, connection, calls } = connected({ files, kernelBufferBytes: 4 });
+    client.stopsReading();
+    connection.writeLatin1("<");
+    connection.sendFile(3, 2, 5, () => calls.push("given back"));
+    connection.writeLatin1(">");
+    assert.deepEqual([calls, connection.queuedBytes], [[], 7]);
+    network.run();
+    assert.deepEqual([calls, connection.unsentBytes], [[], 3]);
+    client.readsOn().receives("<23456>");
+    assert.deepEqual(calls, ["given back"]);
+  });
+
+  it("is given back when the connection closes, at once or later, and what was lost is known", () => {
+    const { network, connection, calls } = connected({ files, kernelBufferBytes: 4 });
+    connection.sendFile(3, 0, 10, () => calls.push("given back"));
+    network.run();
+    const other = connected({ files });
+    other.connection.sendFile(3, 0, 10, () => other.calls.push("first"));
+    other.connection.destroy();
+    other.connection.sendFile(3, 0, 10, () => other.calls.push("second"));
+    assert.deepEqual([other.calls, other.connection.unsentBytes], [[], 10]);
+    other.network.run();
+    other.connection.sendFile(3, 0, 10, () => other.calls.push("third"));
+    assert.deepEqual(other.calls, ["close", "first", "second"]);
+    other.network.run();
+    assert.equal(other.calls.pop(), "third");
+  });
+
+  it("that is shorter, or cannot be read, closes with an error and a reset", () => {
+    const { client, connection, calls } = connected({ files });
+    connection.sendFile(3, 8, 3, () => calls.push("given back"));
+    client.seesReset();
+    assert.deepEqual(calls, ["close proxy_internal_error", "given back"]);
+  });
+
+  it("does not exist where there are none, and nobody may believe that it was sent", () => {
+    assert.throws(() => connected().connection.sendFile(3, 0, 1, () => {}), /no files/);
+  });
+});

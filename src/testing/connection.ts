@@ -68,6 +68,10 @@ export class SimulatedConnection implements Connection, Actor {
   /** What was reserved and is not queued yet. */
   #reserved: WriteRoom | null = null;
   #wasAboveHighWater = false;
+  /** All that was ever queued, and which part of it ends a file. */
+  #written = 0;
+  readonly #files: { readonly end: number; readonly onSent: () => void }[] = [];
+  #lostBytes = 0;
   #ending = false;
   #finSent = false;
   #breakAfterBytes = Number.POSITIVE_INFINITY;
@@ -113,11 +117,16 @@ export class SimulatedConnection implements Connection, Actor {
     return this.#queue.length;
   }
 
+  get unsentBytes(): number {
+    return this.closed ? this.#lostBytes : this.queuedBytes;
+  }
+
   write(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
     if (this.closed || this.#ending || end <= start) return;
     this.#refuseWhileSplicedTo();
     if (this.#reserved !== null) throw new Error("what was reserved is committed before anything else is written");
     this.#queue.append(bytes, start, end);
+    this.#written += end - start;
     if (this.#queue.length > QUEUE_HIGH_WATER_BYTES) this.#wasAboveHighWater = true;
     this.#wire.schedule(this);
   }
@@ -164,9 +173,29 @@ export class SimulatedConnection implements Connection, Actor {
     this.#close(error ?? null);
   }
 
-  /** A simulated network has no files. */
-  sendFile(): never {
-    throw new Error("there are no files on the simulated network: nothing can be sent from one");
+  /** Throws on a network without files. */
+  sendFile(descriptor: number, offset: number, length: number, onSent: () => void): void {
+    const { files } = this.#wire;
+    if (files === null) throw new Error("there are no files on this network: nothing can be sent from one");
+    const bytes = this.closed || this.#ending || length <= 0 ? null : files.read(descriptor, offset, length);
+    if (bytes !== null) {
+      this.write(bytes);
+      this.#files.push({ end: this.#written, onSent });
+      return;
+    }
+    this.#files.push({ end: this.#written, onSent });
+    this.#wire.schedule(this);
+    if (this.closed || this.#ending || length <= 0) return;
+    this.destroy(new ProxyError("proxy_internal_error", "a file cannot be read, or is shorter than it was"), true);
+  }
+
+  /** What has left, or is lost, is given back. */
+  #giveFilesBack(): void {
+    const left = this.closed ? Number.POSITIVE_INFINITY : this.#written - this.#queue.length;
+    for (let file = this.#files[0]; file !== undefined && file.end <= left; file = this.#files[0]) {
+      this.#files.shift();
+      file.onSent();
+    }
   }
 
   spliceTo(to: Connection, bytes: number, handler: SpliceHandler): Splice | null {
@@ -200,11 +229,14 @@ export class SimulatedConnection implements Connection, Actor {
   act(): void {
     if (!this.#handedOver) return;
     if (this.closed) {
-      if (!this.#closeIsDue) return;
-      this.#closeIsDue = false;
-      this.handler.onClose(this.#closeError);
+      if (this.#closeIsDue) {
+        this.#closeIsDue = false;
+        this.handler.onClose(this.#closeError);
+      }
+      this.#giveFilesBack();
       return;
     }
+    if (this.#files.length > 0) this.#giveFilesBack();
     const actions = this.#possibleActions();
     if (actions.length === 0) return;
     const { random } = this.#wire;
@@ -384,6 +416,7 @@ export class SimulatedConnection implements Connection, Actor {
     this.#closeIsDue = true;
     SimulatedConnection.#unsplice(this.#outgoing);
     SimulatedConnection.#unsplice(this.#incoming);
+    this.#lostBytes = this.#queue.length;
     this.#queue.clear();
     this.#kernel.clear();
     this.#readableBytes = 0;

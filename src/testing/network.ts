@@ -26,7 +26,7 @@ import { DeliverySlab } from "./delivery-slab.ts";
 import { Peer, ScriptedOrigin } from "./dialogue.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { VirtualClock } from "./virtual-clock.ts";
-import type { Actor, Fragmentation, TransitLane, Wire } from "./wire.ts";
+import type { Actor, Fragmentation, SimulatedFiles, TransitLane, Wire } from "./wire.ts";
 
 export interface NetworkOptions {
   /** Default: a new one. */
@@ -41,6 +41,8 @@ export interface NetworkOptions {
   readonly kernelBufferBytes?: number;
   /** Whether connections can be spliced to each other; "random" needs `random`: some pairs can. Default false: bytes are copied. */
   readonly splices?: boolean | "random";
+  /** What can be sent from files. Default: nothing, and `sendFile` throws. */
+  readonly files?: SimulatedFiles | null;
 }
 
 export interface ConnectOptions {
@@ -70,6 +72,7 @@ export class SimulatedNetwork implements Dialer {
   latencyMs: number;
   kernelBufferBytes: number;
   splices: boolean | "random";
+  files: SimulatedFiles | null;
   /** Bytes that passed from one connection to another without being seen: for tests that count. */
   splicedBytes = 0;
 
@@ -92,6 +95,7 @@ export class SimulatedNetwork implements Dialer {
     this.latencyMs = options.latencyMs ?? 0;
     this.kernelBufferBytes = options.kernelBufferBytes ?? KERNEL_BUFFER_BYTES;
     this.splices = options.splices ?? false;
+    this.files = options.files ?? null;
     if (this.splices === "random" && this.random === null) throw new TypeError("random splices need `random`");
     if (this.fragmentation === "random" && this.random === null) throw new TypeError("random fragments need `random`");
     const network = this;
@@ -103,6 +107,9 @@ export class SimulatedNetwork implements Dialer {
       },
       get kernelBufferBytes() {
         return network.kernelBufferBytes;
+      },
+      get files() {
+        return network.files;
       },
       grantsSplice: () => (this.splices === "random" ? this.random!.chance(0.5) : this.splices),
       countSpliced: (bytes) => {

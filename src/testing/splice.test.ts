@@ -190,10 +190,3 @@ describe("a splice", () => {
     }
   });
 });
-
-describe("a file on a simulated network", () => {
-  it("does not exist, and nobody may believe that it was sent", () => {
-    const { from } = pair();
-    assert.throws(() => from.sendFile(3, 0, 1, () => {}), /no files/);
-  });
-});

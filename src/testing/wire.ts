@@ -13,6 +13,12 @@ export interface Actor {
   act(): void;
 }
 
+/** What descriptors stand for where there is no kernel. */
+export interface SimulatedFiles {
+  /** null: it is not open, or there is less of it. */
+  read(descriptor: number, offset: number, length: number): Buffer | null;
+}
+
 /** The network as a connection sees it. */
 export interface Wire {
   readonly random: SeededRandom | null;
@@ -20,6 +26,8 @@ export interface Wire {
   /** Bytes that both kernels hold for one direction. */
   readonly kernelBufferBytes: number;
   readonly slab: DeliverySlab;
+  /** null: nothing can be sent from a file. */
+  readonly files: SimulatedFiles | null;
   /** Whether the next pair that could be spliced is. */
   grantsSplice(): boolean;
   countSpliced(bytes: number): void;

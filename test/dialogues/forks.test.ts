@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { ProxyError } from "../../src/core/errors.ts";
 import { pooledStorages } from "../../src/core/fields.ts";
-import { RequestMessage, type ResponseMessage } from "../../src/core/message.ts";
+import { RequestMessage, ResponseMessage } from "../../src/core/message.ts";
+import type { AnswerSink, ProducedBody } from "../../src/pipeline/body.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
 import { ForkingFeature, ForkRecord } from "../support/forking.ts";
@@ -339,6 +340,81 @@ describe("the answer of a fork", () => {
     }
     assert.equal(stage.forks.size, 0);
     assert.ok(pooledStorages() >= before, "every section that was taken was given back");
+  });
+});
+
+describe("what a fork gives may be passed on to the client", () => {
+  it("interim responses, by way of the features in front; not once there is an answer", async () => {
+    const seen: string[] = [];
+    const looking = (name: string, passes: string): Feature => ({
+      name,
+      upstreamInformational(_exchange, { fields }) {
+        seen.push(`${name} ${fields.get("link")}`);
+        return fields.get("link") !== passes;
+      },
+    });
+    const forking = new ForkingFeature();
+    const stage = createStage({ use: [looking("front", "keep"), forking, looking("behind", "drop")] });
+    let answer = (): void => {};
+    forking.onRecord = (record) => {
+      record.onInformational = (response) => forking.exchanges[0]!.informational(response);
+    };
+    forking.waits = (exchange) =>
+      new Promise<void>((resolve) => {
+        answer = () => {
+          exchange.respond({ status: 204, fields: [["Date", "x"]] });
+          resolve();
+        };
+      });
+    const client = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    const hint = (link: string) => `HTTP/1.1 103 Early Hints\r\nLink: ${link}\r\n\r\n`;
+    for (const link of ["pass", "keep", "drop"]) server.sends(hint(link));
+    client.receives(hint("pass"));
+    assert.deepEqual(seen, ["behind pass", "front pass", "behind keep", "front keep", "behind drop"]);
+    answer();
+    server.sends(hint("late"));
+    stage.network.run();
+    forking.record.onInformational(new ResponseMessage(103));
+    await stage.network.settle();
+    client.receives("HTTP/1.1 204 No Content\r\nDate: x\r\n\r\n");
+  });
+
+  it("its body with backpressure, and its trailers", async () => {
+    const stage = createForkStage();
+    const { forking } = stage;
+    forking.waits = (exchange, record) =>
+      new Promise<void>((resolve) => {
+        let sink: AnswerSink | null = null;
+        record.onHead = () => {
+          const body = (to: AnswerSink): ProducedBody => {
+            sink = to;
+            return forking.fork;
+          };
+          exchange.respond({ status: 200, fields: [["Date", "x"]], body });
+          resolve();
+        };
+        record.onBody = (bytes, start, end) => sink!.write(bytes, start, end);
+        record.onEnd = (trailers) => sink!.end(trailers);
+      });
+    const client = stage
+      .client()
+      .sends("GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n")
+      .stopsReading();
+    const server = stage.origin.accepts();
+    const head = "HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    server.sends(head);
+    stage.network.run();
+    await stage.network.settle();
+    const part = "y".repeat(100_000);
+    for (let i = 0; i < 10; i++) server.sends(`186a0\r\n${part}\r\n`);
+    server.sends("0\r\nX-Sum: 10\r\n\r\n");
+    stage.network.run();
+    assert.ok(server.connection.queuedBytes > 500_000, "the origin is held back");
+    client.readsOn();
+    const received = client.takes().toString("latin1");
+    assert.ok(received.startsWith(head) && received.endsWith("0\r\nX-Sum: 10\r\n\r\n"));
+    assert.equal(stage.ended[0]!.responseBodyBytes, 1_000_000);
   });
 });
 

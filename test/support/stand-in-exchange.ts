@@ -65,6 +65,7 @@ export class StandInExchange extends Exchange {
   readonly answers: Answer[] = [];
   readonly errors: ProxyError[] = [];
   readonly forks: StandInFork[] = [];
+  readonly interim: ResponseMessage[] = [];
 
   constructor(given: StandInRequest = {}) {
     const request = new RequestMessage();
@@ -90,6 +91,10 @@ export class StandInExchange extends Exchange {
 
   wholeBody(_bytesMax: number): Promise<Buffer> {
     return Promise.resolve(Buffer.alloc(0));
+  }
+
+  informational(response: ResponseMessage): void {
+    this.interim.push(response);
   }
 
   fork(request: RequestMessage, handler: ForkHandler): Fork {

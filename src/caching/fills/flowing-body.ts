@@ -36,8 +36,9 @@ export abstract class FlowingBody implements AnswerBody {
     return this.readers.size;
   }
 
-  produce(sink: AnswerSink, start: number, end: number): ProducedBody {
+  produce(sink: AnswerSink, start: number, end: number, isPaused = false): ProducedBody {
     const reader = new BodyReader(this, sink, start, end);
+    if (isPaused) reader.pause();
     this.readers.add(reader);
     this.joined();
     reader.pump();

@@ -63,6 +63,10 @@ export class GrowingBody extends FlowingBody {
   #isUnkept = false;
   #isFull = false;
   #isWhole = false;
+  /** It is unwanted when nobody reads it, though it could be kept. */
+  endsUnread = false;
+  /** There are readers in other threads, of whom nothing is heard. */
+  #isShared = false;
   /** The owner knows what became of it: the file is held for readers alone. */
   #isSettled = false;
 
@@ -156,6 +160,7 @@ export class GrowingBody extends FlowingBody {
 
   /** Another thread reads as well: there has to be a file. */
   share(): void {
+    this.#isShared = true;
     if (this.#file !== null || this.#isUnkept || this.isComplete || this.error !== null) return;
     this.#createFile();
     this.#flush();
@@ -169,6 +174,8 @@ export class GrowingBody extends FlowingBody {
     const isWhole = this.start === 0 && this.available === this.bytes;
     if (isWhole && !this.#isUnkept && this.#blocksStart === 0 && this.available <= HOT_BODY_BYTES_MAX)
       this.#keepInMemory();
+    // What is in memory is a whole body: a part has a file, however small it is.
+    if (!isWhole && !this.#isUnkept && this.#file === null) this.#createFile();
     this.pumpReaders();
     this.#flush();
     this.#settleWhole();
@@ -216,9 +223,9 @@ export class GrowingBody extends FlowingBody {
   protected override departed(): void {
     if (this.readers.size > 0) return;
     if (this.#isSettled) return this.#letGoFile();
-    if (!this.#isUnkept) return;
-    if (!this.isComplete) this.#owner.unwanted();
-    this.#trim();
+    const isUnwanted = this.#isUnkept || (this.endsUnread && !this.#isShared);
+    if (isUnwanted && !this.isComplete) this.#owner.unwanted();
+    if (this.#isUnkept) this.#trim();
   }
 
   #tellProgress(): void {

@@ -82,9 +82,10 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
     const values = valuesOf(this.#request, this.names);
     this.id = fetchIdOf(key, this.#request, this.names);
     this.#request.release();
-    const { start = 0, end = head.bodyBytes, bytesMax = objectBytesMax } = options;
+    const { start = 0, end = head.bodyBytes, bytesMax = objectBytesMax, endsUnread = false } = options;
     const longest = Math.min(bytesMax, objectBytesMax);
     const body = new GrowingBody(this, head.bodyBytes, start, end, longest);
+    body.endsUnread = endsUnread;
     this.#body = body;
     this.answer = { version: 0, head, body };
     const record = encodeHead(key, head);

@@ -8,12 +8,13 @@ import type { AnswerBody, CachedAnswer } from "../../caching/cache.ts";
 import { fieldIdOf } from "../../core/field-names.ts";
 import { EncodedLines, type FieldBlock } from "../../core/fields.ts";
 import type { Random } from "../../core/ports.ts";
-import type { AnswerSink } from "../../pipeline/body.ts";
+import type { AnswerSink, BodyProducer } from "../../pipeline/body.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import type { AnswerHead } from "../../semantics/caching/answer-head.ts";
 import { multipartBody } from "../../semantics/caching/byte-ranges-body.ts";
 import { evaluateConditions, isForNotModified, rangeApplies } from "../../semantics/caching/conditionals.ts";
 import { type ByteRange, contentRange, selectRanges, unsatisfiedRange } from "../../semantics/caching/ranges.ts";
+import { EarlyReader } from "./early-reader.ts";
 import { produceMultipart } from "./multipart.ts";
 
 /** What became of the request. */
@@ -24,6 +25,8 @@ export type Given =
   | "ask-origin"
   /** It wants bytes that are not there. */
   | "not-covered";
+
+export type OnEarlyReader = (reader: EarlyReader) => void;
 
 const FIELD_RANGE = fieldIdOf("range");
 const FIELD_IF_FIRST = fieldIdOf("if-match");
@@ -38,8 +41,16 @@ export class AnswerGiver {
     this.#random = random;
   }
 
-  /** `lines`: what is told of this one answer (Age, Cache-Status, ...). */
-  give(exchange: Exchange, { head, body }: CachedAnswer, lines: EncodedLines): Given {
+  /**
+   * `lines`: what is told of this one answer (Age, Cache-Status, ...). `onEarly` is told of the client's place at a body that is on
+   * its way.
+   */
+  give(
+    exchange: Exchange,
+    { version, head, body }: CachedAnswer,
+    lines: EncodedLines,
+    onEarly: OnEarlyReader | null = null,
+  ): Given {
     const { fields, method } = exchange.request;
     let hasRange = false;
     if (isConditional(fields)) {
@@ -55,13 +66,15 @@ export class AnswerGiver {
     // Range means something to GET and to a representation alone; of one whose end nobody knows, the whole is given.
     if (hasRange && method === "GET" && head.status === 200 && body.bytes >= 0) {
       const ranges = selectRanges(fields.get("range") ?? "", body.bytes);
-      if (ranges !== "whole") return this.#giveRanges(exchange, head, body, ranges, lines);
+      if (ranges !== "whole") {
+        return this.#giveRanges(exchange, head, body, ranges, lines, version === 0 ? onEarly : null);
+      }
     }
     if (!isWhole(body)) return "not-covered";
     exchange.respond({
       status: head.status,
       fields: head.fields,
-      body: body.memory ?? ((sink: AnswerSink) => body.produce(sink, 0, -1)),
+      body: body.memory ?? producerOf(body, 0, -1, version === 0 ? onEarly : null),
       bodyBytes: body.bytes,
     });
     exchange.response?.fields.appendEncoded(lines);
@@ -74,6 +87,7 @@ export class AnswerGiver {
     body: AnswerBody,
     ranges: readonly ByteRange[] | "unsatisfiable",
     lines: EncodedLines,
+    onEarly: OnEarlyReader | null,
   ): Given {
     if (ranges === "unsatisfiable") {
       exchange.respond({ status: 416, fields: [["Content-Range", unsatisfiedRange(body.bytes)]] });
@@ -89,7 +103,7 @@ export class AnswerGiver {
       exchange.respond({
         status: 206,
         fields: head.fields,
-        body: isHere ? memory.subarray(start, end) : (sink: AnswerSink) => body.produce(sink, start, end),
+        body: isHere ? memory.subarray(start, end) : producerOf(body, start, end, onEarly),
         bodyBytes: end - start,
       });
       exchange.response?.fields.append("Content-Range", contentRange(first!, body.bytes));
@@ -122,6 +136,13 @@ export class AnswerGiver {
     while (boundary.length < 26) boundary += this.#random.next().toString(36).slice(2, 12);
     return boundary.slice(0, 26);
   }
+}
+
+function producerOf(body: AnswerBody, start: number, end: number, onEarly: OnEarlyReader | null): BodyProducer {
+  if (onEarly === null) return (sink) => body.produce(sink, start, end);
+  const reader = new EarlyReader(body, start, end);
+  onEarly(reader);
+  return reader.produce;
 }
 
 /** If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since or If-Range is among them. */

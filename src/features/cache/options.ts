@@ -275,6 +275,12 @@ const longForm = z.strictObject({
     .describe(
       "Requests that pass the cache by: nothing is looked up for them and nothing kept of their answers. All keys of an item must match, and one item is enough.",
     ),
+  clientControl: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Whether clients may ask for fresher answers, or take stale ones, by `Cache-Control` and `Pragma` of their requests. `false`: only `no-store` and `only-if-cached` count.",
+    ),
   staleOnError: orOff(duration())
     .prefault("off")
     .describe(

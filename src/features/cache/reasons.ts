@@ -14,15 +14,17 @@ export type RequestReason =
   | "no-host"
   | "key-too-long"
   | "bypass"
-  | "request-no-store"
   | "override"
   | "head"
   | "range"
   | "condition"
-  | "uses";
+  | "authorization"
+  | "request-no-store"
+  | "uses"
+  | "only-if-cached";
 
 /** Known when the answer is there, beside what HTTP says. */
-export type AnswerReason = "rule" | "too-large" | "not-modified" | "stale";
+export type AnswerReason = "rule" | "too-large" | "stale";
 
 export type Reason = RequestReason | AnswerReason | PassReason | NotStoredReason;
 
@@ -40,9 +42,9 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   range: "A range is asked for that the cache cannot answer, nor fetch for others.",
   condition: "The request has a condition that only the upstream can judge.",
   uses: "It was not asked for often enough (`minUses`).",
+  "only-if-cached": "The client wants nothing but what is stored, and that is not good enough, or not there.",
   rule: "A rule says `never`.",
   "too-large": "The body is longer than `maxObject`.",
-  "not-modified": "The upstream confirmed something that is not kept any more.",
   stale: "Somebody else fetched it, and it may not be given without asking again.",
   uncacheable: "It was fetched a moment ago and may not be kept.",
   failed: "Who fetched it got no answer.",

@@ -54,6 +54,11 @@ export class Relay implements ProducedBody {
     if (this.#sink !== null) this.#fork.resume();
   }
 
+  /** There is nothing to take: the fork ends by itself. */
+  discard(): void {
+    this.#fork.resume();
+  }
+
   /** Nobody takes it. */
   abort(): void {
     this.#fork.abort();

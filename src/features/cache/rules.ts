@@ -2,7 +2,6 @@
  * What the configuration says of an answer: the first rule that matches its path, status and type, or what holds without one. Made
  * once as the rules that semantics/ decides by; for an answer they are only found.
  */
-import type { ResponseMessage } from "../../core/message.ts";
 import type { StoringRules } from "../../semantics/caching/storing.ts";
 import type { CacheOptions, CacheRule } from "./options.ts";
 
@@ -26,10 +25,9 @@ export class AnswerRules {
     this.#asksForType = options.rules.some(({ type }) => type !== null);
   }
 
-  /** `path`: normalised, as the client asked for it. */
-  for(path: string, response: ResponseMessage): RulesOfAnswer {
-    const { status } = response;
-    const type = this.#asksForType ? mediaTypeOf(response) : "";
+  /** `path`: normalised, as the client asked for it; `contentType`: the value of the field, null when there is none. */
+  for(path: string, status: number, contentType: string | null): RulesOfAnswer {
+    const type = this.#asksForType ? mediaTypeOf(contentType ?? "") : "";
     let set: RuleSet | null = this.#byDefault;
     for (const compiled of this.#rules) {
       if (!matches(compiled.rule, path, status, type)) continue;
@@ -69,7 +67,7 @@ function ruleSetOf(rule: CacheRule | null, options: CacheOptions): RuleSet | nul
     setCookie: "explicit",
     targetedFields: ["cdn-cache-control"],
     tagFields: tags === null ? [] : [tags],
-    storesParts: false,
+    storesParts: true,
   };
   return { ofOthers, ofErrors: { ...ofOthers, defaultLifetimeMs: negative } };
 }
@@ -94,8 +92,7 @@ function isTypeOf(pattern: string, mediaType: string): boolean {
 }
 
 /** Lower case, without parameters; "" when there is none. */
-function mediaTypeOf({ fields }: ResponseMessage): string {
-  const value = fields.get("content-type") ?? "";
+function mediaTypeOf(value: string): string {
   const semicolon = value.indexOf(";");
   return (semicolon < 0 ? value : value.slice(0, semicolon)).trim().toLowerCase();
 }

@@ -50,6 +50,8 @@ class Extras {
   /** Whoever waits for his file to be sent, by number. */
   readonly files = new Map<number, () => void>();
   fileCount = 0;
+  /** What was queued when it was closed. */
+  unsentBytes = 0;
 }
 
 export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving {
@@ -119,6 +121,10 @@ export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving
     const loop = this.#loop;
     const queued = loop.queued[this.slot]!;
     return this.#pendingEpoch === loop.epoch ? queued + this.#pendingBytes : queued;
+  }
+
+  get unsentBytes(): number {
+    return this.#detached && this.#extras !== null ? this.#extras.unsentBytes : this.queuedBytes;
   }
 
   write(bytes: Uint8Array, start = 0, end = bytes.length): void {
@@ -396,6 +402,7 @@ export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving
 
   /** The slot is not ours any more. */
   #detach(): void {
+    if (this.#extras !== null) this.#extras.unsentBytes = this.queuedBytes;
     this.#detached = true;
     this.#loop.connections[this.slot] = undefined;
     if (this.#outgoing !== null) this.#forget(this.#outgoing);

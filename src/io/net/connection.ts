@@ -72,6 +72,8 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   /** onDrain is owed. */
   #aboveHighWater = false;
   #ended = false;
+  /** What was queued when it was closed, if a file was among it. */
+  #lostBytes = 0;
   #paused = false;
   #closed = false;
   #error: ProxyError | null = null;
@@ -137,6 +139,10 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     return this.#end - this.#start + (this.#nodeHolds ? this.#socket.writableLength : 0) + (this.#files?.bytes ?? 0);
   }
 
+  get unsentBytes(): number {
+    return this.#lostBytes || this.queuedBytes;
+  }
+
   write(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const length = end - start;
     if (length <= 0 || this.#ended || this.#closed) return;
@@ -195,6 +201,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
 
   destroy(error?: ProxyError, reset = false): void {
     if (this.#closed) return;
+    this.#noteLost();
     this.#closed = true;
     if (error !== undefined) this.#error = error;
     this.#dropPending();
@@ -344,6 +351,11 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     if (!this.#aboveHighWater) this.#aboveHighWater = this.queuedBytes > QUEUE_HIGH_WATER_BYTES;
   }
 
+  /** Before anything of it is dropped. */
+  #noteLost(): void {
+    if (this.#files !== null && this.#lostBytes === 0) this.#lostBytes = this.queuedBytes;
+  }
+
   #dropPending(): void {
     if (this.#end === this.#start) return;
     const end = this.#end;
@@ -388,6 +400,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     if (this.#closed || this.#error !== null) return;
     this.#error = failureOf(error, this.#describe(), this.#side);
     this.#ended = true;
+    this.#noteLost();
     this.#dropPending();
     this.#files?.stop();
     this.#socket.destroy();
@@ -398,6 +411,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   }
 
   #socketClosed(): void {
+    this.#noteLost();
     this.#closed = true;
     this.#dropPending();
     this.#files?.stop();
@@ -412,6 +426,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
       this.#owner.reportFault(thrown);
     }
     this.#batch.leave();
+    this.#files?.giveBack();
   }
 
   #fault(thrown: unknown): void {

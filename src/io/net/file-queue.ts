@@ -36,6 +36,7 @@ export class FileQueue {
   /** The descriptor of the first file is in use. */
   #isReading = false;
   #isStopped = false;
+  #isOver = false;
   #hasBegun = false;
   readonly #onTaken = (): void => this.#advance();
   readonly #onRead = (error: Error | null, bytesRead: number): void => this.#pieceRead(error, bytesRead);
@@ -58,12 +59,16 @@ export class FileQueue {
     process.nextTick(this.#onTaken);
   }
 
-  /** The connection is closed: nothing more is sent, and every descriptor is given back in a later turn. Idempotent. */
+  /** The connection closes: nothing more is sent. Idempotent. */
   stop(): void {
-    if (this.#isStopped) return;
     this.#isStopped = true;
     this.bytes = 0;
-    if (!this.#isReading) process.nextTick(() => this.#giveBack());
+  }
+
+  /** The connection is closed, and whoever had it knows: every descriptor is given back, one that is in use when it is not any more. */
+  giveBack(): void {
+    this.#isOver = true;
+    if (!this.#isReading) this.#giveBack();
   }
 
   #giveBack(): void {
@@ -96,7 +101,7 @@ export class FileQueue {
   #pieceRead(error: Error | null, bytesRead: number): void {
     this.#isReading = false;
     if (this.#isStopped) {
-      this.#giveBack();
+      if (this.#isOver) this.#giveBack();
       return;
     }
     if (error !== null || bytesRead === 0) {

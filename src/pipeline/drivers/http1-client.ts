@@ -411,7 +411,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   /** The deadline is for what the client has to do: to go on with its request, or to take what was sent. */
   #watchClient(): void {
     const sends = this.#state === BODY && this.#bodyStarted && !this.#bodyPaused && this.#splice === null;
-    const takes = this.#answered && this.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES;
+    const { queuedBytes } = this.connection;
+    const takes =
+      this.#answered && (queuedBytes > QUEUE_HIGH_WATER_BYTES || (queuedBytes > 0 && this.#life!.sendsFile));
     if (sends || takes) this.#deadline.arm(this.#bodyTimeoutMs);
     else this.#deadline.disarm();
   }
@@ -543,6 +545,38 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       this.#queuedAtDeadline = queuedBytes;
       if (!this.#deadline.armed) this.#deadline.arm(this.#bodyTimeoutMs);
     }
+  }
+
+  sendFile(descriptor: number, offset: number, length: number, onSent: () => void): boolean {
+    const { connection } = this;
+    switch (this.#sending) {
+      case SEND_LENGTH:
+        if (length > this.#sendLeft) {
+          this.#life!.fail(wrongLength("longer"));
+          return false;
+        }
+        this.#sendLeft -= length;
+        connection.sendFile(descriptor, offset, length, onSent);
+        break;
+      case SEND_CHUNKED:
+        connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, length));
+        connection.sendFile(descriptor, offset, length, onSent);
+        connection.write(CRLF, 0, 2);
+        break;
+      case SEND_UNTIL_CLOSE:
+        connection.sendFile(descriptor, offset, length, onSent);
+        break;
+      default:
+        return false;
+    }
+    // The exchange lasts until the file has left, however little that is.
+    this.#queuedAtDeadline = connection.queuedBytes;
+    if (!this.#deadline.armed) this.#deadline.arm(this.#bodyTimeoutMs);
+    return true;
+  }
+
+  get unsentBytes(): number {
+    return this.connection.unsentBytes;
   }
 
   spliceFrom(from: Connection, bytes: number, giver: SpliceHandler): Splice | null {

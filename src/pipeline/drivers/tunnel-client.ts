@@ -186,6 +186,14 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
     return null;
   }
 
+  sendFile(): boolean {
+    return false;
+  }
+
+  get unsentBytes(): number {
+    return 0;
+  }
+
   onBodySpliced(): void {}
 
   abort(error: ProxyError): void {

@@ -37,7 +37,7 @@ export const HEAD_FLAGS = {
   noCache: 2,
   /** RFC 8246. */
   immutable: 4,
-  /** It said nothing: its freshness is a guess. */
+  /** It said nothing: its freshness, if there is any, is a guess. */
   heuristic: 8,
   /** A purge has turned it stale: it is validated before it is given, or given as stale where that is allowed. */
   purgedSoftly: 16,

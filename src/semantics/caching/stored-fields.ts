@@ -66,7 +66,8 @@ export function sortFields(response: FieldBlock, withheld: ReadonlySet<string>, 
  */
 export function updatedFields(stored: EncodedLines, newer: FieldBlock): FieldBlock {
   const fields = new FieldBlock();
-  const replaced = new Set<string>();
+  // One that says no Date has that of its arrival, not the old one.
+  const replaced = new Set<string>(["date"]);
   for (const [name] of newer.entries()) {
     const lower = name.toLowerCase();
     if (!isLeftAlone(lower)) replaced.add(lower);

@@ -182,7 +182,7 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
     freshMs: lifetime.ms,
     staleWhileRevalidateMs: stale.whileRevalidateMs,
     staleIfErrorMs: stale.ifErrorMs,
-    flags: flagsOf(directives, noCache, lifetime.source === "guess"),
+    flags: flagsOf(directives, noCache, lifetime.source === "guess" || (lifetime.source === "none" && mayGuess)),
     vary,
     tags,
     bodyBytes: part === null ? answer.bodyBytes : part.completeBytes,
@@ -194,13 +194,13 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
 }
 
 /**
- * Whether requests that came while it was fetched may be answered with it too: it may be given without validation. The others
- * fetch for themselves, or validate.
+ * Whether requests that came while it was fetched may be answered with it too: it may be given without validation, or it says nothing
+ * of its lifetime, which then is as long as it takes to fetch it (section 4.2.2). The others fetch for themselves, or validate.
  */
 export function mayBeShared(head: AnswerHead): boolean {
-  return (
-    (head.flags & HEAD_FLAGS.noCache) === 0 && (head.freshMs > head.initialAgeMs || head.staleWhileRevalidateMs > 0)
-  );
+  if ((head.flags & HEAD_FLAGS.noCache) !== 0) return false;
+  if ((head.flags & HEAD_FLAGS.heuristic) !== 0) return true;
+  return head.freshMs > head.initialAgeMs || head.staleWhileRevalidateMs > 0;
 }
 
 function notStored(reason: NotStoredReason): StoringVerdict {

@@ -204,6 +204,14 @@ export class MountedExchange implements Downstream, BodyReceiver {
     return null;
   }
 
+  sendFile(): boolean {
+    return false;
+  }
+
+  get unsentBytes(): number {
+    return this.queuedBytes;
+  }
+
   onBodySpliced(): void {}
 
   sendInformational(informational: ResponseMessage): void {
