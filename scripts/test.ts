@@ -44,7 +44,9 @@ const onOneTransport: readonly string[] = [
   "test/examples/forward-",
   "test/examples/plugin",
   "test/examples/start",
+  "test/integration/cache-scale",
   "test/integration/forward-clients/apt",
+  "test/integration/forward-clients/cached-downloads",
   "test/integration/forward-clients/chromium",
   "test/integration/forward-clients/git",
   "test/integration/forward-clients/npm",
@@ -55,6 +57,7 @@ const onOneTransport: readonly string[] = [
   "test/integration/published-keys",
   "test/integration/python-envelopes",
   "test/integration/sessions-under-load",
+  "test/security/cache-",
   "test/security/forged-tokens",
   "test/security/oidc-",
   "test/security/smuggling-verdicts",
@@ -69,6 +72,7 @@ const longest: readonly string[] = [
   "test/integration/endurance",
   "test/integration/sessions-under-load",
   "test/stores/session-command",
+  "test/conformance/http-cache",
   "test/simulation/interleavings",
 ];
 

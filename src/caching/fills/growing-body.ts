@@ -120,6 +120,13 @@ export class GrowingBody extends FlowingBody {
     return this.error === null && (!this.#isUnkept || this.#flushed >= this.#blocksStart);
   }
 
+  /** All that has come, where it needs no file: it is small, and no other thread reads it. */
+  get inline(): Buffer | null {
+    if (this.memory !== null) return this.memory;
+    if (this.#file !== null || this.#isUnkept) return null;
+    return Buffer.concat(this.#blocks).subarray(0, this.writtenBytes);
+  }
+
   get checksums(): Uint32Array {
     return this.#checksums.read();
   }
@@ -174,6 +181,8 @@ export class GrowingBody extends FlowingBody {
     const isWhole = this.start === 0 && this.available === this.bytes;
     if (isWhole && !this.#isUnkept && this.#blocksStart === 0 && this.available <= HOT_BODY_BYTES_MAX)
       this.#keepInMemory();
+    // What is in memory is a whole body: a part has a file, however small it is.
+    if (!isWhole && !this.#isUnkept && this.#file === null) this.#createFile();
     this.pumpReaders();
     this.#flush();
     this.#settleWhole();
