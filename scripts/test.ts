@@ -55,6 +55,7 @@ const onOneTransport: readonly string[] = [
   "test/integration/published-keys",
   "test/integration/python-envelopes",
   "test/integration/sessions-under-load",
+  "test/security/cache-",
   "test/security/forged-tokens",
   "test/security/oidc-",
   "test/security/smuggling-verdicts",

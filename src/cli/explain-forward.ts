@@ -5,6 +5,7 @@
 import { joinOr } from "../config/problems.ts";
 import type { ForwardExplanation, Opening } from "../server/explain-forward.ts";
 import { describeUse } from "./describe-use.ts";
+import { cacheRows } from "./explain-cache.ts";
 
 type PortRange = { readonly first: number; readonly last: number };
 type Row = readonly [label: string, text: string];
@@ -34,6 +35,7 @@ export function* forwardRows(explanation: ForwardExplanation, request: Request, 
     yield ["via", `${via.join(", else ")}${destination?.isAddress === true ? "" : ", which resolves the name"}`];
   if (opening !== null) yield ["https", openingText(opening, explanation)];
   for (const use of server.forward!.use) yield ["use", describeUse(use)];
+  for (const cache of explanation.caches) yield* cacheRows(cache);
 }
 
 /** Whether the HTTPS inside of a tunnel is opened, and why. */

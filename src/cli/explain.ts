@@ -8,6 +8,7 @@ import { explainForward } from "../server/explain-forward.ts";
 import { CommandError, STATUS_USAGE } from "./command-error.ts";
 import { chooseConfigFile, loadConfigFile } from "./config-file.ts";
 import { describeUse } from "./describe-use.ts";
+import { cacheRows } from "./explain-cache.ts";
 import { forwardRows } from "./explain-forward.ts";
 
 export interface ExplainOptions {
@@ -119,6 +120,7 @@ function* rowsOf(config: Config, explanation: Explanation, request: AskedFor): G
   }
   yield ["route", route.name];
   for (const use of route.use) yield ["use", describeUse(use)];
+  for (const cache of explanation.caches) yield* cacheRows(cache);
   yield* actionRows(config, route, request);
 }
 

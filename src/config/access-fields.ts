@@ -31,7 +31,8 @@ export const ACCESS_FIELDS = {
   upstreamMs: "Milliseconds from the request's last byte to the upstream's first one.",
   attempts: "Attempts to reach an upstream.",
   cache:
-    "What the shared cache did: `hit`; `miss`; `stale`, given though it was; `revalidated`, asked whether it was good still; `bypass`, not asked. `upstream` and what follows are then those of the request that was waited for.",
+    "How a shared cache served it: `hit`, `stale`, `revalidated`, `shared` (by a download that another request had begun), `miss` (downloaded), `pass` (past the cache). `upstream` and what follows are those of the download that it waited for.",
+  cacheReason: "Why it was not answered from the cache, or not kept in it: a word such as `no-store`.",
   ended:
     "What ended a tunnel: `client` or `upstream`, whichever closed or ended its half first; `idle`, `lifetime`, `stopped` (with the proxy or its server); `intercepted`: its requests have lines of their own; `error`: see there.",
   error: "What went wrong: the error's type (RFC 9209), side and whole chain of causes.",
@@ -73,6 +74,7 @@ export const ACCESS_FIELDS_DEFAULT: readonly string[] = [
   "upstreamMs",
   "attempts",
   "cache",
+  "cacheReason",
   "ended",
   "error",
 ];

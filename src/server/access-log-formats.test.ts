@@ -69,14 +69,15 @@ describe("a line of json", () => {
     exchange.upstream = { name: "app" } as Upstream;
     exchange.upstreamAddress = "127.0.0.1:3000";
     exchange.attempts = 1;
+    exchange.cache = { outcome: "pass", reason: "method" };
     exchange.upstreamSentMs = 1001;
     exchange.upstreamFirstByteMs = 1002.5;
-    exchange.cache = { outcome: "miss", reason: null };
     assert.equal(
       compile(json(...ACCESS_FIELDS_DEFAULT))(exchange),
       '{"time":"2026-11-21T05:36:12.332Z","client":"192.0.2.1","method":"POST","scheme":"http","host":"example.org",' +
         '"path":"/path","protocol":"HTTP/1.1","status":200,"requestBytes":3,"responseBytes":5,"durationMs":12.346,' +
-        '"server":"web","upstream":"app","upstreamAddress":"127.0.0.1:3000","upstreamMs":1.5,"attempts":1,"cache":"miss"}\n',
+        '"server":"web","upstream":"app","upstreamAddress":"127.0.0.1:3000","upstreamMs":1.5,"attempts":1,' +
+        '"cache":"pass","cacheReason":"method"}\n',
     );
   });
 
@@ -98,6 +99,7 @@ describe("a line of json", () => {
       "upstreamMs",
       "attempts",
       "cache",
+      "cacheReason",
       "ended",
       "tls",
     ]);

@@ -91,7 +91,9 @@ export function fieldReader(name: Exclude<AccessFieldName, CompoundName>, around
     case "attempts":
       return (exchange) => (exchange.upstream === null ? null : exchange.attempts);
     case "cache":
-      return (exchange) => exchange.cache?.outcome ?? null;
+      return ({ cache }) => cache?.outcome ?? null;
+    case "cacheReason":
+      return ({ cache }) => cache?.reason ?? null;
     case "tls":
       return (exchange) => exchange.connection.tls?.protocol ?? null;
   }

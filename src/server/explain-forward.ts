@@ -11,6 +11,7 @@ import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules/rule
 import { OwnAddresses } from "../io/own-addresses.ts";
 import { admit } from "../pipeline/admission.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
+import { type CacheExplanation, explainCaches } from "./caches/explain.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";
 import { authorityFolder } from "./interceptions.ts";
 import { clock } from "./surroundings.ts";
@@ -43,6 +44,8 @@ export interface ForwardExplanation {
   readonly opening: Opening | null;
   /** The proxies that it may go through, which resolve its name; null: it goes direct, or is refused. */
   readonly via: readonly string[] | null;
+  /** Of the request itself; none for a tunnel, whose requests meet them when it is opened. */
+  readonly caches: readonly CacheExplanation[];
 }
 
 const own = new OwnAddresses(clock);
@@ -68,6 +71,7 @@ export async function explainForward(
     rule: null,
     opening: null,
     via: null,
+    caches: [],
   };
   if (unfit !== null) return { ...facts, destination: null, refused: unfit };
   const { destination } = exchange.forward!;
@@ -92,7 +96,8 @@ export async function explainForward(
   // Of a name that another proxy resolves no address is ever known here.
   const rule = isAddress ? decision.ruleOf(host) : way === null ? null : decision.ruleOf(null);
   const opening = kind === "tunnel" ? await openingOf(server, destination) : null;
-  return { ...about, refused: null, rule, opening, via: namesOf(way) };
+  const caches = kind === "tunnel" ? [] : explainCaches(exchange, server.forward!.use, null);
+  return { ...about, refused: null, rule, opening, via: namesOf(way), caches };
 }
 
 async function openingOf({ forward }: ServerConfig, { host, isAddress, port }: Destination): Promise<Opening | null> {

@@ -21,6 +21,7 @@ import { explainRoute } from "../pipeline/routing/explain.ts";
 import type { MatchKey } from "../pipeline/routing/match.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { parseAuthority } from "../semantics/uri.ts";
+import { type CacheExplanation, explainCaches } from "./caches/explain.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { pacRouteName } from "./compose-pac.ts";
 import { CredentialFiles } from "./credential-files.ts";
@@ -41,6 +42,8 @@ export interface Explanation {
   readonly route: RouteConfig | null;
   /** The server's PAC file is the answer. */
   readonly isPac: boolean;
+  /** Of the route. */
+  readonly caches: readonly CacheExplanation[];
 }
 
 /** `client` is the address of the connection's other end. `serverName` must be the name of a server. */
@@ -55,17 +58,19 @@ export async function explainRequest(
   const exchange = new ExplainedExchange(request, client);
   const refused = admit(exchange, composed.site);
   const facts = { server, refused, path: request.path, client: exchange.clientAddress };
-  if (refused !== null) return { ...facts, passedOver: [], route: null, isPac: false };
+  if (refused !== null) return { ...facts, passedOver: [], route: null, isPac: false, caches: [] };
   const { matched, passedOver } = explainRoute(composed.entries, exchange);
   const routeOf = (name: string): RouteConfig | null => server.routes.find((route) => route.name === name) ?? null;
+  const route = matched === null ? null : routeOf(matched.name);
   return {
     ...facts,
     passedOver: passedOver.flatMap(({ route: { name }, key }) => {
       const route = routeOf(name);
       return route === null ? [] : [{ route, key }];
     }),
-    route: matched === null ? null : routeOf(matched.name),
+    route,
     isPac: matched?.name === pacRouteName(server.name),
+    caches: route === null ? [] : explainCaches(exchange, route.use, route),
   };
 }
 

@@ -94,6 +94,11 @@ const load: { readonly [Name in FeatureName]: () => Promise<Make<UseOf<Name>>> }
     const { createOidcFeature } = await import("../features/oidc/index.ts");
     return ({ options }, ports) => createOidcFeature(options, ports);
   },
+  async cache() {
+    const { createCacheFeature } = await import("../features/cache/index.ts");
+    return ({ options, cache }, ports, scope) =>
+      createCacheFeature(options, { ...ports, cache: ports.cache(cache), scope });
+  },
   async plugin() {
     // The configuration has seen that it has a name and a hook; its type is what defineConfig asked the program for.
     return ({ plugin }) => plugin as Feature;

@@ -6,6 +6,7 @@ import { type ExplainOptions, explain } from "../../src/cli/explain.ts";
 import { Folder, headgate } from "./headgate.ts";
 
 const CONFIG = `
+caches: { artifacts: { directory: cache } }
 trustedProxies: [10.0.0.0/8]
 upstreams:
   cyrus:
@@ -38,6 +39,17 @@ servers:
               token: { cookie: session, query: t, algorithm: HS256, key: hidden-and-long-enough }
               session: { store: "redis://user:hidden@127.0.0.1:6379" }
               decrypt: { key: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
+        proxy: http://127.0.0.1:5000
+      - match: { path: /files/* }
+        use:
+          - cache:
+              store: artifacts
+              key: { headers: [accept-language], cookies: [region], query: { exclude: [utm_*] } }
+              rules:
+                - { path: /files/live/*, never: true }
+                - { status: [200, "3xx"], type: image/*, for: 7d, ignore: [cache-control] }
+                - { max: 1m }
+              bypass: [{ header: { x-no-cache: true } }]
         proxy: http://127.0.0.1:5000
   other:
     listen: ["127.0.0.1:9090"]
@@ -92,6 +104,25 @@ describe("headgate explain", () => {
     assert.doesNotMatch(told, /hidden|0011/);
   });
 
+  test("says under which key a cache looks, which rules hold there, and why a request passes it", async () => {
+    const told = await explained("GET", "http://a.example:8080/files/x.png?b=1&utm_source=c");
+    assert.match(
+      told,
+      /^cache +artifacts, under the key http:\/\/a\.example:8080\/files\/x\.png\?b=1, and by header accept-language, cookie region$/m,
+    );
+    assert.match(
+      told,
+      /^ +rules\[1\], for status 200, 3xx and type image\/\*: fresh for 7d, whatever it says in cache-control$/m,
+    );
+    assert.match(told, /^ +rules\[2\]: fresh for 1m at most$/m);
+    assert.doesNotMatch(told, /rules\[0\]|answer says/);
+    const live = await explained("GET", "http://a.example:8080/files/live/1");
+    assert.match(live, /^ +rules\[0\]: not stored$/m);
+    const passed = await explained("GET", "http://a.example:8080/files/x", { header: ["X-No-Cache: 1"] });
+    assert.match(passed, /^cache +artifacts: passed by \(bypass\): An item of `bypass` matches the request\.$/m);
+    assert.match(await explained("POST", "http://a.example:8080/files/x"), /passed by \(method\)/);
+  });
+
   test("says why no earlier route took it", async () => {
     assert.equal(
       await explained("POST", "http://a.example:8080/api/v1/x", { header: ["X-Key: wanted"] }),
@@ -121,6 +152,7 @@ describe("headgate explain", () => {
       "routes[3]: the scheme is not https",
       "routes[4]: the path is not /old/*",
       "routes[5]: the path is not /guarded",
+      "routes[6]: the path is not /files/*",
     ]);
     const other = await passedOver("POST", "https://mail.example.org:1/up", { client: "::1" });
     assert.deepEqual(other.slice(0, 4), [

@@ -4,8 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after } from "node:test";
-import { RECORD_VERSION } from "../../src/caching/keeping/record.ts";
-import { openCacheBooks, openCacheDisk } from "../../src/io/cache/lmdb-cache.ts";
+import { openCacheBooks, openCacheDisk } from "../../src/io/cache/open.ts";
 import { MemoryCacheFolder } from "../../src/testing/cache-folder.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { cacheFolderContract } from "./cache-contract.ts";
@@ -21,10 +20,9 @@ cacheFolderContract("memory", () => {
 
 cacheFolderContract("disk", () => {
   const folder = path.join(root, String(count++), "cache");
-  const options = { format: RECORD_VERSION, bytesMax: 64 * 1024 * 1024 };
   return {
-    openBooks: () => openCacheBooks(folder, options).books,
-    openDisk: () => openCacheDisk(folder, options),
+    openBooks: () => openCacheBooks(folder),
+    openDisk: () => openCacheDisk(folder),
     isReal: true,
   };
 });

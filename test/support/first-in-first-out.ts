@@ -10,6 +10,13 @@ export class FirstInFirstOut implements EvictionPolicy {
     this.#slots.add(slot);
   }
 
+  resize(): void {}
+
+  replace(slot: number, by: number): void {
+    this.#slots.delete(slot);
+    this.add(by);
+  }
+
   remove(slot: number): void {
     this.#slots.delete(slot);
   }

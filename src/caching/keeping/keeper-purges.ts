@@ -30,6 +30,9 @@ export class KeeperPurges {
   #last = 0;
   #purges: readonly LoggedPurge[] = [];
   #mark: Mark = 0;
+  /** The list is being written; and will be written again when that is over. */
+  #current: Promise<void> = Promise.resolve();
+  #next: Promise<void> | null = null;
   #recent: RecentPurge[] = [];
   /** Ids of keys, in the order of their marks. */
   readonly #invalidated = new Map<EntryId, Mark>();
@@ -93,8 +96,22 @@ export class KeeperPurges {
     return purge;
   }
 
-  /** Resolves when the list is committed and every thread goes by it. */
-  async write(): Promise<void> {
+  /**
+   * Resolves when the list, with all that was added before this call, is committed and every thread goes by it. Those that come while
+   * it is being written are written together.
+   */
+  write(): Promise<void> {
+    this.#next ??= this.#current
+      .catch(() => {})
+      .then(() => {
+        this.#next = null;
+        this.#current = this.#writeNow();
+        return this.#current;
+      });
+    return this.#next;
+  }
+
+  async #writeNow(): Promise<void> {
     const last = this.#last;
     await this.#books.writeFact(PURGES_FACT, encodePurges(last, this.#purges));
     if (last > this.#shared.purges) this.#shared.purges = last;

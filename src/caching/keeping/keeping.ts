@@ -73,6 +73,12 @@ export type KeepOutcome =
   | { readonly isKept: true; readonly id: EntryId; readonly record: AnswerRecord }
   | { readonly isKept: false; readonly reason: KeepRefusal };
 
+/** Slots that are nobody's else, until something stands in them; -1: none, or not any more. */
+interface ReservedSlots {
+  answer: number;
+  vary: number;
+}
+
 /** Numbers of a run: versions and bodies begin at the run's number times this, so that none comes twice. */
 const NUMBERS_OF_RUN = 2 ** 32;
 /** 2^53 is where whole numbers end. */
@@ -251,7 +257,7 @@ export class Keeping {
   }
 
   async #keepIfItFits(answer: AnswerToKeep): Promise<KeepOutcome> {
-    const { key, head, body, since } = answer;
+    const { key, head, body, vary, since } = answer;
     const bodyBytes = body.end - body.start;
     if (bodyBytes > this.limits.objectBytesMax) return refused("large");
     if (body.kind === "file" && body.checksums.length > BLOCKS_MAX) return refused("large");
@@ -259,26 +265,36 @@ export class Keeping {
     if (this.purges.isMetSince(since, primaryId, key, head.tags)) return refused("purged");
     // Before its turn: what goes may be of the same key, and has turns of its own to wait for.
     if (this.isShortOfSpace || !(await this.makeRoom(diskBytes(0, bodyBytes)))) return refused("full");
-    const slot = await this.#reserveSlot();
-    if (slot < 0) return refused("full");
+    const reserved: ReservedSlots = { answer: -1, vary: -1 };
     try {
-      const outcome = await this.#turns.take(primaryId, () => this.#keep(primaryId, slot, answer));
-      if (!outcome.isKept) this.slots.giveBack(slot);
+      reserved.answer = await this.#reserveSlot();
+      // For a vary record, should there have to be one.
+      if (vary !== null) reserved.vary = await this.#reserveSlot();
+      if (reserved.answer < 0) return refused("full");
+      const outcome = await this.#turns.take(primaryId, () => this.#keep(primaryId, reserved, answer));
       // The record itself takes room as well.
-      else await this.makeRoom(0);
+      if (outcome.isKept) await this.makeRoom(0);
       return outcome;
-    } catch (error) {
-      if (!this.slots.isTaken(slot)) this.slots.giveBack(slot);
-      throw error;
+    } finally {
+      if (reserved.answer >= 0) this.slots.giveBack(reserved.answer);
+      if (reserved.vary >= 0) this.slots.giveBack(reserved.vary);
     }
   }
 
   /** In the turn of its key. */
-  async #keep(primaryId: EntryId, slot: number, { key, head, body, vary, since }: AnswerToKeep): Promise<KeepOutcome> {
+  async #keep(
+    primaryId: EntryId,
+    reserved: ReservedSlots,
+    { key, head, body, vary, since }: AnswerToKeep,
+  ): Promise<KeepOutcome> {
     const place = this.#placeOf(primaryId, key, vary);
     if (place === null) return refused("vary");
     if (body.kind === "file") await this.around.books.keepBody(body.body);
-    if (place.vary !== null && !(await this.#putVary(primaryId, place.vary))) return refused("full");
+    if (place.vary !== null) {
+      if (reserved.vary < 0) return refused("full");
+      await this.#put(primaryId, { ...place.vary, version: this.nextVersion(), slot: reserved.vary });
+      reserved.vary = -1;
+    }
     // From here to the call of `put` nothing can come in between.
     if (this.purges.isMetSince(since, primaryId, key, head.tags)) return refused("purged");
     const record: AnswerRecord = {
@@ -286,12 +302,13 @@ export class Keeping {
       key,
       variant: place.variant,
       version: this.nextVersion(),
-      slot,
+      slot: reserved.answer,
       purges: this.purges.last,
       head,
       body,
     };
     await this.#put(place.id, record);
+    reserved.answer = -1;
     return { isKept: true, id: place.id, record };
   }
 
@@ -324,18 +341,6 @@ export class Keeping {
         .toString(16)
         .padStart(8, "0");
     return word() + word();
-  }
-
-  async #putVary(primaryId: EntryId, vary: VaryRecord): Promise<boolean> {
-    const slot = await this.slots.reserve();
-    if (slot < 0) return false;
-    try {
-      await this.#put(primaryId, { ...vary, version: this.nextVersion(), slot });
-      return true;
-    } catch (error) {
-      this.slots.giveBack(slot);
-      throw error;
-    }
   }
 
   async #reserveSlot(): Promise<number> {

@@ -24,7 +24,7 @@ export type RequestReason =
   | "only-if-cached";
 
 /** Known when the answer is there, beside what HTTP says. */
-export type AnswerReason = "rule" | "too-large" | "not-modified" | "stale";
+export type AnswerReason = "rule" | "too-large" | "stale";
 
 export type Reason = RequestReason | AnswerReason | PassReason | NotStoredReason;
 
@@ -45,7 +45,6 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   "only-if-cached": "The client wants nothing but what is stored, and that is not good enough, or not there.",
   rule: "A rule says `never`.",
   "too-large": "The body is longer than `maxObject`.",
-  "not-modified": "The upstream confirmed something that is not kept any more.",
   stale: "Somebody else fetched it, and it may not be given without asking again.",
   uncacheable: "It was fetched a moment ago and may not be kept.",
   failed: "Who fetched it got no answer.",

@@ -175,7 +175,8 @@ export class Visit implements AcquireHandler, DownloadStarter {
 
   onAnswer(answer: CachedAnswer): void {
     this.#pending = null;
-    if (!this.#mayShare(answer) || !this.#isNear(answer)) return this.#goOn("stale");
+    if (!this.#mayShare(answer)) return this.#goOn("stale");
+    if (!this.#isNear(answer)) return this.#goOn("range");
     this.#give(answer, { outcome: "shared", reason: null }, { forward: this.#facts.forward, collapsed: true });
   }
 

@@ -40,6 +40,11 @@ export function writeFormat(folder: string, format: number): void {
   renameSync(`${name}.new`, name);
 }
 
+/** The library that keeps the books would make their folder for everybody to read. */
+export function makeBooksFolder(folder: string): void {
+  mkdirSync(booksIn(folder), { recursive: true, mode: 0o700 });
+}
+
 /** null: there is none. */
 function readFormat(folder: string): number | null {
   try {

@@ -30,7 +30,9 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   const limits = { ...config };
   const shared = SharedCache.ofOneThread(SLOTS_MAX);
   try {
-    const books = openCacheBooks(folder);
+    const books = openCacheBooks(folder, () => {
+      log.info(`cache ${config.name}: what was in ${folder} is of another version of headgate, and is gone`);
+    });
     const policy = new S3Fifo(shared);
     const keeper = await Keeper.open(limits, {
       books,

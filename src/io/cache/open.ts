@@ -11,56 +11,54 @@ import { statfs } from "node:fs/promises";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { BodyFile, BodyId, CacheBooks, CacheDisk, EntryId, GrowingFile } from "../../caching/ports.ts";
 import { BodyFolder } from "./body-files.ts";
-import { bodiesIn, booksIn, prepareFolder, writeFormat } from "./folder.ts";
+import { reasonOfCommit } from "./commit-error.ts";
+import { bodiesIn, booksIn, makeBooksFolder, prepareFolder, writeFormat } from "./folder.ts";
 import { encodeOwner, livingOwner, thisProcess } from "./owner.ts";
 
-export interface CacheBooksOptions {
-  /** What the records are written in: RECORD_VERSION of caching/keeping. */
-  readonly format: number;
-  /** How large the cache may become. */
-  readonly bytesMax: number;
-}
+/** Raised with each change of what is in the folder; what records are written in (caching/keeping) is a part of that. */
+export const FOLDER_FORMAT = 1;
 
 /** Threads that read at the same time. */
 const READERS_MAX = 1024;
 /** Records that one turn of a scan reads. */
 const SCANNED_AT_ONCE = 256;
-/** Beyond the cache's size: free pages between what is used, and those of readers that are still in an older state. */
-const MAP_SPARE_BYTES = 2 ** 30;
-/** A process has 2^47 bytes of addresses, and other caches. Should it not do, the library maps the file anew. */
-const MAP_BYTES_MAX = 2 ** 43;
+/**
+ * Addresses that the map of the books takes, more than most caches have on their disk: a larger one makes the library map the file anew
+ * now and then, which waits for all readers. They cost nothing while nothing is there.
+ */
+const MAP_BYTES = 2 ** 38;
 const OWNER_FACT = "owner";
 
 type Records = Database<Buffer, Buffer>;
 type Facts = Database<Buffer, string>;
 
 /** In a thread that does not keep the books. Throws an Error when they are not there. */
-export function openCacheDisk(folder: string, options: CacheBooksOptions): CacheDisk {
-  return new LmdbCacheDisk(folder, options);
+export function openCacheDisk(folder: string): CacheDisk {
+  return new LmdbCacheDisk(folder);
 }
 
 /**
- * For the keeper; to be opened before any thread's disk. `isEmptied`: what was there was of another format, and is gone. Throws an
- * Error that says why when the folder is not a cache's, another process has it, or it cannot be opened.
+ * For the keeper; to be opened before any thread's disk. What is there in another format is removed first: a cache may lose anything,
+ * and what nobody can read only takes room; `onEmptied` is told. Throws an Error that says why when the folder is not a cache's, another
+ * process has it, or it cannot be opened.
  */
-export function openCacheBooks(
-  folder: string,
-  options: CacheBooksOptions,
-): { readonly books: CacheBooks; readonly isEmptied: boolean } {
+export function openCacheBooks(folder: string, onEmptied: () => void = () => {}): CacheBooks {
   const format = prepareFolder(folder);
-  if (format === null) writeFormat(folder, options.format);
-  const books = new LmdbCacheBooks(folder, options);
-  const isEmptied = format !== null && format !== options.format;
+  if (format === null) writeFormat(folder, FOLDER_FORMAT);
+  makeBooksFolder(folder);
+  const books = new LmdbCacheBooks(folder);
   try {
-    books.claim(folder);
-    // A cache may lose anything, and what nobody can read only takes room.
-    if (isEmptied) books.empty(folder, options.format);
+    books.claim();
+    if (format !== null && format !== FOLDER_FORMAT) {
+      books.empty();
+      onEmptied();
+    }
     books.makeBodyFolders();
   } catch (error) {
     void books.close();
     throw error;
   }
-  return { books, isEmptied };
+  return books;
 }
 
 class LmdbCacheDisk implements CacheDisk {
@@ -70,7 +68,7 @@ class LmdbCacheDisk implements CacheDisk {
   protected readonly bodies: BodyFolder;
   protected isClosed = false;
 
-  constructor(folder: string, { bytesMax }: CacheBooksOptions) {
+  constructor(folder: string) {
     this.bodies = new BodyFolder(bodiesIn(folder));
     const options = {
       path: booksIn(folder),
@@ -78,7 +76,9 @@ class LmdbCacheDisk implements CacheDisk {
       encoding: "binary" as const,
       keyEncoding: "binary" as const,
       maxReaders: READERS_MAX,
-      mapSize: Math.min(2 * bytesMax + MAP_SPARE_BYTES, MAP_BYTES_MAX),
+      // With it, the library makes a promise for each commit that fails which nobody hears.
+      eventTurnBatching: false,
+      mapSize: MAP_BYTES,
       // The library passes it on, and its types do not know it.
       permissionsMode: 0o600,
     };
@@ -134,30 +134,30 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   readonly #folder: string;
   #isOwner = false;
 
-  constructor(folder: string, options: CacheBooksOptions) {
-    super(folder, options);
+  constructor(folder: string) {
+    super(folder);
     this.#folder = folder;
   }
 
   /** Throws an Error that says whose the folder is. */
-  claim(folder: string): void {
+  claim(): void {
     const owner = this.root.transactionSync(() => {
       const living = livingOwner(this.facts.getBinary(OWNER_FACT));
       if (living === null) this.facts.putSync(OWNER_FACT, encodeOwner(thisProcess()));
       return living;
     });
-    if (owner !== null) throw new Error(`${folder} is in use as a cache by process ${owner.pid}`);
+    if (owner !== null) throw new Error(`${this.#folder} is in use as a cache by process ${owner.pid}`);
     this.#isOwner = true;
   }
 
-  empty(folder: string, format: number): void {
+  empty(): void {
     this.root.transactionSync(() => {
       this.records.clearSync();
       this.facts.clearSync();
       this.facts.putSync(OWNER_FACT, encodeOwner(thisProcess()));
     });
-    rmSync(bodiesIn(folder), { recursive: true, force: true });
-    writeFormat(folder, format);
+    rmSync(bodiesIn(this.#folder), { recursive: true, force: true });
+    writeFormat(this.#folder, FOLDER_FORMAT);
   }
 
   makeBodyFolders(): void {
@@ -165,11 +165,11 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   }
 
   async put(id: EntryId, record: Uint8Array): Promise<void> {
-    await this.records.put(Buffer.from(id, "hex"), asBuffer(record));
+    await committed(this.records.put(Buffer.from(id, "hex"), asBuffer(record)));
   }
 
   async remove(id: EntryId): Promise<void> {
-    await this.records.remove(Buffer.from(id, "hex"));
+    await committed(this.records.remove(Buffer.from(id, "hex")));
   }
 
   async scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void> {
@@ -209,16 +209,25 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   }
 
   async writeFact(name: string, fact: Uint8Array): Promise<void> {
-    await this.facts.put(name, asBuffer(fact));
+    await committed(this.facts.put(name, asBuffer(fact)));
   }
 
   override async close(): Promise<void> {
     if (!this.isClosed && this.#isOwner) {
       this.#isOwner = false;
       // A claim that stays is that of a process that is gone.
-      await this.facts.remove(OWNER_FACT).catch(() => {});
+      await committed(this.facts.remove(OWNER_FACT)).catch(() => {});
     }
     await super.close();
+  }
+}
+
+/** Rejects with what the system says. */
+async function committed(commit: Promise<boolean>): Promise<void> {
+  try {
+    await commit;
+  } catch (error) {
+    throw await reasonOfCommit(error);
   }
 }
 

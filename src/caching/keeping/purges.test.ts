@@ -1,0 +1,210 @@
+// Purges: in force when they return, whatever they meet and however long that takes to remove; told how much it was; and through a
+// crash.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { settle } from "../../../test/support/cache-dialogue.ts";
+import { KeepingStage } from "../../../test/support/keeping-stage.ts";
+import { seed } from "../../../test/support/seed.ts";
+import type { PurgePattern } from "../cache.ts";
+import { entryIdOf } from "./entry-id.ts";
+import { isMet } from "./purge-patterns.ts";
+
+const HARD = { soft: false };
+const SOFT = { soft: true };
+
+describe("what a purge meets", () => {
+  const cases: readonly (readonly [PurgePattern["kind"], string, readonly string[], readonly string[]])[] = [
+    ["url", "https://h/a?b", ["https://h/a?b", "https://h/a?b\nde"], ["https://h/a", "https://h/a?bc", "http://h/a?b"]],
+    ["prefix", "https://h/a", ["https://h/a", "https://h/ab/c", "https://h/a\nx"], ["https://h/b", "https://h/"]],
+    [
+      "host",
+      "H.example",
+      ["https://h.example/", "http://h.example:81/a"],
+      ["https://x.h.example/", "https://h.example.org/"],
+    ],
+    ["host", "h:81", ["http://h:81/"], ["http://h/", "http://h:811/"]],
+    ["host", "[::1]", ["http://[::1]/", "http://[::1]:8080/a"], ["http://[::1:2]/"]],
+    ["wildcard", "https://h/*.deb", ["https://h/.deb", "https://h/a/b.deb"], ["https://h/deb", "https://h/a.deb?x"]],
+    ["wildcard", "*/a*b*c", ["https://h/abc", "https://h/a-b-b-c"], ["https://h/acb", "https://h/ab"]],
+    ["wildcard", "https://h/ab*ba", ["https://h/abba", "https://h/ab.ba"], ["https://h/aba"]],
+    ["wildcard", "https://h/a", ["https://h/a"], ["https://h/ab"]],
+    ["wildcard", "*", ["https://h/a", ""], []],
+  ];
+  for (const [kind, text, met, others] of cases) {
+    test(`${kind} ${text}`, () => {
+      for (const key of met) assert.ok(isMet({ kind, text }, key, []), key);
+      for (const key of others) assert.ok(!isMet({ kind, text }, key, [text]), key);
+    });
+  }
+
+  test("a tag is one of its own, and no part of one", () => {
+    assert.ok(isMet({ kind: "tag", text: "b" }, "https://h/", ["a", "b"]));
+    assert.ok(!isMet({ kind: "tag", text: "b" }, "https://h/b", ["a", "bb"]));
+  });
+
+  test("a wildcard is what an expression with .* in its place would be, in linear time", () => {
+    const letters = fc.string({ unit: fc.constantFrom("a", "b", "*"), maxLength: 12 });
+    const url = fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 16 });
+    fc.assert(
+      fc.property(letters, url, (text, key) => {
+        const expected = new RegExp(`^${text.replaceAll("*", ".*")}$`).test(key);
+        assert.equal(isMet({ kind: "wildcard", text }, key, []), expected, `${text} ${key}`);
+      }),
+      { seed, numRuns: 1000 },
+    );
+    assert.ok(!isMet({ kind: "wildcard", text: `${"*a".repeat(5000)}*c` }, "a".repeat(10_000), []));
+  });
+});
+
+describe("a purge", () => {
+  test("is in force before what it meets is gone, and tells how much it was", async () => {
+    const stage = await KeepingStage.open();
+    const keys = Array.from({ length: 300 }, (_, index) => `https://${index % 3 === 0 ? "met" : "other"}/${index}`);
+    await Promise.all(keys.map((key) => stage.keep(key, key)));
+    // Removing takes its time; the list of purges does not wait for it.
+    stage.folder.slowness.remove = 50;
+    let outcome: { entries: number } | null = null;
+    void stage.keeper.purge({ kind: "host", text: "met" }, HARD).then((done) => {
+      outcome = done;
+    });
+    await settle();
+    assert.equal(outcome, null);
+    assert.ok(stage.folder.records.size > 200, "most of it is there still");
+    for (const key of keys) assert.equal(stage.textOf(key), key.includes("met") ? null : key);
+    // What is fetched from now on is stored and found.
+    stage.folder.slowness.remove = 0;
+    await Promise.all([stage.keep("https://met/0", "anew"), elapse(stage, 60_000)]);
+    assert.equal(stage.textOf("https://met/0"), "anew");
+    await elapse(stage, 60_000);
+    // The one that was replaced was not there to be removed any more, or was gone already.
+    assert.ok([99, 100].includes(outcome!.entries), String(outcome!.entries));
+    assert.equal(stage.textOf("https://met/0"), "anew");
+    assert.equal(stage.folder.records.size, 201);
+    assert.deepEqual(stage.keeping.purges.purges, [], "the list is empty again");
+  });
+
+  test("turns stale what it meets when it is soft, until that is confirmed or fetched anew", async () => {
+    const stage = await KeepingStage.open();
+    await stage.keep("https://h/a", "a", { tags: ["x", "y"] });
+    await stage.keep("https://h/b", "b", { tags: ["z"] });
+    const before = stage.found("https://h/a")!;
+    const purging = stage.keeper.purge({ kind: "tag", text: "y" }, SOFT);
+    await settle(4);
+    assert.deepEqual([stage.textOf("https://h/a"), stage.textOf("https://h/b")], ["soft: a", "b"]);
+    assert.equal(stage.reader.judge(before.purges, "https://h/a", ["x", "y"]), "soft", "also what is held in memory");
+    assert.deepEqual(await purging, { entries: 1 });
+    assert.equal(stage.textOf("https://h/a"), "soft: a");
+    const { record } = stage.found("https://h/a")!;
+    assert.ok(record.kind === "answer");
+    const head = { ...record.head, flags: 0 };
+    await stage.keeping.refresh(entryIdOf("https://h/a", ""), record.version, head, stage.keeping.mark());
+    assert.equal(stage.textOf("https://h/a"), "a");
+    // A hard one that says the same is not done with a soft one.
+    const purges = [
+      stage.keeper.purge({ kind: "tag", text: "y" }, HARD),
+      stage.keeper.purge({ kind: "tag", text: "y" }, SOFT),
+    ];
+    await Promise.all(purges);
+    assert.equal(stage.textOf("https://h/a"), null);
+  });
+
+  test("meets what was begun before it, and what was confirmed before it", async () => {
+    const stage = await KeepingStage.open();
+    const since = stage.keeping.mark();
+    const kept = await stage.keep("https://h/a", "old");
+    assert.ok(kept.isKept);
+    await stage.keeper.purge({ kind: "prefix", text: "https://h/" }, HARD);
+    assert.deepEqual(await stage.keep("https://h/a", "begun before", { since }), { isKept: false, reason: "purged" });
+    const file = await stage.writeBody(Buffer.from("body"));
+    assert.deepEqual(await stage.keep("https://h/a", "", { since, body: file }), { isKept: false, reason: "purged" });
+    assert.deepEqual(stage.folder.bodies, []);
+    assert.equal(await stage.keeping.refresh(kept.id, kept.record.version, kept.record.head, since), null);
+    assert.ok((await stage.keep("https://other/a", "not met", { since })).isKept);
+    assert.ok((await stage.keep("https://h/a", "begun behind it")).isKept);
+    // So does an invalidation of its key.
+    const late = stage.keeping.mark();
+    await stage.keeping.invalidate("https://h/a");
+    assert.deepEqual(await stage.keep("https://h/a", "begun before", { since: late }), {
+      isKept: false,
+      reason: "purged",
+    });
+    assert.ok((await stage.keep("https://h/b", "another key", { since: late })).isKept);
+  });
+
+  test("meets what is being stored just now", async () => {
+    for (const operation of ["put", "keepBody"] as const) {
+      const stage = await KeepingStage.open();
+      const body = await stage.writeBody(Buffer.from("body"));
+      stage.folder.slowness[operation] = 100;
+      const keeping = stage.keep("https://h/a", "", { body });
+      await settle();
+      const purging = stage.keeper.purge({ kind: "url", text: "https://h/a" }, HARD);
+      await elapse(stage, 1000);
+      await Promise.all([keeping, purging]);
+      assert.equal(stage.found("https://h/a"), null, operation);
+      await settle();
+      assert.deepEqual([stage.folder.bodies, stage.keeper.stats().entries], [[], 0]);
+    }
+  });
+
+  test("that was in force when the process was killed is in force afterwards", async () => {
+    const stage = await KeepingStage.open();
+    for (const name of ["a", "b", "c"]) await stage.keep(`https://h/${name}`, name);
+    stage.folder.slowness.remove = 1_000_000;
+    void stage.keeper.purge({ kind: "wildcard", text: "*/b" }, HARD);
+    void stage.keeper.purge({ kind: "wildcard", text: "*/c" }, SOFT);
+    await settle();
+    const texts = (of: KeepingStage) => ["a", "b", "c"].map((name) => of.textOf(`https://h/${name}`));
+    assert.deepEqual(texts(stage), ["a", null, "soft: c"]);
+    const next = await stage.restart();
+    assert.deepEqual(texts(next), ["a", null, "soft: c"]);
+    await settle(200);
+    assert.equal(next.folder.records.size, 2);
+    assert.deepEqual(texts(next), ["a", null, "soft: c"]);
+    assert.deepEqual(next.keeping.purges.purges, []);
+    await next.keep("https://h/b", "anew");
+    assert.equal(next.textOf("https://h/b"), "anew");
+  });
+
+  test("that cannot be written down lets nothing be found until it is, and one line is told", async () => {
+    const stage = await KeepingStage.open();
+    await stage.keep("https://h/a", "a");
+    await stage.keep("https://h/b", "b");
+    stage.folder.fault = (operation) => (operation === "writeFact" ? new Error("ENOSPC: full") : null);
+    void stage.keeper.purge({ kind: "url", text: "https://h/a" }, HARD);
+    await settle();
+    assert.deepEqual([stage.textOf("https://h/a"), stage.textOf("https://h/b")], [null, null]);
+    assert.deepEqual(stage.events, ["ENOSPC: full"]);
+    assert.equal(stage.keeper.stats().trouble, "ENOSPC: full");
+    await elapse(stage, 3_600_000);
+    assert.deepEqual([stage.textOf("https://h/b"), stage.events], [null, ["ENOSPC: full"]]);
+    stage.folder.fault = null;
+    await elapse(stage, 3_600_000);
+    assert.deepEqual([stage.textOf("https://h/a"), stage.textOf("https://h/b")], [null, "b"]);
+    await stage.keep("https://h/a", "anew");
+    assert.deepEqual([stage.textOf("https://h/a"), stage.events], ["anew", ["ENOSPC: full", "recovered"]]);
+  });
+
+  test("does not wait for ever when there are very many, and forgets none", async () => {
+    const stage = await KeepingStage.open();
+    for (let index = 0; index < 1100; index++)
+      await stage.keep(`https://h/${index}`, String(index), { tags: [`t${index}`] });
+    const purges = Array.from({ length: 1100 }, (_, index) =>
+      stage.keeper.purge({ kind: "tag", text: `t${index}` }, HARD),
+    );
+    await elapse(stage, 60_000);
+    const outcomes = await Promise.all(purges);
+    assert.deepEqual(new Set(outcomes.map(({ entries }) => entries)), new Set([1]));
+    assert.equal(stage.folder.records.size, 0);
+  });
+});
+
+async function elapse(stage: KeepingStage, ms: number): Promise<void> {
+  for (let step = 0; step < 100; step++) {
+    await settle();
+    stage.clock.advance(ms / 100);
+  }
+  await settle();
+}

@@ -1,0 +1,184 @@
+// One user's answers given to another: what a cache must never do, whatever clients send and origins say.
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Identity } from "../../src/pipeline/exchange.ts";
+import type { Feature } from "../../src/pipeline/phases.ts";
+import { type Asked, answerOf, cachingProxies, type FetchOptions } from "../support/caching-proxy.ts";
+
+const open = cachingProxies();
+
+/** Believes whoever says who he is. */
+const believing: Feature = {
+  name: "believing",
+  request(exchange) {
+    const subject = exchange.request.fields.get("x-user");
+    exchange.identity = subject === null ? null : ({ subject, by: "believing" } satisfies Identity);
+  },
+};
+
+const FRESH = { "Cache-Control": "max-age=600" };
+const as = (user: string): FetchOptions => ({ fields: { "X-User": user } });
+
+describe("an answer to somebody whom a feature has identified", () => {
+  const echo = ({ get }: Asked): string => `for ${get("x-user")}`;
+
+  it("is nobody else's, however fresh it is", async () => {
+    const proxy = await open({ front: [believing] });
+    proxy.answer = (asked) => answerOf(200, FRESH, echo(asked));
+    for (const user of ["alice", "bob", "alice"]) {
+      const { body, cacheStatus } = await proxy.fetch("/a", as(user));
+      assert.equal(body, `for ${user}`);
+      assert.match(cacheStatus ?? "", /fwd=miss/);
+    }
+    assert.equal((await proxy.fetch("/a")).body, "for null");
+  });
+
+  it("is nobody else's when all of them ask at once", async () => {
+    const proxy = await open({ front: [believing] });
+    const users = ["alice", "bob", "carol", "dave"];
+    const clients = users.map((user) => proxy.client("/a", as(user)));
+    proxy.answer = (asked) => answerOf(200, FRESH, echo(asked));
+    await proxy.settle();
+    for (const [index, client] of clients.entries()) client.receives(new RegExp(`\r\n\r\nfor ${users[index]}$`));
+  });
+
+  it("is everybody's when it says so", async () => {
+    for (const directive of ["public", "s-maxage=600", "must-revalidate"]) {
+      const proxy = await open({ front: [believing] });
+      proxy.answer = (asked) => answerOf(200, { "Cache-Control": `max-age=600, ${directive}` }, echo(asked));
+      await proxy.fetch("/a", as("alice"));
+      assert.equal((await proxy.fetch("/a", as("bob"))).body, "for alice");
+    }
+  });
+
+  it("is its own when the key says who asks", async () => {
+    const proxy = await open({ front: [believing], cache: { key: { identity: true } } });
+    proxy.answer = (asked) => answerOf(200, FRESH, echo(asked));
+    for (const user of ["alice", "bob", "alice", "bob"]) {
+      assert.equal((await proxy.fetch("/a", as(user))).body, `for ${user}`);
+    }
+    assert.equal((await proxy.fetch("/a")).body, "for null");
+    assert.equal(proxy.asked.length, 3);
+  });
+
+  it("confirms nothing for others by HEAD", async () => {
+    const proxy = await open({ front: [believing] });
+    proxy.answer = ({ method, get }) =>
+      answerOf(
+        200,
+        { "Cache-Control": "max-age=10", ETag: '"v1"', "X-For": String(get("x-user")) },
+        method === "HEAD" ? "" : "x",
+      ).replace("Content-Length: 0", "Content-Length: 1");
+    await proxy.fetch("/a");
+    await proxy.passes(11_000);
+    await proxy.fetch("/a", { method: "HEAD", ...as("alice") });
+    assert.equal((await proxy.fetch("/a")).get("x-for"), "null");
+  });
+
+  it("confirms nothing for others by 304", async () => {
+    const proxy = await open({ front: [believing] });
+    proxy.answer = ({ get }) => {
+      const said = { "Cache-Control": "max-age=10", ETag: '"v1"', "X-For": String(get("x-user")) };
+      return get("if-none-match") === null ? answerOf(200, said, "x") : answerOf(304, said);
+    };
+    await proxy.fetch("/a");
+    await proxy.passes(11_000);
+    await proxy.fetch("/a", as("alice"));
+    assert.notEqual((await proxy.fetch("/a")).get("x-for"), "alice");
+  });
+});
+
+describe("an answer to a request with Authorization", () => {
+  const with_ = (value: string): FetchOptions => ({ fields: { Authorization: value } });
+
+  it("is nobody else's", async () => {
+    const proxy = await open();
+    proxy.answer = ({ get }) => answerOf(200, FRESH, `for ${get("authorization")}`);
+    for (const value of ["Basic YTpi", "Bearer x", "Basic YTpi"]) {
+      assert.equal((await proxy.fetch("/a", with_(value))).body, `for ${value}`);
+    }
+    assert.equal(proxy.asked.length, 3);
+  });
+
+  it("does not keep others from what may be kept", async () => {
+    const proxy = await open();
+    proxy.answer = ({ get }) => answerOf(200, FRESH, `for ${get("authorization")}`);
+    await proxy.fetch("/a", with_("Basic YTpi"));
+    assert.equal((await proxy.fetch("/a")).body, "for null");
+    assert.match((await proxy.fetch("/a")).cacheStatus ?? "", /hit/);
+  });
+
+  it("is its own when the key has the field", async () => {
+    const proxy = await open({ cache: { key: { headers: ["authorization"] } } });
+    proxy.answer = ({ get }) => answerOf(200, FRESH, `for ${get("authorization")}`);
+    for (const value of ["Basic YTpi", "Bearer x", "Basic YTpi"]) {
+      assert.equal((await proxy.fetch("/a", with_(value))).body, `for ${value}`);
+    }
+    assert.equal(proxy.asked.length, 2);
+  });
+
+  it("goes by itself when it is for its connection", async () => {
+    const proxy = await open();
+    proxy.answer = () => answerOf(200, { "Cache-Control": "public, max-age=600" }, "x");
+    const { cacheStatus } = await proxy.fetch("/a", with_("NTLM TlRMTVNTUAAB"));
+    assert.equal(cacheStatus, "headgate; fwd=miss; fwd-status=200; detail=authorization");
+  });
+});
+
+describe("an answer that sets a cookie", () => {
+  it("is nobody else's when it says nothing of its freshness", async () => {
+    const proxy = await open({ cache: { heuristic: {} } });
+    let number = 0;
+    const modified = { "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT" };
+    proxy.answer = () => answerOf(200, { ...modified, "Set-Cookie": `session=${++number}` }, "x");
+    assert.equal((await proxy.fetch("/a")).get("set-cookie"), "session=1");
+    assert.equal((await proxy.fetch("/a")).get("set-cookie"), "session=2");
+  });
+
+  it("is nobody else's when it is private", async () => {
+    const proxy = await open();
+    let number = 0;
+    proxy.answer = () =>
+      answerOf(200, { "Cache-Control": "private, max-age=600", "Set-Cookie": `session=${++number}` }, "x");
+    await proxy.fetch("/a");
+    assert.equal((await proxy.fetch("/a")).get("set-cookie"), "session=2");
+  });
+
+  it("keeps to its client what it calls private by name", async () => {
+    const proxy = await open();
+    proxy.answer = () =>
+      answerOf(200, { "Cache-Control": 'max-age=600, private="set-cookie"', "Set-Cookie": "session=1" }, "x");
+    assert.equal((await proxy.fetch("/a")).get("set-cookie"), "session=1");
+    const { get, cacheStatus } = await proxy.fetch("/a");
+    assert.deepEqual([get("set-cookie"), cacheStatus], [null, "headgate; hit; ttl=600"]);
+  });
+});
+
+describe("an answer to somebody's cookies", () => {
+  it("is not guessed to be for others", async () => {
+    const proxy = await open({ cache: { heuristic: { share: 1 } } });
+    const modified = { "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT" };
+    proxy.answer = ({ get }) => answerOf(200, modified, `for ${get("cookie")}`);
+    for (const value of ["a=1", "a=2"]) {
+      assert.equal((await proxy.fetch("/a", { fields: { Cookie: value } })).body, `for ${value}`);
+    }
+  });
+
+  it("is not shared while it is fetched when it says nothing", async () => {
+    const proxy = await open();
+    const modified = { "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT" };
+    const clients = ["a=1", "a=2", "a=3"].map((value) => proxy.client("/a", { fields: { Cookie: value } }));
+    proxy.answer = ({ get }) => answerOf(200, modified, `for ${get("cookie")}`);
+    await proxy.settle();
+    for (const [index, client] of clients.entries()) client.receives(new RegExp(`\r\n\r\nfor a=${index + 1}$`));
+  });
+
+  it("differs with those that the key names", async () => {
+    const proxy = await open({ cache: { key: { cookies: ["lang"] } } });
+    proxy.answer = ({ get }) => answerOf(200, FRESH, `for ${get("cookie")}`);
+    await proxy.fetch("/a", { fields: { Cookie: "lang=de; x=1" } });
+    assert.equal((await proxy.fetch("/a", { fields: { Cookie: "x=2; lang=de" } })).body, "for lang=de; x=1");
+    assert.equal((await proxy.fetch("/a", { fields: { Cookie: "x=2; lang=en" } })).body, "for x=2; lang=en");
+  });
+});
