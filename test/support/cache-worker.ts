@@ -8,7 +8,7 @@ import type { ToKeeper, ToThread } from "../../src/caching/fills/protocol.ts";
 import { ThreadCache } from "../../src/caching/fills/thread-cache.ts";
 import { RECORD_VERSION } from "../../src/caching/keeping/record.ts";
 import { SharedCache } from "../../src/caching/shared.ts";
-import { openCacheDisk } from "../../src/io/cache/lmdb-cache.ts";
+import { openCacheDisk } from "../../src/io/cache/open.ts";
 import { SystemClock } from "../../src/io/clock.ts";
 import { PortLink } from "../../src/server/caches/links.ts";
 import { Asked, headOf, requestOf, Taker } from "./cache-dialogue.ts";

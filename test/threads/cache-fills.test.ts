@@ -15,7 +15,7 @@ import { Keeper } from "../../src/caching/keeping/keeper.ts";
 import { RECORD_VERSION } from "../../src/caching/keeping/record.ts";
 import { StoredReader } from "../../src/caching/keeping/stored-reader.ts";
 import { SharedCache, sharedCacheMemory } from "../../src/caching/shared.ts";
-import { openCacheBooks } from "../../src/io/cache/lmdb-cache.ts";
+import { openCacheBooks } from "../../src/io/cache/open.ts";
 import { SystemClock } from "../../src/io/clock.ts";
 import { PortLink } from "../../src/server/caches/links.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
