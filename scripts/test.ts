@@ -44,7 +44,9 @@ const onOneTransport: readonly string[] = [
   "test/examples/forward-",
   "test/examples/plugin",
   "test/examples/start",
+  "test/integration/cache-scale",
   "test/integration/forward-clients/apt",
+  "test/integration/forward-clients/cached-downloads",
   "test/integration/forward-clients/chromium",
   "test/integration/forward-clients/git",
   "test/integration/forward-clients/npm",
@@ -70,6 +72,7 @@ const longest: readonly string[] = [
   "test/integration/endurance",
   "test/integration/sessions-under-load",
   "test/stores/session-command",
+  "test/conformance/http-cache",
   "test/simulation/interleavings",
 ];
 

@@ -590,7 +590,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   }
 
   informational(response: ResponseMessage): void {
-    if (this.ended || this.#step !== REQUEST) return;
+    if (this.ended || this.#step !== REQUEST || this.#hook === 0) return;
     this.#passInformational(response, this.#chain.request![this.#hook - 1]!.index);
   }
 

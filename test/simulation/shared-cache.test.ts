@@ -20,7 +20,7 @@ describe("a shared cache under random use", () => {
     ["with all of it", { originFaults: true, purges: true, deaths: true, diskFaults: true }],
   ] as const) {
     it(name, async (context) => {
-      const sums = { clients: 0, fetches: 0, hits: 0, whole: 0, broken: 0, passes: 0 };
+      const sums = { clients: 0, fetches: 0, hits: 0, whole: 0, broken: 0, passes: 0, pauses: 0 };
       for (let run = 0; run < RUNS; run++) {
         try {
           const counts = await new CacheWorld(seed + run, weather).play();

@@ -186,7 +186,7 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
     const body = this.#body!;
     if (body.isKept && body.hasFile) table.settle(row, PROGRESS_STATES.complete);
     const { start, end, bytes: bodyBytes, checksums } = body;
-    const inline = body.isKept ? body.memory : null;
+    const inline = body.isKept ? body.inline : null;
     link.send({ kind: "end", flight, start, end, bodyBytes, inline, checksums });
   }
 

@@ -5,7 +5,7 @@
  */
 import type { BodyId, EntryId } from "../ports.ts";
 import { type SharedCache, SLOTS_MAX } from "../shared.ts";
-import { hashOf, type Keeping } from "./keeping.ts";
+import type { Keeping } from "./keeping.ts";
 import { summariseRecord } from "./record.ts";
 
 /** Slots that one fact tells of: 20 KiB, so that few uses cost little to write. */
@@ -106,13 +106,15 @@ async function queueForEviction(
   let oldest = Number.POSITIVE_INFINITY;
   for (const slot of slots) oldest = Math.min(oldest, shared.usedSecondsOf(slot));
   // One number for both, which sorts by the last use: 29 bits of seconds, and 24 of the slot.
-  const order = Float64Array.from(slots, (slot) => {
-    return Math.min(shared.usedSecondsOf(slot) - oldest, 2 ** 29 - 1) * SLOTS_MAX + slot;
-  });
+  const order = new Float64Array(slots.length);
+  for (let index = 0; index < slots.length; index++) {
+    const slot = slots[index]!;
+    order[index] = Math.min(shared.usedSecondsOf(slot) - oldest, 2 ** 29 - 1) * SLOTS_MAX + slot;
+  }
   order.sort();
   for (let index = 0; index < order.length; index++) {
     const slot = order[index]! % SLOTS_MAX;
-    if (keeping.slots.isTaken(slot)) policy.add(slot, keeping.slots.bytesOf(slot), hashOf(keeping.slots.idOf(slot)));
+    if (keeping.slots.isTaken(slot)) policy.add(slot, keeping.slots.bytesOf(slot), keeping.slots.hashOf(slot));
     if (index % USES_OF_FACT !== USES_OF_FACT - 1) continue;
     await turn();
     if (signal.aborted) return;

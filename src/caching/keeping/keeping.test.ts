@@ -7,7 +7,7 @@ import { KeepingStage } from "../../../test/support/keeping-stage.ts";
 import { MemoryCacheFolder } from "../../testing/cache-folder.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { entryIdOf, shardOf, variantOf } from "./entry-id.ts";
-import type { KeepOutcome } from "./keeping.ts";
+import { hashOf, type KeepOutcome } from "./keeping.ts";
 
 const KEY = "https://host/a";
 const ID = entryIdOf(KEY, "");
@@ -223,6 +223,16 @@ describe("limits", () => {
     assert.ok((await stage.keepInFile(KEY, Buffer.from("x"))).isKept);
     assert.deepEqual(stage.events, [], "that is no trouble of the disk");
   });
+});
+
+test("a slot's hash is that of its id", async () => {
+  const stage = await KeepingStage.open();
+  for (let index = 0; index < 100; index++) {
+    const kept = await stage.keep(`${KEY}${index}`, "x");
+    assert.ok(kept.isKept);
+    assert.equal(stage.keeping.slots.idOf(kept.record.slot), kept.id);
+    assert.equal(stage.keeping.slots.hashOf(kept.record.slot), hashOf(kept.id));
+  }
 });
 
 test("ids of one key are in all shards", () => {

@@ -82,6 +82,11 @@ export class SlotTable {
     return id;
   }
 
+  /** `hashOf` its id, without making that. */
+  hashOf(slot: number): number {
+    return ((this.#ids[slot * 4]! << 12) | (this.#ids[slot * 4 + 1]! >>> 20)) >>> 0;
+  }
+
   isOf(slot: number, id: EntryId): boolean {
     if (!this.isTaken(slot)) return false;
     for (let word = 0; word < 4; word++) if (this.#ids[slot * 4 + word] !== wordOf(id, word)) return false;
