@@ -278,9 +278,9 @@ export class Download implements ForkHandler {
       if (this.#fill === null) cache.refresh(key, template.fields, seen, verdict.head);
       else this.#fill.refresh(seen, verdict.head);
     } else {
-      // It may be given to who has asked, and to nobody else any more; unless it is this one request that says nothing of others.
+      // It may be given to who has asked. To others too as it was before, when only his being known forbids to keep it.
       this.#fill?.release("uncacheable", 0);
-      if (verdict === null || verdict.reason !== "authorization") this.#context.invalidate(key);
+      if (verdict?.reason !== "authorization") this.#context.invalidate(key);
     }
     const starter = this.#starter;
     // It has no body: the fork ends by itself, and its connection is good for the next one.
@@ -390,8 +390,7 @@ export class Download implements ForkHandler {
 
   #tryAgain(error: ProxyError): void {
     if (this.#position - this.#resumedAt >= RESUME_PROGRESS_BYTES) this.#resumes = 0;
-    const isClosing = error.type === "connection_terminated" && error.side === "proxy";
-    if (isClosing || this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
+    if (this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
     this.#state = "resuming";
     this.#resumedAt = this.#position;
     this.#skip = 0;
