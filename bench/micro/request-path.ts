@@ -2,10 +2,13 @@
  * Nanoseconds of JavaScript for a request and its answer on the native transport, from the record of events to that of
  * commands, without a socket: the best of many short rounds, since everything else on the machine can only make a round slower.
  *
- *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser]
+ *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser] [hit]
  *
- * One kind of head a run, since V8 compiles for what it has seen. The two peers that are played take about a tenth of it.
+ * With "hit", what is answered from the memory of a cache, 2 KiB of body. One kind of head a run, since V8 compiles for what it has
+ * seen. The two peers that are played take about a tenth of it.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { inlineMore } from "../../src/cli/compiler.ts";
 import { createProxy } from "../../src/index.ts";
@@ -25,8 +28,22 @@ Connection: keep-alive\r
 {"message":"Hello world"}
 `;
 
+const BODY = "x".repeat(2048);
+const CACHED_ANSWER = `HTTP/1.1 200 OK\r
+Server: nginx\r
+Date: Sat, 21 Nov 2026 05:00:00 GMT\r
+Content-Type: application/json\r
+Cache-Control: max-age=86400\r
+Age: 0\r
+ETag: "abc"\r
+Content-Length: ${BODY.length}\r
+\r
+${BODY}`;
+
 const kinds = { small: [["GET / HTTP/1.1", "Host: 127.0.0.1:8080"]], browser: variantsOf(browserHead) };
 const kind = process.argv[2] === "browser" ? "browser" : "small";
+const isHit = process.argv[3] === "hit";
+const folder = mkdtempSync(path.join(tmpdir(), "headgate-bench-"));
 
 // As the command does. The addon is looked for when the proxy is made.
 inlineMore();
@@ -39,15 +56,28 @@ const proxy = createProxy({
   admin: "off",
   via: "off",
   log: { level: "error", access: "off" },
-  servers: { web: { listen: ["127.0.0.1:0"], proxy: "http://127.0.0.1:9" } },
+  ...(isHit ? { caches: { hits: { directory: folder } } } : {}),
+  servers: {
+    web: {
+      listen: ["127.0.0.1:0"],
+      proxy: "http://127.0.0.1:9",
+      // The answer is as old as it says, however long ago that was: this is about hits.
+      ...(isHit ? { use: [{ cache: { store: "hits", rules: [{ for: "7d" }] } }] } : {}),
+    },
+  },
 });
 await proxy.listen();
 
 const peers = new Peers({
   requests: kinds[kind].map((lines) => Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1")),
-  answer: Buffer.from(ANSWER, "latin1"),
+  answer: Buffer.from(isHit ? CACHED_ANSWER : ANSWER, "latin1"),
 });
 peers.connect(CLIENTS);
+// What has to be fetched first has its turn, and so has what waits for it.
+for (let turn = 0; isHit && turn < 200; turn++) {
+  peers.turn();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+}
 let best = Number.POSITIVE_INFINITY;
 for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
   // Compilers and the garbage collector have their turn.
@@ -60,6 +90,7 @@ for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
     throw new Error(`of ${CLIENTS} clients, ${answered / TURNS} had answers in a turn`);
   if (round >= WARM_UP_ROUNDS) best = Math.min(best, elapsed);
 }
-console.log(`${kind}: ${best.toFixed(0)} ns`);
+console.log(`${kind}${isHit ? ", hit" : ""}: ${best.toFixed(0)} ns`);
+rmSync(folder, { recursive: true });
 // Nothing closes a connection here, and the proxy would wait for it.
 process.exit(0);
