@@ -12,12 +12,10 @@ const TIMEOUT = { timeout: 60_000 };
 const FILE = { bytes: 512 * KiB, bytesPerSecond: 400 * KiB, connectMs: 1_000 };
 
 describe("one cold file", { skip: needsProc }, () => {
-  test("for 500 clients", TIMEOUT, (context) =>
-    passCrowd(context, plainCrowd, { clients: 500, bytes: MiB, bytesPerSecond: 400 * KiB }),
-  );
+  test("for 500 clients", TIMEOUT, (context) => passCrowd(context, plainCrowd, { clients: 500, ...FILE }));
 
   test("for 100 clients whose tunnels are intercepted", TIMEOUT, (context) =>
-    passCrowd(context, interceptedCrowd, { clients: 100, bytes: MiB, bytesPerSecond: 400 * KiB }),
+    passCrowd(context, interceptedCrowd, { clients: 100, ...FILE }),
   );
 
   test("for one client that reads 10 KiB/s, and others that do not wait for it", TIMEOUT, async (context) => {
