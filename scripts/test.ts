@@ -52,6 +52,7 @@ const onOneTransport: readonly string[] = [
   "test/integration/forward-clients/npm",
   "test/integration/forward-clients/programs",
   "test/integration/forward-scale",
+  "test/integration/kisscache",
   "test/integration/oidc-",
   "test/integration/password-files",
   "test/integration/published-keys",

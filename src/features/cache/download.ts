@@ -272,15 +272,15 @@ export class Download implements ForkHandler {
     const found = rules.for(path, seen.head.status, fields.get("content-type") ?? seen.head.fields.get("content-type"));
     const newer = { fields, receivedMs: this.#receivedMs };
     const verdict = found === null ? null : updated(seen.head, this.#answered(), newer, found);
-    let answer = seen;
+    // It is given as it is now also where it may not be kept: that may be what the confirmation says.
+    const answer = verdict === null ? seen : { version: seen.version, head: verdict.head, body: seen.body };
     if (verdict?.isStored === true) {
-      answer = { version: seen.version, head: verdict.head, body: seen.body };
       if (this.#fill === null) cache.refresh(key, template.fields, seen, verdict.head);
       else this.#fill.refresh(seen, verdict.head);
     } else {
-      // It may be given to who has asked. To others too as it was before, when only his being known forbids to keep it.
+      // It may be given to who has asked, and to nobody else any more; unless it is this one request that says nothing of others.
       this.#fill?.release("uncacheable", 0);
-      if (verdict?.reason !== "authorization") this.#context.invalidate(key);
+      if (verdict === null || verdict.reason !== "authorization") this.#context.invalidate(key);
     }
     const starter = this.#starter;
     // It has no body: the fork ends by itself, and its connection is good for the next one.
@@ -390,7 +390,8 @@ export class Download implements ForkHandler {
 
   #tryAgain(error: ProxyError): void {
     if (this.#position - this.#resumedAt >= RESUME_PROGRESS_BYTES) this.#resumes = 0;
-    if (this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
+    const isClosing = error.type === "connection_terminated" && error.side === "proxy";
+    if (isClosing || this.#resumes >= RESUMES_MAX || !this.#canResume()) return this.#giveUp(error.message, error);
     this.#state = "resuming";
     this.#resumedAt = this.#position;
     this.#skip = 0;
