@@ -53,6 +53,10 @@ async function start(
       }),
     async [Symbol.asyncDispose]() {
       await proxy[Symbol.asyncDispose]();
+      assert.deepEqual(
+        proxy.logged.filter(({ level }) => level === "error"),
+        [],
+      );
       await origin[Symbol.asyncDispose]();
       folder[Symbol.dispose]();
     },
