@@ -3,7 +3,7 @@
  * happens. A round begins with another row each time, so that no row always follows the same one. The first rounds do not
  * count, because programs that compile as they run must have compiled.
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import type { Children } from "./processes/children.ts";
 import { judge, type ScenarioResult, thisCommit } from "./report/result.ts";
@@ -60,7 +60,7 @@ export async function runScenario(
     };
   } finally {
     await children.endAll();
-    rmSync(stage.folder, { recursive: true, force: true });
+    stage.clear();
   }
 }
 

@@ -2,7 +2,8 @@
  * One scenario's stage: its folder, its origin, its targets, and what was left out and why. A target that is not installed,
  * cannot do what is asked or does not start is left out, and the scenario goes on. All that was started ends with the stage.
  */
-import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { allowedCpus, CpuClock } from "./measure/cpu.ts";
 import { residentBytes } from "./measure/memory.ts";
@@ -79,6 +80,7 @@ export class Stage {
   /** What a reader of the numbers must know. */
   readonly notes: string[] = [];
   #folders = 0;
+  readonly #diskFolders: string[] = [];
 
   constructor(children: Children, folder: string, options: StageOptions) {
     this.children = children;
@@ -92,6 +94,20 @@ export class Stage {
     return folder;
   }
 
+  /** A folder on the disk, wherever the others are. */
+  diskFolder(): string {
+    const folder = mkdtempSync(path.join(tmpdir(), "headgate-bench-"));
+    this.#diskFolders.push(folder);
+    // As that of the whole run.
+    chmodSync(folder, 0o755);
+    return folder;
+  }
+
+  /** Removes what the scenario wrote, once nothing that it started runs any more. */
+  clear(): void {
+    for (const folder of [this.folder, ...this.#diskFolders]) rmSync(folder, { recursive: true, force: true });
+  }
+
   /** Writes a file for the whole scenario, and gives its path. */
   writeFile(name: string, text: string): string {
     const file = path.join(this.folder, name);
@@ -100,9 +116,10 @@ export class Stage {
   }
 
   /** Starts the nginx that answers, and gives its port. */
-  async origin({ files = [], clientsMax = 4096, cpus = LOAD_CPU }: OriginOptions = {}): Promise<number> {
+  async origin(options: OriginOptions = {}): Promise<number> {
+    const { files = [], bodies = [], clientsMax = 4096, cpus = LOAD_CPU } = options;
     const port = await freePort();
-    const command = nginxOrigin(this.#newFolder("origin"), port, files, clientsMax);
+    const command = nginxOrigin(this.#newFolder("origin"), port, files, clientsMax, bodies);
     await listening(port, this.children.start(command, { cpus }));
     return port;
   }
@@ -180,6 +197,7 @@ export class Stage {
         redisPort: null,
         asInstalled: false,
         sessions: null,
+        cache: null,
         ...assigned,
       };
       const { command, env = {}, stdoutFile } = target.launch(assignment);
@@ -207,6 +225,8 @@ export class Stage {
 
 export interface OriginOptions {
   readonly files?: readonly OriginFile[];
+  /** The lengths of what it serves at /object/0, /object/1 and so on, and permits to be kept for a day. */
+  readonly bodies?: readonly number[];
   readonly clientsMax?: number;
   readonly cpus?: string;
 }

@@ -66,8 +66,7 @@ export const NAMES: readonly string[] = [...Object.keys(POLICIES), OURS];
 /** `share`: of the bytes of all different objects. */
 export function hitRatio(trace: Trace, policy: string, share: number): HitRatio {
   const { objects, bytes } = trace;
-  const make: MakeSimulated =
-    policy === OURS ? (bytesMax) => new Ours(bytesMax, bytes.length) : POLICIES[policy]!;
+  const make: MakeSimulated = policy === OURS ? (bytesMax) => new Ours(bytesMax, bytes.length) : POLICIES[policy]!;
   const cache = make(Math.floor(footprintOf(trace) * share));
   let hits = 0;
   let hitBytes = 0;

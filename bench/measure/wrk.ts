@@ -23,6 +23,8 @@ export interface WrkResult {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Of answers, heads included, also of those that were not whole when the time was over; of three digits. */
+  readonly bytes: number;
 }
 
 /** What a run may take beyond its time, until it counts as hanging. */
@@ -48,10 +50,13 @@ export function parseWrk(output: string, closesSilently = false): WrkResult {
   const considered = closesSilently ? output.replace(CLOSED_ONLY, "") : output;
   const fault = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(considered)?.[0];
   if (fault !== undefined) throw new Error(`wrk says: ${fault}`);
-  const requests = Number(/(\d+) requests in/.exec(output)?.[1] ?? 0);
-  if (requests === 0) throw new Error("no request was answered");
+  const [, count = "", read = "", unit = ""] = /(\d+) requests in \S+, ([\d.]+)([KMGT]?)B read/.exec(output) ?? [];
+  const requests = Number(count);
+  const bytes = Number(read) * 1024 ** " KMGT".indexOf(unit || " ");
+  if (bytes === 0) throw new Error("no request was answered");
   return {
     requests,
+    bytes,
     requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]),
     p50Ms: milliseconds(/^ +50%\s+(\S+)/m.exec(output)?.[1] ?? ""),
     p99Ms: milliseconds(/^ +99%\s+(\S+)/m.exec(output)?.[1] ?? ""),

@@ -36,11 +36,19 @@ export function placesFor(connections: number): number {
   return Math.ceil((connections + 256) * 1.125);
 }
 
-/** Writes the origin's configuration, and the files that it shall serve at /10k, /1m, /1g; gives its command. */
-export function nginxOrigin(folder: string, port: number, files: readonly OriginFile[], clientsMax: number): string[] {
+/** Writes the origin's configuration, and the files that it shall serve at /10k, /1m, /1g and at /object; gives its command. */
+export function nginxOrigin(
+  folder: string,
+  port: number,
+  files: readonly OriginFile[],
+  clientsMax: number,
+  bodies: readonly number[] = [],
+): string[] {
   const documents = path.join(folder, "documents");
   mkdirSync(documents, { recursive: true });
   for (const file of files) writeFile(path.join(documents, file), FILE_BYTES[file]);
+  mkdirSync(path.join(documents, "object"));
+  for (const [index, bytes] of bodies.entries()) writeFile(path.join(documents, "object", String(index)), bytes);
   const config = path.join(folder, "nginx.conf");
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   writeFileSync(
@@ -57,6 +65,7 @@ http {
     location /jmap { return 200 '${API_ANSWER}'; }
     location /auth { add_header X-User alice; return 204; }
     location /requests { stub_status; }
+    location /object/ { add_header Cache-Control "public, max-age=86400"; }
 ${files.map((file) => `    location = /${file} { }`).join("\n")}
   }
 }

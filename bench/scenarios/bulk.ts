@@ -10,7 +10,7 @@ import type { Claim, Column, Row, Scenario } from "./scenario.ts";
 const TRANSFER_MS_MAX = 120_000;
 const GIB = 1024 ** 3;
 
-const columns: readonly Column[] = [
+export const bulkColumns: readonly Column[] = [
   { title: "CPU/GiB ms, median", metric: "cpuMsPerGiB", statistic: "median", digits: 0 },
   { title: "min", metric: "cpuMsPerGiB", statistic: "min", digits: 0 },
   { title: "ratio", metric: "cpuMsPerGiB", statistic: "median", digits: 2, ratio: true },
@@ -90,7 +90,7 @@ export const download: Scenario = {
   name: "download",
   title: "one answer of 1 GiB",
   about: "curl takes it on one connection and throws it away. The origin serves a file from memory.",
-  columns,
+  columns: bulkColumns,
   baseline: "nginx",
   rounds: 3,
   claims: notMoreThanNginx("1 GiB down costs at most what it costs nginx"),
@@ -108,7 +108,7 @@ export const upload: Scenario = {
   title: "one request with a body of 1 GiB",
   about:
     "curl sends it on one connection, with its length. A small origin of ours reads it to its end and answers then.",
-  columns,
+  columns: bulkColumns,
   baseline: "nginx",
   rounds: 3,
   claims: notMoreThanNginx("1 GiB up costs at most what it costs nginx"),

@@ -3,6 +3,7 @@ import { accessLog } from "./access-log.ts";
 import { answer1m, answer10k } from "./answers.ts";
 import { browserHead } from "./browser-head.ts";
 import { download, upload } from "./bulk.ts";
+import { cacheHitLarge, cacheHitLargeFile, cacheHitSmall, cacheMixed } from "./cache.ts";
 import { connections } from "./connections.ts";
 import { credentials, credentialsCold, credentialsShots } from "./credentials.ts";
 import { defaultLoad } from "./default-load.ts";
@@ -45,5 +46,9 @@ export const SCENARIOS: readonly Scenario[] = [
   credentialsShots,
   forwardAuth,
   redisReads,
+  cacheHitSmall,
+  cacheHitLarge,
+  cacheHitLargeFile,
+  cacheMixed,
   defaultLoad,
 ];

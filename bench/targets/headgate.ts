@@ -24,8 +24,8 @@ type Transport = "native" | "net";
 
 /** The configuration as data. With a plugin it is a file of bench/plugins, which reads the same from the environment. */
 export function headgateConfig(assignment: Assignment, transport: Transport): object {
-  const { folder, port, role, clientsMax, originPort, workers, accessLog, routes, authPort, keepsDecisions, sessions } =
-    assignment;
+  const { folder, port, role, clientsMax, originPort, workers, accessLog, routes } = assignment;
+  const { authPort, keepsDecisions, sessions, cache } = assignment;
   const origin = `http://127.0.0.1:${originPort}`;
   const forwardAuth = {
     address: `http://127.0.0.1:${authPort}/auth`,
@@ -35,6 +35,7 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
   const use = [
     ...(authPort === null ? [] : [{ forwardAuth }]),
     ...(sessions === null ? [] : [credentials(folder, sessions)]),
+    ...(cache === null ? [] : [{ cache: { store: "objects" } }]),
   ];
   const target =
     routes === null
@@ -52,6 +53,9 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
     via: "off",
     log: { level: "error", access: accessLog === null ? "off" : { format: "combined", output: accessLog } },
     limits: { idle: "1h" },
+    ...(cache !== null && {
+      caches: { objects: { directory: cache.folder, size: cache.diskBytes, memory: cache.memoryBytes, minFree: 0 } },
+    }),
     ...(role === "forward"
       ? { servers: { egress: { listen: [`127.0.0.1:${port}`], forward: forwardToLoopback(clientsMax) } } }
       : {
@@ -103,6 +107,7 @@ function headgate(name: string, transport: Transport): Target {
       "keptDecisions",
       "forward",
       "connect",
+      "cache",
     ],
     missing: () => null,
     version: () => (JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as { version: string }).version,

@@ -9,6 +9,7 @@ import { fastifyHttpProxy, fastProxy, httpProxy, proxyChain } from "./npm-peers.
 import { squid } from "./squid.ts";
 import type { Target } from "./target.ts";
 import { tinyproxy } from "./tinyproxy.ts";
+import { trafficServer } from "./traffic-server.ts";
 import { varnish } from "./varnish.ts";
 
 export const TARGETS: readonly Target[] = [
@@ -19,6 +20,7 @@ export const TARGETS: readonly Target[] = [
   haproxy,
   varnish,
   squid,
+  trafficServer,
   tinyproxy,
   caddy,
   fastProxy,

@@ -15,10 +15,14 @@ const UPGRADE = `proxy_set_header Upgrade $http_upgrade; proxy_set_header Connec
 const KEEP =
   'proxy_cache auth; proxy_cache_valid 204 10s; proxy_cache_key "$http_authorization|$request_method|$host|$request_uri";';
 
+/** What a program may answer for several while it asks once, sent from its file by the kernel, which is open already. */
+const CACHED = `proxy_cache objects; proxy_cache_lock on; sendfile on; tcp_nopush on; open_file_cache max=20000 inactive=1h;
+    open_file_cache_valid 1h;`;
+
 /** Its own are of one page each. */
 const LARGE_BUFFERS = `client_body_buffer_size 256k; proxy_buffer_size 64k; proxy_buffers 8 128k; proxy_busy_buffers_size 512k;`;
 
-function servers({ port, routes, authPort, keepsDecisions }: Assignment): string {
+function servers({ port, routes, authPort, keepsDecisions, cache }: Assignment): string {
   const listen = `listen 127.0.0.1:${port} backlog=4096 reuseport;`;
   const listenToo = `listen 127.0.0.1:${port};`;
   if (routes !== null) {
@@ -34,7 +38,7 @@ function servers({ port, routes, authPort, keepsDecisions }: Assignment): string
   const ask = `location = /auth { internal; proxy_http_version 1.1; proxy_set_header Connection "";
     proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header X-Original-URI $request_uri;
     ${keepsDecisions ? KEEP : ""} proxy_pass http://auth/auth; }`;
-  return `server { ${listen} location / { ${auth} ${PASS} }
+  return `server { ${listen} location / { ${auth} ${cache === null ? "" : CACHED} ${PASS} }
     location /websocket { ${PASS.replace('proxy_set_header Connection "";', UPGRADE)} }
     ${authPort === null ? "" : ask} }`;
 }
@@ -54,6 +58,7 @@ export function nginxConfig(assignment: Assignment): string {
     accessLog,
     accessLogBuffered,
     largeBuffers,
+    cache,
   } = assignment;
   const log = accessLog === null ? "off" : `${accessLog} combined${accessLogBuffered ? " buffer=64k flush=1s" : ""}`;
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -69,6 +74,7 @@ http {
   ${upstream("origin", originPort)}
   ${authPort === null ? "" : upstream("auth", authPort)}
   ${keepsDecisions ? `proxy_cache_path ${folder}/decisions keys_zone=auth:8m;` : ""}
+  ${cache === null ? "" : `proxy_cache_path ${cache.folder} levels=1:2 keys_zone=objects:32m max_size=${cache.diskBytes} inactive=7d use_temp_path=off;`}
   ${servers(assignment)}
 }
 `;
@@ -76,7 +82,17 @@ http {
 
 export const nginx: Target = {
   name: "nginx",
-  abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "forwardAuth", "keptDecisions"],
+  abilities: [
+    "reverse",
+    "closing",
+    "workers",
+    "websocket",
+    "routes",
+    "accessLog",
+    "forwardAuth",
+    "keptDecisions",
+    "cache",
+  ],
   lacks: {
     forward: "nginx is no forward proxy",
     connect: "nginx is no forward proxy",

@@ -1,12 +1,27 @@
-/** Squid without a cache: as a reverse proxy ("accelerator"), and as a forward proxy. */
-import { writeFileSync } from "node:fs";
+/**
+ * Squid as a reverse proxy ("accelerator"), and as a forward proxy: without a cache, unless the scenario is about caches. Its own folders
+ * of a store must be made before it runs.
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { findCommand, versionOf } from "../processes/commands.ts";
-import type { Target } from "./target.ts";
+import type { CacheSize, Target } from "./target.ts";
+
+const MIB = 1024 ** 2;
+
+/** What is larger than the objects of any scenario, and what it may keep of one in memory. */
+function cacheOptions({ folder, memoryBytes, diskBytes }: CacheSize): string {
+  return `cache_mem ${Math.ceil(memoryBytes / MIB)} MB
+maximum_object_size 1 GB
+maximum_object_size_in_memory 2 MB
+memory_replacement_policy heap GDSF
+cache_dir aufs ${folder} ${Math.ceil(diskBytes / MIB)} 16 256`;
+}
 
 export const squid: Target = {
   name: "squid",
-  abilities: ["reverse", "closing", "forward", "connect"],
+  abilities: ["reverse", "closing", "forward", "connect", "cache"],
   lacks: {
     websocket: "Squid 5 passes no upgrades by itself",
     workers: "Squid's workers need shared memory of the system",
@@ -17,7 +32,7 @@ export const squid: Target = {
   },
   missing: () => (findCommand("squid") === null ? "apt-get install squid" : null),
   version: () => versionOf("squid", ["-v"]),
-  launch({ folder, port, originPort, clientsMax, role }) {
+  launch({ folder, port, originPort, clientsMax, role, cache }) {
     const file = path.join(folder, "squid.conf");
     const reverse = `http_port 127.0.0.1:${port} accel defaultsite=localhost
 cache_peer 127.0.0.1 parent ${originPort} 0 no-query no-digest originserver name=origin
@@ -29,8 +44,7 @@ via off`;
       file,
       `${role === "forward" ? forward : reverse}
 http_access allow all
-cache deny all
-cache_mem 0 MB
+${cache === null ? "cache deny all\ncache_mem 0 MB" : cacheOptions(cache)}
 access_log none
 cache_log ${folder}/squid.log
 cache_store_log none
@@ -48,6 +62,12 @@ coredump_dir ${folder}
 workers 1
 `,
     );
+    if (cache !== null) {
+      // Started by root, it gives up those rights for a user of its own.
+      chmodSync(cache.folder, 0o777);
+      const { status, stderr } = spawnSync(findCommand("squid")!, ["-z", "-N", "-f", file], { encoding: "utf8" });
+      if (status !== 0) throw new Error(`squid -z: ${stderr.trim()}`);
+    }
     return { command: [findCommand("squid")!, "-N", "-f", file] };
   },
 };

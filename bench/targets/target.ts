@@ -25,7 +25,9 @@ export type Ability =
   /** Runs code of ours for every request, which reads Redis. */
   | "redisReads"
   /** Turns the token of a cookie into HTTP Basic, by a session in Redis. */
-  | "credentials";
+  | "credentials"
+  /** Is a shared cache in front of the origin. */
+  | "cache";
 
 /** Every combination of host and path is a route of its own. */
 export interface RouteTable {
@@ -40,6 +42,16 @@ export interface Sessions {
   readonly jwt: string;
   /** 32 bytes in hex. */
   readonly credentials: string;
+}
+
+/** What a cache may take. */
+export interface CacheSize {
+  /** A folder for what it stores, for this target alone. */
+  readonly folder: string;
+  /** For what it keeps in memory, where a target can say so. */
+  readonly memoryBytes: number;
+  /** Enough for all that is asked for. */
+  readonly diskBytes: number;
 }
 
 /** What a scenario wants a target to do. */
@@ -69,6 +81,8 @@ export interface Assignment {
   readonly asInstalled: boolean;
   /** Requests carry the token of one of these. */
   readonly sessions: Sessions | null;
+  /** It keeps what the origin permits to be kept. */
+  readonly cache: CacheSize | null;
 }
 
 export interface Launch {

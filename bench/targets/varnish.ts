@@ -1,5 +1,5 @@
 /**
- * Varnish, told to pass everything: as a proxy, not as a cache. It adds X-Forwarded-For and Via by itself. What it passes it still
+ * Varnish, told to pass everything: as a proxy, unless the scenario is about caches. It adds X-Forwarded-For and Via by itself. What it passes it still
  * holds in its transient storage until the client has all of it; the version of Debian 12 has no setting against that.
  */
 import { writeFileSync } from "node:fs";
@@ -7,9 +7,11 @@ import path from "node:path";
 import { findCommand, versionOf } from "../processes/commands.ts";
 import type { Target } from "./target.ts";
 
+const TRANSIENT_BYTES = 64 * 1024 ** 2;
+
 export const varnish: Target = {
   name: "varnish",
-  abilities: ["reverse", "closing", "websocket"],
+  abilities: ["reverse", "closing", "websocket", "cache"],
   lacks: {
     forward: "Varnish is no forward proxy",
     connect: "Varnish is no forward proxy",
@@ -21,7 +23,7 @@ export const varnish: Target = {
   },
   missing: () => (findCommand("varnishd") === null ? "apt-get install varnish" : null),
   version: () => versionOf("varnishd", ["-V"]),
-  launch({ folder, port, originPort }) {
+  launch({ folder, port, originPort, cache }) {
     const file = path.join(folder, "pass.vcl");
     writeFileSync(
       file,
@@ -31,7 +33,7 @@ sub vcl_recv {
   set req.http.X-Forwarded-Proto = "http";
   set req.http.X-Forwarded-Host = req.http.host;
   if (req.http.Upgrade) { return (pipe); }
-  return (pass);
+  return (${cache === null ? "pass" : "hash"});
 }
 sub vcl_pipe {
   if (req.http.Upgrade) {
@@ -47,7 +49,7 @@ sub vcl_pipe {
       command: [
         findCommand("varnishd")!,
         ...["-F", "-j", "none", "-n", path.join(folder, "varnish"), "-a", address, "-T", "none", "-f", file],
-        ...["-s", "malloc,64m", ...options],
+        ...["-s", `malloc,${cache?.memoryBytes ?? TRANSIENT_BYTES}`, ...options],
       ],
     };
   },

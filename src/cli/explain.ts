@@ -158,6 +158,9 @@ function* actionRows(config: Config, { action, upgrade }: RouteConfig, request: 
         `${action.status} ${action.to.map((part) => (typeof part === "string" ? part : `{${part.part}}`)).join("")}`,
       ];
       return;
+    case "kisscache":
+      yield ["handle", `kisscache, which keeps downloads in ${action.cache.cache}`];
+      return;
     case "handle":
       yield ["handle", action.handle.name || "a function"];
       return;

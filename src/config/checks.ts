@@ -96,6 +96,10 @@ class Checker implements Checks {
       this.#checkUse(item, [...path, "forward", "use", index]);
     }
     this.#checkCache(mapping(server.forward).cache, [...path, "forward", "cache"]);
+    this.#checkKisscache(server.handle, [...path, "handle"], server);
+    for (const [index, route] of list(server.routes).entries()) {
+      this.#checkKisscache(mapping(route).handle, [...path, "routes", index, "handle"], server);
+    }
     const actions = ACTIONS.filter((action) => server[action] !== undefined);
     if (server.routes === undefined) {
       if (actions.length === 0 && server.forward === undefined) {
@@ -263,6 +267,20 @@ class Checker implements Checks {
     const meant = unnamedCache(names);
     if (meant !== null) this.#usedCaches.add(meant);
     else this.#fail(path, `more than one cache could be meant: name one (${names.join(", ")})`);
+  }
+
+  /** What it downloads, and for whom, is decided by the rules of the forward proxy; and it keeps it in a cache. */
+  #checkKisscache(handle: unknown, path: Path, server: Mapping): void {
+    if (handle !== "kisscache" && mapping(handle).kisscache === undefined) return;
+    if (server.forward === undefined) {
+      this.#fail(path, 'needs "forward" in the same server, whose rules say who may download from where', "value");
+    }
+    const { store } = mapping(mapping(handle).kisscache);
+    if (typeof store !== "string") return this.#checkCache({}, path);
+    this.#usedCaches.add(store);
+    if (Object.hasOwn(this.#caches, store)) return;
+    const message = `no cache has the name ${JSON.stringify(store)}`;
+    this.#fail([...path, "kisscache", "store"], message, "value", nearest(store, Object.keys(this.#caches)));
   }
 
   /** The stores and caches that options name, wherever those stand in them; `place` is the path from the item of `use` on. */

@@ -16,6 +16,7 @@ import type { ForwardAuthOptions } from "../features/forward-auth/options.ts";
 import type { HeadersOptions } from "../features/headers/options.ts";
 import type { IpAllowOptions } from "../features/ip-allow/options.ts";
 import type { JwtOptions } from "../features/jwt/options.ts";
+import type { KisscacheOptions } from "../features/kisscache/options.ts";
 import type { OidcOptions } from "../features/oidc/options.ts";
 import type { RewriteOptions } from "../features/rewrite/options.ts";
 import type { StripPrefixOptions } from "../features/strip-prefix/options.ts";
@@ -219,6 +220,12 @@ export type ActionConfig =
       readonly body: string | null;
     }
   | { readonly kind: "redirect"; readonly to: RedirectTemplate; readonly status: 301 | 302 | 303 | 307 | 308 }
+  | {
+      readonly kind: "kisscache";
+      readonly options: KisscacheOptions;
+      /** How it keeps downloads. */
+      readonly cache: Extract<UseConfig, { readonly feature: "cache" }>;
+    }
   | { readonly kind: "handle"; readonly handle: HandleFunction };
 
 /** Text as it is, and parts of the request's URL. `uri` is the path, and the query with its question mark if there is one. */

@@ -115,6 +115,29 @@ export const DOCS_SECTIONS: readonly DocsSection[] = [
 `,
   },
   {
+    title: "handle",
+    place: "`handle` of a route",
+    paths: ["servers.*.routes.#.handle", "servers.*.handle"],
+    text: `In \`headgate.ts\` this may be a function, which answers the requests. In a file it is \`kisscache\`, which is short for \`{ kisscache: {} }\`.
+
+Who has used kisscache changes the address of the service and nothing else: \`GET\` and \`HEAD\` of \`/api/v1/fetch?url=URL\`, \`/api/v1/fetch/NAME?url=URL\`, with \`ttl\` (\`10d\`, \`2h\`, \`3m\`, \`4s\`) and \`passheaders\` (names, separated by commas), \`/api/v1/health/\` and \`/api/v1/status/\`; and \`GET /URL\`, with the URL percent-encoded whole.
+
+Who may download from where is said by the rules of \`forward\` in the same server, and its \`use\` applies, but for a \`cache\`. Where \`forward\` asks users who they are, so may the route: whom a feature in its \`use\` has proved is the user whom the rules see.
+
+Different from kisscache: \`ttl\` is how old a download may be for this request, and what is older is validated or fetched anew; a redirect is given to the client, as one back to this interface, and passes no fields to another origin; a failure is not kept; what does not fit makes room for itself, unless there is a \`quota\`.`,
+    example: `servers:
+  downloads:
+    listen: "127.0.0.1:8001"
+    forward:
+      allow:
+        - { clients: [127.0.0.0/8], hosts: ["*.example.org"] }
+    routes:
+      - handle: { kisscache: { store: artifacts, ttl: 10d, quota: 40GiB } }
+caches:
+  artifacts: { size: 50GiB }
+`,
+  },
+  {
     title: "match",
     place: "`match` of a route",
     paths: ["servers.*.routes.#.match"],

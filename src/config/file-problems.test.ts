@@ -367,9 +367,9 @@ const ROUTES: readonly Case[] = [
     "1:44: servers.web.redirect: {ur} is none of {scheme}, {host}, {path}, {query} and {uri}",
   ],
   [
-    "code in a file",
-    'servers: { web: { listen: ":80", handle: kisscache } }',
-    '1:42: servers.web.handle: expected a function, which only headgate.ts can hold, got "kisscache"',
+    "a handler that is none",
+    'servers: { web: { listen: ":80", handle: kissCache } }',
+    '1:42: servers.web.handle: expected kisscache or a mapping, got text; did you mean "kisscache"?',
   ],
 ];
 

@@ -24,6 +24,7 @@ import type {
   ServerConfig,
   UseConfig,
 } from "./config.ts";
+import { cacheOfKisscache } from "./kisscache.ts";
 import { LIMITS_DEFAULT, resolveLimits, resolveRouteLimits } from "./limits-schema.ts";
 import { MATCH_ALL, type ProxyBlock, type RouteBlock, type UseBlock } from "./route-schema.ts";
 import type { ConfigBlocks, ServerBlock } from "./schema.ts";
@@ -143,7 +144,7 @@ function resolveRoute(name: string, block: RouteParts, outer: Outer): RouteConfi
     name,
     match: block.match ?? MATCH_ALL,
     use: (block.use ?? []).map((use) => resolveStores(resolveUse(use, outer), outer.stores)),
-    action: resolveAction(block, outer.pools),
+    action: resolveAction(block, outer),
     upgrade: block.upgrade ?? ["websocket"],
     limits: resolveRouteLimits(outer.limits, block.limits),
     accessLog: { off: access === null, sample: access === null ? 0 : (access?.sample ?? outer.sample) },
@@ -159,10 +160,15 @@ function resolveUse(use: UseBlock, { pools, caches }: Outer): UseConfig {
   return { feature: "forwardAuth", options, upstream: pools.of(to, { tls, maxConnections }) };
 }
 
-function resolveAction(block: RouteParts, pools: Pools): ActionConfig {
+function resolveAction(block: RouteParts, { pools, caches }: Outer): ActionConfig {
   if (block.proxy !== undefined) return resolveProxy(block.proxy, block.timeouts, pools);
   if (block.redirect !== undefined) return { kind: "redirect", ...block.redirect };
-  if (block.handle !== undefined) return { kind: "handle", handle: block.handle };
+  if (typeof block.handle === "function") return { kind: "handle", handle: block.handle };
+  if (block.handle !== undefined) {
+    const { kisscache: options } = block.handle;
+    const cache = { feature: "cache", options: cacheOfKisscache(options), cache: caches.of(options.store) } as const;
+    return { kind: "kisscache", options, cache };
+  }
   const { status, headers, body, contentType } = block.respond ?? { status: 404, headers: {} };
   const fields = Object.entries(headers).flatMap(([name, values]) => values.map((value) => [name, value] as const));
   if (body !== undefined && headers["content-type"] === undefined) {

@@ -28,6 +28,7 @@ import { forwardAuthOptions } from "../features/forward-auth/options.ts";
 import { headersOptions } from "../features/headers/options.ts";
 import { ipAllowOptions } from "../features/ip-allow/options.ts";
 import { jwtOptions } from "../features/jwt/options.ts";
+import { kisscacheBlock } from "../features/kisscache/options.ts";
 import { oidcOptions } from "../features/oidc/options.ts";
 import { rewriteOptions } from "../features/rewrite/options.ts";
 import { stripPrefixOptions } from "../features/strip-prefix/options.ts";
@@ -250,6 +251,18 @@ const redirect = z.union([
     .meta({ id: "redirect" }),
 ]);
 
+const handle = z.union([
+  codeOnly<HandleFunction>((value) => typeof value === "function", "a function, which only headgate.ts can hold"),
+  z.literal("kisscache").transform(() => ({ kisscache: kisscacheBlock.parse({}) })),
+  z
+    .strictObject({
+      kisscache: kisscacheBlock.describe(
+        "The interface of kisscache: downloads of URLs that requests name, through a shared cache, by the rules of the server's `forward`.",
+      ),
+    })
+    .meta({ id: "handle" }),
+]);
+
 const upgradeToken = textKind<string>({
   id: "upgradeToken",
   expected: "the name of a protocol such as websocket",
@@ -273,12 +286,11 @@ export const routeFields = {
     ),
   respond: respond.optional().describe("Answers at once. A number is short for `{ status: NUMBER }`."),
   redirect: redirect.optional().describe("Redirects. A URL is short for `{ to: URL }`."),
-  handle: codeOnly<HandleFunction>(
-    (value) => typeof value === "function",
-    "a function, which only headgate.ts can hold",
-  )
+  handle: handle
     .optional()
-    .describe("A function that answers the requests. Only in `headgate.ts`."),
+    .describe(
+      "What answers the requests: `kisscache`, or a block with its options, which downloads for its clients; in `headgate.ts`, a function.",
+    ),
   upgrade: defaultsTo(["websocket"], z.array(upgradeToken())).describe(
     "Protocols whose upgrades pass. `[]` forbids them all. Only beside `proxy`.",
   ),

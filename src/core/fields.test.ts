@@ -527,3 +527,37 @@ describe("a copy", () => {
     copy.release();
   });
 });
+
+describe("encoded lines", () => {
+  const lines: readonly Line[] = [
+    ["ETag", '"a"'],
+    ["X-Other", "1"],
+    ["Cache-Control", "max-age=5"],
+    ["x-other", "2"],
+    ["X-Othe", "3"],
+  ];
+
+  it("are read by name, in lower case, and in their order", () => {
+    const encodedLines = new EncodedLines(lines);
+    assert.deepEqual([...encodedLines.entries()], lines);
+    assert.equal(encodedLines.get("etag"), '"a"');
+    assert.equal(encodedLines.get("x-other"), "1, 2");
+    assert.equal(encodedLines.get("cache-control"), "max-age=5");
+    assert.equal(encodedLines.get("vary"), null);
+    assert.equal(encodedLines.get("x-othes"), null);
+    assert.equal(encodedLines.rowOf("x-othe"), 4 * ROW);
+    assert.equal(new EncodedLines([]).get("etag"), null);
+  });
+
+  it("say what a block with the same lines says", () => {
+    const name = fc.constantFrom("A", "a", "AB", "Vary", "vary", "Date", "Set-Cookie", "ETag");
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, fc.stringMatching(/^[a-z]{0,3}$/))), name, (some, wanted) => {
+        const block = FieldBlock.from(some);
+        assert.equal(new EncodedLines(some).get(wanted.toLowerCase()), block.get(wanted));
+        block.release();
+      }),
+      { seed },
+    );
+  });
+});

@@ -10,8 +10,8 @@ import { FIELD_HOST } from "../core/field-names.ts";
 import type { RequestMessage } from "../core/message.ts";
 import { canonicalAddress } from "../semantics/cidr.ts";
 import { clientAddress, removeForwarded } from "../semantics/forwarded.ts";
-import { hostOf, parseAuthority } from "../semantics/uri.ts";
-import type { Exchange } from "./exchange.ts";
+import { hostOf, parseAuthority, splitAbsoluteForm } from "../semantics/uri.ts";
+import type { Exchange, Identity } from "./exchange.ts";
 import { type ConnectionOrigin, type Destination, Forwarding } from "./forwarding.ts";
 import { loopOf } from "./loop.ts";
 import type { Site } from "./site.ts";
@@ -49,6 +49,23 @@ export function admitForward(exchange: Exchange, site: Site): ProxyError | null 
     removeForwarded(request.fields);
   }
   return loopOf(request, site);
+}
+
+/**
+ * Makes a request that was asked of us as a server one for the URL, as if its client had asked a forward proxy for it; `user` is who
+ * that client is. For features that stand in front of those of the forward proxy, whose rules decide then. Says why it cannot be.
+ */
+export function sendElsewhere(exchange: Exchange, url: string, user: Identity | null): ProxyError | null {
+  const { request } = exchange;
+  const target = splitAbsoluteForm(url);
+  const place = target === null ? null : placeOf(target.authority);
+  if (target === null || place === null) return notAHost(request, target?.authority ?? "", "the URL names no host");
+  request.scheme = target.scheme;
+  request.authority = place.authority;
+  request.fields.set("Host", place.authority);
+  request.setTarget(target.path, target.query);
+  exchange.forward = new Forwarding(place.destination(target.scheme), user);
+  return null;
 }
 
 /**

@@ -590,7 +590,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   }
 
   informational(response: ResponseMessage): void {
-    if (this.ended || this.#step !== REQUEST) return;
+    if (this.ended || this.#step !== REQUEST || this.#hook === 0) return;
     this.#passInformational(response, this.#chain.request![this.#hook - 1]!.index);
   }
 
@@ -941,6 +941,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
 const EMPTY = Buffer.alloc(0);
 
 function asBuffer(bytes: Uint8Array): Buffer {
+  if (Buffer.isBuffer(bytes)) return bytes;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

@@ -16,7 +16,7 @@ import type { Upstream, UpstreamUse } from "../pipeline/upstream.ts";
 import { CidrSet } from "../semantics/cidr.ts";
 import { resolveUpstreamUse } from "../upstreams/use.ts";
 import { cacheScope } from "./caches/scope.ts";
-import { composeForward, type ForwardParts } from "./compose-forward.ts";
+import { composeForward, composeKisscache, type ForwardParts } from "./compose-forward.ts";
 import { composePac } from "./compose-pac.ts";
 import type { FeatureMakers, FeaturePorts } from "./features.ts";
 import { functionHandler, redirectHandler, respondHandler } from "./handlers.ts";
@@ -54,15 +54,16 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
   const trustedProxies = config.trustedProxies.length === 0 ? null : CidrSet.parse(config.trustedProxies);
   return config.servers.map((server) => {
     const pac = composePac(server);
+    const forward = server.forward === null ? null : around.forward(server);
     const routes = server.routes.map((route) => ({
       match: route.match,
-      route: composeRoute(route, around, shared, identityFields),
+      route: composeRoute(route, server, forward, around, shared, identityFields),
     }));
     const entries = pac === null ? routes : [pac, ...routes];
     const site: Site = {
       name: server.name,
       router: compileRouter(entries),
-      forward: server.forward === null ? null : composeForward(server, around.forward(server), around),
+      forward: forward === null ? null : composeForward(server, forward, around),
       limits: server.limits,
       halfClose: server.halfClose,
       trustedProxies,
@@ -83,6 +84,8 @@ function composeVia(config: Config, server: ServerConfig, instance: string): Via
 
 function composeRoute(
   route: RouteConfig,
+  server: ServerConfig,
+  forward: ForwardParts | null,
   around: ComposeSurroundings,
   shared: SharedParts,
   identityFields: UpstreamIdentityFields,
@@ -93,6 +96,10 @@ function composeRoute(
     ...route.use.map((use, index) => around.makers.make(use, around.features, cacheScope(route, index))),
     ...(guard === null ? [] : [guard]),
   ];
+  if (action.kind === "kisscache") {
+    const { features: behind, end } = composeKisscache(server, action, forward!, around);
+    return { name: route.name, chain: compileChain([...features, ...behind]), ...end };
+  }
   return {
     name: route.name,
     chain: features.length === 0 ? EMPTY_CHAIN : compileChain(features),
@@ -123,7 +130,7 @@ class SharedParts {
 /** A route that answers itself sends nothing anywhere, unless a plugin of its own chooses an upstream. */
 const NO_USE: UpstreamUse = resolveUpstreamUse([]);
 
-function handlerOf(action: ActionConfig): Handler | null {
+function handlerOf(action: Exclude<ActionConfig, { readonly kind: "kisscache" }>): Handler | null {
   switch (action.kind) {
     case "proxy":
       return null;

@@ -88,6 +88,7 @@ export async function composeForInspection(config: Config): Promise<readonly Com
     sessions: () => NO_SESSIONS,
     fetchFor: () => NO_FETCH,
     kept: NOTHING_KEPT,
+    cacheFacts: () => null,
     http: () => NO_CALLS,
   };
   const nowhere = {

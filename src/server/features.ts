@@ -7,6 +7,9 @@ import type { Cache } from "../caching/cache.ts";
 import type { Config, UseConfig } from "../config/config.ts";
 import type { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock, Fetch, HttpClient, Kept, Random, SessionStore } from "../core/ports.ts";
+import type { createKisscache, KisscacheFeatures, KisscachePorts } from "../features/kisscache/index.ts";
+import type { KisscacheOptions } from "../features/kisscache/options.ts";
+import type { StoreFacts } from "../features/kisscache/status.ts";
 import type { ForwardCounters } from "../forward/access.ts";
 import type { FailedAttempts } from "../identity/failed-attempts.ts";
 import type { PasswordChecks } from "../identity/password-checks.ts";
@@ -33,12 +36,15 @@ export interface FeaturePorts {
   readonly passwords: PasswordChecks;
   /** The users and keys that stand in files of their own. */
   readonly files: CredentialFiles;
+  /** What is known of the cache of a name in `Config.caches`; null: nothing yet. */
+  cacheFacts(name: string): StoreFacts | null;
   /** Requests of the proxy's own over the pool of a name in `Config.upstreams`. */
   http(upstream: string): HttpClient;
 }
 
 type FeatureName = UseConfig["feature"];
 type UseOf<Name extends FeatureName> = Extract<UseConfig, { readonly feature: Name }>;
+type CreateKisscache = typeof createKisscache;
 type Make<Use extends UseConfig = UseConfig> = (use: Use, ports: FeaturePorts, scope: string) => Feature;
 
 const load: { readonly [Name in FeatureName]: () => Promise<Make<UseOf<Name>>> } = {
@@ -108,23 +114,32 @@ const load: { readonly [Name in FeatureName]: () => Promise<Make<UseOf<Name>>> }
 /** Makes the features of one configuration. */
 export class FeatureMakers {
   readonly #makers: ReadonlyMap<FeatureName, Make>;
+  /** null: no route is handled by it. */
+  readonly #kisscache: CreateKisscache | null;
 
-  private constructor(makers: ReadonlyMap<FeatureName, Make>) {
+  private constructor(makers: ReadonlyMap<FeatureName, Make>, kisscache: CreateKisscache | null) {
     this.#makers = makers;
+    this.#kisscache = kisscache;
   }
 
   static async load({ servers }: Config): Promise<FeatureMakers> {
     const uses = servers.flatMap(({ routes, forward }) => [
-      ...routes.flatMap(({ use }) => use),
+      ...routes.flatMap(({ use, action }) => (action.kind === "kisscache" ? [...use, action.cache] : use)),
       ...(forward?.use ?? []),
     ]);
     const makers = new Map<FeatureName, Make>();
     for (const name of new Set(uses.map(({ feature }) => feature))) makers.set(name, (await load[name]()) as Make);
-    return new FeatureMakers(makers);
+    const usesKisscache = servers.some(({ routes }) => routes.some(({ action }) => action.kind === "kisscache"));
+    const kisscache = usesKisscache ? (await import("../features/kisscache/index.ts")).createKisscache : null;
+    return new FeatureMakers(makers, kisscache);
   }
 
   /** `scope`: equal texts where equal URLs lead to equal answers. */
   make(use: UseConfig, ports: FeaturePorts, scope: string): Feature {
     return this.#makers.get(use.feature)!(use, ports, scope);
+  }
+
+  kisscache(options: KisscacheOptions, ports: KisscachePorts): KisscacheFeatures {
+    return this.#kisscache!(options, ports);
   }
 }

@@ -2,10 +2,11 @@
 // paste them, in a world where example.org is a server of the test. What they are said to print is compared with what they printed.
 
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { FORWARD_FAILURES, FORWARD_REFUSALS } from "../../src/forward/refusal.ts";
+import { type Block, blocksOf, installCommand } from "../support/document.ts";
 import { TestFolder } from "../support/folder.ts";
 import { inSmallWorld, needsSmallWorld } from "../support/forward-clients/small-world.ts";
 import { Program, repositoryRoot } from "../support/program.ts";
@@ -14,39 +15,21 @@ import { needs } from "../support/requirements.ts";
 const TITLE = "A build through the proxy, from nothing";
 const text = readFileSync(path.join(repositoryRoot, "docs/forward.md"), "utf8");
 
-/** The blocks of a section in order: what is run, and what it is said to print. */
-function blocksOf(title: string): { readonly kind: string; readonly body: string }[] {
-  const [, section = ""] = text.split(`## ${title}\n`);
-  const own = section.split(/^## /m)[0]!;
-  return [...own.matchAll(/^```(sh|text)\n(.*?)^```$/gms)].map(([, kind, body]) => ({ kind: kind!, body: body! }));
-}
-
 /**
  * Lines of the log are written in batches: instead of for a second, the test waits until the command prints as many as are
  * said to come.
  */
-function untilItPrints(command: string, blocks: ReturnType<typeof blocksOf>): string {
+function untilItPrints(command: string, blocks: readonly Block[]): string {
   const asked = blocks.findIndex(({ kind, body }) => kind === "sh" && body.includes(`sleep 1\n${command}\n`));
   const lines = blocks[asked + 1]!.body.trimEnd().split("\n").length;
   return `until [ "$(${command} | wc -l)" -ge ${lines} ]; do sleep 0.05; done\n${command}`;
-}
-
-/** The command, as an installed package has it. */
-function installCommand(folder: TestFolder): string {
-  const bin = folder.file("bin");
-  mkdirSync(bin);
-  const program = path.join(repositoryRoot, "src/cli/main.ts");
-  const script = `#!/bin/sh\nexec "${process.execPath}" --conditions=headgate-source --disable-sigusr1 "${program}" "$@"\n`;
-  writeFileSync(path.join(bin, "headgate"), script);
-  chmodSync(path.join(bin, "headgate"), 0o755);
-  return bin;
 }
 
 describe("docs/forward.md", () => {
   const skip = needs("curl", "python3") || needsSmallWorld();
   test(`"${TITLE}" works as it is pasted, and prints what it says`, { skip, timeout: 240_000 }, async () => {
     using folder = new TestFolder();
-    const blocks = blocksOf(TITLE);
+    const blocks = blocksOf(text, TITLE);
     const pasted = blocks.flatMap(({ kind, body }) => (kind === "sh" ? [body] : [])).join("\n");
     const script = pasted.replaceAll(/^sleep 1$\n(.*)$/gm, (_, command: string) => untilItPrints(command, blocks));
     // Each alone in its order, but for what a log says: two workers hand in their lines in batches.

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import http, { type IncomingMessage } from "node:http";
 import { after, before, test } from "node:test";
 import { WebSocket } from "ws";
+import { TestFolder } from "../support/folder.ts";
 import { freePort } from "../support/free-port.ts";
 import { Program } from "../support/program.ts";
 
@@ -12,6 +13,7 @@ const START_PORT = String(await freePort());
 const START_FORWARD_PORT = String(await freePort());
 const base = `http://127.0.0.1:${START_PORT}`;
 const programs: Program[] = [];
+const folder = new TestFolder();
 let upstreamUrl = "";
 
 before(async () => {
@@ -20,7 +22,7 @@ before(async () => {
   const [, START_UPSTREAM_PORT = ""] = await upstream.until(/127\.0\.0\.1:(\d+)/);
   upstreamUrl = `http://127.0.0.1:${START_UPSTREAM_PORT}`;
   const gateway = Program.headgate(["run", "--config", "examples/start.yaml"], {
-    env: { START_PORT, START_FORWARD_PORT, START_UPSTREAM_PORT },
+    env: { START_PORT, START_FORWARD_PORT, START_UPSTREAM_PORT, CACHE_DIRECTORY: folder.path },
   });
   programs.push(gateway);
   await gateway.until(/gateway on http:/);
@@ -30,6 +32,7 @@ after(async () => {
   const [upstream, gateway] = programs;
   const status = await gateway!.stop();
   await upstream!.stop();
+  folder[Symbol.dispose]();
   assert.equal(status, 0, gateway!.output);
 });
 
@@ -81,6 +84,8 @@ test("the forward proxy leads to the demo upstream and to nothing else of this m
   const reached = await asked(`${upstreamUrl}/headers`);
   assert.equal(reached.statusCode, 200);
   assert.match(String(await reached.setEncoding("utf8").toArray()), /"via": "1\.1 /);
+  // It says nothing of how long it is good for: it is not kept.
+  assert.match(String(reached.headers["cache-status"]), /^headgate; fwd=miss; fwd-status=200; detail=/);
   const refused = await asked(`${base}/`);
   refused.resume();
   assert.equal(refused.statusCode, 403);

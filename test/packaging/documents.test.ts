@@ -16,6 +16,7 @@ const documents = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/auth.md",
+  "docs/cache.md",
   "docs/forward.md",
   "docs/native-transport.md",
   "docs/operations.md",

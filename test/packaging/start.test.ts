@@ -4,7 +4,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import net, { type AddressInfo } from "node:net";
+import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
@@ -33,7 +35,9 @@ async function start(context: TestContext, port: number): Promise<Started> {
     START_UPSTREAM_PORT: String(await freePort()),
     START_FORWARD_PORT: String(await freePort()),
   };
-  const env = { ...userEnvironment(), ...ports };
+  const cache = mkdtempSync(path.join(os.tmpdir(), "headgate-start-"));
+  context.after(() => rmSync(cache, { recursive: true, force: true }));
+  const env = { ...userEnvironment(), ...ports, CACHE_DIRECTORY: cache };
   const child = spawn(process.execPath, [path.join(repositoryRoot, "scripts/start.ts")], { env });
   context.after(() => child.kill("SIGKILL"));
   let said = "";

@@ -31,12 +31,16 @@ const VARYING = ["http://b.test/vary"];
 const LANGUAGES = ["en", "de"];
 const TAGS = ["red", "green"];
 const CLIENTS = 24;
+const PURGES = 12;
+const DEATHS = 3;
 const PERIOD_MS = 3000;
 /** In which everybody must have come to an end. */
 const DRAINED_MS = 3_600_000;
 /** What is longer has a file; what is longer than the last is never stored. */
 const LENGTHS = [0, 1, 500, 500, 5000, 64 * 1024, 64 * 1024 + 1, 150_000, 400_000];
 const OBJECT_BYTES_MAX = 300_000;
+/** Now and then one that is more than may be in memory. */
+const LONG_BYTES = 2_500_000;
 const LEFT = new ProxyError("connection_terminated", "the client has left");
 const BROKEN = new ProxyError("connection_terminated", "the origin broke off");
 
@@ -60,6 +64,17 @@ interface Purge {
   readonly isSoft: boolean;
   /** For whom it is in force already; null: for all. */
   by: Cache | null;
+}
+
+/** A body on its way from the origin. */
+interface Sending {
+  readonly fill: Fill;
+  readonly thread: SimulatedThread;
+  readonly representation: Representation;
+  readonly isLengthTold: boolean;
+  at: number;
+  readonly over: () => void;
+  isOver: boolean;
 }
 
 interface SimulatedThread {
@@ -104,7 +119,7 @@ export class CacheWorld {
   now = 0;
   open = 0;
   #hasDied = false;
-  readonly counts = { clients: 0, fetches: 0, hits: 0, whole: 0, broken: 0, passes: 0 };
+  readonly counts = { clients: 0, fetches: 0, hits: 0, whole: 0, broken: 0, passes: 0, pauses: 0 };
 
   constructor(seed: number, weather: CacheWeather) {
     this.random = new SeededRandom(seed);
@@ -119,8 +134,8 @@ export class CacheWorld {
     }
     await this.#open();
     for (let client = 0; client < CLIENTS; client++) this.#in(PERIOD_MS, () => new Client(this, this.#thread()).look());
-    if (weather.purges) for (let purge = 0; purge < 4; purge++) this.#in(PERIOD_MS, () => this.#purge());
-    if (weather.deaths) this.#in(PERIOD_MS, () => this.#kill());
+    if (weather.purges) for (let purge = 0; purge < PURGES; purge++) this.#in(PERIOD_MS, () => this.#purge());
+    if (weather.deaths) for (let death = 0; death < DEATHS; death++) this.#in(PERIOD_MS, () => this.#kill());
     if (weather.diskFaults) this.#in(PERIOD_MS, () => this.#failDisk());
     await this.#run(() => clock.now() > PERIOD_MS && this.open === 0);
     folder.fault = null;
@@ -221,7 +236,8 @@ export class CacheWorld {
 
   #purge(): void {
     const { random } = this;
-    const { cache } = this.#thread();
+    const thread = this.#thread();
+    const { cache } = thread;
     const key = random.pick([...PLAIN, ...VARYING]);
     const tag = random.pick(TAGS);
     const called = this.now;
@@ -232,9 +248,13 @@ export class CacheWorld {
         this.open--;
         purge.by = null;
         if (by === null) this.#purges.push(purge);
+        this.now++;
+        new Client(this, this.#thread(), key).look();
       };
       // While the disk fails, nothing may be promised, and nothing is served.
       done.then(settled, () => this.open--);
+      this.now++;
+      if (by !== null) new Client(this, thread, key).look();
     };
     const ofKey = (one: Representation): boolean => one.key === key;
     const ofTag = (one: Representation): boolean => one.tags.includes(tag);
@@ -324,7 +344,8 @@ export class CacheWorld {
         fill.refresh(found, { ...found.head, flags: 0 });
         return onAnswer(null);
       }
-      const bytes = this.#newBytes(random.pick(isCalm ? LENGTHS.slice(0, -1) : LENGTHS));
+      const length = random.pick(isCalm ? LENGTHS.slice(0, -1) : LENGTHS);
+      const bytes = this.#newBytes(!isCalm && random.chance(0.02) ? LONG_BYTES : length);
       const representation: Representation = {
         number: this.representations.length,
         key,
@@ -341,72 +362,72 @@ export class CacheWorld {
         tags: representation.tags,
         vary: varies ? ["accept-language"] : [],
       });
-      let isOver = false;
-      const isGivenUp = random.chance(0.5);
-      fill.onUnwanted = () => {
-        if (!isGivenUp || isOver) return;
-        isOver = true;
-        over();
-        fill.fail(BROKEN);
-      };
-      onAnswer(fill.begin(head));
-      this.#send(
+      const sending: Sending = {
         fill,
         thread,
         representation,
-        0,
-        () => {
-          if (isOver) return true;
-          isOver = true;
-          over();
-          return false;
-        },
-        () => isOver,
-      );
+        isLengthTold: head.bodyBytes >= 0,
+        at: 0,
+        over,
+        isOver: false,
+      };
+      const isGivenUp = random.chance(0.5);
+      fill.onUnwanted = () => {
+        if (isGivenUp && this.#stop(sending)) fill.fail(BROKEN);
+      };
+      onAnswer(fill.begin(head));
+      this.#send(sending);
     });
+  }
+
+  /** Nothing more is sent; false: that was so already. */
+  #stop(sending: Sending): boolean {
+    if (sending.isOver) return false;
+    sending.isOver = true;
+    sending.over();
+    return true;
   }
 
   #newBytes(length: number): Buffer {
     const number = this.representations.length;
-    const bytes = Buffer.allocUnsafe(length);
-    for (let at = 0; at < length; at++) bytes[at] = (at * 7 + (at >> 8) * 31 + number * 131) & 255;
-    return bytes;
+    // No part of it is like another part of it, or of another one.
+    const pattern = Buffer.allocUnsafe(7919);
+    for (let at = 0; at < pattern.length; at++) pattern[at] = (at * 7 + (at >> 8) * 31 + number * 131) & 255;
+    return Buffer.alloc(length, pattern);
   }
 
-  #send(
-    fill: Fill,
-    thread: SimulatedThread,
-    representation: Representation,
-    at: number,
-    end: () => boolean,
-    isOver: () => boolean,
-  ): void {
+  #send(sending: Sending): void {
     const { random, weather } = this;
+    const { fill, representation, thread, isLengthTold } = sending;
+    const { bytes } = representation;
     this.#in(30, () => {
-      if (thread.isDead) return void end();
-      if (isOver()) return;
-      const { bytes } = representation;
+      if (thread.isDead) this.#stop(sending);
+      if (sending.isOver) return;
       if (weather.originFaults && random.chance(0.05)) {
-        if (end()) return;
+        this.#stop(sending);
         // A length that was told shows that something is missing.
+        if (isLengthTold && sending.at < bytes.length && random.chance(0.5)) return fill.end();
         return random.chance(0.5) ? fill.fail(BROKEN) : fill.release("failed", 0);
       }
-      if (at === bytes.length) {
-        if (end()) return;
+      if (sending.at === bytes.length) {
+        this.#stop(sending);
         representation.isWhole = true;
         return fill.end();
       }
-      const next = Math.min(bytes.length, at + 1 + random.below(random.chance(0.3) ? 200 : 120_000));
-      assert.equal(fill.writtenBytes, at);
+      assert.equal(fill.writtenBytes, sending.at);
+      const piece = random.chance(0.3) ? 200 : Math.max(120_000, bytes.length / 8);
+      const next = Math.min(bytes.length, sending.at + 1 + random.below(piece));
+      const { at } = sending;
+      sending.at = next;
       fill.write(bytes, at, next);
-      if (isOver()) return;
-      const goOn = (): void => this.#send(fill, thread, representation, next, end, isOver);
-      if (!fill.isFull) return goOn();
+      if (sending.isOver) return;
+      if (!fill.isFull) return this.#send(sending);
       this.open++;
+      this.counts.pauses++;
       fill.onDrain = () => {
         fill.onDrain = null;
         this.open--;
-        goOn();
+        this.#send(sending);
       };
     });
   }
@@ -530,8 +551,7 @@ class Reading implements AnswerSink {
     this.#world.counts.whole++;
   }
 
-  abort(error: ProxyError): void {
-    if (process.env.SHOW) console.log(error.message, error.cause);
+  abort(): void {
     assert.equal(this.outcome, "", "a second end");
     this.#over("aborted");
     this.#world.counts.broken++;
@@ -578,11 +598,11 @@ class Client {
   #looks = 0;
   #outcomes = 0;
 
-  constructor(world: CacheWorld, thread: SimulatedThread) {
+  constructor(world: CacheWorld, thread: SimulatedThread, key: string | null = null) {
     const { random } = world;
     this.#world = world;
     this.#thread = thread;
-    this.#key = random.pick([...PLAIN, ...VARYING]);
+    this.#key = key ?? random.pick([...PLAIN, ...VARYING]);
     this.#language = random.pick(LANGUAGES);
     this.#isPicky = random.chance(0.3);
     world.counts.clients++;

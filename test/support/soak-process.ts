@@ -30,10 +30,17 @@ export class ProxyProcess {
     process.on("exit", this.#onExit);
   }
 
-  /** Runs the command with one server, `web`; `server` is what the file says of it besides where it listens. */
-  static async start(server: ConfigValue, workers: number | "auto" = 1): Promise<ProxyProcess> {
+  /**
+   * Runs the command with one server, `web`; `server` is what the file says of it besides where it listens, `top` what stands beside
+   * `servers`, by the folder of the file.
+   */
+  static async start(
+    server: ConfigValue,
+    workers: number | "auto" = 1,
+    top: (folder: string) => ConfigValue = () => ({}),
+  ): Promise<ProxyProcess> {
     const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-soak-"));
-    writeConfig(folder, server, workers);
+    writeConfig(folder, server, workers, top(folder));
     const program = Program.headgate(["run", "--config", configFile(folder)]);
     try {
       const [, port] = await program.until(/web on http:\/\/127\.0\.0\.1:(\d+)/);
@@ -55,6 +62,11 @@ export class ProxyProcess {
   /** Resident memory now, in bytes. */
   get residentBytes(): number {
     return this.#status("VmRSS") * 1024;
+  }
+
+  /** Of that, what is no file's: not what the system keeps of files that are read or mapped. */
+  get anonymousBytes(): number {
+    return this.#status("RssAnon") * 1024;
   }
 
   /** The most that was ever resident, in bytes. */
@@ -104,9 +116,10 @@ export class ProxyProcess {
 
 const configFile = (folder: string) => path.join(folder, "headgate.json");
 
-function writeConfig(folder: string, server: ConfigValue, workers: number | "auto" = 1): void {
+function writeConfig(folder: string, server: ConfigValue, workers: number | "auto" = 1, top: ConfigValue = {}): void {
   // One worker by default: what is measured of memory is that of one, which has warmed up, and not of another that has not.
-  const config = { workers, log: { access: "off" }, servers: { web: { listen: "127.0.0.1:0", ...server } } };
+  const servers = { web: { listen: "127.0.0.1:0", ...server } };
+  const config = { workers, log: { access: "off" }, ...top, servers };
   writeFileSync(configFile(folder), JSON.stringify(config));
 }
 

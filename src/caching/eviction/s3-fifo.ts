@@ -10,11 +10,15 @@
 import type { EvictionPolicy } from "../keeping/policy.ts";
 import { Ghosts } from "./ghosts.ts";
 
-/** The share of all bytes that the small queue may have: the paper's. */
+/** The share of all bytes that the small queue may have, and the ghost's in what was evicted: the paper's. */
 const SMALL_SHARE = 0.1;
+const GHOST_SHARE = 0.9;
 /** Sizes are counted in these, so that an array of integers holds up to 2 TiB each. */
 const UNIT_BYTES = 512;
+const UNITS_MAX = 0xffff_ffff;
 const SLOTS_FIRST = 1024;
+/** So many that are used are passed over for one that goes: about a millisecond, when all of a million are. */
+const PASSED_MAX = 32_768;
 /** There is no slot. */
 const NONE = 0xffff_ffff;
 
@@ -39,6 +43,7 @@ export class S3Fifo implements EvictionPolicy {
   readonly #frequencies: Uint8Array;
   readonly #small: Queue = { first: NONE, last: NONE, units: 0, entries: 0 };
   readonly #main: Queue = { first: NONE, last: NONE, units: 0, entries: 0 };
+  /** What has left the small queue for good. */
   readonly #ghosts = new Ghosts();
   /** By slot: which queue it is in, its neighbours there, its size, the hash of its id. */
   #places = new Uint8Array(SLOTS_FIRST);
@@ -96,23 +101,27 @@ export class S3Fifo implements EvictionPolicy {
     if (this.#queueOf(slot) !== null) this.#leave(slot);
   }
 
-  /** Each turn of the loop takes one out, moves one to the main queue, or lowers a frequency there: it ends. */
   evict(): number {
     const small = this.#small;
     const main = this.#main;
-    for (;;) {
-      const isFromSmall = small.units > (small.units + main.units) * SMALL_SHARE || main.first === NONE;
+    for (let passed = 0; ; passed++) {
+      const isFromSmall = small.units >= (small.units + main.units) * SMALL_SHARE || main.first === NONE;
       const slot = isFromSmall ? small.first : main.first;
       if (slot === NONE) return -1;
       const frequency = this.#frequencies[slot]!;
       this.#leave(slot);
-      if (frequency === 0) {
-        if (isFromSmall) this.#ghosts.add(this.#hashes[slot]!, Math.max(main.entries, small.entries));
+      if (frequency === 0 || passed === PASSED_MAX) {
+        if (isFromSmall) this.#remember(slot);
         return slot;
       }
       this.#frequencies[slot] = isFromSmall ? 0 : frequency - 1;
       this.#enter(MAIN, slot);
     }
+  }
+
+  #remember(slot: number): void {
+    const reach = (this.#small.units + this.#main.units) * GHOST_SHARE;
+    this.#ghosts.add(this.#hashes[slot]!, this.#units[slot]!, reach, Math.ceil(this.entries * GHOST_SHARE));
   }
 
   #queueOf(slot: number): Queue | null {
@@ -160,7 +169,7 @@ export class S3Fifo implements EvictionPolicy {
 }
 
 function unitsOf(bytes: number): number {
-  return Math.max(1, Math.ceil(bytes / UNIT_BYTES));
+  return Math.min(Math.max(1, Math.ceil(bytes / UNIT_BYTES)), UNITS_MAX);
 }
 
 function grown(array: Uint32Array, length: number): Uint32Array<ArrayBuffer> {

@@ -120,6 +120,13 @@ export class GrowingBody extends FlowingBody {
     return this.error === null && (!this.#isUnkept || this.#flushed >= this.#blocksStart);
   }
 
+  /** All that has come, where it needs no file: it is small, and no other thread reads it. */
+  get inline(): Buffer | null {
+    if (this.memory !== null) return this.memory;
+    if (this.#file !== null || this.#isUnkept) return null;
+    return Buffer.concat(this.#blocks).subarray(0, this.writtenBytes);
+  }
+
   get checksums(): Uint32Array {
     return this.#checksums.read();
   }

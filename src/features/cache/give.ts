@@ -106,7 +106,7 @@ export class AnswerGiver {
         body: isHere ? memory.subarray(start, end) : producerOf(body, start, end, onEarly),
         bodyBytes: end - start,
       });
-      exchange.response?.fields.append("Content-Range", contentRange(first!, body.bytes));
+      exchange.response?.fields.set("Content-Range", contentRange(first!, body.bytes));
     } else {
       const multipart = multipartBody(ranges, body.bytes, head.fields.get("content-type"), this.#boundary());
       exchange.respond({
@@ -116,6 +116,8 @@ export class AnswerGiver {
         bodyBytes: multipart.bytes,
       });
       exchange.response?.fields.set("Content-Type", multipart.contentType);
+      // One that came with a whole answer means nothing there; here it would.
+      exchange.response?.fields.delete("Content-Range");
     }
     exchange.response?.fields.appendEncoded(lines);
     return "given";

@@ -50,6 +50,7 @@ export function onPassedAnswer(
   response: ResponseMessage,
   note: PassNote,
 ): Waiting {
+  // Before Cache-Status is there, which is told of this answer and of no other.
   if (note.head !== null) compareWithHead(context, exchange, response, note.head);
   if (context.options.statusHeader && response.status >= 200) {
     const { forward, reason } = note;
@@ -98,4 +99,6 @@ function compareWithHead(
   };
   const next = updated(stored.head, answered, { fields, receivedMs: clock.wallMs() }, found);
   if (next.isStored) cache.refresh(key, request.fields, stored, next.head);
+  // By what it says now it is not to be kept; that it bears an identity says nothing of what others were answered.
+  else if (next.reason !== "authorization") context.invalidate(key);
 }

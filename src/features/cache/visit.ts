@@ -33,6 +33,8 @@ import { statusOf, ttlOf } from "./status.ts";
 import { templateOf } from "./template.ts";
 
 const FIELD_RANGE = fieldIdOf("range");
+/** What is above is no status (RFC 9110, section 15). */
+const STATUS_MAX = 599;
 
 /** What was found out before it had to wait. */
 export interface VisitFacts {
@@ -114,6 +116,11 @@ export class Visit implements AcquireHandler, DownloadStarter {
 
   onFill(fill: Fill): void {
     this.#pending = null;
+    // Somebody else has answered it, or failed it, while it waited.
+    if (this.#exchange.response !== null || this.#exchange.ended) {
+      fill.release("failed", 0);
+      return this.#finish();
+    }
     const aim = this.#aim();
     if (aim === null) {
       // Others may have been waiting for this one already: they are let go.
@@ -260,6 +267,12 @@ export class Visit implements AcquireHandler, DownloadStarter {
 
   onRefused(response: ResponseMessage, relay: Relay, reason: Reason): void {
     this.#download = null;
+    if (response.status > STATUS_MAX) {
+      // Nothing of ours has such a status; the exchange passes on what the origin says to it.
+      relay.abort();
+      this.#exchange.cache = new PassNote(reason, this.#facts.forward);
+      return this.#finish();
+    }
     this.#relay = relay;
     const exchange = this.#exchange;
     exchange.cache = { outcome: "pass", reason };

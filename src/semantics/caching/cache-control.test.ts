@@ -1,3 +1,4 @@
+// Cache-Control, its targeted forms, Pragma and Age: what is broken stores and reuses less.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -95,7 +95,10 @@ export function responseDirectives(fields: FieldBlock): ResponseDirectives {
   if (!fields.has("cache-control")) return NO_RESPONSE_DIRECTIVES;
   const directives: Mutable<ResponseDirectives> = { ...NO_RESPONSE_DIRECTIVES };
   for (const line of fields.getAll("cache-control")) {
-    for (const { name, argument } of directivesOf(line)) applyToResponse(directives, name, argument);
+    for (const element of elementsOf(line)) {
+      const { name, argument } = directiveOf(element);
+      applyToResponse(directives, name, argument);
+    }
     // What stands behind a quote that never ends is read, but no lifetime in such a line can be relied upon.
     if (!isQuotingWhole(line)) directives.maxAgeMs = directives.sMaxageMs = 0;
   }
@@ -111,7 +114,10 @@ export function requestDirectives(fields: FieldBlock): RequestDirectives {
   }
   const directives: Mutable<RequestDirectives> = { ...NO_REQUEST_DIRECTIVES };
   for (const line of fields.getAll("cache-control")) {
-    for (const { name, argument } of directivesOf(line)) applyToRequest(directives, name, argument);
+    for (const element of elementsOf(line)) {
+      const { name, argument } = directiveOf(element);
+      applyToRequest(directives, name, argument);
+    }
   }
   return directives;
 }
@@ -288,18 +294,20 @@ function isPragmaNoCache(line: string): boolean {
  * cache-directive = token [ "=" ( token / quoted-string ) ]. Space around "=" is not allowed: the name is recognised all the same, so
  * that nothing restrictive is overlooked, and the argument keeps its space, so that it is no number.
  */
-function* directivesOf(line: string): Generator<Directive> {
-  for (const element of isQuotingWhole(line) ? splitList(line) : line.split(",")) {
-    const text = element.trim();
-    const equals = text.indexOf("=");
-    if (equals < 0) yield { name: text.toLowerCase(), argument: null };
-    else {
-      const spelled = text.slice(0, equals);
-      const name = spelled.trimEnd();
-      const raw = text.slice(equals + 1);
-      yield { name: name.toLowerCase(), argument: name === spelled ? unquoted(raw) : ` ${raw}` };
-    }
-  }
+function directiveOf(element: string): Directive {
+  const text = element.trim();
+  const equals = text.indexOf("=");
+  if (equals < 0) return { name: text.toLowerCase(), argument: null };
+  const spelled = text.slice(0, equals);
+  const name = spelled.trimEnd();
+  const raw = text.slice(equals + 1);
+  const argument = name !== spelled ? ` ${raw}` : raw.startsWith('"') ? unquoted(raw) : raw;
+  return { name: name.toLowerCase(), argument };
+}
+
+/** The directives of a line, not yet read; behind a quote that never ends, each comma separates. */
+function elementsOf(line: string): readonly string[] {
+  return line.includes('"') && isQuotingWhole(line) ? splitList(line) : line.split(",");
 }
 
 function unquoted(argument: string): string {

@@ -34,13 +34,12 @@ export type ConditionVerdict = "give" | "not-modified" | "ask-origin";
 export function evaluateConditions(request: FieldBlock, head: AnswerHead): ConditionVerdict {
   // Conditions say nothing to an answer that is no representation of the resource (section 13.2.1).
   if (!hasConditions(request) || head.status < 200 || head.status > 299) return "give";
-  const validators = validatorsOf(head.fields, head.receivedMs);
-  if (!isPreconditionMet(request, validators, head)) return "ask-origin";
+  if (!isPreconditionMet(request, head)) return "ask-origin";
   const ifNoneMatch = request.get("if-none-match");
-  if (ifNoneMatch !== null) return matchesWeakly(ifNoneMatch, validators.etag) ? "not-modified" : "give";
+  if (ifNoneMatch !== null) return matchesWeakly(ifNoneMatch, head.fields.get("etag")) ? "not-modified" : "give";
   const since = dateField(request, "if-modified-since", head.receivedMs);
   if (since === null) return "give";
-  return lastChange(validators, head) <= since ? "not-modified" : "give";
+  return lastChange(validatorsOf(head.fields, head.receivedMs), head) <= since ? "not-modified" : "give";
 }
 
 /** Whether a request has conditions other than If-Range. */
@@ -159,14 +158,16 @@ export function isSameStrong(one: Validators, other: Validators): boolean {
 const CONDITIONS = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since"] as const;
 
 /** If-Match compares strongly; If-Unmodified-Since counts only without it (section 13.2.2). */
-function isPreconditionMet(request: FieldBlock, validators: Validators, head: AnswerHead): boolean {
+function isPreconditionMet(request: FieldBlock, head: AnswerHead): boolean {
   const ifMatch = request.get("if-match");
   if (ifMatch !== null) {
-    if (ifMatch.trim() === "*") return true;
-    return isStrong(validators.etag) && splitList(ifMatch).includes(validators.etag!);
+    const etag = head.fields.get("etag");
+    return ifMatch.trim() === "*" || (isStrong(etag) && splitList(ifMatch).includes(etag));
   }
+  if (!request.has("if-unmodified-since")) return true;
   const unmodified = dateField(request, "if-unmodified-since", head.receivedMs);
-  return unmodified === null || (validators.lastModifiedMs !== null && validators.lastModifiedMs <= unmodified);
+  const { lastModifiedMs } = validatorsOf(head.fields, head.receivedMs);
+  return unmodified === null || (lastModifiedMs !== null && lastModifiedMs <= unmodified);
 }
 
 /** Without Last-Modified, Date counts, and without that the time it was received (RFC 9111, section 4.3.2). */

@@ -1,3 +1,4 @@
+// The three forms of an HTTP date, and what is none of them.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

@@ -4,7 +4,7 @@
  * make another origin's answers obsolete.
  */
 import type { FieldBlock } from "../../core/fields.ts";
-import { groupsOf, groupTag } from "./tags.ts";
+import { groupsOf, groupTag, originOf } from "./tags.ts";
 
 /** Methods that change nothing by their definition (RFC 9110 section 9.2.1, and the registry); any other one may. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY", "PRI"]);
@@ -24,6 +24,9 @@ const NOTHING: Invalidation = { urls: [], tags: [] };
 /** `url`: of the request, absolute. */
 export function invalidatedBy(method: string, url: string, status: number, response: FieldBlock): Invalidation {
   if (isSafe(method) || status < 200 || status > 399) return NOTHING;
+  const tags = groupsOf(response, "cache-group-invalidation").map((group) => groupTag(originOf(url), group));
+  // A host that is served may have a name that this parser refuses; nothing is then resolved against it.
+  if (!URL.canParse(url)) return { urls: [url], tags };
   const { origin, href } = new URL(url);
   const urls = new Map([[href, url]]);
   for (const name of ["location", "content-location"]) {
@@ -34,6 +37,5 @@ export function invalidatedBy(method: string, url: string, status: number, respo
       if (other.origin === origin && !urls.has(other.href)) urls.set(other.href, other.href);
     }
   }
-  const tags = groupsOf(response, "cache-group-invalidation").map((group) => groupTag(origin, group));
   return { urls: [...urls.values()], tags };
 }

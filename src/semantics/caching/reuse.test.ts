@@ -1,3 +1,4 @@
+// What is given without asking the origin, and when.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

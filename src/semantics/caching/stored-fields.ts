@@ -18,12 +18,11 @@ const NEVER_STORED = new Set([
   "transfer-encoding",
   "upgrade",
   "content-length",
-  "content-range",
   "age",
 ]);
 
 /** What describes the bytes that are stored: another answer cannot change it without them. */
-const NEVER_UPDATED = new Set(["content-encoding"]);
+const NEVER_UPDATED = new Set(["content-encoding", "content-range"]);
 
 /** Without these an answer would be another one: a list of fields that may not be stored cannot take them out. */
 const INDISPENSABLE = new Set(["content-type", "content-encoding", "cache-control", "vary", "date"]);
@@ -42,18 +41,28 @@ export function canDoWithout(names: readonly string[]): boolean {
 }
 
 /**
- * `withheld`: lower-case names of what is for the client alone. An answer without Date gets that of its arrival
- * (RFC 9110, section 6.6.1).
+ * What an answer consists of beside its transfer. One without Date gets that of its arrival (RFC 9110, section 6.6.1).
  */
-export function sortFields(response: FieldBlock, withheld: ReadonlySet<string>, receivedMs: number): SortedFields {
+export function storableLines(response: FieldBlock, receivedMs: number): readonly Line[] {
+  const lines: Line[] = [];
+  for (const line of response.entries()) if (!NEVER_STORED.has(line[0].toLowerCase())) lines.push(line);
+  if (!response.has("date")) lines.push(["Date", formatHttpDate(receivedMs)]);
+  return lines;
+}
+
+/** `withheld`: lower-case names of what is for the client alone. `dropped`: one more name that is for nobody; "": none. */
+export function sortFields(
+  response: FieldBlock,
+  withheld: ReadonlySet<string>,
+  receivedMs: number,
+  dropped: string,
+): SortedFields {
   const stored: Line[] = [];
   const onlyForAsker: Line[] = [];
-  for (const line of response.entries()) {
+  for (const line of storableLines(response, receivedMs)) {
     const name = line[0].toLowerCase();
-    if (NEVER_STORED.has(name)) continue;
-    (withheld.has(name) ? onlyForAsker : stored).push(line);
+    if (name !== dropped) (withheld.has(name) ? onlyForAsker : stored).push(line);
   }
-  if (!response.has("date")) stored.push(["Date", formatHttpDate(receivedMs)]);
   return {
     stored: new EncodedLines(stored),
     onlyForAsker: onlyForAsker.length === 0 ? null : new EncodedLines(onlyForAsker),
@@ -66,7 +75,7 @@ export function sortFields(response: FieldBlock, withheld: ReadonlySet<string>, 
  */
 export function updatedFields(stored: EncodedLines, newer: FieldBlock): FieldBlock {
   const fields = new FieldBlock();
-  // One that says no Date has that of its arrival, not the old one.
+  // A confirmation without Date is as old as its arrival, and not as old as what it confirms.
   const replaced = new Set<string>(["date"]);
   for (const [name] of newer.entries()) {
     const lower = name.toLowerCase();

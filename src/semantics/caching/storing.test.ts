@@ -1,67 +1,22 @@
+// Which answers a shared cache stores, and why not; for how long they are fresh.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { seed } from "../../../test/support/seed.ts";
-import { FieldBlock } from "../../core/fields.ts";
-import { type AnswerHead, HEAD_FLAGS, hasFlag } from "./answer-head.ts";
-import { formatHttpDate } from "./dates.ts";
 import {
-  type AnsweredRequest,
-  DEFAULT_STORING_RULES,
-  mayBeShared,
-  mayStore,
-  type NotStoredReason,
-  type StoringRules,
-  type StoringVerdict,
-} from "./storing.ts";
+  ASKED_URL,
+  type Case,
+  CHANGED,
+  date,
+  FRESH,
+  judge,
+  type Lines,
+  refused,
+  stored,
+} from "../../../test/support/storing-judge.ts";
+import type { NotStoredReason } from "./storing.ts";
 import { TAGS_MAX } from "./tags.ts";
-
-type Lines = readonly (readonly [string, string])[];
-
-interface Case {
-  readonly method?: string;
-  readonly request?: Lines;
-  readonly isIdentified?: boolean;
-  readonly noStore?: boolean;
-  readonly status?: number;
-  readonly bodyBytes?: number;
-  readonly delayMs?: number;
-  readonly rules?: Partial<StoringRules>;
-}
-
-const NOW = Date.UTC(2026, 10, 26, 12);
-const URL_ = "https://example.org/dir/page?x=1";
-const FRESH = ["Cache-Control", "max-age=60"] as const;
-const CHANGED = ["Last-Modified", date(-86_400)] as const;
-
-function date(seconds: number): string {
-  return formatHttpDate(NOW + seconds * 1000);
-}
-
-function judge(response: Lines, given: Case = {}): StoringVerdict {
-  const request: AnsweredRequest = {
-    method: given.method ?? "GET",
-    fields: FieldBlock.from(given.request ?? []),
-    url: URL_,
-    isIdentified: given.isIdentified ?? false,
-    noStore: given.noStore ?? false,
-    requestedMs: NOW - (given.delayMs ?? 0),
-  };
-  const { status = 200, bodyBytes = -1 } = given;
-  const answer = { status, fields: FieldBlock.from(response), bodyBytes, receivedMs: NOW };
-  return mayStore(request, answer, { ...DEFAULT_STORING_RULES, ...given.rules });
-}
-
-function stored(response: Lines, given: Case = {}): AnswerHead {
-  const verdict = judge(response, given);
-  assert.ok(verdict.isStored, verdict.isStored ? "" : verdict.reason);
-  return verdict.head;
-}
-
-function refused(response: Lines, given: Case = {}): NotStoredReason | null {
-  const verdict = judge(response, given);
-  return verdict.isStored ? null : verdict.reason;
-}
 
 describe("an answer is not stored", () => {
   const explicit = { ignored: new Set<string>() };
@@ -71,9 +26,11 @@ describe("an answer is not stored", () => {
     ["method", [FRESH], { method: "PUT" }],
     ["method", [FRESH], { method: "POST" }],
     ["method", [FRESH, ["Content-Location", "/other"]], { method: "POST" }],
-    ["method", [["Content-Location", URL_], CHANGED], { method: "POST" }],
+    ["method", [["Content-Location", ASKED_URL], CHANGED], { method: "POST" }],
     ["status", [FRESH], { status: 103 }],
     ["status", [FRESH], { status: 304 }],
+    ["status", [FRESH], { status: 600 }],
+    ["status", [FRESH], { status: 999 }],
     ["status", [FRESH], { status: 416 }],
     ["status", [FRESH], { status: 429 }],
     ["status", [CHANGED], { status: 201 }],
@@ -232,7 +189,7 @@ describe("an answer is stored", () => {
       ],
     ],
     [0, [CHANGED]],
-    [60_000, [FRESH, ["Content-Location", URL_]], { method: "POST" }],
+    [60_000, [FRESH, ["Content-Location", ASKED_URL]], { method: "POST" }],
     [60_000, [FRESH, ["Content-Location", "?x=1"]], { method: "POST" }],
     [60_000, [["Cache-Control", "max-age=60, public"]], { isIdentified: true }],
     [60_000, [["Cache-Control", "max-age=60, must-revalidate"]], { isIdentified: true }],
@@ -265,6 +222,9 @@ describe("an answer is stored", () => {
     [5000, [], { status: 502, rules: { defaultLifetimeMs: 5000 } }],
     [105_000, [["Age", "100"]], { rules: { lifetimeMs: 5000 } }],
     [1000, [FRESH], { rules: { lifetimeMaxMs: 1000 } }],
+    [90_000, [FRESH], { rules: { lifetimeMinMs: 90_000 } }],
+    [60_000, [FRESH], { rules: { lifetimeMinMs: 30_000 } }],
+    [100_000, [FRESH, ["Age", "10"]], { rules: { lifetimeMinMs: 90_000, lifetimeMaxMs: 90_000 } }],
     [11_000, [FRESH, ["Age", "10"]], { rules: { lifetimeMaxMs: 1000 } }],
     [
       5000,
@@ -282,150 +242,6 @@ describe("an answer is stored", () => {
       assert.equal(stored(response, given).freshMs, freshMs);
     });
   }
-
-  it("with the age that it has already", () => {
-    assert.equal(stored([FRESH, ["Age", "30"]]).initialAgeMs, 30_000);
-    assert.equal(stored([FRESH, ["Age", "30"]], { delayMs: 2000 }).initialAgeMs, 32_000);
-    assert.equal(stored([FRESH, ["Date", date(-40)], ["Age", "30"]]).initialAgeMs, 40_000);
-    assert.equal(stored([FRESH, ["Date", date(40)]]).initialAgeMs, 0);
-  });
-
-  it("for clients that come while it is fetched only when it may be given without validation", () => {
-    assert.equal(mayBeShared(stored([FRESH])), true);
-    assert.equal(
-      mayBeShared(
-        stored([
-          ["Cache-Control", "max-age=60, no-cache"],
-          ["ETag", '"a"'],
-        ]),
-      ),
-      false,
-    );
-    assert.equal(
-      mayBeShared(
-        stored([
-          ["Cache-Control", "max-age=0"],
-          ["ETag", '"a"'],
-        ]),
-      ),
-      false,
-    );
-    assert.equal(mayBeShared(stored([["Cache-Control", "max-age=0, stale-while-revalidate=5"]])), true);
-  });
-
-  it("with what its directives say of staleness", () => {
-    const rules = { staleWhileRevalidateMs: 1000, staleIfErrorMs: 2000 };
-    const windows = (value: string): readonly number[] => {
-      const head = stored(
-        [
-          ["Cache-Control", value],
-          ["ETag", '"a"'],
-        ],
-        { rules },
-      );
-      return [head.staleWhileRevalidateMs, head.staleIfErrorMs];
-    };
-    assert.deepEqual(windows("max-age=60"), [1000, 2000]);
-    assert.deepEqual(windows("max-age=60, stale-while-revalidate=5, stale-if-error=6"), [5000, 6000]);
-    assert.deepEqual(windows("max-age=60, stale-while-revalidate=0"), [0, 2000]);
-    assert.deepEqual(windows("s-maxage=60"), [0, 0]);
-    assert.deepEqual(windows("s-maxage=60, stale-while-revalidate=5"), [5000, 0]);
-    assert.deepEqual(windows("max-age=60, must-revalidate, stale-if-error=6"), [0, 0]);
-    assert.deepEqual(windows("max-age=60, proxy-revalidate, stale-while-revalidate=6"), [0, 0]);
-    assert.deepEqual(windows("max-age=60, no-cache"), [0, 0]);
-  });
-
-  it("with flags", () => {
-    const flags = (value: string) =>
-      stored([
-        ["Cache-Control", value],
-        ["ETag", '"a"'],
-      ]).flags;
-    assert.equal(flags("max-age=60"), 0);
-    assert.equal(flags("max-age=60, must-revalidate"), HEAD_FLAGS.mustRevalidate);
-    assert.equal(flags("s-maxage=60"), HEAD_FLAGS.mustRevalidate);
-    assert.equal(flags("max-age=60, no-cache, immutable"), HEAD_FLAGS.noCache | HEAD_FLAGS.immutable);
-    assert.equal(flags('max-age=60, no-cache="content-type"'), HEAD_FLAGS.noCache);
-    assert.ok(hasFlag(stored([], { rules: { defaultLifetimeMs: 1 } }), "heuristic"));
-  });
-
-  it("without the fields of a connection, a proxy or the transfer", () => {
-    const head = stored([
-      FRESH,
-      ["Connection", "close"],
-      ["Keep-Alive", "x"],
-      ["Proxy-Authenticate", "x"],
-      ["Proxy-Authentication-Info", "x"],
-      ["Proxy-Authorization", "x"],
-      ["Proxy-Connection", "x"],
-      ["TE", "x"],
-      ["Transfer-Encoding", "chunked"],
-      ["Upgrade", "x"],
-      ["Content-Length", "5"],
-      ["Age", "1"],
-      ["Date", date(0)],
-      ["Content-MD5", "x"],
-      ["Set-Cookie", "a=b"],
-      ["X-Other", "1"],
-      ["x-other", "2"],
-    ]);
-    assert.deepEqual(
-      [...head.fields.entries()].map(([name]) => name),
-      ["Cache-Control", "Date", "Content-MD5", "Set-Cookie", "X-Other", "x-other"],
-    );
-    assert.equal(head.fields.get("x-other"), "1, 2");
-  });
-
-  it("with a Date, its own or that of its arrival", () => {
-    assert.equal(stored([FRESH]).fields.get("date"), date(0));
-    assert.equal(stored([FRESH, ["Date", date(-5)]]).fields.get("date"), date(-5));
-  });
-
-  it("without what is for one client, who gets it all the same", () => {
-    const table: readonly (readonly [Lines, Partial<StoringRules>])[] = [
-      [[["Cache-Control", 'max-age=60, no-cache="a, Set-Cookie"']], {}],
-      [[["Cache-Control", 'max-age=60, private="a, set-cookie"']], {}],
-    ];
-    for (const [control, rules] of table) {
-      const verdict = judge([...control, ["A", "1"], ["Set-Cookie", "s=1"], ["B", "2"]], { rules });
-      assert.ok(verdict.isStored);
-      assert.equal(verdict.head.fields.get("a"), null);
-      assert.equal(verdict.head.fields.get("b"), "2");
-      assert.deepEqual(
-        [...verdict.onlyForAsker!.entries()],
-        [
-          ["A", "1"],
-          ["Set-Cookie", "s=1"],
-        ],
-      );
-    }
-    for (const rules of [{ setCookie: "strip" } as const, { ignored: new Set(["set-cookie"]) }]) {
-      const verdict = judge([FRESH, ["Set-Cookie", "s=1"]], { rules });
-      assert.ok(verdict.isStored);
-      assert.equal(verdict.head.fields.get("set-cookie"), null);
-      assert.equal(verdict.onlyForAsker?.get("set-cookie"), "s=1");
-    }
-  });
-
-  it("with its tags", () => {
-    const head = stored([FRESH, ["Surrogate-Key", "a b"], ["Cache-Tag", "c, a"], ["Cache-Groups", '"g", "h"']], {
-      rules: { tagFields: ["surrogate-key", "cache-tag"] },
-    });
-    assert.deepEqual(head.tags, ["a", "b", "c", "https://example.org g", "https://example.org h"]);
-    assert.deepEqual(stored([FRESH, ["Cache-Groups", '"g", h']]).tags, []);
-  });
-
-  it("as the beginning of a whole one when it is a part", () => {
-    const verdict = judge([FRESH, ["Content-Range", "bytes 5-9/10"]], {
-      status: 206,
-      bodyBytes: 5,
-      rules: { storesParts: true },
-    });
-    assert.ok(verdict.isStored);
-    assert.deepEqual(verdict.part, { start: 5, end: 10, completeBytes: 10 });
-    assert.deepEqual([verdict.head.status, verdict.head.bodyBytes], [200, 10]);
-    assert.equal(verdict.head.fields.get("content-range"), null);
-  });
 });
 
 describe("whatever an answer says", () => {

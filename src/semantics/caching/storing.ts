@@ -15,7 +15,7 @@ import {
 import { explicitLifetime, initialAge, isHeuristicallyCacheable, type LifetimeRules, lifetimeOf } from "./freshness.ts";
 import { type AnswerPart, partOf } from "./parts.ts";
 import { canDoWithout, sortFields } from "./stored-fields.ts";
-import { tagsOf } from "./tags.ts";
+import { originOf, tagsOf } from "./tags.ts";
 import { varyOf } from "./vary.ts";
 
 /** Why an answer is not stored. */
@@ -119,6 +119,8 @@ export type StoringVerdict =
  * 429, 431 and 511 must not be stored (RFC 6585). 206 is looked at by itself, 304 is never an answer of its own.
  */
 const ABOUT_THE_REQUEST = new Set([304, 407, 408, 412, 413, 415, 416, 417, 421, 425, 426, 428, 429, 431, 511]);
+/** What is above is no status (RFC 9110, section 15). */
+const STATUS_MAX = 599;
 /** An answer to who has not said who he is would keep out who does: it is stored only when it says so itself. */
 const UNAUTHORIZED = 401;
 /** Whose caching RFC 9110 describes and this cache follows: what must-understand asks for (section 5.2.2.3). */
@@ -131,7 +133,7 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
   const { status, fields: response, receivedMs } = answer;
   if (request.noStore) return notStored("request-no-store");
   if (request.method !== "GET" && request.method !== "POST") return notStored("method");
-  if (status < 200 || ABOUT_THE_REQUEST.has(status)) return notStored("status");
+  if (status < 200 || status > STATUS_MAX || ABOUT_THE_REQUEST.has(status)) return notStored("status");
 
   const targeted = targetedDirectives(
     response,
@@ -165,7 +167,7 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
 
   const vary = rules.ignored.has("vary") ? [] : varyOf(response);
   if (vary === "*") return notStored("vary");
-  const tags = tagsOf(response, new URL(request.url).origin, rules.tagFields);
+  const tags = tagsOf(response, originOf(request.url), rules.tagFields);
   if (tags === null) return notStored("tags");
 
   const ageMs = initialAge(response, request.requestedMs, receivedMs);
@@ -189,7 +191,7 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
   };
   const isUsable = lifetime.ms > ageMs || stale.isAllowedByAnswer;
   if ((noCache || !isUsable) && !hasValidator(response)) return notStored("not-reusable");
-  const sorted = sortFields(response, withheld, receivedMs);
+  const sorted = sortFields(response, withheld, receivedMs, part === null ? "" : "content-range");
   return { isStored: true, head: { ...head, fields: sorted.stored }, onlyForAsker: sorted.onlyForAsker, part };
 }
 
@@ -216,12 +218,8 @@ function listenedTo(response: FieldBlock, rules: StoringRules): ResponseDirectiv
  */
 function isForLaterGet(url: string, response: FieldBlock, explicitMs: number | null): boolean {
   const location = response.get("content-location");
-  return (
-    explicitMs !== null &&
-    location !== null &&
-    URL.canParse(location, url) &&
-    new URL(location, url).href === new URL(url).href
-  );
+  if (explicitMs === null || location === null || !URL.canParse(location, url)) return false;
+  return new URL(location, url).href === new URL(url).href;
 }
 
 /** RFC 9111, section 3.5. */

@@ -1,3 +1,4 @@
+// Structured field values: strict, and never more than what was written.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";

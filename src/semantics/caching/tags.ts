@@ -11,6 +11,12 @@ export const TAGS_MAX = 256;
 /** Characters of one tag. RFC 9875 asks for 32 at least; Fastly takes 1024. */
 export const TAG_CHARACTERS_MAX = 1024;
 
+/** "https://host" or with a port, as the URL has it: of a key's URL, which is normal already. */
+export function originOf(url: string): string {
+  const end = url.indexOf("/", url.indexOf("//") + 2);
+  return end < 0 ? url : url.slice(0, end);
+}
+
 /** Under which tag the answers of a cache group are found; `origin` is "https://host" or with a port. */
 export function groupTag(origin: string, group: string): string {
   return `${origin} ${group}`;

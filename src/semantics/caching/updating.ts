@@ -2,9 +2,23 @@
  * What becomes of a stored answer when a newer one without content confirms it: a 304, or an answer to HEAD (RFC 9111, sections
  * 3.2, 4.3.4 and 4.3.5). Its fields are updated, and by them it is judged anew: the newer one may forbid to keep it.
  */
+import { EncodedLines } from "../../core/fields.ts";
 import { type AnswerHead, HEAD_FLAGS } from "./answer-head.ts";
-import { updatedFields } from "./stored-fields.ts";
-import { type Answer, type AnsweredRequest, mayStore, type StoringRules, type StoringVerdict } from "./storing.ts";
+import { initialAge } from "./freshness.ts";
+import { storableLines, updatedFields } from "./stored-fields.ts";
+import {
+  type Answer,
+  type AnsweredRequest,
+  mayStore,
+  type NotStoredReason,
+  type StoringRules,
+  type StoringVerdict,
+} from "./storing.ts";
+
+export type UpdateVerdict =
+  | (StoringVerdict & { readonly isStored: true })
+  /** `head`: what may be given to the client that asked, once; it has been confirmed for that client. */
+  | { readonly isStored: false; readonly reason: NotStoredReason; readonly head: AnswerHead };
 
 /** `newer`: the 304 or the answer to HEAD. The verdict's head has the status and the length of the stored answer. */
 export function updated(
@@ -12,11 +26,25 @@ export function updated(
   request: AnsweredRequest,
   newer: Omit<Answer, "status" | "bodyBytes">,
   rules: StoringRules,
-): StoringVerdict {
+): UpdateVerdict {
+  const { receivedMs } = newer;
   const fields = updatedFields(stored.fields, newer.fields);
   try {
-    const answer = { status: stored.status, fields, bodyBytes: stored.bodyBytes, receivedMs: newer.receivedMs };
-    return mayStore({ ...request, method: "GET", noStore: false }, answer, rules);
+    const answer = { status: stored.status, fields, bodyBytes: stored.bodyBytes, receivedMs };
+    const verdict = mayStore({ ...request, method: "GET", noStore: false }, answer, rules);
+    if (verdict.isStored) return verdict;
+    const head: AnswerHead = {
+      ...stored,
+      fields: new EncodedLines(storableLines(fields, receivedMs)),
+      requestedMs: request.requestedMs,
+      receivedMs,
+      initialAgeMs: initialAge(fields, request.requestedMs, receivedMs),
+      freshMs: 0,
+      staleWhileRevalidateMs: 0,
+      staleIfErrorMs: 0,
+      flags: HEAD_FLAGS.noCache,
+    };
+    return { isStored: false, reason: verdict.reason, head };
   } finally {
     fields.release();
   }

@@ -1,3 +1,4 @@
+// Which requests get the same variant.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -54,6 +55,8 @@ describe("two requests", () => {
     [[["Accept-Language", "en, de;q=0.50"]], [["Accept-Language", "de ; Q=0.5,en;q=1.0"]]],
     [[["Accept-Encoding", "gzip, br"]], [["Accept-Encoding", "br,GZIP;q=1"]]],
     [[["Accept-Encoding", "gzip"]], [["Accept-Encoding", "x-gzip, gzip"]]],
+    [[["Accept-Encoding", "gzip;q=0.5"]], [["Accept-Encoding", "X-GZIP;q=0.5"]]],
+    [[["Accept-Encoding", ""]], [["Accept-Encoding", " , "]]],
     [[["Accept", "text/HTML;Level=1"]], [["Accept", "text/html; level=1"]]],
     [[["User-Agent", "a "]], [["User-Agent", "a"]]],
     [[], []],
@@ -93,16 +96,20 @@ describe("two requests", () => {
   it("get the same whatever the order of what they accept", () => {
     const element = fc.stringMatching(/^[a-z]{1,4}(;q=0\.[1-9])?$/);
     fc.assert(
-      fc.property(fc.array(element, { minLength: 1 }), fc.infiniteStream(fc.nat()), (elements, chance) => {
-        const shuffled = elements
-          .map((text) => ({ text, place: chance.next().value as number }))
-          .sort((a, b) => a.place - b.place)
-          .map(({ text }) => text);
-        assert.equal(
-          variant([["Accept-Language", elements.join(",")]]),
-          variant([["Accept-Language", shuffled.join(" , ")]]),
-        );
-      }),
+      fc.property(
+        fc.array(element, { minLength: 1, maxLength: 20 }),
+        fc.infiniteStream(fc.nat()),
+        (elements, chance) => {
+          const shuffled = elements
+            .map((text) => ({ text, place: chance.next().value as number }))
+            .sort((a, b) => a.place - b.place)
+            .map(({ text }) => text);
+          assert.equal(
+            variant([["Accept-Language", elements.join(",")]]),
+            variant([["Accept-Language", shuffled.join(" , ")]]),
+          );
+        },
+      ),
       { seed },
     );
   });

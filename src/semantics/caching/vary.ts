@@ -40,30 +40,82 @@ export function varyOf(response: FieldBlock): readonly string[] | "*" {
 
 /**
  * What tells the variant of a request from others: a line for each name (lower case), with the value's normal form. A field that is absent
- * is not one that is empty.
+ * is not one that is empty. It runs for each hit of what varies: the usual values, on one line and without weights, take a short way.
  */
 export function variantOf(request: FieldBlock, names: readonly string[]): string {
   let variant = "";
   for (const name of names) {
-    const value = request.has(name) ? `=${normalisedValue(name, request.getAll(name))}` : "";
-    variant += `${name}${value}\n`;
+    const row = request.rowOf(name);
+    if (row < 0) variant += `${name}\n`;
+    else {
+      const isOneLine = request.rowOf(name, row + 1) < 0;
+      variant += `${name}=${isOneLine ? normalisedLine(name, request.valueAt(row)) : normalisedLines(name, request.getAll(name))}\n`;
+    }
   }
   return variant;
 }
 
-function normalisedValue(name: string, lines: readonly string[]): string {
+function normalisedLine(name: string, line: string): string {
+  if (WHOLE.has(name)) return line.trim();
+  if (line.includes('"') || line.includes(";")) return normalisedLines(name, [line]);
+  if (!WEIGHTED.has(name)) return line.includes(",") ? elementsOf(line).join(",") : line.trim();
+  const lower = line.toLowerCase();
+  const elements = elementsOf(name === "accept-encoding" && lower.includes("x-gzip") ? withoutOldNames(lower) : lower);
+  return elements.length < 2 ? elements.join("") : joined(elements);
+}
+
+/** Without quotes, and without anything but commas and spaces between them. */
+function elementsOf(line: string): string[] {
+  const elements = line.split(",");
+  let count = 0;
+  for (const element of elements) {
+    const text = element.trim();
+    if (text !== "") elements[count++] = text;
+  }
+  elements.length = count;
+  return elements;
+}
+
+/** So many are sorted in place without a call for each comparison. Browsers accept five codings and a handful of languages. */
+const FEW_ELEMENTS = 12;
+
+/** Sorted, and each once: what is said twice is said. */
+function joined(elements: string[]): string {
+  if (elements.length > FEW_ELEMENTS) elements.sort();
+  else {
+    for (let i = 1; i < elements.length; i++) {
+      const element = elements[i]!;
+      let place = i;
+      for (; place > 0 && elements[place - 1]! > element; place--) elements[place] = elements[place - 1]!;
+      elements[place] = element;
+    }
+  }
+  let text = elements[0]!;
+  for (let i = 1; i < elements.length; i++) if (elements[i] !== elements[i - 1]) text += `,${elements[i]}`;
+  return text;
+}
+
+function normalisedLines(name: string, lines: readonly string[]): string {
   if (WHOLE.has(name)) return lines.map((line) => line.trim()).join(name === "cookie" ? "; " : ", ");
   const elements = lines.flatMap(splitList);
   if (!WEIGHTED.has(name)) return elements.join(",");
-  // Sorted, and each once: what is said twice is said.
-  return [...new Set(elements.map(name === "accept" ? normalisedRange : normalisedElement))].sort().join(",");
+  const normal = elements.map((element) =>
+    name === "accept" ? normalisedRange(element) : normalisedElement(name, element),
+  );
+  return normal.length === 0 ? "" : joined(normal);
 }
 
 /** A coding, a language or a charset with its weight: all are compared without case. */
-function normalisedElement(element: string): string {
+function normalisedElement(fieldName: string, element: string): string {
   const [first = "", ...parameters] = splitParameters(element);
-  const name = first.toLowerCase() === "x-gzip" ? "gzip" : first.toLowerCase();
-  return [name, ...parameters.flatMap(normalisedWeight)].join(";");
+  const name = first.toLowerCase();
+  const normal = fieldName === "accept-encoding" ? withoutOldNames(name) : name;
+  return [normal, ...parameters.flatMap(normalisedWeight)].join(";");
+}
+
+/** "x-gzip" is gzip (RFC 9110, section 8.4.1.3). */
+function withoutOldNames(codings: string): string {
+  return codings.replace(/(^|[\s,])x-gzip(?=$|[\s,])/g, "$1gzip");
 }
 
 /** A media range: its type and the names of its parameters are compared without case, their values are not (RFC 9110, section 8.3.1). */

@@ -11,6 +11,9 @@ import type { RouteConfig, UseConfig } from "../../config/config.ts";
 /** Requests of a forward proxy go where their URL says: it alone tells their answers apart. */
 export const FORWARD_SCOPE = "";
 
+/** What `handle: kisscache` keeps is kept against what origins say, and must not be found by who goes by that. */
+export const KISSCACHE_SCOPE = "kisscache";
+
 /** Of the feature at this place of the route's `use`. */
 export function cacheScope({ use, action }: RouteConfig, index: number): string {
   if (use[index]?.feature !== "cache") return "";

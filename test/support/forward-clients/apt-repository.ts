@@ -9,14 +9,17 @@ import { runClient } from "./client-program.ts";
 export interface AptRepository {
   /** Serves the repository at any path. */
   readonly handler: http.RequestListener;
+  /** By the last segment of their paths. */
+  readonly files: ReadonlyMap<string, string | Buffer>;
   readonly deb: Buffer;
 }
 
-/** Made in `folder` by dpkg-deb. */
-export async function makeAptRepository(folder: string, name: string): Promise<AptRepository> {
+/** Made in `folder` by dpkg-deb; `payload` is what the package installs. */
+export async function makeAptRepository(folder: string, name: string, payload?: Buffer): Promise<AptRepository> {
   const control = `Package: ${name}\nVersion: 1.0\nArchitecture: all\nMaintainer: a <a@a.example>\nDescription: a test\n`;
   mkdirSync(path.join(folder, name, "DEBIAN"), { recursive: true });
   writeFileSync(path.join(folder, name, "DEBIAN", "control"), control);
+  if (payload !== undefined) writeFileSync(path.join(folder, name, "payload"), payload);
   const built = await runClient("dpkg-deb", ["--root-owner-group", "--build", name, `${name}.deb`], { home: folder });
   if (built.status !== 0) throw new Error(`dpkg-deb: ${built.stderr}`);
   const deb = readFileSync(path.join(folder, `${name}.deb`));
@@ -29,6 +32,7 @@ export async function makeAptRepository(folder: string, name: string): Promise<A
   ]);
   return {
     deb,
+    files,
     handler(request, response) {
       const file = files.get(path.posix.basename(request.url ?? ""));
       if (file === undefined) response.writeHead(404).end();

@@ -13,22 +13,26 @@ export interface PackedPackage {
 
 export function registryHandler(packages: readonly PackedPackage[]): http.RequestListener {
   return (request, response) => {
-    const wanted = decodeURIComponent(request.url ?? "");
-    for (const { name, version, file } of packages) {
-      const bytes = readFileSync(file);
-      if (wanted === `/${name}/-/${version}.tgz`) {
-        response.writeHead(200, { "Content-Type": "application/octet-stream" }).end(bytes);
-        return;
-      }
-      if (wanted !== `/${name}`) continue;
-      const isTls = "encrypted" in request.socket;
-      const tarball = `${isTls ? "https" : "http"}://${request.headers.host}/${name}/-/${version}.tgz`;
-      const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
-      const manifest = { name, version, dist: { tarball, integrity } };
-      response.setHeader("Content-Type", "application/json");
-      response.end(JSON.stringify({ name, "dist-tags": { latest: version }, versions: { [version]: manifest } }));
-      return;
-    }
-    response.writeHead(404).end("{}");
+    const answer = registryAnswer(packages, decodeURIComponent(request.url ?? ""), request);
+    if (answer === null) response.writeHead(404).end("{}");
+    else response.writeHead(200, { "Content-Type": answer.type }).end(answer.bytes);
   };
+}
+
+/** What there is under a path; null: nothing. */
+export function registryAnswer(
+  packages: readonly PackedPackage[],
+  wanted: string,
+  { socket, headers }: http.IncomingMessage,
+): { readonly bytes: Buffer; readonly type: string } | null {
+  for (const { name, version, file } of packages) {
+    if (wanted === `/${name}/-/${version}.tgz`) return { bytes: readFileSync(file), type: "application/octet-stream" };
+    if (wanted !== `/${name}`) continue;
+    const tarball = `${"encrypted" in socket ? "https" : "http"}://${headers.host}/${name}/-/${version}.tgz`;
+    const integrity = `sha512-${createHash("sha512").update(readFileSync(file)).digest("base64")}`;
+    const manifest = { name, version, dist: { tarball, integrity } };
+    const document = { name, "dist-tags": { latest: version }, versions: { [version]: manifest } };
+    return { bytes: Buffer.from(JSON.stringify(document)), type: "application/json" };
+  }
+  return null;
 }

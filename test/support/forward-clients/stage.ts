@@ -14,6 +14,8 @@ type Options = Readonly<Record<string, unknown>>;
 export interface StageOptions {
   /** Stands in the block `forward`; it may name files of the stage's folder. */
   readonly forward?: Options | ((folder: TestFolder) => Options);
+  /** Stands beside `servers`. */
+  readonly top?: (folder: TestFolder) => Options;
   /** Names that the origins have, all below `example`, besides origin.example. */
   readonly names?: readonly string[];
 }
@@ -41,7 +43,7 @@ export class ForwardClientsStage {
   }
 
   /** Both origins answer with `handler`. */
-  static async start(handler: http.RequestListener, { forward = {}, names = [] }: StageOptions = {}) {
+  static async start(handler: http.RequestListener, { forward = {}, names = [], top }: StageOptions = {}) {
     const folder = new TestFolder();
     const dns = await DnsServer.start((name, type) => ({
       addresses: type === "A" && name.endsWith(".example") ? ["127.0.0.1"] : [],
@@ -54,6 +56,7 @@ export class ForwardClientsStage {
     const tls = { certificates: [{ cert: folder.file("own.pem"), key: folder.file("own.key") }] };
     const proxy = await ProxyUnderTest.start({
       log: { access: { output: folder.file("access.log") } },
+      ...top?.(folder),
       servers: {
         egress: {
           listen: ["127.0.0.1:0", { address: "127.0.0.1:0", tls }],
