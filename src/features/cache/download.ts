@@ -10,7 +10,8 @@
  *           --anything else--> refused: relayed to who began it
  *
  * Never are bytes of two representations joined: what is gone on with has the same strong validator, the same length and begins
- * exactly where the bytes end that are there; otherwise all who read it see that it broke.
+ * exactly where the bytes end that are there; otherwise all who read it see that it broke. It is long because it is one state
+ * machine: every event can come in every state.
  */
 import type { AnswerHead, CachedAnswer, Fill } from "../../caching/cache.ts";
 import { Deadline } from "../../core/deadlines.ts";
