@@ -9,7 +9,8 @@ import { needsProc } from "../support/soak-process.ts";
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const TIMEOUT = { timeout: 60_000 };
-const FILE = { bytes: 512 * KiB, bytesPerSecond: 400 * KiB, connectMs: 1_000 };
+/** Other tests have the processors at the same time; that it is as quick as promised is seen in test/soak, alone. */
+const FILE = { bytes: 512 * KiB, bytesPerSecond: 400 * KiB, connectMs: 3_000 };
 
 describe("one cold file", { skip: needsProc }, () => {
   test("for 500 clients", TIMEOUT, (context) => passCrowd(context, plainCrowd, { clients: 500, ...FILE }));
