@@ -30,6 +30,7 @@ const SLOTS_CELL = 0;
 const STATE_CELL = 1;
 const PURGES_CELL = 2;
 const COMMITS_CELL = 3;
+const CUT_OFF_CELL = 4;
 /** Two lengths, for who asks how full it is; not in the line that every hit reads. */
 const TOTALS_AT = 64;
 const EPOCHS_AT = 128;
@@ -78,12 +79,22 @@ export class SharedCache {
     return new SharedCache(sharedCacheMemory(slots));
   }
 
+  /** What threads go by: of the disk, and of the machines that the cache is shared with. */
   get state(): DiskState {
+    return Atomics.load(this.#cells, CUT_OFF_CELL) === 1 ? DISK_STATES.servesNothing : this.diskState;
+  }
+
+  get diskState(): DiskState {
     return Atomics.load(this.#cells, STATE_CELL) as DiskState;
   }
 
-  set state(state: DiskState) {
+  set diskState(state: DiskState) {
     Atomics.store(this.#cells, STATE_CELL, state);
+  }
+
+  /** What other machines have purged may be unknown here: nothing is found, whatever the disk does. */
+  set isCutOff(isCutOff: boolean) {
+    Atomics.store(this.#cells, CUT_OFF_CELL, isCutOff ? 1 : 0);
   }
 
   /** The number of the last purge that is in force. */

@@ -15,6 +15,8 @@ import { BLOCK_BYTES, decodeRecord, type StoredBody } from "../keeping/record.ts
 import type { StoredReader } from "../keeping/stored-reader.ts";
 import type { CacheBooks, EntryId } from "../ports.ts";
 import { DISK_STATES, type SharedCache } from "../shared.ts";
+import type { FillTier } from "../tier/keeper-tier.ts";
+import type { TierFinding } from "../tier/shared-answers.ts";
 import { type FillThread, Flight, type Waiter } from "./flight.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
@@ -48,6 +50,8 @@ export interface BrokerParts {
   readonly table: ProgressTable;
   /** Resolves when nothing with the tag is found any more. */
   readonly invalidateTag: (tag: string) => Promise<void>;
+  /** Other machines, which may have what is not here; null: there are none. */
+  readonly tier?: FillTier | null;
   readonly stallMs?: number;
 }
 
@@ -63,6 +67,9 @@ export class Broker {
   readonly #flights = new Map<number, Flight>();
   /** Which flight whoever asks for an id joins. */
   readonly #listed = new Map<EntryId, Flight>();
+  /** Who waits for what other machines have under an id. */
+  readonly #lookups = new Map<EntryId, Waiter[]>();
+  readonly #tier: FillTier | null;
   /** What is invalid though its removal is not committed yet: how often, by key and by tag. */
   readonly #leavingKeys = new Map<string, number>();
   readonly #leavingTags = new Map<string, number>();
@@ -74,6 +81,7 @@ export class Broker {
   constructor(parts: BrokerParts) {
     const { keeping, reader, clock, table, stallMs = FILL_STALL_MS } = parts;
     this.#parts = parts;
+    this.#tier = parts.tier ?? null;
     this.#keeping = keeping;
     this.#reader = reader;
     this.#clock = clock;
@@ -167,8 +175,8 @@ export class Broker {
     }
   }
 
-  /** Finds out what an ask gets, or what it waits for. */
-  #place(waiter: Waiter): void {
+  /** Finds out what an ask gets, or what it waits for. `isSought`: other machines do not have it. */
+  #place(waiter: Waiter, isSought = false): void {
     const { id } = waiter;
     if (this.#parts.shared.state !== DISK_STATES.works) return this.#pass([waiter], "off", 0);
     const reason = this.#passes.reasonFor(id);
@@ -184,7 +192,32 @@ export class Broker {
     }
     const version = this.#versionFor(waiter);
     if (version !== 0 && version !== waiter.seen) return this.#tell([waiter], (asks) => ({ kind: "stored", asks }));
-    this.#grant(waiter);
+    if (isSought || this.#tier === null) this.#grant(waiter);
+    else this.#seek(waiter, this.#tier);
+  }
+
+  /** One look-up for all who ask. */
+  #seek(waiter: Waiter, tier: FillTier): void {
+    const { id, key, storedId, thread, ask } = waiter;
+    thread.waiters.set(ask, waiter);
+    const before = this.#lookups.get(id);
+    if (before !== undefined) return void before.push(waiter);
+    this.#lookups.set(id, [waiter]);
+    const record = this.#reader.read(storedId)?.record;
+    const seenMs = record?.kind === "answer" ? record.head.receivedMs : 0;
+    void tier.find(id, key, seenMs).then((finding) => this.#onSought(id, finding));
+  }
+
+  #onSought(id: EntryId, finding: TierFinding): void {
+    const waiters = this.#lookups.get(id)!;
+    this.#lookups.delete(id);
+    // The others have given up, or their thread is gone.
+    const waiting = waiters.filter((waiter) => waiter.thread.waiters.get(waiter.ask) === waiter);
+    for (const { thread, ask } of waiting) thread.waiters.delete(ask);
+    if (finding.kind === "kept") return this.#tell(waiting, (asks) => ({ kind: "stored", asks }));
+    const { kind } = finding;
+    if (kind === "names") return this.#tell(waiting, (asks) => ({ kind, asks, names: finding.names }));
+    for (const waiter of waiting) this.#place(waiter, true);
   }
 
   #grant({ thread, ask, id, key }: Waiter): void {
@@ -193,6 +226,7 @@ export class Broker {
     const place = { row, generation: this.#table.begin(row), body: this.#keeping.newBodyId() };
     const since = this.#keeping.mark();
     const flight = new Flight(this.#nextFlight++, thread, key, entryIdOf(key, ""), id, place, since, this.#clock.now());
+    flight.shared = this.#tier?.mark() ?? null;
     this.#flights.set(flight.number, flight);
     this.#listed.set(id, flight);
     this.#look ??= this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
@@ -274,9 +308,12 @@ export class Broker {
     const vary = names.length === 0 ? null : { names, values };
     // A body in a file is the keeper's from here on.
     const isDiscarded = inline !== null;
-    this.#keeping
-      .keep({ key, head, body, vary, since })
-      .then(({ isKept }) => this.#settle(flight, isKept, isDiscarded));
+    const answer = { key, head, body, vary, since };
+    this.#keeping.keep(answer).then((outcome) => {
+      this.#settle(flight, outcome.isKept, isDiscarded);
+      if (outcome.isKept && flight.shared !== null)
+        void this.#tier?.put(flight.id, answer, outcome.record, flight.shared);
+    });
   }
 
   #refresh(flight: Flight, refreshed: Refreshed): void {
@@ -367,11 +404,13 @@ export class Broker {
   }
 
   #invalidate(thread: FillThread, call: number, key: string): void {
+    this.#tier?.invalidate(key);
     this.#passes.forget(entryIdOf(key, ""));
     this.#whileLeaving(this.#leavingKeys, key, thread, call, this.#keeping.invalidate(key));
   }
 
   #invalidateTag(thread: FillThread, call: number, tag: string): void {
+    this.#tier?.invalidateTag(tag);
     this.#whileLeaving(this.#leavingTags, tag, thread, call, this.#parts.invalidateTag(tag));
   }
 

@@ -1,6 +1,8 @@
 /** A fill as the keeper counts it, and those that wait for it. State alone: the broker decides. */
+
 import type { Mark } from "../keeping/keeper-purges.ts";
 import type { BodyId, EntryId } from "../ports.ts";
+import type { TierMark } from "../tier/shared-answer.ts";
 import type { FollowedFill, LinkToThread } from "./protocol.ts";
 
 /** A thread that takes part. */
@@ -46,6 +48,8 @@ export class Flight {
   readonly body: BodyId;
   /** When it began, in the order of purges and invalidations. */
   readonly since: Mark;
+  /** The same in the log of purges that machines share; null: what it brings is not given to others. */
+  shared: TierMark | null = null;
   phase: FlightPhase = "waiting";
   record: Uint8Array | null = null;
   tags: readonly string[] = [];

@@ -107,6 +107,8 @@ export type ToThread =
       readonly fill: FollowedFill | null;
     }
   | { readonly kind: "stored"; readonly asks: readonly number[] }
+  /** Answers of the key vary by these fields: to be asked for again with what the request has in them. */
+  | { readonly kind: "names"; readonly asks: readonly number[]; readonly names: readonly string[] }
   /** `passMs`: this thread need not ask again for so long. */
   | { readonly kind: "pass"; readonly asks: readonly number[]; readonly reason: PassReason; readonly passMs: number }
   /** For who fills: another thread reads as well, so there has to be a file. */

@@ -118,6 +118,9 @@ export class ThreadFills {
       case "stored":
         for (const number of message.asks) this.#take(number)?.handler.onStored();
         return true;
+      case "names":
+        for (const number of message.asks) this.#onNames(number, message.names);
+        return true;
       case "pass":
         for (const number of message.asks) this.#onPass(number, message.reason, message.passMs);
         return true;
@@ -183,6 +186,11 @@ export class ThreadFills {
     // Its request is the fill's from here on.
     this.#asks.delete(number);
     ask.handler.onFill(fill);
+  }
+
+  #onNames(number: number, names: readonly string[]): void {
+    const ask = this.#asks.get(number);
+    if (ask !== undefined) this.#sendAgain(ask, names, "variants");
   }
 
   #onPass(number: number, reason: PassReason, passMs: number): void {

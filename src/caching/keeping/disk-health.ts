@@ -44,7 +44,7 @@ export class DiskHealth {
 
   /** Why nothing is stored; null: it works, or may work again. */
   get trouble(): string | null {
-    return this.#around.shared.state === DISK_STATES.works ? null : this.#reason;
+    return this.#around.shared.diskState === DISK_STATES.works ? null : this.#reason;
   }
 
   /** Something could not be written. */
@@ -53,7 +53,7 @@ export class DiskHealth {
     const { shared, events, clock } = this.#around;
     const isNews = this.#reason === null;
     this.#reason = error instanceof Error ? error.message : String(error);
-    if (shared.state === DISK_STATES.works) shared.state = DISK_STATES.storesNothing;
+    if (shared.diskState === DISK_STATES.works) shared.diskState = DISK_STATES.storesNothing;
     if (isNews) events.onTrouble(this.#reason);
     if (this.#timer !== null) return;
     this.#timer = clock.after(this.#trialMs, () => {
@@ -67,13 +67,13 @@ export class DiskHealth {
   owe(error: unknown, act: () => Promise<void>): void {
     this.#owed.push(act);
     this.#around.books.distrust(true);
-    this.#around.shared.state = DISK_STATES.servesNothing;
+    this.#around.shared.diskState = DISK_STATES.servesNothing;
     this.failed(error);
   }
 
   /** Something was stored. */
   worked(): void {
-    if (this.#reason === null || this.#around.shared.state !== DISK_STATES.works) return;
+    if (this.#reason === null || this.#around.shared.diskState !== DISK_STATES.works) return;
     this.#reason = null;
     this.#trialMs = TRIAL_MS_FIRST;
     this.#around.events.onRecovered();
@@ -91,13 +91,13 @@ export class DiskHealth {
         await this.#owed[0]!();
         this.#owed.shift();
       }
-      if (shared.state === DISK_STATES.servesNothing) {
+      if (shared.diskState === DISK_STATES.servesNothing) {
         books.distrust(false);
-        shared.state = DISK_STATES.storesNothing;
+        shared.diskState = DISK_STATES.storesNothing;
       }
       await this.#writeTrial();
       // What came to be owed meanwhile has set another trial.
-      if (this.#owed.length === 0) shared.state = DISK_STATES.works;
+      if (this.#owed.length === 0) shared.diskState = DISK_STATES.works;
     } catch (error) {
       this.failed(error);
     }

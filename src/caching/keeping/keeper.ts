@@ -53,7 +53,7 @@ export class Keeper implements CacheOperations {
     const keeping = new Keeping(limits, around);
     await keeping.begin();
     keeping.isShortOfSpace = (await around.books.freeBytes()) < limits.freeBytesMin;
-    around.shared.state = DISK_STATES.works;
+    around.shared.diskState = DISK_STATES.works;
     return new Keeper(keeping);
   }
 
@@ -74,9 +74,14 @@ export class Keeper implements CacheOperations {
     return outcome;
   }
 
+  /** Resolves when it is in force; what it meets is removed behind that. */
+  async enforce(pattern: PurgePattern, isSoft: boolean): Promise<void> {
+    await this.#purging.purge(pattern, isSoft);
+  }
+
   /** Resolves when it is in force. */
-  async invalidateTag(tag: string): Promise<void> {
-    await this.#purging.purge({ kind: "tag", text: tag }, false);
+  invalidateTag(tag: string): Promise<void> {
+    return this.enforce({ kind: "tag", text: tag }, false);
   }
 
   /** What is under way is finished, the uses are written; the books are closed. Idempotent. */

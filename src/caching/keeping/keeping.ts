@@ -152,7 +152,7 @@ export class Keeping {
   /** Never rejects. */
   async keep(answer: AnswerToKeep): Promise<KeepOutcome> {
     let outcome: KeepOutcome = refused("off");
-    if (this.around.shared.state === DISK_STATES.works) {
+    if (this.around.shared.diskState === DISK_STATES.works) {
       try {
         outcome = await this.#keepIfItFits(answer);
         if (outcome.isKept) this.health.worked();
@@ -374,7 +374,7 @@ export class Keeping {
     changed: (record: AnswerRecord) => AnswerRecord | null,
   ): Promise<AnswerRecord | null> {
     const { books, shared } = this.around;
-    if (shared.state !== DISK_STATES.works) return null;
+    if (shared.diskState !== DISK_STATES.works) return null;
     try {
       return await this.#turns.take(this.#primaryIdOf(id), async () => {
         const record = this.#read(id);

@@ -114,7 +114,7 @@ export class Purging {
         count(inForce, number, key, head.tags);
         return;
       }
-      if (around.shared.state !== DISK_STATES.works) throw new Error("what was purged could not be removed");
+      if (around.shared.diskState !== DISK_STATES.works) throw new Error("what was purged could not be removed");
     }
   }
 

@@ -6,7 +6,7 @@
  * be away. A ping each second finds a server that is silent. Each connection is a client of its own, thrown away with it: nothing
  * of an old connection can reach a new one.
  */
-import { createClient, ErrorReply } from "redis";
+import { createClient, ErrorReply, RESP_TYPES } from "redis";
 import type { Clock, Random, TimerHandle } from "../../core/ports.ts";
 import { failureOf, RedisFailure } from "./failure.ts";
 
@@ -26,7 +26,12 @@ export interface LinkOptions {
   readonly commandTimeoutMs: number;
   /** A server that is no master is not taken. */
   readonly mustBeMaster: boolean;
+  /** Values come as Buffers. By default as text. */
+  readonly isBinary?: boolean;
 }
+
+/** An argument of a command. */
+export type RedisArgument = string | Buffer;
 
 export interface RedisTls {
   readonly ca: string | null;
@@ -58,6 +63,8 @@ const PAUSE_MS_MIN = 50;
 const PAUSE_MS_MAX = 2_000;
 /** Commands that may wait for answers; more would only come too late. */
 const COMMANDS_MAX = 65_536;
+
+const BINARY = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 
 type Client = ReturnType<typeof createClient>;
 
@@ -150,7 +157,7 @@ export class RedisLink {
   }
 
   /** Sends commands, one behind the other with nothing in between; resolves with their answers. It must be ready. */
-  send(...commands: readonly string[][]): Promise<unknown[]> {
+  send(...commands: readonly RedisArgument[][]): Promise<unknown[]> {
     const client = this.#client;
     if (this.#state !== "ready" || client === null) return Promise.reject(this.#failure);
     if (this.#waiting.length - this.#first >= COMMANDS_MAX) {
@@ -162,7 +169,8 @@ export class RedisLink {
         waiting.isDone = true;
         if (client === this.#client) this.#heard();
       };
-      Promise.all(commands.map((command) => client.sendCommand(command))).then(
+      const how = this.#options.isBinary === true ? BINARY : undefined;
+      Promise.all(commands.map((command) => client.sendCommand(command, how))).then(
         (answers) => {
           settle();
           resolve(answers);

@@ -1,0 +1,133 @@
+/** What the keeper of a cache has of the machines that it shares with: their answers, and their purges, which are its own too. */
+import type { Clock } from "../../core/ports.ts";
+import type { PurgePattern } from "../cache.ts";
+import type { Keeper } from "../keeping/keeper.ts";
+import type { AnswerToKeep } from "../keeping/keeping.ts";
+import type { AnswerRecord } from "../keeping/record.ts";
+import type { PurgeOutcome } from "../operating.ts";
+import type { EntryId } from "../ports.ts";
+import { TierMember } from "./member.ts";
+import type { TierPosition, TierStore } from "./ports.ts";
+import { decodeTierPurge, encodeTierPurge } from "./purges.ts";
+import type { TierMark } from "./shared-answer.ts";
+import { SharedAnswers, type TierFinding } from "./shared-answers.ts";
+
+const POSITION_FACT = "tier";
+
+export interface KeeperTierParts {
+  readonly keeper: Keeper;
+  readonly store: TierStore;
+  readonly clock: Clock;
+  /** No other machine has it, nor had it before a restart. */
+  readonly machine: string;
+}
+
+/** What the broker of fills asks of it. */
+export interface FillTier {
+  mark(): TierMark | null;
+  find(id: EntryId, key: string, seenMs: number): Promise<TierFinding>;
+  put(id: EntryId, answer: AnswerToKeep, record: AnswerRecord, mark: TierMark): Promise<void>;
+  invalidate(key: string): void;
+  invalidateTag(tag: string): void;
+}
+
+export class KeeperTier implements FillTier {
+  readonly #keeper: Keeper;
+  readonly #member: TierMember;
+  readonly #answers: SharedAnswers;
+
+  constructor({ keeper, store, clock, machine }: KeeperTierParts) {
+    this.#keeper = keeper;
+    const { keeping } = keeper;
+    const { shared, books } = keeping.around;
+    shared.isCutOff = true;
+    this.#member = new TierMember({
+      store,
+      clock,
+      machine,
+      apply: (text) => this.#apply(text),
+      onServing: (isServing) => {
+        shared.isCutOff = !isServing;
+      },
+      readPosition: () => decodePosition(books.readFact(POSITION_FACT)),
+      writePosition: (position) => books.writeFact(POSITION_FACT, Buffer.from(JSON.stringify(position))),
+    });
+    this.#answers = new SharedAnswers({ store, member: this.#member, keeping, books, clock });
+  }
+
+  /** Other machines can be asked, and told. */
+  get isServing(): boolean {
+    return this.#member.isServing;
+  }
+
+  /** Until it has caught up with the others, nothing is found in the cache. */
+  start(): void {
+    this.#member.start();
+  }
+
+  mark(): TierMark | null {
+    return this.#answers.mark();
+  }
+
+  find(id: EntryId, key: string, seenMs: number): Promise<TierFinding> {
+    return this.#answers.find(id, key, seenMs);
+  }
+
+  put(id: EntryId, answer: AnswerToKeep, record: AnswerRecord, mark: TierMark): Promise<void> {
+    return this.#answers.put(id, answer, record, mark);
+  }
+
+  /**
+   * Resolves when it is in force on every machine that is there, and done on this one. Rejects when the others cannot be told now: it
+   * is in force here, and they are told when that can be done.
+   */
+  async purge(pattern: PurgePattern, options: { readonly soft: boolean }): Promise<PurgeOutcome> {
+    const line = encodeTierPurge({ kind: "pattern", pattern, isSoft: options.soft });
+    const [here, everywhere] = await Promise.allSettled([
+      this.#keeper.purge(pattern, options),
+      this.#member.purge(line),
+    ]);
+    if (here.status === "rejected") throw here.reason;
+    if (everywhere.status === "rejected") throw everywhere.reason;
+    return here.value;
+  }
+
+  /** The others are told; nobody waits for them. Here it is the keeper's. */
+  invalidate(key: string): void {
+    this.#member.purge(encodeTierPurge({ kind: "key", key })).catch(() => {});
+  }
+
+  invalidateTag(tag: string): void {
+    const pattern: PurgePattern = { kind: "tag", text: tag };
+    this.#member.purge(encodeTierPurge({ kind: "pattern", pattern, isSoft: false })).catch(() => {});
+  }
+
+  /** Before the keeper. */
+  close(): Promise<void> {
+    return this.#member.close();
+  }
+
+  #apply(text: string): Promise<void> {
+    const purge = decodeTierPurge(text);
+    switch (purge.kind) {
+      case "pattern":
+        return this.#keeper.enforce(purge.pattern, purge.isSoft);
+      case "key":
+        return this.#keeper.keeping.invalidate(purge.key);
+      case "everything":
+        return this.#keeper.enforce({ kind: "prefix", text: "" }, false);
+    }
+  }
+}
+
+function decodePosition(fact: Buffer | null): TierPosition | null {
+  if (fact === null) return null;
+  try {
+    const { generation, last } = JSON.parse(fact.toString()) as Record<string, unknown>;
+    if (typeof generation === "string" && Number.isSafeInteger(last)) return { generation, last: last as number };
+  } catch {
+    // Below.
+  }
+  // Nobody knows where it was: as if the log had been lost since.
+  return { generation: "", last: 0 };
+}
