@@ -6,7 +6,7 @@ import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFi
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { allowedCpus, CpuClock } from "./measure/cpu.ts";
-import { residentBytes } from "./measure/memory.ts";
+import { anonymousBytes, residentBytes } from "./measure/memory.ts";
 import { type WrkOptions, type WrkResult, wrk } from "./measure/wrk.ts";
 import { nginxOrigin, type OriginFile } from "./origin/nginx-origin.ts";
 import { type Child, type Children, familyOf } from "./processes/children.ts";
@@ -60,6 +60,10 @@ export class Running {
 
   residentBytes(): number {
     return residentBytes(this.#family());
+  }
+
+  anonymousBytes(): number {
+    return anonymousBytes(this.#family());
   }
 
   end(): Promise<void> {

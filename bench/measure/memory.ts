@@ -2,7 +2,16 @@
 import { readFileSync } from "node:fs";
 
 export function residentBytes(pids: readonly number[]): number {
-  const kib = pids.map((pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0));
+  return sumOf(pids, /VmRSS:\s+(\d+)/);
+}
+
+/** Without pages of files, which the kernel takes back when it needs them. */
+export function anonymousBytes(pids: readonly number[]): number {
+  return sumOf(pids, /RssAnon:\s+(\d+)/);
+}
+
+function sumOf(pids: readonly number[], pattern: RegExp): number {
+  const kib = pids.map((pid) => Number(pattern.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0));
   return kib.reduce((sum, one) => sum + one, 0) * 1024;
 }
 

@@ -10,29 +10,12 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { S3Fifo } from "../../src/caching/eviction/s3-fifo.ts";
 import { entryIdOf } from "../../src/caching/keeping/entry-id.ts";
-import { Keeper } from "../../src/caching/keeping/keeper.ts";
 import { StoredReader } from "../../src/caching/keeping/stored-reader.ts";
-import { SharedCache, SLOTS_MAX } from "../../src/caching/shared.ts";
-import { EncodedLines } from "../../src/core/fields.ts";
-import { openCacheBooks } from "../../src/io/cache/open.ts";
-import { SystemClock } from "../../src/io/clock.ts";
+import { fillCache, keyOf, openKeeper } from "../load/fill-cache.ts";
 
 const ENTRIES_DEFAULT = 100_000;
-const BODY_BYTES = 2048;
-const STORED_AT_ONCE = 512;
 const LOOK_UPS = 20_000;
-
-const clock = new SystemClock();
-const fields = new EncodedLines([
-  ["Content-Type", "application/json"],
-  ["Cache-Control", "max-age=3600"],
-  ["ETag", '"0123456789abcdef"'],
-  ["Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"],
-]);
-
-const keyOf = (index: number): string => `https://api.example.org/v1/objects/${index}?fields=all`;
 
 /** Of this process, all its threads, so far. */
 function processorMs(): number {
@@ -46,57 +29,11 @@ function anonymousBytes(): number {
   return Number(/RssAnon:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "latin1"))![1]) * 1024;
 }
 
-async function open(folder: string): Promise<Keeper> {
-  const shared = SharedCache.ofOneThread(SLOTS_MAX);
-  return Keeper.open(
-    { bytesMax: 2 ** 40, objectBytesMax: 2 ** 40, inactiveMs: null, freeBytesMin: 0 },
-    {
-      books: openCacheBooks(folder),
-      clock,
-      random: { next: Math.random },
-      shared,
-      policy: new S3Fifo(shared),
-      events: { onTrouble: console.error, onRecovered: () => {} },
-    },
-  );
-}
-
-async function fill(folder: string, entries: number): Promise<void> {
-  const keeper = await open(folder);
-  for (let first = 0; first < entries; first += STORED_AT_ONCE) {
-    const stored = Array.from({ length: Math.min(STORED_AT_ONCE, entries - first) }, (_, index) => {
-      const bytes = Buffer.alloc(BODY_BYTES, String(first + index));
-      return keeper.keeping.keep({
-        key: keyOf(first + index),
-        head: {
-          status: 200,
-          fields,
-          requestedMs: clock.wallMs(),
-          receivedMs: clock.wallMs(),
-          initialAgeMs: 0,
-          freshMs: 3_600_000,
-          staleWhileRevalidateMs: 0,
-          staleIfErrorMs: 0,
-          flags: 0,
-          vary: [],
-          tags: [],
-          bodyBytes: BODY_BYTES,
-        },
-        body: { kind: "inline", start: 0, end: BODY_BYTES, bytes },
-        vary: null,
-        since: keeper.keeping.mark(),
-      });
-    });
-    await Promise.all(stored);
-  }
-  await keeper.close();
-}
-
 async function measure(folder: string, entries: number): Promise<void> {
   const before = anonymousBytes();
   const startedAt = performance.now();
   const startedMs = processorMs();
-  const keeper = await open(folder);
+  const keeper = await openKeeper(folder);
   const servesAt = performance.now();
   const servesMs = processorMs();
   let longestTurnMs = 0;
@@ -140,7 +77,7 @@ if (inside === undefined) {
   const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-bench-"));
   try {
     const filledAt = performance.now();
-    await fill(path.join(folder, "cache"), entries);
+    await fillCache(path.join(folder, "cache"), entries);
     const seconds = (performance.now() - filledAt) / 1000;
     const { size } = statSync(path.join(folder, "cache", "books", "data.mdb"));
     console.log(`stored in ${seconds.toFixed(1)} s; the books have ${(size / 2 ** 20).toFixed(0)} MiB`);

@@ -57,8 +57,8 @@ function hitRow({ target, counter }: Cached, row: Row): Row {
     async sample() {
       if (before < 0) {
         await take(target, OBJECT);
-        // A cache may only learn by the second time that it is worth to be kept.
-        await take(target, OBJECT);
+        // A cache may only learn by further times, or a moment later, that it is worth to be kept.
+        await row.sample();
         before = await counter.read();
       }
       const sample = await row.sample();
@@ -87,7 +87,7 @@ function bytesRow(stage: Stage, target: Running): Row {
   };
 }
 
-async function take({ port }: Running, target: string): Promise<void> {
+export async function take({ port }: Running, target: string): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${port}${target}`);
   await response.arrayBuffer();
   if (response.status !== 200) throw new Error(`${target} is answered with ${response.status}`);

@@ -4,6 +4,7 @@ import { answer1m, answer10k } from "./answers.ts";
 import { browserHead } from "./browser-head.ts";
 import { download, upload } from "./bulk.ts";
 import { cacheHitLarge, cacheHitLargeFile, cacheHitSmall, cacheMixed } from "./cache.ts";
+import { cacheEntries } from "./cache-entries.ts";
 import { connections } from "./connections.ts";
 import { credentials, credentialsCold, credentialsShots } from "./credentials.ts";
 import { defaultLoad } from "./default-load.ts";
@@ -50,5 +51,6 @@ export const SCENARIOS: readonly Scenario[] = [
   cacheHitLarge,
   cacheHitLargeFile,
   cacheMixed,
+  cacheEntries,
   defaultLoad,
 ];

@@ -31,12 +31,16 @@ test("time that is held stands still for who asks, until it is held anew or rele
   const before = clock.now();
   holdTime();
   const held = clock.now();
+  const heldWall = clock.wallMs();
   assert.ok(held >= before);
   pass();
   assert.equal(clock.now(), held);
+  assert.equal(clock.wallMs(), heldWall);
   assert.equal(new SystemClock().now(), held);
   holdTime();
   assert.ok(clock.now() >= held + 2);
+  // Whole milliseconds.
+  assert.ok(clock.wallMs() > heldWall);
   const alive = setInterval(() => {}, 1_000);
   await new Promise<void>((resolve) => clock.after(1, resolve));
   clearInterval(alive);

@@ -10,6 +10,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** The time of the events that are being handed out; 0: it is read for everyone who asks. */
 let heldMs = 0;
+/** What the wall clock says at that moment; 0: nobody has asked for it yet. */
+let heldWallMs = 0;
 
 /**
  * Until `releaseTime`, all clocks of this thread say the time of this moment. For a transport that hands out many events one
@@ -18,6 +20,7 @@ let heldMs = 0;
  */
 export function holdTime(): void {
   heldMs = performance.now();
+  heldWallMs = 0;
 }
 
 export function releaseTime(): void {
@@ -30,7 +33,9 @@ export class SystemClock implements Clock {
   }
 
   wallMs(): number {
-    return Date.now();
+    if (heldMs === 0) return Date.now();
+    if (heldWallMs === 0) heldWallMs = Date.now();
+    return heldWallMs;
   }
 
   after(delayMs: number, callback: () => void): TimerHandle {

@@ -940,8 +940,9 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
 
 const EMPTY = Buffer.alloc(0);
 
+/** A Buffer stays what it is: what is sent again and again, such as an answer that a cache has, is known further on by that. */
 function asBuffer(bytes: Uint8Array): Buffer {
-  if (Buffer.isBuffer(bytes)) return bytes;
+  if (bytes instanceof Buffer) return bytes;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

@@ -5,7 +5,7 @@
  *
  * The file is longer than most: one table of commands and one slab are all its state, and everything here works on both.
  */
-import { copyBytes, viewOf } from "../../core/copy-bytes.ts";
+import { copyBytes, LOOP_BYTES_MAX, viewOf } from "../../core/copy-bytes.ts";
 import { putLatin1 } from "../../core/latin1.ts";
 import type { WriteRoom } from "../../core/ports.ts";
 import { freshRoom } from "../../core/write-room.ts";
@@ -137,6 +137,12 @@ export class EventLoop {
     }
     if (length > SEND_BYTES - this.#position) this.#makeRoom();
     if (length <= SEND_BYTES) {
+      if (length > LOOP_BYTES_MAX) {
+        // No view is needed, and none of all that a whole buffer has.
+        const whole = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
+        this.#sendSlab.set(whole, this.#append(slot, length));
+        return;
+      }
       const view = bytes === this.receiveSlab ? this.#receiveView : this.#viewOfSource(bytes);
       copyBytes(this.#sendSlab, this.#sendView, this.#append(slot, length), bytes, view, start, end);
       return;

@@ -3,6 +3,7 @@
  * (the start line where it changed, framing, connection options) is written anew. All of it goes where it will leave from: a
  * function here asks for room and says how much of it was used.
  */
+import { copyBytes, viewOf } from "../../core/copy-bytes.ts";
 import { FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
 import { putLatin1 } from "../../core/latin1.ts";
@@ -96,7 +97,8 @@ export function encodeResponseHead(
   let at: number;
   if (response.startLineKept) at = fields.encode(into, view, start, true);
   else {
-    at = putLatin1(into, start, statusLine(response.status));
+    const line = statusLine(response.status);
+    at = copyBytes(into, view, start, line.bytes, line.view, 0, line.bytes.length);
     at = fields.encode(into, view, at);
   }
   if (framing === SEND_CHUNKED) at = putLatin1(into, at, "Transfer-Encoding: chunked\r\n");
@@ -112,9 +114,22 @@ export function encodeLastChunk(to: HeadTaker, trailers: FieldBlock | null): voi
   to.commit(putCrlf(into, at));
 }
 
-function statusLine(status: number): string {
+interface StatusLine {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+}
+
+/** By status, which has three digits; made when one is said for the first time. */
+const statusLines = new Array<StatusLine | null>(1000).fill(null);
+
+function statusLine(status: number): StatusLine {
+  const known = statusLines[status] ?? null;
+  if (known !== null) return known;
   // The space behind the code is there even when no phrase is known (RFC 9112, section 4).
-  return `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ""}\r\n`;
+  const bytes = Buffer.from(`HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ""}\r\n`, "latin1");
+  const line = { bytes, view: viewOf(bytes) };
+  statusLines[status] = line;
+  return line;
 }
 
 /**
