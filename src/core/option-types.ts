@@ -6,6 +6,9 @@
  * It decides whether one value is possible; whether values fit each other is decided by config/.
  */
 import { z } from "zod";
+import { formatSize, parseSize } from "./sizes.ts";
+
+export { formatSize, parseSize };
 
 /** How a value is named in a message: strings in quotes and cut, never a whole block, nor the credentials of a URL. */
 export function describeValue(value: unknown): string {
@@ -101,32 +104,6 @@ export const duration = textKind<number>({
   parse: (text) => parseDuration(text) || null,
   suggest: suggestDuration,
 });
-
-const SIZE = /^(\d{1,16})(B|KiB|MiB|GiB|TiB)?$/;
-const BYTES_OF_UNIT: Readonly<Record<string, number>> = {
-  B: 1,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
-
-/** Bytes of "64KiB" or "65536", or null. */
-export function parseSize(text: string): number | null {
-  const match = SIZE.exec(text);
-  if (match === null) return null;
-  const bytes = Number(match[1]) * (BYTES_OF_UNIT[match[2] ?? "B"] ?? 0);
-  return Number.isSafeInteger(bytes) ? bytes : null;
-}
-
-/** "64KiB" of 65536: the largest unit that gives a whole number. */
-export function formatSize(bytes: number): string {
-  for (const unit of ["TiB", "GiB", "MiB", "KiB"]) {
-    const size = BYTES_OF_UNIT[unit] ?? 1;
-    if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`;
-  }
-  return `${bytes}`;
-}
 
 /** "64k", "64 KB" and "64kib" are what people write instead. */
 function suggestSize(text: string): string | null {
