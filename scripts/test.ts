@@ -34,6 +34,7 @@ const onEveryTransport: readonly string[] = [
 /** Of these, what is about something else than bytes: it runs once, on the one that a user would get. */
 const onOneTransport: readonly string[] = [
   "src/server/authority-operator",
+  "src/server/caches",
   "src/server/interception-authority",
   "test/cli/ca-command",
   "test/cli/errors",
@@ -41,6 +42,7 @@ const onOneTransport: readonly string[] = [
   "test/cli/forward-command",
   "test/cli/inspection",
   "test/examples/auth-document",
+  "test/examples/cache",
   "test/examples/forward-",
   "test/examples/plugin",
   "test/examples/start",
@@ -52,6 +54,7 @@ const onOneTransport: readonly string[] = [
   "test/integration/forward-clients/npm",
   "test/integration/forward-clients/programs",
   "test/integration/forward-scale",
+  "test/integration/kisscache",
   "test/integration/oidc-",
   "test/integration/password-files",
   "test/integration/published-keys",

@@ -2,11 +2,15 @@
  * Nanoseconds of JavaScript for a request and its answer on the native transport, from the record of events to that of
  * commands, without a socket: the best of many short rounds, since everything else on the machine can only make a round slower.
  *
- *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser]
+ *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser | hit]
  *
- * One kind of head a run, since V8 compiles for what it has seen. The two peers that are played take about a tenth of it.
+ * One kind of head a run, since V8 compiles for what it has seen. The two peers that are played take about a tenth of it. `hit`: 2 KB
+ * from a shared cache in memory, of which only the first one is asked of the origin.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { inlineMore } from "../../src/cli/compiler.ts";
 import { createProxy } from "../../src/index.ts";
 import { browserHead, variantsOf } from "./heads.ts";
@@ -25,8 +29,23 @@ Connection: keep-alive\r
 {"message":"Hello world"}
 `;
 
-const kinds = { small: [["GET / HTTP/1.1", "Host: 127.0.0.1:8080"]], browser: variantsOf(browserHead) };
-const kind = process.argv[2] === "browser" ? "browser" : "small";
+const cacheable = (date: string): string => `HTTP/1.1 200 OK\r
+Server: nginx\r
+Date: ${date}\r
+Content-Type: application/json\r
+Content-Length: 2048\r
+Last-Modified: Sat, 21 Nov 2026 05:00:00 GMT\r
+ETag: "65f0c1a2-800"\r
+Cache-Control: public, max-age=86400\r
+Accept-Ranges: bytes\r
+\r
+${"x".repeat(2048)}`;
+
+const smallHead = ["GET / HTTP/1.1", "Host: 127.0.0.1:8080"];
+const kinds = { small: [smallHead], browser: variantsOf(browserHead), hit: [smallHead] };
+const [, , wanted = "small"] = process.argv;
+const kind = wanted === "browser" || wanted === "hit" ? wanted : "small";
+const folder = mkdtempSync(path.join(tmpdir(), "headgate-bench-"));
 
 // As the command does. The addon is looked for when the proxy is made.
 inlineMore();
@@ -39,15 +58,27 @@ const proxy = createProxy({
   admin: "off",
   via: "off",
   log: { level: "error", access: "off" },
-  servers: { web: { listen: ["127.0.0.1:0"], proxy: "http://127.0.0.1:9" } },
+  ...(kind === "hit" && { caches: { objects: { directory: folder, minFree: 0 } } }),
+  servers: {
+    web: {
+      listen: ["127.0.0.1:0"],
+      proxy: "http://127.0.0.1:9",
+      ...(kind === "hit" && { use: [{ cache: { store: "objects" } }] }),
+    },
+  },
 });
 await proxy.listen();
 
 const peers = new Peers({
   requests: kinds[kind].map((lines) => Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1")),
-  answer: Buffer.from(ANSWER, "latin1"),
+  answer: Buffer.from(kind === "hit" ? cacheable(new Date().toUTCString()) : ANSWER, "latin1"),
 });
 peers.connect(CLIENTS);
+// What is asked for the first time is waited for by all of them, and a moment passes until it is kept.
+for (let turn = 0; turn < TURNS; turn++) {
+  peers.turn();
+  await delay(2);
+}
 let best = Number.POSITIVE_INFINITY;
 for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
   // Compilers and the garbage collector have their turn.
@@ -61,5 +92,6 @@ for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
   if (round >= WARM_UP_ROUNDS) best = Math.min(best, elapsed);
 }
 console.log(`${kind}: ${best.toFixed(0)} ns`);
+rmSync(folder, { recursive: true, force: true });
 // Nothing closes a connection here, and the proxy would wait for it.
 process.exit(0);

@@ -66,6 +66,11 @@ export interface CacheBooks extends CacheDisk {
   removeBody(body: BodyId): Promise<void>;
   /** Removes files of bodies that `isKept` does not know, such as those that were being written when the process ended. */
   sweepBodies(isKept: (body: BodyId) => boolean, signal?: AbortSignal): Promise<void>;
+  /**
+   * Something that must not be found could not be removed, so that what is there must not be trusted by the next process, which begins
+   * with nothing; or it could after all. At once, and never throws: a disk on which even that fails has said what it can.
+   */
+  distrust(isDistrusted: boolean): void;
   /** Bytes that are free on its file system. */
   freeBytes(): Promise<number>;
   /** Small facts that survive, such as the purge log: by name. */

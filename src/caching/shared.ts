@@ -31,8 +31,9 @@ const STATE_CELL = 1;
 const PURGES_CELL = 2;
 const COMMITS_CELL = 3;
 const CUT_OFF_CELL = 4;
-/** A cache line for what every hit reads. */
-const EPOCHS_AT = 64;
+/** Two lengths, for who asks how full it is; not in the line that every hit reads. */
+const TOTALS_AT = 64;
+const EPOCHS_AT = 128;
 const USED_AT = EPOCHS_AT + SHARDS * 4;
 
 /** Bytes of a slot: when it was used last, how often, and whether its body was verified. */
@@ -43,7 +44,7 @@ export function sharedCacheMemory(slots: number): SharedArrayBuffer {
   // Four slots end on whole words.
   const rounded = Math.ceil(Math.min(slots, SLOTS_MAX) / 4) * 4;
   const memory = new SharedArrayBuffer(USED_AT + rounded * SLOT_BYTES);
-  const cells = new Int32Array(memory, 0, EPOCHS_AT / 4);
+  const cells = new Int32Array(memory, 0, TOTALS_AT / 4);
   cells[SLOTS_CELL] = rounded;
   // Until the keeper has read the list of purges, nobody knows what may be given.
   cells[STATE_CELL] = DISK_STATES.servesNothing;
@@ -55,6 +56,7 @@ export class SharedCache {
   /** Slots are below this number. */
   readonly slots: number;
   readonly #cells: Int32Array;
+  readonly #totals: Float64Array;
   readonly #epochs: Int32Array;
   readonly #used: Uint32Array;
   readonly #frequency: Uint8Array;
@@ -62,7 +64,9 @@ export class SharedCache {
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
-    this.#cells = new Int32Array(memory, 0, EPOCHS_AT / 4);
+    // A cache line of its own: every hit reads it.
+    this.#cells = new Int32Array(memory, 0, TOTALS_AT / 4);
+    this.#totals = new Float64Array(memory, TOTALS_AT, 2);
     this.slots = this.#cells[SLOTS_CELL]!;
     this.#epochs = new Int32Array(memory, EPOCHS_AT, SHARDS);
     this.#used = new Uint32Array(memory, USED_AT, this.slots);
@@ -101,6 +105,21 @@ export class SharedCache {
   set purges(number: number) {
     Atomics.add(this.#cells, COMMITS_CELL, 1);
     Atomics.store(this.#cells, PURGES_CELL, number);
+  }
+
+  /** Stored answers, and what they take on the disk, as the keeper has told it last. */
+  get entries(): number {
+    return this.#totals[0]!;
+  }
+
+  get bytes(): number {
+    return this.#totals[1]!;
+  }
+
+  /** For the keeper. */
+  tellTotals(entries: number, bytes: number): void {
+    this.#totals[0] = entries;
+    this.#totals[1] = bytes;
   }
 
   /** Changes whenever something in this shard was replaced or removed. To be read before what it is to stand for. */

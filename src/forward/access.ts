@@ -185,9 +185,11 @@ export class ForwardAccess implements Feature {
   }
 
   log({ forward, requestBodyBytes, responseBodyBytes }: Exchange): void {
-    this.#tunnels.delete(forward!);
-    forward!.tunnel?.close();
-    this.#options.counters.users.count(userOf(forward!), requestBodyBytes, responseBodyBytes);
+    // What a feature in front has answered went nowhere.
+    if (forward === null) return;
+    this.#tunnels.delete(forward);
+    forward.tunnel?.close();
+    this.#options.counters.users.count(userOf(forward), requestBodyBytes, responseBodyBytes);
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {

@@ -323,7 +323,7 @@ export class ProxyServer {
           kept: parts.kept,
           passwords: this.#passwords,
           files: credentials,
-          cacheFacts: () => null,
+          cacheFacts: (name) => cachePlan.factsOf(name),
           http: (name) => new UpstreamClient(plan.get(name)!.pool, deadlines),
         },
         instance: this.#instance,

@@ -46,6 +46,7 @@ interface Contents {
   readonly records: Map<EntryId, Buffer>;
   readonly facts: Map<string, Buffer>;
   readonly bodies: Map<BodyId, MemoryBody>;
+  isDistrusted: boolean;
 }
 
 export class MemoryCacheFolder {
@@ -68,13 +69,17 @@ export class MemoryCacheFolder {
   constructor(clock: Clock, options: CacheFolderOptions = {}, contents: Contents | null = null) {
     this.clock = clock;
     this.#options = options;
-    this.#contents = contents ?? { records: new Map(), facts: new Map(), bodies: new Map() };
+    this.#contents = contents ?? { records: new Map(), facts: new Map(), bodies: new Map(), isDistrusted: false };
   }
 
   /** Throws an Error while it has a keeper already. */
   openBooks(): CacheBooks {
     if (this.#hasKeeper) throw new Error("the folder of the cache is in use");
     this.#hasKeeper = true;
+    if (this.#contents.isDistrusted) {
+      for (const part of [this.#contents.records, this.#contents.facts, this.#contents.bodies]) part.clear();
+      this.#contents.isDistrusted = false;
+    }
     return new MemoryBooks(this, this.#contents, () => {
       this.#hasKeeper = false;
     });
@@ -90,8 +95,8 @@ export class MemoryCacheFolder {
    */
   crash(): MemoryCacheFolder {
     this.#isCrashed = true;
-    const { records, facts, bodies } = this.#contents;
-    const left: Contents = { records: new Map(records), facts: new Map(facts), bodies: new Map() };
+    const { records, facts, bodies, isDistrusted } = this.#contents;
+    const left: Contents = { records: new Map(records), facts: new Map(facts), bodies: new Map(), isDistrusted };
     for (const [body, { bytes, length, isKept }] of bodies) {
       left.bodies.set(body, { bytes: Buffer.from(bytes.subarray(0, length)), length, isKept });
     }
@@ -376,6 +381,10 @@ class MemoryBooks extends MemoryDisk implements CacheBooks {
       if (signal?.aborted === true) return;
       if (!isKept(body)) this.contents.bodies.delete(body);
     }
+  }
+
+  distrust(isDistrusted: boolean): void {
+    if (!this.folder.isCrashed) this.contents.isDistrusted = isDistrusted;
   }
 
   freeBytes(): Promise<number> {

@@ -26,7 +26,7 @@ export const layers: readonly Layer[] = [
   {
     folder: "features",
     imports: ["core", "semantics", "identity", "caching"],
-    types: ["pipeline/phases", "pipeline/exchange"],
+    types: ["pipeline/phases", "pipeline/exchange", "pipeline/body", "pipeline/fork", "pipeline/forwarding"],
   },
   { folder: "io", imports: ["core", "protocol"], types: ["caching"] },
   { folder: "config", imports: ["core", ...optionsFiles], types: [] },

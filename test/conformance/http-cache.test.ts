@@ -34,6 +34,11 @@ describe("the public suite for HTTP caches", () => {
     };
     const results = await runCacheSuite(suite, open, AT_ONCE).finally(() => proxy?.[Symbol.asyncDispose]());
     context.diagnostic(scoreOf(results));
+    const logged = (proxy as ProxyUnderTest | null)?.logged ?? [];
+    assert.deepEqual(
+      logged.filter(({ level }) => level === "error"),
+      [],
+    );
     assert.equal(results.length, 329, "as many as the suite has for shared caches");
     const expected = [...Object.keys(REQUIRED_NOT_PASSED), ...Object.keys(OPTIMAL_NOT_PASSED), ...CHECKED_NOT_SO];
     const found = results.filter(({ id, verdict }) => verdict !== "pass" && !EITHER_WAY.includes(id));

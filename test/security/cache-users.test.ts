@@ -145,6 +145,22 @@ describe("an answer that sets a cookie", () => {
     assert.equal((await proxy.fetch("/a")).get("set-cookie"), "session=2");
   });
 
+  const policies: readonly (readonly [policy: string, second: string | null, asked: number])[] = [
+    ["explicit", "session=1", 1],
+    ["strip", null, 1],
+    ["never", "session=2", 2],
+  ];
+  for (const [setCookie, second, asked] of policies) {
+    it(`is what the configuration makes of it when it says how long it is fresh: ${setCookie}`, async () => {
+      const proxy = await open({ cache: { setCookie } });
+      let number = 0;
+      proxy.answer = () => answerOf(200, { ...FRESH, "Set-Cookie": `session=${++number}` }, "x");
+      assert.equal((await proxy.fetch("/a")).get("set-cookie"), "session=1");
+      assert.equal((await proxy.fetch("/a")).get("set-cookie"), second);
+      assert.equal(proxy.asked.length, asked);
+    });
+  }
+
   it("keeps to its client what it calls private by name", async () => {
     const proxy = await open();
     proxy.answer = () =>

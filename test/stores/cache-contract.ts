@@ -205,6 +205,26 @@ export function cacheFolderContract(name: string, make: () => CacheFolderUnderTe
     await books.close();
   });
 
+  it("begins with nothing when what was there is not to be trusted", async (folder) => {
+    for (const isDistrusted of [false, true, false]) {
+      const books = folder.openBooks();
+      await books.put(id(1), Buffer.from("1"));
+      await books.writeFact("fact", Buffer.from("1"));
+      await writeBody(books, 1, "1");
+      await books.keepBody(1);
+      for (const step of [true, true, false, false, isDistrusted]) books.distrust(step);
+      assert.equal(books.read(id(1))?.toString(), "1");
+      await books.close();
+      const again = folder.openBooks();
+      assert.equal(again.read(id(1)) === null, isDistrusted);
+      assert.equal(again.readFact("fact") === null, isDistrusted);
+      if (isDistrusted) assert.throws(() => again.openBody(1));
+      else again.openBody(1).letGo();
+      await again.removeBody(1);
+      await again.close();
+    }
+  });
+
   it("has one keeper at a time", async (folder) => {
     const books = folder.openBooks();
     assert.throws(() => folder.openBooks(), /in use/);

@@ -101,8 +101,7 @@ test("a Redis that does not answer holds nobody up, is told of once, and is used
   await until(() => !stage.tier!.isServing);
   const passed = Asked.of(cache, "http://host/b", requestOf());
   assert.deepEqual(passed.outcomes, ["pass: off"]);
+  assert.equal(told.length, 1);
   server.thaw();
-  await until(() => stage.tier!.isServing);
-  assert.equal(told.length, 2);
-  assert.equal(told[1], "back");
+  await until(() => stage.tier!.isServing && told.at(-1) === "back");
 });

@@ -23,6 +23,8 @@ export interface CrowdOptions {
   readonly clients: number;
   readonly bytes: number;
   readonly bytesPerSecond: number;
+  /** What connecting so many, and TLS with them, may take besides: it is the same for a short download. */
+  readonly connectMs?: number;
 }
 
 export interface Crowd extends AsyncDisposable {
@@ -86,20 +88,23 @@ export async function interceptedCrowd({ bytes, bytesPerSecond }: Omit<CrowdOpti
   };
 }
 
-/** How many clients ask first, for another file: what is loaded and compiled for the first of them is no growth. */
-const WARM_CLIENTS = 8;
 const SAMPLE_MS = 50;
+/** How many come at most before a crowd is measured. */
+const WARM_CLIENTS_MAX = 100;
 
-/** All come at once for one file: it is fetched once, quickly enough for all, and is not held in memory for each. */
+/**
+ * All come at once for one file: it is fetched once, quickly enough for all, and is not held in memory for each. Others come before
+ * that for another file: what is loaded and compiled for the first of them, and what TLS takes for a hundred, is not the download's.
+ */
 export async function passCrowd(
   context: TestContext,
   open: (options: CrowdOptions) => Promise<Crowd>,
   options: CrowdOptions,
 ): Promise<void> {
-  const { clients, bytes, bytesPerSecond } = options;
+  const { clients, bytes, bytesPerSecond, connectMs = 0 } = options;
   await using crowd = await open(options);
   const { origin, proxy } = crowd;
-  await Promise.all(Array.from({ length: WARM_CLIENTS }, () => crowd.join("warm").ended));
+  await Promise.all(Array.from({ length: Math.min(clients, WARM_CLIENTS_MAX) }, () => crowd.join("warm").ended));
   origin.asked.length = 0;
   await using memory = new MemoryWatch(proxy);
   const begunMs = performance.now();
@@ -113,7 +118,8 @@ export async function passCrowd(
       `${(tookMs / aloneMs).toFixed(2)} of one download; memory grew by ${(grownBytes / MiB).toFixed(1)} MiB`,
   );
   assert.deepEqual(origin.asked, ["all"]);
-  assert.ok(tookMs < SLOWER_MAX * aloneMs, `${Math.round(tookMs)} ms, of ${Math.round(aloneMs)} ms alone`);
+  const lateMs = tookMs - SLOWER_MAX * aloneMs - connectMs;
+  assert.ok(lateMs < 0, `${Math.round(tookMs)} ms, of ${Math.round(aloneMs)} ms alone`);
   assert.ok(grownBytes < GROWTH_BYTES_MAX, `${grownBytes} bytes`);
 }
 

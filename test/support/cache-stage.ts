@@ -4,7 +4,7 @@
 import { CacheCounts } from "../../src/caching/counts.ts";
 import { S3Fifo } from "../../src/caching/eviction/s3-fifo.ts";
 import { Broker } from "../../src/caching/fills/broker.ts";
-import { localLink } from "../../src/caching/fills/local-link.ts";
+import { localLink } from "./local-link.ts";
 import { ProgressTable, progressBuffer, type Wakes } from "../../src/caching/fills/progress-table.ts";
 import type { LinkToKeeper, LinkToThread, ToKeeper, ToThread } from "../../src/caching/fills/protocol.ts";
 import { ThreadCache } from "../../src/caching/fills/thread-cache.ts";

@@ -6,9 +6,8 @@ import { CacheCounts } from "../../src/caching/counts.ts";
 import { atomicWakes, ProgressTable } from "../../src/caching/fills/progress-table.ts";
 import type { ToKeeper, ToThread } from "../../src/caching/fills/protocol.ts";
 import { ThreadCache } from "../../src/caching/fills/thread-cache.ts";
-import { RECORD_VERSION } from "../../src/caching/keeping/record.ts";
 import { SharedCache } from "../../src/caching/shared.ts";
-import { openCacheDisk } from "../../src/io/cache/lmdb-cache.ts";
+import { openCacheDisk } from "../../src/io/cache/open.ts";
 import { SystemClock } from "../../src/io/clock.ts";
 import { PortLink } from "../../src/server/caches/links.ts";
 import { Asked, headOf, requestOf, Taker } from "./cache-dialogue.ts";
@@ -34,7 +33,7 @@ export interface CacheReport {
 }
 
 const { folder, shared, progress, port, bytesMax } = workerData as CacheWorkerData;
-const disk = openCacheDisk(folder, { format: RECORD_VERSION, bytesMax });
+const disk = openCacheDisk(folder);
 const cache = new ThreadCache({
   name: "test",
   objectBytesMax: bytesMax,

@@ -19,7 +19,7 @@ const GiB = 2 ** 30;
 export interface KeepingStageOptions extends Partial<KeepingLimits> {
   readonly folder?: MemoryCacheFolder;
   readonly slots?: number;
-  readonly policy?: EvictionPolicy;
+  readonly policy?: (shared: SharedCache) => EvictionPolicy;
 }
 
 export class KeepingStage {
@@ -48,7 +48,7 @@ export class KeepingStage {
     const {
       folder = new MemoryCacheFolder(new VirtualClock()),
       slots = 4096,
-      policy = new FirstInFirstOut(),
+      policy = () => new FirstInFirstOut(),
     } = options;
     const shared = SharedCache.ofOneThread(slots);
     const events: string[] = [];
@@ -60,7 +60,7 @@ export class KeepingStage {
         clock: folder.clock,
         random: new SeededRandom(1),
         shared,
-        policy,
+        policy: policy(shared),
         events: { onTrouble: (reason) => events.push(reason), onRecovered: () => events.push("recovered") },
       },
     );
@@ -113,8 +113,14 @@ export class KeepingStage {
   async writeBody(bytes: Buffer): Promise<StoredBody & { readonly kind: "file" }> {
     const id = this.keeping.newBodyId();
     const file = this.folder.openDisk().createBody(id);
-    await file.append(bytes);
-    file.letGo();
+    try {
+      await file.append(bytes);
+    } catch (error) {
+      file.discard();
+      throw error;
+    } finally {
+      file.letGo();
+    }
     const checksums = new BlockChecksums();
     checksums.add(bytes);
     return { kind: "file", start: 0, end: bytes.length, body: id, blockBytes: 256 * 1024, checksums: checksums.read() };

@@ -12,10 +12,9 @@ import { Broker } from "../../src/caching/fills/broker.ts";
 import { atomicWakes, ProgressTable, progressBuffer } from "../../src/caching/fills/progress-table.ts";
 import type { ToKeeper, ToThread } from "../../src/caching/fills/protocol.ts";
 import { Keeper } from "../../src/caching/keeping/keeper.ts";
-import { RECORD_VERSION } from "../../src/caching/keeping/record.ts";
 import { StoredReader } from "../../src/caching/keeping/stored-reader.ts";
 import { SharedCache, sharedCacheMemory } from "../../src/caching/shared.ts";
-import { openCacheBooks } from "../../src/io/cache/lmdb-cache.ts";
+import { openCacheBooks } from "../../src/io/cache/open.ts";
 import { SystemClock } from "../../src/io/clock.ts";
 import { PortLink } from "../../src/server/caches/links.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
@@ -69,7 +68,7 @@ class RealStage {
   }
 
   async open(): Promise<this> {
-    const { books } = openCacheBooks(this.folder, { format: RECORD_VERSION, bytesMax: BYTES_MAX });
+    const books = openCacheBooks(this.folder);
     const shared = new SharedCache(this.#memory);
     const clock = new SystemClock();
     const events = { onTrouble: (reason: string) => assert.fail(reason), onRecovered() {} };

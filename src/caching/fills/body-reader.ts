@@ -97,7 +97,7 @@ export class BodyReader implements ProducedBody {
   #give(limit: number): boolean {
     const body = this.#body;
     const from = this.#position;
-    if (!body.locate(from)) return this.#giveFile(limit);
+    if (from < body.start || !body.locate(from)) return this.#giveFile(limit);
     const { piece, pieceStart } = body;
     const length = Math.min(body.pieceEnd - pieceStart, limit - from);
     this.#position = from + length;

@@ -267,7 +267,8 @@ export class Broker {
     flight.thread?.link.send({ kind: "share", flight: flight.number });
   }
 
-  #begin(flight: Flight, { id, record, names, values }: Extract<ToKeeper, { kind: "begin" }>): void {
+  #begin(flight: Flight, begun: Extract<ToKeeper, { kind: "begin" }>): void {
+    const { id, record, names, values } = begun;
     const decoded = decodeRecord(Buffer.from(record));
     if (flight.phase !== "waiting" || decoded?.kind !== "answer") return;
     flight.phase = "flowing";
@@ -275,6 +276,8 @@ export class Broker {
     flight.tags = decoded.head.tags;
     flight.names = names;
     flight.values = values;
+    flight.start = begun.start;
+    flight.end = begun.end;
     flight.id = id;
     // Those who came behind a purge of its tags, which nobody knew then, must not get it. Who they are is not known either.
     if (!flight.isObsolete && this.#isMet(flight)) return this.#placeAgain(flight);

@@ -55,6 +55,8 @@ export class Flight {
   tags: readonly string[] = [];
   names: readonly string[] = [];
   values: readonly string[] = [];
+  start = 0;
+  end = -1;
   hasFile = false;
   /** Its thread was told that others read. */
   isShared = false;
@@ -99,7 +101,7 @@ export class Flight {
 
   /** For another thread; there is a head. */
   followedFill(): FollowedFill {
-    const { id, names, row, generation, body, hasFile } = this;
-    return { id, record: this.record!, names, row, generation, body, hasFile };
+    const { id, names, start, end, row, generation, body, hasFile } = this;
+    return { id, record: this.record!, names, start, end, row, generation, body, hasFile };
   }
 }

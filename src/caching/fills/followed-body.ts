@@ -15,21 +15,43 @@ export interface FollowedBodyOwner {
   onOver(): void;
 }
 
+/** Which part of a representation is fetched, and where in the table it shows how far it has come. */
+export interface FollowedPlace {
+  readonly start: number;
+  readonly end: number;
+  readonly row: number;
+  readonly generation: number;
+}
+
 export class FollowedBody extends FlowingBody {
   readonly #owner: FollowedBodyOwner;
   readonly #table: ProgressTable;
+  override readonly start: number;
+  #end: number;
   readonly #row: number;
   readonly #generation: number;
   #file: BodyFile | null = null;
+  /** All that came, of a small one. */
+  #whole: Buffer | null = null;
   #isOver = false;
 
-  /** `row` and `generation`: of the fill, in the table. */
-  constructor(owner: FollowedBodyOwner, bytes: number, table: ProgressTable, row: number, generation: number) {
+  /** `bytes`: of the whole representation, -1 when nobody knows yet. */
+  constructor(owner: FollowedBodyOwner, bytes: number, table: ProgressTable, place: FollowedPlace) {
     super(bytes);
     this.#owner = owner;
     this.#table = table;
-    this.#row = row;
-    this.#generation = generation;
+    this.start = this.available = place.start;
+    this.#end = place.end;
+    this.#row = place.row;
+    this.#generation = place.generation;
+  }
+
+  override get end(): number {
+    return this.#end;
+  }
+
+  override get fileStart(): number {
+    return this.start;
   }
 
   get fileEnd(): number {
@@ -41,10 +63,10 @@ export class FollowedBody extends FlowingBody {
   }
 
   locate(position: number): boolean {
-    if (this.memory === null) return false;
-    this.piece = this.memory;
-    this.pieceStart = position;
-    this.pieceEnd = this.memory.length;
+    if (this.#whole === null) return false;
+    this.piece = this.#whole;
+    this.pieceStart = position - this.start;
+    this.pieceEnd = this.#whole.length;
     return true;
   }
 
@@ -66,9 +88,10 @@ export class FollowedBody extends FlowingBody {
   /** All of it, when it was small. */
   whole(bytes: Buffer): void {
     if (this.isComplete || this.error !== null) return;
-    this.memory = bytes;
-    this.available = this.bytes = bytes.length;
-    this.isComplete = true;
+    this.#whole = bytes;
+    this.available = this.start + bytes.length;
+    this.#complete();
+    if (this.start === 0 && this.available === this.bytes) this.memory = bytes;
     this.pumpReaders();
     this.departed();
   }
@@ -80,7 +103,7 @@ export class FollowedBody extends FlowingBody {
   }
 
   protected override joined(): void {
-    if (!this.isComplete || this.memory !== null || this.#file !== null) return;
+    if (!this.isComplete || this.#whole !== null || this.#file !== null) return;
     try {
       this.#file = this.#owner.openFile();
     } catch {
@@ -104,14 +127,18 @@ export class FollowedBody extends FlowingBody {
     const wakes = table.wakesOf(this.#row);
     const state = table.stateOf(this.#row);
     if (table.generationOf(this.#row) !== this.#generation || state === PROGRESS_STATES.broken) return this.broken();
-    this.available = table.readableOf(this.#row);
-    if (state === PROGRESS_STATES.complete) {
-      this.bytes = this.available;
-      this.isComplete = true;
-    } else table.wait(this.#row, wakes, this.#watch);
+    this.available = this.start + table.readableOf(this.#row);
+    if (state === PROGRESS_STATES.complete) this.#complete();
+    else table.wait(this.#row, wakes, this.#watch);
     this.pumpReaders();
     this.departed();
   };
+
+  #complete(): void {
+    this.isComplete = true;
+    this.#end = this.available;
+    if (this.bytes < 0) this.bytes = this.available;
+  }
 
   #break(error: ProxyError): void {
     this.error = error;

@@ -70,6 +70,57 @@ test("a small one that is over before there is a file comes whole", async () => 
   await stage.close();
 });
 
+test("a part of a representation keeps its place in other threads too, small or in a file", async () => {
+  for (const length of [10, 200_000]) {
+    const stage = await CacheStage.open();
+    const [one, two] = [stage.thread(), stage.thread()];
+    const filler = Asked.of(one.cache, KEY);
+    await settle();
+    const [start, end] = [1000, 1000 + length];
+    filler.fill!.begin(headOf(BODY.length), { start, end });
+    const follower = Asked.of(two.cache, KEY);
+    await settle();
+    const { body } = follower.answer!;
+    assert.deepEqual([body.bytes, body.start, body.end], [BODY.length, start, end]);
+    const takers = [Taker.of(follower.answer!, start, end), Taker.of(follower.answer!, start + 3, end - 2)];
+    const outside = [Taker.of(follower.answer!, 0, 10), Taker.of(follower.answer!, end, end + 1)];
+    filler.fill!.write(BODY, start, end);
+    filler.fill!.end();
+    await settle(300);
+    assert.ok(takers[0]!.taken.equals(BODY.subarray(start, end)));
+    assert.ok(takers[1]!.taken.equals(BODY.subarray(start + 3, end - 2)));
+    assert.deepEqual(
+      [...takers, ...outside].map(({ outcome }) => outcome),
+      ["ended", "ended", "aborted", "aborted"],
+    );
+    const found = two.cache.find(KEY, requestOf())!;
+    assert.deepEqual([found.body.start, found.body.end, found.body.memory], [start, end, null]);
+    const stored = Taker.of(found, start + 1, end);
+    await settle(300);
+    assert.ok(stored.taken.equals(BODY.subarray(start + 1, end)));
+    assertAllBack(stage);
+    await stage.close();
+  }
+});
+
+test("who dies while he waits is not given what he waited for", async () => {
+  const stage = await CacheStage.open();
+  const [one, two, three] = [stage.thread(), stage.thread(), stage.thread()];
+  const filler = Asked.of(one.cache, KEY);
+  await settle();
+  const dead = Asked.of(two.cache, KEY);
+  const living = Asked.of(three.cache, KEY);
+  await settle();
+  two.end();
+  one.end();
+  await settle();
+  assert.deepEqual(
+    [filler, dead, living].map(({ outcomes }) => outcomes),
+    [["fill"], [], ["fill"]],
+  );
+  await stage.close();
+});
+
 test("a fill that fails breaks the answers in other threads too", async () => {
   const stage = await CacheStage.open();
   const { two, fill, other } = await begun(stage);

@@ -104,6 +104,13 @@ export class ProgressTable {
     return this.#floats[row * FLOATS + READABLE]!;
   }
 
+  /** Fills that are under way. */
+  get growing(): number {
+    let count = 0;
+    for (let row = 0; row < this.rows; row++) if (this.stateOf(row) === PROGRESS_STATES.growing) count++;
+    return count;
+  }
+
   /** Calls back in a later turn, once there is something new since `wakesOf` was `seen`. */
   wait(row: number, seen: number, callback: () => void): void {
     this.#wakes.wait(this.#ints, row * INTS + WAKES, seen, callback);

@@ -21,7 +21,8 @@ export type ToKeeper =
   | { readonly kind: "cancel"; readonly ask: number }
   /**
    * There is a head: a record without its body (encodeRecord). `names`: by which fields answers of its key vary, in order, and
-   * `values`: what its request has in them, normalised. `id`: under which it is fetched, now that this is known.
+   * `values`: what its request has in them, normalised. `id`: under which it is fetched, now that this is known. What comes is
+   * [start, end) of the representation; `end` is -1 while nobody knows.
    */
   | {
       readonly kind: "begin";
@@ -30,6 +31,8 @@ export type ToKeeper =
       readonly record: Uint8Array;
       readonly names: readonly string[];
       readonly values: readonly string[];
+      readonly start: number;
+      readonly end: number;
     }
   /** The file is there that others may read. */
   | { readonly kind: "file"; readonly flight: number }
@@ -76,6 +79,9 @@ export interface FollowedFill {
   readonly record: Uint8Array;
   /** By which fields answers of its key vary. */
   readonly names: readonly string[];
+  /** Which part of the representation comes; `end` is -1 while nobody knows. */
+  readonly start: number;
+  readonly end: number;
   /** In the table of progress. */
   readonly row: number;
   readonly generation: number;

@@ -89,7 +89,8 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
     this.#body = body;
     this.answer = { version: 0, head, body };
     const record = encodeHead(key, head);
-    link.send({ kind: "begin", flight: this.#granted.flight, id: this.id, record, names: this.names, values });
+    const { id, names } = this;
+    link.send({ kind: "begin", flight: this.#granted.flight, id, record, names, values, start, end });
     if (end - start > longest) body.stopKeeping(null);
     return this.answer;
   }

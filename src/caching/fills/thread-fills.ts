@@ -249,8 +249,7 @@ export class ThreadFills {
       },
       head.bodyBytes,
       table,
-      fill.row,
-      fill.generation,
+      fill,
     );
     const followed = new Followed({ version: 0, head, body }, body);
     followed.follows = follows;

@@ -1,6 +1,7 @@
 /**
  * What becomes of a cache whose disk is full or fails: nothing more is stored, and now and then it is tried whether that has passed.
- * What must not be found any more and could not be removed is owed; until it is done, nothing is found at all.
+ * What must not be found any more and could not be removed is owed; until it is done, nothing is found at all, and should the process
+ * end before that, the next one begins with nothing.
  *
  * One line of the log says that it began, and one that it is over, which is when something was really stored again: a disk that takes
  * a trial and then fails again says nothing new.
@@ -65,6 +66,7 @@ export class DiskHealth {
   /** Something that must be done before anything is found again could not be: `act` does it, or rejects. */
   owe(error: unknown, act: () => Promise<void>): void {
     this.#owed.push(act);
+    this.#around.books.distrust(true);
     this.#around.shared.diskState = DISK_STATES.servesNothing;
     this.failed(error);
   }
@@ -83,13 +85,16 @@ export class DiskHealth {
   }
 
   async #try(): Promise<void> {
-    const { shared } = this.#around;
+    const { shared, books } = this.#around;
     try {
       while (this.#owed.length > 0) {
         await this.#owed[0]!();
         this.#owed.shift();
       }
-      if (shared.diskState === DISK_STATES.servesNothing) shared.diskState = DISK_STATES.storesNothing;
+      if (shared.diskState === DISK_STATES.servesNothing) {
+        books.distrust(false);
+        shared.diskState = DISK_STATES.storesNothing;
+      }
       await this.#writeTrial();
       // What came to be owed meanwhile has set another trial.
       if (this.#owed.length === 0) shared.diskState = DISK_STATES.works;

@@ -113,7 +113,7 @@ export class Keeping {
     if (run > RUNS_MAX) throw new Error("the cache's folder is used up: empty it");
     this.firstNumber = run * NUMBERS_OF_RUN;
     this.#lastVersion = this.#lastBody = this.firstNumber;
-    this.slots = new SlotTable(books, shared.slots);
+    this.slots = new SlotTable(books, shared.slots, shared);
     this.purges = new KeeperPurges(books, shared);
     this.health = new DiskHealth({ books, clock, shared, events, newBodyId: () => this.newBodyId() });
   }

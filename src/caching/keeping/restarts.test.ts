@@ -115,7 +115,7 @@ describe("a restart", () => {
     }
     await stage.keeper.close();
     const policy = new FirstInFirstOut();
-    const next = await KeepingStage.open({ folder: stage.folder, policy });
+    const next = await KeepingStage.open({ folder: stage.folder, policy: () => policy });
     await next.indexed();
     const order = Array.from({ length: 10 }, () => policy.evict());
     const keyBySlot = new Map(Array.from({ length: 10 }, (_, index) => [next.found(keyOf(index))!.record.slot, index]));

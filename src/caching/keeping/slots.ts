@@ -29,9 +29,15 @@ function roundUp(bytes: number, unit: number): number {
   return Math.ceil(bytes / unit) * unit;
 }
 
+/** Is told whenever the sums change. */
+export interface TotalsTold {
+  tellTotals(entries: number, bytes: number): void;
+}
+
 export class SlotTable {
   readonly #books: CacheBooks;
   readonly #slotsMax: number;
+  readonly #told: TotalsTold | null;
   /** Four words a slot. */
   #ids = new Uint32Array(SLOTS_FIRST * 4);
   /** In units; 0: the slot is free. */
@@ -50,8 +56,9 @@ export class SlotTable {
   #unitsTotal = 0;
 
   /** `slotsMax`: how many shared memory has room for. */
-  constructor(books: CacheBooks, slotsMax: number) {
+  constructor(books: CacheBooks, slotsMax: number, told: TotalsTold | null = null) {
     this.#books = books;
+    this.#told = told;
     this.#slotsMax = slotsMax;
     const fact = books.readFact(MARK_FACT);
     // Without the mark, or with a damaged one, nobody knows what was given: as if all were.
@@ -126,6 +133,7 @@ export class SlotTable {
     this.#unitsTotal += units - this.#units[slot]!;
     this.#units[slot] = units;
     for (let word = 0; word < 4; word++) this.#ids[slot * 4 + word] = wordOf(id, word);
+    this.#told?.tellTotals(this.#entries, this.bytes);
   }
 
   /** The answer is gone from the books. */
@@ -134,6 +142,7 @@ export class SlotTable {
     this.#entries--;
     this.#unitsTotal -= this.#units[slot]!;
     this.#units[slot] = 0;
+    this.#told?.tellTotals(this.#entries, this.bytes);
     // Until all is indexed, free ones are found by looking at all of them, at the end.
     if (this.#isIndexed || slot >= this.#firstNew) this.giveBack(slot);
   }

@@ -272,9 +272,9 @@ export class Download implements ForkHandler {
     const found = rules.for(path, seen.head.status, fields.get("content-type") ?? seen.head.fields.get("content-type"));
     const newer = { fields, receivedMs: this.#receivedMs };
     const verdict = found === null ? null : updated(seen.head, this.#answered(), newer, found);
-    let answer = seen;
+    // It is given as it is now also where it may not be kept: that may be what the confirmation says.
+    const answer = verdict === null ? seen : { version: seen.version, head: verdict.head, body: seen.body };
     if (verdict?.isStored === true) {
-      answer = { version: seen.version, head: verdict.head, body: seen.body };
       if (this.#fill === null) cache.refresh(key, template.fields, seen, verdict.head);
       else this.#fill.refresh(seen, verdict.head);
     } else {

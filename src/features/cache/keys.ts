@@ -44,6 +44,10 @@ export class CacheKeys {
   // The last destination of `forward` and what its keys begin with: requests of one connection have the same object.
   #destination: Destination | null = null;
   #destinationOrigin = "";
+  // The same for the last authority of a route: one site has most of a thread's requests.
+  #authority = "";
+  #scheme: "http" | "https" = "http";
+  #origin: string | null = null;
 
   /** `scope`: equal texts where equal URLs lead to equal answers. */
   constructor({ query, headers, cookies, identity }: CacheOptions["key"], scope: string) {
@@ -60,7 +64,7 @@ export class CacheKeys {
   /** null: the request names no host, or its key would be too long. */
   of(exchange: Exchange): string | null {
     const { request, forward } = exchange;
-    const origin = forward === null ? originOf(request) : this.#originOf(forward.destination);
+    const origin = forward === null ? this.#routedOrigin(request) : this.#originOf(forward.destination);
     if (origin === null) return null;
     let key = origin + this.#targetOf(request) + this.#scope;
     if (forward === null) {
@@ -94,6 +98,16 @@ export class CacheKeys {
     const kept = this.#query === null ? query : this.#query.of(query);
     // A bare "?" means something to some servers; where parameters are chosen, none of them is none.
     return kept === "" && this.#query !== null ? path : `${path}?${kept}`;
+  }
+
+  #routedOrigin(request: RequestMessage): string | null {
+    const { authority, scheme } = request;
+    if (authority !== this.#authority || scheme !== this.#scheme) {
+      this.#authority = authority;
+      this.#scheme = scheme;
+      this.#origin = originOf(request);
+    }
+    return this.#origin;
   }
 
   #originOf(destination: Destination): string | null {

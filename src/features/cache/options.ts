@@ -300,6 +300,12 @@ const longForm = z.strictObject({
   negative: orOff(duration())
     .prefault("off")
     .describe("How long errors (404, 405, 410, 414, 451, 5xx) are kept that say nothing about it."),
+  setCookie: z
+    .enum(["explicit", "strip", "never"])
+    .default("explicit")
+    .describe(
+      "What becomes of answers with `Set-Cookie`. `explicit`: those that say how long they are fresh, or `public`, are kept with their cookies (RFC 9111, section 7.3), others are not kept. `strip`: they are kept without them, and only the client that asked gets the cookies. `never`: they are not kept.",
+    ),
   finishOnAbort: z
     .boolean()
     .default(true)

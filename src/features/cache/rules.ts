@@ -52,7 +52,7 @@ interface RuleSet {
 
 function ruleSetOf(rule: CacheRule | null, options: CacheOptions): RuleSet | null {
   if (rule?.isNever === true) return null;
-  const { heuristic, staleOnError, staleWhileRevalidate, tags, negative } = options;
+  const { heuristic, staleOnError, staleWhileRevalidate, tags, negative, setCookie } = options;
   const ignored = new Set<string>(rule?.ignore ?? []);
   if (ignored.has("cache-control")) ignored.add("cdn-cache-control");
   const ofOthers: StoringRules = {
@@ -64,7 +64,7 @@ function ruleSetOf(rule: CacheRule | null, options: CacheOptions): RuleSet | nul
     staleWhileRevalidateMs: staleWhileRevalidate ?? 0,
     staleIfErrorMs: staleOnError ?? 0,
     ignored,
-    setCookie: "explicit",
+    setCookie,
     targetedFields: ["cdn-cache-control"],
     tagFields: tags === null ? [] : [tags],
     storesParts: true,

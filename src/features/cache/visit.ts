@@ -116,6 +116,11 @@ export class Visit implements AcquireHandler, DownloadStarter {
 
   onFill(fill: Fill): void {
     this.#pending = null;
+    // Somebody else has answered it, or failed it, while it waited.
+    if (this.#exchange.response !== null || this.#exchange.ended) {
+      fill.release("failed", 0);
+      return this.#finish();
+    }
     const aim = this.#aim();
     if (aim === null) {
       // Others may have been waiting for this one already: they are let go.

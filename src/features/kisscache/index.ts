@@ -133,9 +133,14 @@ class Entrance implements Feature {
     const { fields, status } = response;
     keepResponseFields(fields);
     fields.set("X-Content-Type-Options", "nosniff");
-    if (status === 504 && wanted.isOverQuota) response.status = 507;
-    else if (status >= 300 && status < 400 && status !== 304) this.#lead(response, wanted.download);
+    if (status >= 300 && status < 400 && status !== 304) this.#lead(response, wanted.download);
     else if (status < 400) fields.set("Content-Disposition", contentDisposition(wanted.download.name));
+  }
+
+  /** The cache has been asked for nothing but what it has, and does not have it. */
+  proxyError(exchange: Exchange, error: ProxyError): void {
+    const wanted = exchange.locals.get(this) as Wanted | undefined;
+    if (wanted?.isOverQuota === true && error.status === 504) exchange.respond({ status: 507, fields: FRESH_TEXT });
   }
 
   /** Where a redirect leads cannot be fetched by us, or what it says is no URL: then it leads nowhere. */

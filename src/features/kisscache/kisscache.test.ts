@@ -171,10 +171,16 @@ describe("its answer", () => {
     assert.deepEqual(answered(302, [["Location", "ftp://a/"]]).fields, { "X-Content-Type-Options": "nosniff" });
   });
 
-  it("says that something is over only of the cache that is asked for no more", () => {
-    assert.equal(answered(504, [], FETCH, { quota: 500 }).status, 507);
-    assert.equal(answered(504, [], FETCH, { quota: 501 }).status, 504);
-    assert.equal(answered(504, []).status, 504);
+  it("says that there is no room only when the cache was asked for no more than it has", () => {
+    const answersTo = (block: object, status: number) => {
+      const { exchange, entrance } = entered(FETCH, [], block);
+      entrance.proxyError!(exchange, new ProxyError("http_request_error", "nothing is there", { status }));
+      return exchange.answers.map((answer) => answer.status);
+    };
+    assert.deepEqual(answersTo({ quota: 500 }, 504), [507]);
+    assert.deepEqual(answersTo({ quota: 500 }, 403), []);
+    assert.deepEqual(answersTo({ quota: 501 }, 504), []);
+    assert.deepEqual(answersTo({}, 504), []);
     const { exchange } = entered(FETCH, [], { quota: 500 });
     assert.equal(exchange.request.fields.get("cache-control"), "max-age=864000, only-if-cached");
   });

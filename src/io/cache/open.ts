@@ -12,7 +12,7 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import type { BodyFile, BodyId, CacheBooks, CacheDisk, EntryId, GrowingFile } from "../../caching/ports.ts";
 import { BodyFolder } from "./body-files.ts";
 import { reasonOfCommit } from "./commit-error.ts";
-import { bodiesIn, booksIn, makeBooksFolder, prepareFolder, writeFormat } from "./folder.ts";
+import { bodiesIn, booksIn, makeBooksFolder, prepareFolder, setTrust, writeFormat } from "./folder.ts";
 import { encodeOwner, livingOwner, thisProcess } from "./owner.ts";
 
 /** Raised with each change of what is in the folder; what records are written in (caching/keeping) is a part of that. */
@@ -38,8 +38,8 @@ export function openCacheDisk(folder: string): CacheDisk {
 }
 
 /**
- * For the keeper; to be opened before any thread's disk. What is there in another format is removed first: a cache may lose anything,
- * and what nobody can read only takes room; `onEmptied` is told. Throws an Error that says why when the folder is not a cache's, another
+ * For the keeper; to be opened before any thread's disk. What is there in another format, or must not be trusted, is removed
+ * first: a cache may lose anything, and what nobody can read only takes room; `onEmptied` is told. Throws an Error that says why when the folder is not a cache's, another
  * process has it, or it cannot be opened.
  */
 export function openCacheBooks(folder: string, onEmptied: () => void = () => {}): CacheBooks {
@@ -133,6 +133,7 @@ class LmdbCacheDisk implements CacheDisk {
 class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   readonly #folder: string;
   #isOwner = false;
+  #isDistrusted = false;
 
   constructor(folder: string) {
     super(folder);
@@ -201,6 +202,16 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
 
   sweepBodies(isKept: (body: BodyId) => boolean, signal?: AbortSignal): Promise<void> {
     return this.bodies.sweep(isKept, signal);
+  }
+
+  distrust(isDistrusted: boolean): void {
+    if (this.#isDistrusted === isDistrusted) return;
+    this.#isDistrusted = isDistrusted;
+    try {
+      setTrust(this.#folder, !isDistrusted);
+    } catch {
+      // The disk fails altogether.
+    }
   }
 
   async freeBytes(): Promise<number> {

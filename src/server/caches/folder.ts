@@ -4,7 +4,6 @@ import path from "node:path";
 import type { CacheConfig } from "../../caching/options.ts";
 import { defaultCacheFolder } from "../../config/authority-folders.ts";
 import type { Config } from "../../config/config.ts";
-import { formatSize } from "../../core/option-types.ts";
 import { folderOwner } from "../authority-folder.ts";
 import { SetupError } from "../setup-error.ts";
 
@@ -74,12 +73,12 @@ function tooLarge({ name, bytesMax, freeBytesMin }: CacheConfig, there: string):
     return [];
   }
   if (whole === 0 || bytesMax + freeBytesMin <= whole) return [];
-  const sum = `size ${formatSize(bytesMax)} and minFree ${formatSize(freeBytesMin)}`;
+  const sum = `size ${sizeText(bytesMax)} and minFree ${sizeText(freeBytesMin)}`;
   const room = whole > freeBytesMin ? `it gets ${sizeText(whole - freeBytesMin)} at most` : "it stores nothing";
   return [`cache ${name}: ${sum} are more than the whole file system of ${there} (${sizeText(whole)}): ${room}`];
 }
 
-/** Of a number that is no power of two. */
+/** Whole numbers do: it is about orders of magnitude. */
 function sizeText(bytes: number): string {
   const mib = Math.floor(bytes / 2 ** 20);
   return mib >= 10 * 1024 ? `${Math.floor(mib / 1024)}GiB` : `${mib}MiB`;

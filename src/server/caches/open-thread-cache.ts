@@ -1,5 +1,5 @@
 /** Opens what a thread has of one cache: the disk to read and to write bodies, and the way to the keeper. */
-import { CacheCounts } from "../../caching/counts.ts";
+import { CacheCountSums, CacheCounts } from "../../caching/counts.ts";
 import type { ToKeeper, ToThread } from "../../caching/fills/protocol.ts";
 import { clock } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
@@ -17,6 +17,9 @@ export async function openThreadCache(handout: CacheHandout): Promise<OpenCache>
   const { name, hotBytesMax, objectBytesMax } = config;
   try {
     const disk = openCacheDisk(folder);
+    const memory = new SharedCache(shared);
+    const table = new ProgressTable(progress, atomicWakes);
+    const sums = new CacheCountSums(counts);
     const link = new PortLink<ToKeeper, ToThread>(port);
     const cache = new ThreadCache({
       name,
@@ -24,13 +27,14 @@ export async function openThreadCache(handout: CacheHandout): Promise<OpenCache>
       objectBytesMax,
       counts: new CacheCounts(counts, column),
       disk,
-      shared: new SharedCache(shared),
-      table: new ProgressTable(progress, atomicWakes),
+      shared: memory,
+      table,
       link,
       clock,
     });
     return {
       cache,
+      facts: () => ({ entries: memory.entries, bytes: memory.bytes, fetching: table.growing, totals: sums.read() }),
       get isIdle() {
         return cache.isIdle;
       },

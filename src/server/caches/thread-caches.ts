@@ -8,12 +8,15 @@ import type { Cache } from "../../caching/cache.ts";
 import type { CacheConfig } from "../../caching/options.ts";
 import { canonicalJson } from "../../config/canonical.ts";
 import type { Clock } from "../../core/ports.ts";
+import type { StoreFacts } from "../../features/kisscache/status.ts";
 import { cacheFolder } from "./folder.ts";
 import type { CacheHandout } from "./handout.ts";
 
 /** One cache as a thread has it open. */
 export interface OpenCache {
   readonly cache: Cache;
+  /** How full it is, and what became of requests: of all threads, as far as they are there still. */
+  facts(): Omit<StoreFacts, "bytesMax">;
   /** Nothing is under way. */
   readonly isIdle: boolean;
   /** Ends what is under way, and the way to the keeper. */
@@ -46,6 +49,7 @@ interface Held {
 /** The caches of one configuration. */
 export interface ThreadCachePlan {
   of(name: string): Cache;
+  factsOf(name: string): StoreFacts;
   readonly held: readonly Held[];
   readonly opened: readonly Held[];
   readonly supplies: CacheSupplies;
@@ -87,8 +91,13 @@ export class ThreadCaches {
       // Of those that the thread has already.
       for (const handout of handouts) if (!opened.some(({ folder }) => folder === handout.folder)) handout.port.close();
     }
-    const of = (name: string): Cache => held[configs.findIndex((config) => config.name === name)]!.open.cache;
-    return { of, held, opened, supplies };
+    const indexOf = (name: string): number => configs.findIndex((config) => config.name === name);
+    const of = (name: string): Cache => held[indexOf(name)]!.open.cache;
+    const factsOf = (name: string): StoreFacts => {
+      const index = indexOf(name);
+      return { ...held[index]!.open.facts(), bytesMax: configs[index]!.bytesMax };
+    };
+    return { of, factsOf, held, opened, supplies };
   }
 
   /** From now on these are the caches; those that go are closed after `retirementMs`, or when nothing is under way there. */

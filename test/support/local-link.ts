@@ -1,5 +1,5 @@
 /** Both ends of a way between a thread and the keeper where they are one thread: messages arrive when the current calls are over. */
-import type { Link } from "../ports.ts";
+import type { Link } from "../../src/caching/ports.ts";
 
 class LocalEnd<Outgoing, Incoming> implements Link<Outgoing, Incoming> {
   other: LocalEnd<Incoming, Outgoing> | null = null;
