@@ -63,6 +63,7 @@ describe("a cache", () => {
         hotBytesMax: 2 ** 20,
         freeBytesMin: 0,
         objectBytesMax: 2 ** 30,
+        shared: null,
       },
     ]);
   });
