@@ -10,6 +10,7 @@ import type { Keeper } from "../../caching/keeping/keeper.ts";
 import type { KeepingLimits } from "../../caching/keeping/keeping.ts";
 import type { ListQuery } from "../../caching/operating.ts";
 import type { CacheConfig } from "../../caching/options.ts";
+import type { KeeperTier } from "../../caching/tier/keeper-tier.ts";
 import type { AppLog } from "../app-log.ts";
 import { clock, random } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
@@ -43,6 +44,8 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
       events: tellTrouble(config, log),
     });
     const { keeping } = keeper;
+    const { shared: place, name } = config;
+    const tier = place === null ? null : (await import("./open-tier.ts")).openTier(name, place, keeper, log);
     const progress = progressBuffer();
     const broker = new Broker({
       keeping,
@@ -52,8 +55,9 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
       clock,
       table: new ProgressTable(progress, atomicWakes),
       invalidateTag: (tag) => keeper.invalidateTag(tag),
+      tier,
     });
-    return new KeeperOfThreads(folder, limits, keeper, broker, { shared: shared.memory, progress });
+    return new KeeperOfThreads(folder, limits, keeper, tier, broker, { shared: shared.memory, progress });
   } catch (error) {
     throw cannotOpen(config, reasonOf(error), error);
   }
@@ -73,6 +77,8 @@ class KeeperOfThreads implements CacheKeeper {
   readonly #folder: string;
   readonly #limits: { -readonly [Limit in keyof KeepingLimits]: KeepingLimits[Limit] };
   readonly #keeper: Keeper;
+  /** null: it is shared with no other machine. */
+  readonly #tier: KeeperTier | null;
   readonly #broker: Broker;
   readonly #memory: Pick<CacheHandout, "shared" | "progress">;
   readonly #links = new Set<PortLink<ToThread, ToKeeper>>();
@@ -81,12 +87,14 @@ class KeeperOfThreads implements CacheKeeper {
     folder: string,
     limits: KeepingLimits,
     keeper: Keeper,
+    tier: KeeperTier | null,
     broker: Broker,
     memory: Pick<CacheHandout, "shared" | "progress">,
   ) {
     this.#folder = folder;
     this.#limits = limits;
     this.#keeper = keeper;
+    this.#tier = tier;
     this.#broker = broker;
     this.#memory = memory;
   }
@@ -104,7 +112,8 @@ class KeeperOfThreads implements CacheKeeper {
     });
     const thread = this.#broker.attach(link);
     this.#links.add(link);
-    return { config, folder: this.#folder, counts, column, ...this.#memory, port: port2 };
+    // What Redis is reached by is the keeper's alone.
+    return { config: { ...config, shared: null }, folder: this.#folder, counts, column, ...this.#memory, port: port2 };
   }
 
   change({ bytesMax, inactiveMs, freeBytesMin, objectBytesMax }: CacheConfig): void {
@@ -122,7 +131,7 @@ class KeeperOfThreads implements CacheKeeper {
   }
 
   purge(...asked: Parameters<CacheKeeper["purge"]>): ReturnType<CacheKeeper["purge"]> {
-    return this.#keeper.purge(...asked);
+    return (this.#tier ?? this.#keeper).purge(...asked);
   }
 
   verify(): ReturnType<CacheKeeper["verify"]> {
@@ -132,6 +141,7 @@ class KeeperOfThreads implements CacheKeeper {
   async close(): Promise<void> {
     this.#broker.close();
     for (const link of this.#links) link.close();
+    await this.#tier?.close();
     await this.#keeper.close();
   }
 }
