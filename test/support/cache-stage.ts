@@ -4,7 +4,6 @@
 import { CacheCounts } from "../../src/caching/counts.ts";
 import { S3Fifo } from "../../src/caching/eviction/s3-fifo.ts";
 import { Broker } from "../../src/caching/fills/broker.ts";
-import { localLink } from "./local-link.ts";
 import { ProgressTable, progressBuffer, type Wakes } from "../../src/caching/fills/progress-table.ts";
 import type { LinkToKeeper, LinkToThread, ToKeeper, ToThread } from "../../src/caching/fills/protocol.ts";
 import { ThreadCache } from "../../src/caching/fills/thread-cache.ts";
@@ -18,6 +17,7 @@ import type { Clock, Random } from "../../src/core/ports.ts";
 import { MemoryCacheFolder } from "../../src/testing/cache-folder.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
+import { localLink } from "./local-link.ts";
 
 const MiB = 1024 * 1024;
 
