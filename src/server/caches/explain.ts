@@ -11,7 +11,7 @@ import { REASONS, type RequestReason } from "../../features/cache/reasons.ts";
 import { isPathIn } from "../../features/cache/rules.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { normalisePath } from "../../semantics/uri.ts";
-import { cacheScope, FORWARD_SCOPE } from "./scope.ts";
+import { cacheScope, forwardScope } from "./scope.ts";
 
 export interface CacheExplanation {
   /** Of the cache. */
@@ -38,7 +38,7 @@ export function explainCaches(
 ): readonly CacheExplanation[] {
   return use.flatMap((one, index) =>
     one.feature === "cache"
-      ? [explainCache(exchange, one, route === null ? FORWARD_SCOPE : cacheScope(route, index))]
+      ? [explainCache(exchange, one, route === null ? forwardScope(use, index) : cacheScope(route, index))]
       : [],
   );
 }
