@@ -53,7 +53,7 @@ export function composeForward(
     name: forwardRouteName(name),
     chain: compileChain([
       access,
-      ...forward.use.map((use, index) => makers.make(use, ports, forwardScope(forward.use, index))),
+      ...forward.use.map((use, index) => makers.make(use, ports, forwardScope(forward, index))),
       ...debugOf(forward),
     ]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
@@ -77,9 +77,8 @@ export function composeKisscache(
   });
   // A download is no tunnel: there is nothing to look into.
   const access = accessOf(name, forward, authOf(forward, ports), { ...parts, interception: null }, ports);
-  const uses = forward.use.filter(({ feature }) => feature !== "cache");
-  const others = uses.map((use) => makers.make(use, ports, ""));
-  const kept = makers.make(cache, ports, kisscacheScope(uses));
+  const others = forward.use.filter(({ feature }) => feature !== "cache").map((use) => makers.make(use, ports, ""));
+  const kept = makers.make(cache, ports, kisscacheScope(forward));
   const features = [entrance, access, ...others, kept, exit, ...debugOf(forward)];
   return { features, end: endOf(forward, parts) };
 }

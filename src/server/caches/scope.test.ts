@@ -45,19 +45,18 @@ describe("routes share answers", () => {
 describe("forward proxies share answers", () => {
   const TENANT = (name: string) => ({ headers: { request: { set: { "x-tenant": name } } } });
 
-  function usesOf(...use: object[]): Parameters<typeof forwardScope>[0] {
-    const text = JSON.stringify({ servers: { web: { listen: "127.0.0.1:80", forward: { use, cache: true } } } });
+  function scopesOf(use: readonly object[], tls?: object): readonly string[] {
+    const text = JSON.stringify({ servers: { web: { listen: "127.0.0.1:80", forward: { use, tls, cache: true } } } });
     const result = parseConfig(text, { file: "headgate.yaml" });
     assert.ok(result.ok, result.ok ? "" : result.problems.map(({ message }) => message).join());
-    return result.config.servers[0]!.forward!.use;
+    const forward = result.config.servers[0]!.forward!;
+    return [forwardScope(forward, forward.use.length - 1), kisscacheScope(forward)];
   }
 
-  it("unless they set something in requests", () => {
-    const scopes = [usesOf(), usesOf(TENANT("a")), usesOf(TENANT("b"))].map((use) => [
-      forwardScope(use, use.length - 1),
-      kisscacheScope(use.slice(0, -1)),
-    ]);
-    assert.deepEqual(scopes[0], ["", "kisscache"]);
-    assert.equal(new Set(scopes.flat()).size, 6);
+  it("unless they set something in requests, or believe other authorities", () => {
+    const usual = scopesOf([]);
+    const others = [scopesOf([TENANT("a")]), scopesOf([TENANT("b")]), scopesOf([], { ca: "a.pem" })];
+    assert.deepEqual(usual, ["", "kisscache"]);
+    assert.equal(new Set([usual, ...others].flat()).size, 8);
   });
 });

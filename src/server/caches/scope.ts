@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { canonicalJson } from "../../config/canonical.ts";
-import type { RouteConfig, UseConfig } from "../../config/config.ts";
+import type { ForwardServerConfig, RouteConfig, UseConfig } from "../../config/config.ts";
 
 /** What `handle: kisscache` keeps is kept against what origins say, and must not be found by who goes by that. */
 const KISSCACHE_SCOPE = "kisscache";
@@ -19,23 +19,28 @@ export function cacheScope({ use, action }: RouteConfig, index: number): string 
   return digestOf([placeOf(action), inFront(use.slice(0, index)), ...behind.filter((one) => one !== null)]);
 }
 
+/** What a forward proxy makes of requests, and whom it believes that an origin is the one that was asked for. */
+type Forward = Pick<ForwardServerConfig, "use" | "originCa">;
+
 /**
- * Of `forward`, at this place of its `use`: requests go where their URL says, which alone tells their answers apart as long as nothing
- * changes the requests ("").
+ * Of `forward`, at this place of its `use`: requests go where their URL says, which alone tells their answers apart ("") as long as
+ * nothing changes the requests and the usual authorities vouch for origins.
  */
-export function forwardScope(use: readonly UseConfig[], index: number): string {
+export function forwardScope({ use, originCa }: Forward, index: number): string {
   const front = inFront(use.slice(0, index));
   const behind = use
     .slice(index + 1)
     .map(changesOf)
     .filter((one) => one !== null);
-  return front.length + behind.length === 0 ? "" : digestOf(["forward", front, ...behind]);
+  const isUsual = front.length + behind.length === 0 && originCa === null;
+  return isUsual ? "" : digestOf(["forward", originCa, front, ...behind]);
 }
 
-/** Of `handle: kisscache`, behind these. */
-export function kisscacheScope(use: readonly UseConfig[]): string {
+/** Of `handle: kisscache`, behind all others of the same. */
+export function kisscacheScope({ use, originCa }: Forward): string {
   const front = inFront(use);
-  return front.length === 0 ? KISSCACHE_SCOPE : `${KISSCACHE_SCOPE} ${digestOf(front)}`;
+  const isUsual = front.length === 0 && originCa === null;
+  return isUsual ? KISSCACHE_SCOPE : `${KISSCACHE_SCOPE} ${digestOf([originCa, front])}`;
 }
 
 function digestOf(what: unknown): string {
