@@ -150,6 +150,11 @@ describe("forwardAuth", () => {
     [[asks("/^x-api/"), `${KEY} }`], /^use\[1\]\.apiKey: looks for credentials in x-api-key, which forwardAuth/],
     [[asks("x-user"), SET], /^use\[1\]\.headers\.request\.set: overrides x-user, by which forwardAuth tells/],
     [[asks("/user$/"), SET], /^use\[1\]\.headers\.request\.set: overrides x-user, by which forwardAuth tells/],
+    [
+      [asks("x-user"), "cache: true"],
+      /^use\[0\]\.forwardAuth: tells the upstream who asks, and not the cache behind it/,
+    ],
+    [[asks("/^x-/"), "cache: { key: { headers: [x-user] } }"], /^use\[0\]\.forwardAuth: tells the upstream who asks/],
     [[SET, asks("/user$/")], /^use\[0\]\.headers\.request\.set: has no effect: forwardAuth behind it removes x-user/],
   ];
   for (const [use, message] of refused) {
@@ -163,6 +168,10 @@ describe("forwardAuth", () => {
       [`${JWT} }`, asks("authorization")],
       [asks("authorization"), `${JWT} }`],
       [SET, asks("x-group")],
+      // The cache knows who asks, or tells answers apart by all that is said of that.
+      [asks("x-user").replace(/ }$/, ", identityHeader: x-user }"), "cache: true"],
+      [asks("X-User"), "cache: { key: { headers: [x-user] } }"],
+      [asks(), "cache: true"],
       // No expression stands for what frames a message or describes its body.
       [asks("/./"), "headers: { request: { set: { content-type: text/plain } } }"],
     ]) {

@@ -43,6 +43,12 @@ function problemsOf(use: readonly FeatureUse[], route: Path): readonly Finding[]
       fail(index, [feature], "stands behind the cache, which gives what it keeps to everybody: put it before cache");
     }
   }
+  for (const [index, item] of use.slice(0, Math.max(cacheAt, 0)).entries()) {
+    if (isUnknownToCache(item, use[cacheAt]!)) {
+      const message = "tells the upstream who asks, and not the cache behind it: name the field by identityHeader";
+      fail(index, [item.feature], message);
+    }
+  }
   for (const [index, item] of use.entries()) {
     for (const { change, name } of changesOf(item)) {
       const message = conflictOfChange(change, name, index, claims);
@@ -50,6 +56,15 @@ function problemsOf(use: readonly FeatureUse[], route: Path): readonly Finding[]
     }
   }
   return findings;
+}
+
+/** Answers to one of its users would be kept for all of them, as if nobody had said who asks. What is in the key is told apart by that. */
+function isUnknownToCache(item: FeatureUse, cache: FeatureUse): boolean {
+  if (item.feature !== "forwardAuth" || cache.feature !== "cache") return false;
+  const { identityHeader, responseHeaders } = item.options;
+  if (identityHeader !== undefined) return false;
+  const { headers } = cache.options.key;
+  return !responseHeaders.every((pattern) => "name" in pattern && headers.includes(pattern.name));
 }
 
 /** `cache` of `forward` stands behind everything in `use`. */

@@ -103,25 +103,37 @@ export function setForwarded(request: RequestMessage, facts: ForwardedFacts): vo
   }
 }
 
-/** One pass: by number where the name has one, by its spelling where it has none (X-Forwarded-User, X_Real_IP). */
-export function removeForwarded(fields: FieldBlock): void {
-  const { bytes, table, rowCount } = fields;
-  for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
-    switch (table[at]) {
-      case FIELD_FORWARDED:
-      case FIELD_X_FORWARDED_FOR:
-      case FIELD_X_FORWARDED_HOST:
-      case FIELD_X_FORWARDED_PORT:
-      case FIELD_X_FORWARDED_PREFIX:
-      case FIELD_X_FORWARDED_PROTO:
-      case FIELD_X_REAL_IP:
-        fields.removeRow(row);
-        break;
-      case FIELD_OTHER:
-        if (isForwardingName(bytes, table[at + ROW_NAME]!, table[at + ROW_NAME_END]!)) fields.removeRow(row);
-        break;
-    }
+/** A row of a forwarding field: by number where the name has one, by its spelling where not (X-Forwarded-User, X_Real_IP). */
+function isForwarding({ bytes, table }: FieldBlock, at: number): boolean {
+  switch (table[at]) {
+    case FIELD_FORWARDED:
+    case FIELD_X_FORWARDED_FOR:
+    case FIELD_X_FORWARDED_HOST:
+    case FIELD_X_FORWARDED_PORT:
+    case FIELD_X_FORWARDED_PREFIX:
+    case FIELD_X_FORWARDED_PROTO:
+    case FIELD_X_REAL_IP:
+      return true;
+    case FIELD_OTHER:
+      return isForwardingName(bytes, table[at + ROW_NAME]!, table[at + ROW_NAME_END]!);
+    default:
+      return false;
   }
+}
+
+/** One pass. */
+export function removeForwarded(fields: FieldBlock): void {
+  const { rowCount } = fields;
+  for (let row = 0, at = 0; row < rowCount; row++, at += ROW) if (isForwarding(fields, at)) fields.removeRow(row);
+}
+
+/** Whether `removeForwarded` would remove something. */
+export function hasForwarded(fields: FieldBlock): boolean {
+  const { rowCount } = fields;
+  for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
+    if (isForwarding(fields, at) && !fields.isRemoved(row)) return true;
+  }
+  return false;
 }
 
 const X_FORWARDED = Uint8Array.from("x-forwarded-", (character) => character.charCodeAt(0));

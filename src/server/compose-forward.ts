@@ -17,7 +17,7 @@ import { sendElsewhere } from "../pipeline/forward-admission.ts";
 import type { Feature } from "../pipeline/phases.ts";
 import type { ForwardRoute } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
-import { FORWARD_SCOPE, KISSCACHE_SCOPE } from "./caches/scope.ts";
+import { forwardScope, kisscacheScope } from "./caches/scope.ts";
 import type { FeatureMakers, FeaturePorts } from "./features.ts";
 
 /** How the access log and `explain` call it. */
@@ -53,7 +53,7 @@ export function composeForward(
     name: forwardRouteName(name),
     chain: compileChain([
       access,
-      ...forward.use.map((use) => makers.make(use, ports, FORWARD_SCOPE)),
+      ...forward.use.map((use, index) => makers.make(use, ports, forwardScope(forward, index))),
       ...debugOf(forward),
     ]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
@@ -78,7 +78,7 @@ export function composeKisscache(
   // A download is no tunnel: there is nothing to look into.
   const access = accessOf(name, forward, authOf(forward, ports), { ...parts, interception: null }, ports);
   const others = forward.use.filter(({ feature }) => feature !== "cache").map((use) => makers.make(use, ports, ""));
-  const kept = makers.make(cache, ports, KISSCACHE_SCOPE);
+  const kept = makers.make(cache, ports, kisscacheScope(forward));
   const features = [entrance, access, ...others, kept, exit, ...debugOf(forward)];
   return { features, end: endOf(forward, parts) };
 }

@@ -12,6 +12,7 @@ import { OwnAddresses } from "../io/own-addresses.ts";
 import { admit } from "../pipeline/admission.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import { type CacheExplanation, explainCaches } from "./caches/explain.ts";
+import { forwardScope } from "./caches/scope.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";
 import { authorityFolder } from "./interceptions.ts";
 import { clock } from "./surroundings.ts";
@@ -96,7 +97,10 @@ export async function explainForward(
   // Of a name that another proxy resolves no address is ever known here.
   const rule = isAddress ? decision.ruleOf(host) : way === null ? null : decision.ruleOf(null);
   const opening = kind === "tunnel" ? await openingOf(server, destination) : null;
-  const caches = kind === "tunnel" ? [] : explainCaches(exchange, server.forward!.use, null);
+  const caches =
+    kind === "tunnel"
+      ? []
+      : explainCaches(exchange, server.forward!.use, (index) => forwardScope(server.forward!, index));
   return { ...about, refused: null, rule, opening, via: namesOf(way), caches };
 }
 

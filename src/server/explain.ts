@@ -22,6 +22,7 @@ import type { MatchKey } from "../pipeline/routing/match.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { parseAuthority } from "../semantics/uri.ts";
 import { type CacheExplanation, explainCaches } from "./caches/explain.ts";
+import { cacheScope } from "./caches/scope.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
 import { pacRouteName } from "./compose-pac.ts";
 import { CredentialFiles } from "./credential-files.ts";
@@ -70,7 +71,7 @@ export async function explainRequest(
     }),
     route,
     isPac: matched?.name === pacRouteName(server.name),
-    caches: route === null ? [] : explainCaches(exchange, route.use, route),
+    caches: route === null ? [] : explainCaches(exchange, route.use, (index) => cacheScope(route, index)),
   };
 }
 

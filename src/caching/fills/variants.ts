@@ -1,15 +1,24 @@
 /** By which fields the answers of a key vary, and under which id a request's variant is fetched: one place, for all that compare them. */
 import type { FieldBlock } from "../../core/fields.ts";
-import { variantOf } from "../../semantics/caching/vary.ts";
+import { VARY_NAMES_MAX, variantOf } from "../../semantics/caching/vary.ts";
 import { entryIdOf } from "../keeping/entry-id.ts";
 import type { EntryId } from "../ports.ts";
 
 export const NO_NAMES: readonly string[] = [];
 
-/** In order, without duplicates. */
+/**
+ * Every request for the key pays for each of them, and an origin could name new ones in each answer: twice what one answer may name.
+ */
+export const NAMES_UNITED_MAX = 2 * VARY_NAMES_MAX;
+
+/**
+ * In order, without duplicates. Where that would be too many, those of the new answer alone: what is told apart by less than what is
+ * known is given to who waits for it, and not stored.
+ */
 export function unitedNames(known: readonly string[], further: readonly string[]): readonly string[] {
   if (further.every((name) => known.includes(name))) return known;
-  return [...new Set([...known, ...further])].sort();
+  const united = new Set([...known, ...further]);
+  return united.size > NAMES_UNITED_MAX ? further : [...united].sort();
 }
 
 /** What a request has in each of the fields, normalised. */

@@ -23,6 +23,7 @@ import type { ForwardReason } from "../../semantics/caching/cache-status.ts";
 import { isSafe } from "../../semantics/caching/invalidation.ts";
 import { mayReuse } from "../../semantics/caching/reuse.ts";
 import { authenticatesConnection } from "../../semantics/connection-auth.ts";
+import { hasForwarded } from "../../semantics/forwarded.ts";
 import { normalisePath } from "../../semantics/uri.ts";
 import { isBypassed } from "./bypass.ts";
 import type { CacheContext } from "./context.ts";
@@ -154,7 +155,8 @@ class CacheFeature implements Feature {
     if (request.method === "HEAD") {
       // The answer to HEAD is no answer to GET: it passes, and what is there is compared with it.
       const requestedMs = this.#context.clock.wallMs();
-      const head = seen === null ? null : { key, path, stored: seen, isIdentified, requestedMs };
+      const isComparable = seen !== null && isAsOthersAsk(exchange);
+      const head = isComparable ? { key, path, stored: seen, isIdentified, requestedMs } : null;
       exchange.cache = new PassNote("head", forward, null, head);
       return;
     }
@@ -238,6 +240,13 @@ function reasonOf({ request, forward }: Exchange): RequestReason | null {
   if (request.upgrade !== null) return "upgrade";
   if (request.bodyBytes !== 0) return "request-body";
   return forward !== null && !forward.isHostVerified ? "host-unverified" : null;
+}
+
+/** What is answered to it says something of the key's URL: it goes as it came, and nothing in it leads somewhere else. */
+function isAsOthersAsk({ request: { fields }, forward }: Exchange): boolean {
+  if (hasOverride(fields) || authenticatesConnection(fields)) return false;
+  // A fork of it is sent without these, see templateOf.
+  return forward === null || !hasForwarded(fields);
 }
 
 /** As rules and conditions know it: normalised, also where it is sent on as it came. */

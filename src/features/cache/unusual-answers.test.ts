@@ -75,4 +75,24 @@ describe("an answer that confirms what is there and forbids to keep it", () => {
     await proxy.fetch("/a", { method: "HEAD" });
     assert.equal((await proxy.fetch("/a")).cacheStatus, "headgate; fwd=miss; fwd-status=200; stored; ttl=10");
   });
+
+  it("varies by other fields each time: the cache learns of so many and no more", async () => {
+    const proxy = await open();
+    let answers = 0;
+    proxy.answer = () => {
+      const names = Array.from({ length: 30 }, (_, index) => `x-${answers}-${index}`);
+      return answerOf(200, { "Cache-Control": "max-age=60", Vary: names.join() }, `answer ${++answers}`);
+    };
+    // Each asks with a field that the answers before vary by.
+    for (let asked = 0; asked < 6; asked++) {
+      const fields = { [`X-${Math.max(0, asked - 1)}-0`]: `${asked}` };
+      const { status, body } = await proxy.fetch("/a", { fields });
+      assert.deepEqual([status, body], [200, `answer ${asked + 1}`]);
+    }
+    // The first two are what it knows: who asks with other values of theirs gets none of what is stored.
+    assert.equal((await proxy.fetch("/a", { fields: { "X-1-3": "new" } })).body, "answer 7");
+    // A field of a later one tells nothing apart.
+    const known = await proxy.fetch("/a", { fields: { "X-0-0": "1", "X-5-0": "new" } });
+    assert.equal(known.body, "answer 2");
+  });
 });

@@ -195,4 +195,19 @@ describe("an answer to HEAD", () => {
     await proxy.fetch("/a");
     assert.equal(proxy.asked.length, 3);
   });
+
+  it("says nothing of what is there when the request means another URL", async () => {
+    const proxy = await open();
+    const said = { "Cache-Control": "max-age=10" };
+    proxy.answer = ({ method, get }) => {
+      if (method !== "HEAD") return answerOf(200, said, "hello");
+      return head({ ...said, "X-A": get("x-original-url") ?? "own" });
+    };
+    await proxy.fetch("/a");
+    const asksNow = { "Cache-Control": "no-cache" };
+    await proxy.fetch("/a", { method: "HEAD", fields: { ...asksNow, "X-Original-URL": "/evil" } });
+    assert.equal((await proxy.fetch("/a")).get("x-a"), null);
+    await proxy.fetch("/a", { method: "HEAD", fields: asksNow });
+    assert.equal((await proxy.fetch("/a")).get("x-a"), "own");
+  });
 });

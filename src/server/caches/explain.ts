@@ -2,7 +2,7 @@
  * What a cache would make of a request, as far as the request alone tells: whether it passes, the key, and the rules that its answer
  * could meet. Nothing is looked up.
  */
-import type { RouteConfig, UseConfig } from "../../config/config.ts";
+import type { UseConfig } from "../../config/config.ts";
 import { formatDuration } from "../../core/option-types.ts";
 import { isBypassed } from "../../features/cache/bypass.ts";
 import { CacheKeys, urlOf } from "../../features/cache/keys.ts";
@@ -11,7 +11,6 @@ import { REASONS, type RequestReason } from "../../features/cache/reasons.ts";
 import { isPathIn } from "../../features/cache/rules.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { normalisePath } from "../../semantics/uri.ts";
-import { cacheScope, FORWARD_SCOPE } from "./scope.ts";
 
 export interface CacheExplanation {
   /** Of the cache. */
@@ -30,17 +29,13 @@ export interface CacheExplanation {
 
 type CacheUse = Extract<UseConfig, { readonly feature: "cache" }>;
 
-/** `route` is null in `forward`. */
+/** `scopeOf`: of the feature at this place of `use`. */
 export function explainCaches(
   exchange: Exchange,
   use: readonly UseConfig[],
-  route: RouteConfig | null,
+  scopeOf: (index: number) => string,
 ): readonly CacheExplanation[] {
-  return use.flatMap((one, index) =>
-    one.feature === "cache"
-      ? [explainCache(exchange, one, route === null ? FORWARD_SCOPE : cacheScope(route, index))]
-      : [],
-  );
+  return use.flatMap((one, index) => (one.feature === "cache" ? [explainCache(exchange, one, scopeOf(index))] : []));
 }
 
 function explainCache(exchange: Exchange, { options, cache }: CacheUse, scope: string): CacheExplanation {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseConfig } from "../../config/parse.ts";
-import { cacheScope } from "./scope.ts";
+import { cacheScope, forwardScope, kisscacheScope } from "./scope.ts";
 
 function scopeOf(use: string, proxy = "http://127.0.0.1:1", more = ""): string {
   const text = `upstreams: { app: { servers: ["http://10.0.0.1:1"] } }\nservers: { web: { listen: ":80", routes: [${more}{ use: [${use}], proxy: ${proxy} }] } }\n`;
@@ -21,6 +21,7 @@ describe("routes share answers", () => {
   it("when they lead to the same place, wherever they stand", () => {
     assert.equal(scopeOf("{ cache: true }", "http://127.0.0.1:1", "{ match: { path: /x }, respond: 204 }, "), PLAIN);
     assert.equal(scopeOf("{ compress: true }, { cache: true }"), PLAIN);
+    assert.equal(scopeOf("{ headers: { response: { set: { x-a: a } } } }, { cache: true }"), PLAIN);
     assert.equal(scopeOf("{ cache: true }", "{ to: 'http://127.0.0.1:1', timeouts: { connect: 1s } }"), PLAIN);
   });
 
@@ -33,7 +34,29 @@ describe("routes share answers", () => {
       scopeOf("{ cache: true }, { stripPrefix: /a }"),
       scopeOf("{ cache: true }, { headers: { request: { set: { x-tenant: a } } } }"),
       scopeOf("{ cache: true }, { headers: { request: { set: { x-tenant: b } } } }"),
+      scopeOf("{ headers: { request: { set: { x-tenant: a } } } }, { cache: true }"),
+      scopeOf("{ headers: { request: { set: { x-tenant: b } } } }, { cache: true }"),
+      scopeOf("{ headers: { request: { remove: [cookie] } } }, { cache: true }"),
     ];
     assert.equal(new Set(all).size, all.length);
+  });
+});
+
+describe("forward proxies share answers", () => {
+  const TENANT = (name: string) => ({ headers: { request: { set: { "x-tenant": name } } } });
+
+  function scopesOf(use: readonly object[], tls?: object): readonly string[] {
+    const text = JSON.stringify({ servers: { web: { listen: "127.0.0.1:80", forward: { use, tls, cache: true } } } });
+    const result = parseConfig(text, { file: "headgate.yaml" });
+    assert.ok(result.ok, result.ok ? "" : result.problems.map(({ message }) => message).join());
+    const forward = result.config.servers[0]!.forward!;
+    return [forwardScope(forward, forward.use.length - 1), kisscacheScope(forward)];
+  }
+
+  it("unless they set something in requests, or believe other authorities", () => {
+    const usual = scopesOf([]);
+    const others = [scopesOf([TENANT("a")]), scopesOf([TENANT("b")]), scopesOf([], { ca: "a.pem" })];
+    assert.deepEqual(usual, ["", "kisscache"]);
+    assert.equal(new Set([usual, ...others].flat()).size, 8);
   });
 });
