@@ -2,7 +2,7 @@
 // what it would find better, and what it only looks at, stands here so that a change shows.
 
 /** In what a proxy is run for the suite: times that a cache may make up are made up, and old answers stand in for failures. */
-export const SUITE_CACHE = { heuristic: { share: 0.1, max: "1d" }, staleOnError: "1d" } as const;
+export const SUITE_CACHE = { heuristic: { share: 0.1, max: "1d" }, staleOnError: "1d", setCookie: "explicit" } as const;
 
 const AGE =
   "RFC 9111, section 5.1: of several members of Age the first counts, and a value that is no number is ignored. The suite has RFC 7234, and has changed since.";

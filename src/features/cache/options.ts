@@ -302,9 +302,10 @@ const longForm = z.strictObject({
     .describe("How long errors (404, 405, 410, 414, 451, 5xx) are kept that say nothing about it."),
   setCookie: z
     .enum(["explicit", "strip", "never"])
-    .default("explicit")
+    // As with nginx and Varnish: many origins put the cookie of a new session on whatever they send.
+    .default("never")
     .describe(
-      "What becomes of answers with `Set-Cookie`. `explicit`: those that say how long they are fresh, or `public`, are kept with their cookies (RFC 9111, section 7.3), others are not kept. `strip`: they are kept without them, and only the client that asked gets the cookies. `never`: they are not kept.",
+      "What becomes of answers with `Set-Cookie`. `never`: they are not kept. `strip`: they are kept without them, and only the client that asked gets the cookies. `explicit`: those that say how long they are fresh, or `public`, are kept with their cookies, which everybody gets then (RFC 9111, section 7.3), others are not kept.",
     ),
   finishOnAbort: z
     .boolean()
