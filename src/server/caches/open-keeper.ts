@@ -10,6 +10,7 @@ import type { Keeper } from "../../caching/keeping/keeper.ts";
 import type { KeepingLimits } from "../../caching/keeping/keeping.ts";
 import type { ListQuery } from "../../caching/operating.ts";
 import type { CacheConfig } from "../../caching/options.ts";
+import type { CacheBooks } from "../../caching/ports.ts";
 import type { AppLog } from "../app-log.ts";
 import { clock, random } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
@@ -29,8 +30,9 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   // Changed in place by a reload.
   const limits = { ...config };
   const shared = SharedCache.ofOneThread(SLOTS_MAX);
+  let books: CacheBooks | null = null;
   try {
-    const books = openCacheBooks(folder, () => {
+    books = openCacheBooks(folder, () => {
       log.info(`cache ${config.name}: what was in ${folder} is of another version of headgate, and is gone`);
     });
     const policy = new S3Fifo(shared);
@@ -55,6 +57,8 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
     });
     return new KeeperOfThreads(folder, limits, keeper, broker, { shared: shared.memory, progress });
   } catch (error) {
+    // Or this process would go on to hold the folder, and could not open it when the reason is mended.
+    await books?.close().catch(() => {});
     throw cannotOpen(config, reasonOf(error), error);
   }
 }
