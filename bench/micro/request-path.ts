@@ -46,6 +46,7 @@ const kinds = { small: [smallHead], browser: variantsOf(browserHead), hit: [smal
 const [, , wanted = "small"] = process.argv;
 const kind = wanted === "browser" || wanted === "hit" ? wanted : "small";
 const folder = mkdtempSync(path.join(tmpdir(), "headgate-bench-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 // As the command does. The addon is looked for when the proxy is made.
 inlineMore();
@@ -92,6 +93,5 @@ for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round++) {
   if (round >= WARM_UP_ROUNDS) best = Math.min(best, elapsed);
 }
 console.log(`${kind}: ${best.toFixed(0)} ns`);
-rmSync(folder, { recursive: true, force: true });
 // Nothing closes a connection here, and the proxy would wait for it.
 process.exit(0);

@@ -20,6 +20,7 @@ const DEFAULTS: CacheConfig = {
   hotBytesMax: 64 * 2 ** 20,
   freeBytesMin: 2 ** 30,
   objectBytesMax: 10 * 2 ** 30,
+  shared: null,
 };
 
 /** A file whose server has this in `use`, and these lines on top. */
@@ -62,6 +63,7 @@ describe("a cache", () => {
         hotBytesMax: 2 ** 20,
         freeBytesMin: 0,
         objectBytesMax: 2 ** 30,
+        shared: null,
       },
     ]);
   });

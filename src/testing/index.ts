@@ -9,5 +9,6 @@ export { type AcceptHandler, type ConnectOptions, type NetworkOptions, Simulated
 export { SeededRandom } from "./seeded-random.ts";
 export { MemorySessionStore } from "./session-store.ts";
 export { createTestProxy, TestProxy, type TestProxyOptions } from "./test-proxy.ts";
+export { MemoryTier, MemoryTierStore } from "./tier-store.ts";
 export { VirtualClock } from "./virtual-clock.ts";
 export type { Fragmentation } from "./wire.ts";

@@ -1,6 +1,6 @@
 /**
- * What machines share, in memory: one for all, and for each machine its own way to it, which a test can cut. Presence and answers end
- * by the clock that the test moves.
+ * What machines share, in memory: one for all, and for each machine its own way to it. Presence and answers end by the clock that the
+ * test moves.
  */
 import type { EntryId } from "../caching/ports.ts";
 import { type LoggedText, TIER_LOG_MAX, type TierPosition, type TierStore } from "../caching/tier/ports.ts";
@@ -37,45 +37,31 @@ export class MemoryTier {
   }
 
   changed(): void {
-    for (const store of this.stores) if (!store.isCut) queueMicrotask(store.onChange);
+    for (const store of this.stores) queueMicrotask(store.onChange);
   }
 }
 
 export class MemoryTierStore implements TierStore {
   onChange: () => void = () => {};
   readonly #tier: MemoryTier;
-  #isCut = false;
 
   constructor(tier: MemoryTier) {
     this.#tier = tier;
   }
 
-  /** It cannot be reached from here. */
-  get isCut(): boolean {
-    return this.#isCut;
-  }
-
-  set isCut(isCut: boolean) {
-    this.#isCut = isCut;
-    if (!isCut) queueMicrotask(this.onChange);
-  }
-
   start(): void {}
 
   async get(id: EntryId): Promise<readonly Buffer[] | null> {
-    this.#ask();
     const answer = this.#tier.answers.get(id);
     return answer === undefined || answer.untilMs <= this.#tier.clock.now() ? null : answer.parts;
   }
 
   async put(id: EntryId, parts: readonly Buffer[], ttlMs: number): Promise<void> {
-    this.#ask();
     const copies = parts.map((part) => Buffer.from(part));
     this.#tier.answers.set(id, { parts: copies, untilMs: this.#tier.clock.now() + ttlMs });
   }
 
   async append(text: string): Promise<number> {
-    this.#ask();
     const number = ++this.#tier.last;
     this.#tier.log.push({ number, text });
     this.#tier.log.splice(0, this.#tier.log.length - TIER_LOG_MAX);
@@ -84,7 +70,6 @@ export class MemoryTierStore implements TierStore {
   }
 
   async renew(machine: string, applied: number, ttlMs: number): Promise<TierPosition> {
-    this.#ask();
     const tier = this.#tier;
     const hasMoved = tier.present.get(machine)?.applied !== applied;
     tier.present.set(machine, { applied, untilMs: tier.clock.now() + ttlMs });
@@ -93,13 +78,11 @@ export class MemoryTierStore implements TierStore {
   }
 
   async read(after: number): Promise<readonly LoggedText[]> {
-    this.#ask();
     // Some at a time, as a server gives them.
     return this.#tier.log.filter(({ number }) => number > after).slice(0, 100);
   }
 
   async machines(): Promise<ReadonlyMap<string, number>> {
-    this.#ask();
     const { present, clock } = this.#tier;
     return new Map(
       [...present].filter(([, { untilMs }]) => untilMs > clock.now()).map(([name, { applied }]) => [name, applied]),
@@ -107,16 +90,11 @@ export class MemoryTierStore implements TierStore {
   }
 
   async leave(machine: string): Promise<void> {
-    this.#ask();
     this.#tier.present.delete(machine);
     this.#tier.changed();
   }
 
   async close(): Promise<void> {
     this.#tier.stores.delete(this);
-  }
-
-  #ask(): void {
-    if (this.#isCut) throw new Error("it cannot be reached");
   }
 }

@@ -16,7 +16,17 @@ for (const where of KINDS) {
       const operations = json.operations as { method: string; path: string; sentence: string }[];
       assert.deepEqual(
         operations.map(({ method, path }) => `${method} ${path}`),
-        ["GET /", "GET /status", "POST /reload", "POST /drain", "POST /stop"],
+        [
+          "GET /",
+          "GET /status",
+          "POST /reload",
+          "POST /drain",
+          "POST /stop",
+          "GET /cache/stats",
+          "GET /cache/list",
+          "POST /cache/purge",
+          "POST /cache/verify",
+        ],
       );
       for (const { sentence } of operations) assert.match(sentence, /^[A-Z].*\.$/);
     });

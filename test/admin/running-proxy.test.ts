@@ -39,7 +39,8 @@ describe("headgate status", () => {
     assert.equal(status.pid, running.process.pid);
     assert.equal(status.state, "serving");
     assert.equal(status.config, folder.file("headgate.yaml"));
-    assert.deepEqual(status.listeners, [{ server: "web", url: `http://127.0.0.1:${running.port("web")}` }]);
+    const url = `http://127.0.0.1:${running.port("web")}`;
+    assert.deepEqual(status.listeners, [{ server: "web", url, isForward: false }]);
     assert.equal(status.lastReload, null);
     assert.ok(Math.abs(Date.parse(status.startedAt) + status.uptimeSeconds * 1000 - Date.now()) < 30_000);
     const sum = (of: "connections" | "requests") => status.workers.reduce((all, worker) => all + worker[of], 0);

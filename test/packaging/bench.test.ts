@@ -187,6 +187,7 @@ Transfer/sec:      2.99MB
   test("wrk: counts, and times in one unit", () => {
     assert.deepEqual(parseWrk(wrkOutput), {
       requests: 20358,
+      bytes: 3.28 * 2 ** 20,
       requestsPerSecond: 18521.11,
       p50Ms: 0.208,
       p99Ms: 2.03,

@@ -10,7 +10,10 @@ import { ThreadCache } from "../../src/caching/fills/thread-cache.ts";
 import { Keeper } from "../../src/caching/keeping/keeper.ts";
 import { StoredReader } from "../../src/caching/keeping/stored-reader.ts";
 import { SharedCache } from "../../src/caching/shared.ts";
-import type { Random } from "../../src/core/ports.ts";
+import { KeeperTier } from "../../src/caching/tier/keeper-tier.ts";
+import type { TierTimes } from "../../src/caching/tier/member.ts";
+import type { TierStore } from "../../src/caching/tier/ports.ts";
+import type { Clock, Random } from "../../src/core/ports.ts";
 import { MemoryCacheFolder } from "../../src/testing/cache-folder.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
@@ -31,6 +34,13 @@ export interface CacheStageOptions {
   /** How messages get from one side to the other; left out: in the next microtask. */
   readonly links?: () => readonly [LinkToKeeper, LinkToThread];
   readonly wakes?: Wakes;
+  /** Where it shares with other machines. */
+  readonly tier?: {
+    readonly store: TierStore;
+    readonly machine: string;
+    readonly clock?: Clock;
+    readonly times?: TierTimes;
+  };
 }
 
 /** Wakes in the next microtask. */
@@ -58,6 +68,7 @@ export class CacheStage {
   readonly table: ProgressTable;
   readonly keeper: Keeper;
   readonly broker: Broker;
+  readonly tier: KeeperTier | null;
   /** Lines about the disk. */
   readonly troubles: string[];
   readonly #options: CacheStageOptions;
@@ -77,7 +88,11 @@ export class CacheStage {
     this.troubles = troubles;
     const { books } = keeper.keeping.around;
     this.table = new ProgressTable(progressBuffer(options.fillsMax), options.wakes ?? localWakes());
+    const { tier } = options;
+    this.tier = tier === undefined ? null : new KeeperTier({ keeper, clock: this.clock, ...tier });
+    this.tier?.start();
     this.broker = new Broker({
+      tier: this.tier,
       keeping: keeper.keeping,
       books,
       shared,
@@ -129,6 +144,7 @@ export class CacheStage {
 
   async close(): Promise<void> {
     this.broker.close();
+    await this.tier?.close();
     await this.keeper.close();
   }
 }

@@ -7,7 +7,7 @@
  * it is dead. Hashes may be those of two ids: then something is kept a little longer than it deserves.
  */
 
-/** Two cache lines of them. With a quarter as many, full buckets forget one in thirty too early, which costs loops a tenth of their hits. */
+/** Two cache lines of them. With a quarter as many, full buckets forget some too early, which costs loops six hits in a hundred. */
 const WAYS = 16;
 const PLACES_MIN = 1024;
 /** Half of what the clock can tell apart: 1 TiB of units. */

@@ -264,3 +264,19 @@ test("who gives up is told nothing, and what he was to fetch another one fetches
   assert.equal(stage.broker.flights, 0);
   await stage.close();
 });
+
+test("what says by which fields answers vary is used with each of them, so that it does not go before they do", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const request = requestOf([["Accept-Language", "en"]]);
+  const asked = Asked.of(cache, KEY, request);
+  await settle();
+  asked.fill!.begin(headOf(5, { vary: ["accept-language"] }));
+  write(asked.fill!, "hello");
+  asked.fill!.end();
+  await settle();
+  assert.ok(cache.find(KEY, request));
+  const uses = [...stage.shared.frequencies.subarray(0, 3)].filter((count) => count > 0);
+  assert.deepEqual(uses, [1, 1]);
+  await stage.close();
+});

@@ -6,7 +6,7 @@ import type { AnswerToKeep } from "../keeping/keeping.ts";
 import type { AnswerRecord } from "../keeping/record.ts";
 import type { PurgeOutcome } from "../operating.ts";
 import type { EntryId } from "../ports.ts";
-import { TierMember } from "./member.ts";
+import { TierMember, type TierTimes } from "./member.ts";
 import type { TierPosition, TierStore } from "./ports.ts";
 import { decodeTierPurge, encodeTierPurge } from "./purges.ts";
 import type { TierMark } from "./shared-answer.ts";
@@ -18,6 +18,7 @@ export interface KeeperTierParts {
   readonly keeper: Keeper;
   readonly store: TierStore;
   readonly clock: Clock;
+  readonly times?: TierTimes;
   /** No other machine has it, nor had it before a restart. */
   readonly machine: string;
 }
@@ -36,7 +37,7 @@ export class KeeperTier implements FillTier {
   readonly #member: TierMember;
   readonly #answers: SharedAnswers;
 
-  constructor({ keeper, store, clock, machine }: KeeperTierParts) {
+  constructor({ keeper, store, clock, times, machine }: KeeperTierParts) {
     this.#keeper = keeper;
     const { keeping } = keeper;
     const { shared, books } = keeping.around;
@@ -44,6 +45,7 @@ export class KeeperTier implements FillTier {
     this.#member = new TierMember({
       store,
       clock,
+      ...(times === undefined ? {} : { times }),
       machine,
       apply: (text) => this.#apply(text),
       onServing: (isServing) => {

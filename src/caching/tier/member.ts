@@ -8,12 +8,16 @@ import type { Clock, TimerHandle } from "../../core/ports.ts";
 import { type LoggedText, TIER_LOG_MAX, type TierPosition, type TierStore } from "./ports.ts";
 import { EVERYTHING } from "./purges.ts";
 
-/** How long a purge waits at most for a machine that has vanished. */
-export const PRESENCE_MS = 10_000;
-/** Shorter than that by more than clocks differ in so short a time, and by what a busy thread may be late. */
-export const LEASE_MS = 7000;
-/** Three times within a lease. */
-export const RENEW_MS = 2000;
+export interface TierTimes {
+  /** How long a purge waits at most for a machine that has vanished. */
+  readonly presenceMs: number;
+  /** Shorter than that by more than clocks differ in so short a time, and by what a busy thread may be late. */
+  readonly leaseMs: number;
+  /** Three times within a lease. */
+  readonly renewMs: number;
+}
+
+export const TIER_TIMES: TierTimes = { presenceMs: 10_000, leaseMs: 7000, renewMs: 2000 };
 /** For servers that do not tell what changes. */
 const LOOK_MS = 250;
 /** What could not be logged waits for Redis to be back; behind that many, everything is purged in their place. */
@@ -22,6 +26,7 @@ const OWED_MAX = 1000;
 export interface MemberSurroundings {
   readonly store: TierStore;
   readonly clock: Clock;
+  readonly times?: TierTimes;
   /** No other machine has it. */
   readonly machine: string;
   /** Resolves when it is in force on this machine. EVERYTHING: all goes. */
@@ -34,6 +39,7 @@ export interface MemberSurroundings {
 
 export class TierMember {
   readonly #around: MemberSurroundings;
+  readonly #times: TierTimes;
   /** Up to where the log is applied here; null: it never took part. */
   #position: TierPosition | null;
   /** What is known of the log, in order, also of what was applied before. */
@@ -49,6 +55,7 @@ export class TierMember {
 
   constructor(around: MemberSurroundings) {
     this.#around = around;
+    this.#times = around.times ?? TIER_TIMES;
     this.#position = around.readPosition();
     around.store.onChange = () => {
       for (const look of this.#looking) look();
@@ -134,7 +141,7 @@ export class TierMember {
       .finally(() => {
         this.#step = null;
         if (this.#isStepDue) this.#begin();
-        else if (!this.#isClosed) this.#timer = this.#around.clock.after(RENEW_MS, () => this.#begin());
+        else if (!this.#isClosed) this.#timer = this.#around.clock.after(this.#times.renewMs, () => this.#begin());
       });
   }
 
@@ -142,7 +149,7 @@ export class TierMember {
     const { store, machine, clock } = this.#around;
     let sentMs = clock.now();
     const before = this.#position;
-    let there = await store.renew(machine, this.applied, PRESENCE_MS);
+    let there = await store.renew(machine, this.applied, this.#times.presenceMs);
     while (this.#owed.length > 0) {
       await store.append(this.#owed[0]!);
       this.#owed.shift();
@@ -153,10 +160,10 @@ export class TierMember {
     do {
       await this.#applyUntil(there.last);
       sentMs = clock.now();
-      there = await store.renew(machine, this.applied, PRESENCE_MS);
+      there = await store.renew(machine, this.applied, this.#times.presenceMs);
       if (there.generation !== this.generation) return this.#around.store.onChange();
     } while (there.last > this.applied);
-    if (!this.#isClosed) this.#serveUntil(sentMs + LEASE_MS);
+    if (!this.#isClosed) this.#serveUntil(sentMs + this.#times.leaseMs);
   }
 
   /** Anything may have been purged meanwhile. */

@@ -9,72 +9,28 @@ import {
   STORE_CACHE_TTL_MS,
   STORE_COMMAND_TIMEOUT_MS,
 } from "../../core/limits.ts";
-import { canonicalHost, hostName } from "../../core/option-addresses.ts";
+import { hostName } from "../../core/option-addresses.ts";
 import { filePath, needsPair, resolveOptionPath, secret } from "../../core/option-files.ts";
+import { parseNode, parseRedisUrl, type RedisAddressOption, type RedisPlace } from "../../core/option-redis.ts";
 import { duration, formatDuration, textKind } from "../../core/option-types.ts";
 
 /** What a store's URL says. */
-type StoreUrl =
-  | { readonly kind: "lmdb"; readonly path: string }
-  | {
-      readonly kind: "redis";
-      readonly address: StoreAddress;
-      readonly isTls: boolean;
-      readonly database: number;
-      readonly username: string | null;
-      readonly password: string | null;
-    };
+type StoreUrl = { readonly kind: "lmdb"; readonly path: string } | ({ readonly kind: "redis" } & RedisPlace);
 
-/** A node of Redis, or the unix socket of one. `host` has no brackets. */
-export type StoreAddress =
-  | { readonly host: string; readonly port: number }
-  /** Absolute. */
-  | { readonly path: string };
+/** A node of Redis, or the unix socket of one. */
+export type StoreAddress = RedisAddressOption;
 
 const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
 const URL_EXPECTED = "a URL such as redis://127.0.0.1:6379 or lmdb:/var/lib/headgate/sessions";
-const REDIS_URL = /^(redis|rediss|valkey|valkeys):\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/(\d{0,5}))?$/i;
-
-function decodePart(text: string): string | null {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return null;
-  }
-}
-
-/** "host:port" or "host"; null when it is neither. */
-function parseNode(text: string, defaultPort: number): { readonly host: string; readonly port: number } | null {
-  const match = /^(.*?)(?::(\d{1,5}))?$/s.exec(text);
-  const host = canonicalHost(match?.[1] ?? "");
-  const port = Number(match?.[2] ?? defaultPort);
-  return host === null || port < 1 || port > 65_535 ? null : { host: host.replace(/^\[(.*)\]$/, "$1"), port };
-}
 
 function parseStoreUrl(text: string): StoreUrl | null {
   if (text.includes("\0")) return null;
-  const ofPath = /^(lmdb|redis\+unix):(?:\/\/(?=\/))?(.+)$/is.exec(text);
-  if (ofPath !== null) {
-    const path = resolveOptionPath(ofPath[2] ?? "");
-    if (ofPath[1]?.toLowerCase() === "lmdb") return { kind: "lmdb", path };
-    return { kind: "redis", address: { path }, isTls: false, database: 0, username: null, password: null };
-  }
-  const match = REDIS_URL.exec(text);
-  const address = parseNode(match?.[3] ?? "", REDIS_PORT);
-  if (match === null || address === null) return null;
-  const [, username = "", password = ""] = /^([^:]*)(?::(.*))?$/s.exec(match[2] ?? "") ?? [];
-  const credentials = [decodePart(username), decodePart(password)] as const;
-  if (credentials[0] === null || credentials[1] === null) return null;
-  return {
-    kind: "redis",
-    address,
-    isTls: /^(rediss|valkeys)$/i.test(match[1] ?? ""),
-    database: Number(match[4] ?? 0),
-    username: credentials[0] || null,
-    password: credentials[1] || null,
-  };
+  const lmdb = /^lmdb:(?:\/\/(?=\/))?(.+)$/is.exec(text);
+  if (lmdb !== null) return { kind: "lmdb", path: resolveOptionPath(lmdb[1] ?? "") };
+  const place = parseRedisUrl(text);
+  return place === null ? null : { kind: "redis", ...place };
 }
 
 /** Never quotes the text: it may hold a password. */

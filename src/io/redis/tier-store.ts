@@ -40,6 +40,10 @@ const APPEND = `local n = redis.call('INCR', KEYS[1])
 redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[1], n .. '-0', 'p', ARGV[2])
 return n`;
 
+/** KEYS: machines, the presence of one. ARGV: its name. It may be back since somebody has seen it gone. */
+const DROP_MACHINE = `if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SREM', KEYS[1], ARGV[1]) end
+return 0`;
+
 export class RedisTierStore implements TierStore {
   onChange: () => void = () => {};
   readonly #prefix: string;
@@ -146,8 +150,10 @@ export class RedisTierStore implements TierStore {
       if (value === null) gone.push(names[index]!);
       else present.set(names[index]!, Number(value));
     }
-    // One that comes back adds itself.
-    if (gone.length > 0) await this.#control.send(["SREM", this.#key("machines"), ...gone]);
+    const drops = gone.map((name) => {
+      return ["EVAL", DROP_MACHINE, "2", this.#key("machines"), this.#key(`machine/${name}`), name];
+    });
+    if (drops.length > 0) await this.#control.send(...drops);
     return present;
   }
 

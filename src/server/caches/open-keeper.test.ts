@@ -15,7 +15,15 @@ const SILENT = { info() {}, error() {} } as unknown as AppLog;
 test("a folder whose list of purges is damaged can be opened when it is mended", async () => {
   using folder = new TestFolder();
   const directory = folder.file("cache");
-  const config = { name: "a", directory, bytesMax: GiB, objectBytesMax: GiB, inactiveMs: null, freeBytesMin: 0 };
+  const config = {
+    name: "a",
+    directory,
+    bytesMax: GiB,
+    objectBytesMax: GiB,
+    inactiveMs: null,
+    freeBytesMin: 0,
+    shared: null,
+  };
   const broken = openCacheBooks(directory);
   await broken.writeFact(PURGES_FACT, Buffer.from("no list"));
   await broken.close();

@@ -11,6 +11,7 @@ import type { KeepingLimits } from "../../caching/keeping/keeping.ts";
 import type { ListQuery } from "../../caching/operating.ts";
 import type { CacheConfig } from "../../caching/options.ts";
 import type { CacheBooks } from "../../caching/ports.ts";
+import type { KeeperTier } from "../../caching/tier/keeper-tier.ts";
 import type { AppLog } from "../app-log.ts";
 import { clock, random } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
@@ -30,11 +31,12 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   // Changed in place by a reload.
   const limits = { ...config };
   const shared = SharedCache.ofOneThread(SLOTS_MAX);
-  let books: CacheBooks | null = null;
+  let opened: CacheBooks | Keeper | null = null;
   try {
-    books = openCacheBooks(folder, () => {
+    const books = openCacheBooks(folder, () => {
       log.info(`cache ${config.name}: what was in ${folder} is of another version of headgate, and is gone`);
     });
+    opened = books;
     const policy = new S3Fifo(shared);
     const keeper = await Keeper.open(limits, {
       books,
@@ -44,7 +46,10 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
       policy,
       events: tellTrouble(config, log),
     });
+    opened = keeper;
     const { keeping } = keeper;
+    const { shared: place, name } = config;
+    const tier = place === null ? null : (await import("./open-tier.ts")).openTier(name, place, keeper, log);
     const progress = progressBuffer();
     const broker = new Broker({
       keeping,
@@ -54,11 +59,12 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
       clock,
       table: new ProgressTable(progress, atomicWakes),
       invalidateTag: (tag) => keeper.invalidateTag(tag),
+      tier,
     });
-    return new KeeperOfThreads(folder, limits, keeper, broker, { shared: shared.memory, progress });
+    return new KeeperOfThreads(folder, limits, keeper, tier, broker, { shared: shared.memory, progress });
   } catch (error) {
     // Or this process would go on to hold the folder, and could not open it when the reason is mended.
-    await books?.close().catch(() => {});
+    await opened?.close().catch(() => {});
     throw cannotOpen(config, reasonOf(error), error);
   }
 }
@@ -77,6 +83,8 @@ class KeeperOfThreads implements CacheKeeper {
   readonly #folder: string;
   readonly #limits: { -readonly [Limit in keyof KeepingLimits]: KeepingLimits[Limit] };
   readonly #keeper: Keeper;
+  /** null: it is shared with no other machine. */
+  readonly #tier: KeeperTier | null;
   readonly #broker: Broker;
   readonly #memory: Pick<CacheHandout, "shared" | "progress">;
   readonly #links = new Set<PortLink<ToThread, ToKeeper>>();
@@ -85,12 +93,14 @@ class KeeperOfThreads implements CacheKeeper {
     folder: string,
     limits: KeepingLimits,
     keeper: Keeper,
+    tier: KeeperTier | null,
     broker: Broker,
     memory: Pick<CacheHandout, "shared" | "progress">,
   ) {
     this.#folder = folder;
     this.#limits = limits;
     this.#keeper = keeper;
+    this.#tier = tier;
     this.#broker = broker;
     this.#memory = memory;
   }
@@ -108,7 +118,8 @@ class KeeperOfThreads implements CacheKeeper {
     });
     const thread = this.#broker.attach(link);
     this.#links.add(link);
-    return { config, folder: this.#folder, counts, column, ...this.#memory, port: port2 };
+    // What Redis is reached by is the keeper's alone.
+    return { config: { ...config, shared: null }, folder: this.#folder, counts, column, ...this.#memory, port: port2 };
   }
 
   change({ bytesMax, inactiveMs, freeBytesMin, objectBytesMax }: CacheConfig): void {
@@ -126,7 +137,7 @@ class KeeperOfThreads implements CacheKeeper {
   }
 
   purge(...asked: Parameters<CacheKeeper["purge"]>): ReturnType<CacheKeeper["purge"]> {
-    return this.#keeper.purge(...asked);
+    return (this.#tier ?? this.#keeper).purge(...asked);
   }
 
   verify(): ReturnType<CacheKeeper["verify"]> {
@@ -136,6 +147,7 @@ class KeeperOfThreads implements CacheKeeper {
   async close(): Promise<void> {
     this.#broker.close();
     for (const link of this.#links) link.close();
+    await this.#tier?.close();
     await this.#keeper.close();
   }
 }
