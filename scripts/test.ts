@@ -65,7 +65,9 @@ const onOneTransport: readonly string[] = [
   "test/security/forged-tokens",
   "test/security/oidc-",
   "test/security/smuggling-verdicts",
+  "test/threads/cache-fills",
   "test/threads/session-stores",
+  "test/threads/shared-cache",
 ];
 
 /** What takes longest begins first, so that no core is idle at the end while another one has the longest file before it. */
