@@ -77,7 +77,6 @@ const longest: readonly string[] = [
   "test/threads/",
   "test/integration/endurance",
   "test/integration/sessions-under-load",
-  "test/integration/shared-between-machines",
   "test/stores/session-command",
   "test/conformance/http-cache",
   "test/simulation/interleavings",
