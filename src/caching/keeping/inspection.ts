@@ -1,15 +1,15 @@
 /** What operators look at: lists of what is stored, and whether all of it verifies. In pieces, so that nobody waits for it. */
-import type { Clock } from "../../core/ports.ts";
 import { ageOf } from "../../semantics/caching/answer-head.ts";
 import type { ListedEntry, ListOrder, ListOutcome, ListQuery, VerifyOutcome } from "../operating.ts";
 import type { BodyFile, EntryId } from "../ports.ts";
 import { urlOfKey } from "./entry-id.ts";
 import type { Keeping } from "./keeping.ts";
+import { Pace } from "./pace.ts";
 import { type AnswerRecord, decodeRecord, type FileBody, summariseRecord, verifyBlock } from "./record.ts";
 import { diskBytes } from "./slots.ts";
 
-/** What reading for verification takes of the disk, in a second: a part of what any disk gives, so that answers do not wait. */
-const VERIFIED_BYTES_PER_SECOND = 128 * 1024 * 1024;
+/** A process that has as many open files as it may: nothing is wrong with the one that it cannot open. */
+const SHORT_OF_FILES: readonly unknown[] = ["EMFILE", "ENFILE"];
 /** A list is for people, and is held whole. */
 export const LISTED_MAX = 10_000;
 /** What is told of damage. */
@@ -58,7 +58,13 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
   return { matching, entries };
 }
 
-export async function verifyStored(keeping: Keeping, signal: AbortSignal): Promise<VerifyOutcome> {
+/** Reads all of it, this many bytes in a second. Rejects with an Error when that says nothing of what is stored. */
+export async function verifyStored(
+  keeping: Keeping,
+  bytesPerSecond: number,
+  signal: AbortSignal,
+): Promise<VerifyOutcome> {
+  const pace = new Pace(keeping.around.clock, bytesPerSecond, signal);
   let entries = 0;
   let bytes = 0;
   const damaged: string[] = [];
@@ -67,7 +73,8 @@ export async function verifyStored(keeping: Keeping, signal: AbortSignal): Promi
   };
   const check = async (id: EntryId, record: AnswerRecord): Promise<void> => {
     if (signal.aborted) return;
-    const isGood = record.body.kind === "inline" || (await verifyBody(keeping, record.body, signal));
+    if (record.body.kind === "inline") await pace.took(record.body.bytes.length);
+    const isGood = record.body.kind === "inline" || (await verifyBody(keeping, record.body, pace, signal));
     // What was replaced meanwhile may have lost its file, and is nobody's damage.
     if (!isGood && (await keeping.drop(id, record.version, "damaged"))) tell(urlOfKey(record.key));
     if (!isGood) return;
@@ -93,12 +100,12 @@ export async function verifyStored(keeping: Keeping, signal: AbortSignal): Promi
   return { entries, bytes, damaged };
 }
 
-async function verifyBody(keeping: Keeping, body: FileBody, signal: AbortSignal): Promise<boolean> {
-  const { books, clock } = keeping.around;
+async function verifyBody(keeping: Keeping, body: FileBody, pace: Pace, signal: AbortSignal): Promise<boolean> {
   let file: BodyFile;
   try {
-    file = books.openBody(body.body);
-  } catch {
+    file = keeping.around.books.openBody(body.body);
+  } catch (error) {
+    if (SHORT_OF_FILES.includes((error as { code?: string }).code)) throw error;
     return false;
   }
   try {
@@ -107,7 +114,7 @@ async function verifyBody(keeping: Keeping, body: FileBody, signal: AbortSignal)
       const at = index * body.blockBytes;
       const block = await file.read(at, Math.min(body.blockBytes, length - at));
       if (!verifyBlock(body, index, block)) return false;
-      await pause(clock, (block.length / VERIFIED_BYTES_PER_SECOND) * 1000, signal);
+      await pace.took(block.length);
     }
     return true;
   } catch {
@@ -115,11 +122,4 @@ async function verifyBody(keeping: Keeping, body: FileBody, signal: AbortSignal)
   } finally {
     file.letGo();
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(ms, resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -1,6 +1,7 @@
 /**
  * The keeper of one cache: opens what is there, and does what has to be done from time to time (what nobody uses goes, the disk keeps
- * enough free, uses are written down). What requests need of it is `keeping`; what operators ask for is here.
+ * enough free, uses are written down, all that is stored is verified). What requests need of it is `keeping`; what operators ask for
+ * is here.
  */
 import type { TimerHandle } from "../../core/ports.ts";
 import type { PurgePattern } from "../cache.ts";
@@ -16,6 +17,7 @@ import { DISK_STATES } from "../shared.ts";
 import { indexRecords, UsesWriter } from "./indexing.ts";
 import { listStored, verifyStored } from "./inspection.ts";
 import { Keeping, type KeepingLimits, type KeepingSurroundings } from "./keeping.ts";
+import { pause } from "./pace.ts";
 import { Purging } from "./purging.ts";
 
 /** Between two looks at what is free on the disk. */
@@ -23,6 +25,12 @@ const LOOK_MS = 10_000;
 /** Looks between two times at which what nobody uses goes, and between those at which uses are written: minutes, and ten of them. */
 const LOOKS_OF_INACTIVE = 6;
 const LOOKS_OF_USES = 60;
+/** Between two times at which all is verified without being asked for: a day. The first one is with the first look. */
+const LOOKS_OF_VERIFICATION = 8640;
+/** What an operator who waits for it lets verification take of the disk: a part of what most disks give. */
+const VERIFIED_BYTES_PER_SECOND = 128 * 1024 * 1024;
+/** The same when nobody waits: a terabyte in nine hours, and hardly anything of a processor. */
+const VERIFIED_BYTES_PER_SECOND_UNASKED = 32 * 1024 * 1024;
 /** Slots that are looked at in one turn. */
 const SLOTS_AT_ONCE = 65_536;
 /** Removals that are under way at the same time. */
@@ -38,7 +46,10 @@ export class Keeper implements CacheOperations {
   #timer: TimerHandle | null = null;
   #looks = 0;
   #look: Promise<void> | null = null;
+  #verification: Promise<void> | null = null;
   #isIndexed = false;
+  /** At which look all that is stored is verified next. */
+  #verifyAtLook = 0;
 
   private constructor(keeping: Keeping) {
     this.keeping = keeping;
@@ -66,7 +77,7 @@ export class Keeper implements CacheOperations {
   }
 
   verify(): Promise<VerifyOutcome> {
-    return verifyStored(this.keeping, this.#stopping.signal);
+    return verifyStored(this.keeping, VERIFIED_BYTES_PER_SECOND, this.#stopping.signal);
   }
 
   async purge(pattern: PurgePattern, { soft }: { readonly soft: boolean }): Promise<PurgeOutcome> {
@@ -91,6 +102,7 @@ export class Keeper implements CacheOperations {
     this.#timer?.cancel();
     await this.indexed;
     await this.#look;
+    await this.#verification;
     await this.#purging.settled();
     await this.keeping.settled();
     this.keeping.health.close();
@@ -127,7 +139,20 @@ export class Keeper implements CacheOperations {
     this.#purging.start();
     await this.#keepFree();
     if (this.#isIndexed && this.#looks % LOOKS_OF_INACTIVE === 0) await this.#dropInactive();
+    if (this.#isIndexed && this.#looks >= this.#verifyAtLook) this.#verifyUnasked();
     if (this.#looks % LOOKS_OF_USES === 0) await this.#uses.write();
+  }
+
+  /** Not at the very start, which has enough to read. One that takes longer than a day is followed by the next. */
+  #verifyUnasked(): void {
+    if (this.#verification !== null) return;
+    this.#verifyAtLook = this.#looks + LOOKS_OF_VERIFICATION;
+    this.#verification = verifyStored(this.keeping, VERIFIED_BYTES_PER_SECOND_UNASKED, this.#stopping.signal)
+      // That says nothing of what is stored; the next one looks again.
+      .catch(() => {})
+      .then(() => {
+        this.#verification = null;
+      });
   }
 
   /** Room for others on the file system; what the books once took, they keep, so only files give some back. */
@@ -157,9 +182,6 @@ export class Keeper implements CacheOperations {
 
   /** Resolves in a later turn, or at once when all is to end. */
   #turn(): Promise<void> {
-    return new Promise((resolve) => {
-      this.keeping.around.clock.after(0, resolve);
-      this.#stopping.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    return pause(this.keeping.around.clock, 0, this.#stopping.signal);
   }
 }

@@ -12,6 +12,20 @@ import { entryIdOf } from "./entry-id.ts";
 
 const keyOf = (index: number): string => `https://h/${index}`;
 
+function bodyOf(stage: KeepingStage, index: number): number {
+  const record = stage.found(keyOf(index))?.record;
+  assert.ok(record?.kind === "answer" && record.body.kind === "file");
+  return record.body.body;
+}
+
+/** In steps, as what comes of one timer may set the next one. */
+async function passTime(stage: KeepingStage, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 10) {
+    stage.clock.advance(10);
+    await settle();
+  }
+}
+
 describe("a restart", () => {
   test("finds all that was stored, as large as it was, in slots of its own; bodies have to verify first", async () => {
     const stage = await KeepingStage.open();
@@ -168,6 +182,43 @@ describe("verifying", () => {
     const found = [0, 1, 2, 3, 4].map((index) => next.found(keyOf(index))).filter((record) => record !== null);
     assert.deepEqual([found.length, next.folder.bodies.length, next.folder.openFiles], [3, 3, 0]);
     assert.ok(found.every(({ record }) => next.shared.isVerified(record.slot)));
+  });
+
+  test("is done unasked, soon after a start and every day, and slower than for somebody who waits", async () => {
+    const stage = await KeepingStage.open();
+    const bytes = Buffer.alloc(600_000, "0123456789");
+    for (let index = 0; index < 3; index++) await stage.keepInFile(keyOf(index), bytes);
+    const next = await stage.restart();
+    const slotOf = (index: number): number => next.found(keyOf(index))!.record.slot;
+    const verified = (): number => [1, 2].filter((index) => next.shared.isVerified(slotOf(index))).length;
+    next.folder.corruptBody(bodyOf(next, 0), 1);
+    await passTime(next, 9_900);
+    assert.deepEqual([next.keeper.stats().entries, verified()], [3, 0], "the start has the disk to itself");
+    await passTime(next, 120);
+    assert.ok(verified() < 2, "1.8 MB take more than 20 ms");
+    await passTime(next, 300);
+    assert.deepEqual([next.found(keyOf(0)), next.keeper.stats().removed.damaged, verified()], [null, 1, 2]);
+    // What was good once need not be for ever.
+    next.folder.corruptBody(bodyOf(next, 1), 599_999);
+    for (let look = 0; look < 8639; look++) {
+      next.clock.advance(10_000);
+      await new Promise(setImmediate);
+    }
+    assert.notEqual(next.found(keyOf(1)), null, "the day is not over");
+    await passTime(next, 21_000);
+    assert.deepEqual([next.found(keyOf(1)), next.keeper.stats().removed.damaged], [null, 2]);
+    await next.keeper.close();
+    assert.equal(next.folder.openFiles, 0);
+  });
+
+  test("drops nothing when this process cannot open any more files", async () => {
+    const stage = await KeepingStage.open();
+    await stage.keepInFile(keyOf(0), Buffer.alloc(5000));
+    const tooMany = Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    stage.folder.fault = (operation) => (operation === "openBody" ? tooMany : null);
+    await assert.rejects(stage.over(stage.keeper.verify()), /EMFILE/);
+    stage.folder.fault = null;
+    assert.equal((await stage.over(stage.keeper.verify())).entries, 1);
   });
 });
 

@@ -10,6 +10,7 @@ import type { Keeper } from "../../caching/keeping/keeper.ts";
 import type { KeepingLimits } from "../../caching/keeping/keeping.ts";
 import type { ListQuery } from "../../caching/operating.ts";
 import type { CacheConfig } from "../../caching/options.ts";
+import type { CacheBooks } from "../../caching/ports.ts";
 import type { KeeperTier } from "../../caching/tier/keeper-tier.ts";
 import type { AppLog } from "../app-log.ts";
 import { clock, random } from "../surroundings.ts";
@@ -30,10 +31,12 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   // Changed in place by a reload.
   const limits = { ...config };
   const shared = SharedCache.ofOneThread(SLOTS_MAX);
+  let opened: CacheBooks | Keeper | null = null;
   try {
     const books = openCacheBooks(folder, () => {
       log.info(`cache ${config.name}: what was in ${folder} is of another version of headgate, and is gone`);
     });
+    opened = books;
     const policy = new S3Fifo(shared);
     const keeper = await Keeper.open(limits, {
       books,
@@ -43,6 +46,7 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
       policy,
       events: tellTrouble(config, log),
     });
+    opened = keeper;
     const { keeping } = keeper;
     const { shared: place, name } = config;
     const tier = place === null ? null : (await import("./open-tier.ts")).openTier(name, place, keeper, log);
@@ -59,6 +63,8 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
     });
     return new KeeperOfThreads(folder, limits, keeper, tier, broker, { shared: shared.memory, progress });
   } catch (error) {
+    // Or this process would go on to hold the folder, and could not open it when the reason is mended.
+    await opened?.close().catch(() => {});
     throw cannotOpen(config, reasonOf(error), error);
   }
 }
