@@ -112,7 +112,9 @@ async function purge(url: string | undefined, options: PurgeOptions): Promise<vo
   const [wish] = given;
   if (wish === undefined || given.length > 1) {
     throw new CommandError(
-      ["error: needs one of a URL, --prefix, --host, --wildcard and --tag: what is to be purged"],
+      [
+        `error: needs one of a URL, --prefix, --host, --wildcard and --tag${given.length > 1 ? ", and got several" : ": what is to be purged"}`,
+      ],
       STATUS_USAGE,
     );
   }

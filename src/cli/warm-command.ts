@@ -51,7 +51,7 @@ function urlsOf(list: string, file: string): readonly string[] {
     const url = URL.parse(trimmed);
     if (url === null || !/^https?:$/.test(url.protocol)) {
       throw new CommandError([
-        withoutControls(`${file}:${index + 1}: expected a URL such as https://a.example/b, got ${trimmed}`),
+        withoutControls(`${file}:${index + 1}: expected a URL such as https://a.example/b, got "${trimmed}"`),
       ]);
     }
     urls.add(trimmed);

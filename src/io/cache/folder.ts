@@ -2,7 +2,16 @@
  * A cache's folder: what belongs into it, and whether it is ours. It holds a file that says its format, the books (an LMDB) and the
  * bodies, and is its owner's alone (mode 0700). A folder with anything else in it is refused: nothing of somebody else is removed.
  */
-import { chmodSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 
 const FORMAT_FILE = "format";
@@ -28,7 +37,7 @@ export const UNUSABLE = 0;
  * wrong.
  */
 export function prepareFolder(folder: string): number | null {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   const names = readdirSync(folder);
   const isEmpty = names.every((name) => name === FORMAT_FILE_NEW);
   const format = isEmpty ? null : names.includes(DISTRUSTED_FILE) ? UNUSABLE : readFormat(folder);
@@ -38,6 +47,13 @@ export function prepareFolder(folder: string): number | null {
   // It may have been made by somebody else, with other rights.
   chmodSync(folder, 0o700);
   return format;
+}
+
+/** Not by `recursive`, which tries without end where a file system has no place for new folders, such as /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(path.dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
 }
 
 /** To be called before anything else is put into it, so that it is known for what it is. */

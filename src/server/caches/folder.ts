@@ -43,6 +43,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "permission denied",
   EROFS: "the file system cannot be written to",
   ENOSPC: "no space is left on the device",
+  ENOENT: "no folder can be made there",
   ENOTDIR: "a part of the path is no folder",
 };
 

@@ -48,4 +48,10 @@ describe("what is purged", () => {
     assert.match(reasonOf("tag", ""), /got nothing/);
     assert.match(reasonOf("everything", "x"), /one of url, prefix, host, wildcard, tag/);
   });
+
+  it("a wildcard that no URL can match is refused", () => {
+    for (const text of ["x", "pool/*", "*.deb", "h*", "http*", "https://a.example/", "mirror.example.org/*"]) {
+      assert.equal(purgePatternsOf("wildcard", text).ok, /^(\*|h)/.test(text), text);
+    }
+  });
 });

@@ -25,8 +25,14 @@ export function purgePatternsOf(kind: string, text: string): ReadPattern {
     );
   }
   switch (known) {
-    case "tag":
     case "wildcard":
+      if (!isWildcardOfUrls(text)) {
+        return refused(
+          `wildcard: expected one that URLs can match, such as https://*.example.org/*.deb, got ${JSON.stringify(text)}`,
+        );
+      }
+      return { ok: true, patterns: [{ kind: known, text }] };
+    case "tag":
       return { ok: true, patterns: [{ kind: known, text }] };
     case "host": {
       const authority = parseAuthority(text.toLowerCase());
@@ -51,6 +57,13 @@ function urlPattern(kind: "url" | "prefix", text: string): ReadPattern {
   const host = authority.toLowerCase().replace(new RegExp(`:${usual}$`), "");
   const texts = new Set([path, normal].map((one) => `${scheme.toLowerCase()}://${host}${one || "/"}${query}`));
   return { ok: true, patterns: [...texts].map((one) => ({ kind, text: one })) };
+}
+
+/** What stands before its first asterisk is the beginning of a URL. */
+function isWildcardOfUrls(text: string): boolean {
+  const star = text.indexOf("*");
+  const head = star < 0 ? text : text.slice(0, star);
+  return ["http://", "https://"].some((scheme) => head.startsWith(scheme) || (star >= 0 && scheme.startsWith(head)));
 }
 
 function refused(reason: string): ReadPattern {
