@@ -13,7 +13,8 @@ test("the status counts what each worker has, and tells of one that died", async
   const [one = ""] = clients.bodies;
   const { workers, listeners, state, config } = await statusOf(running);
   assert.deepEqual([state, config], ["serving", folder.file("headgate.ts")]);
-  assert.deepEqual(listeners, [{ server: "web", url: `http://127.0.0.1:${running.port("web")}` }]);
+  const url = `http://127.0.0.1:${running.port("web")}`;
+  assert.deepEqual(listeners, [{ server: "web", url, isForward: false }]);
   assert.deepEqual(
     workers.map(({ id, state, restarts, lastFault }) => [id, state, restarts, lastFault]),
     [
