@@ -13,6 +13,9 @@ import { Program, repositoryRoot } from "../support/program.ts";
 import { needs } from "../support/requirements.ts";
 
 const TITLE = "A build through the proxy, from nothing";
+/** How the log tells of a tunnel whose client had all that it wanted, and was gone before its end. */
+const LEFT_TUNNEL =
+  /connection_terminated \(client\): connection of client \S+: the peer reset the connection \(ECONNRESET\)$/gm;
 const text = readFileSync(path.join(repositoryRoot, "docs/forward.md"), "utf8");
 
 /**
@@ -52,7 +55,8 @@ describe("docs/forward.md", () => {
     await using shell = Program.command(command, args, { cwd: folder.path, env });
     assert.equal(await shell.exit(), 0, shell.output);
     let from = 0;
-    const printed = shell.output.split("\n");
+    // curl leaves a tunnel without waiting for what TLS says at its end; when that comes behind it, the system resets the connection.
+    const printed = shell.output.replaceAll(LEFT_TUNNEL, "-").split("\n");
     for (const block of expected) {
       const places = block.map((line) => printed.indexOf(line, from));
       const missing = block.filter((_, at) => places[at]! < 0);

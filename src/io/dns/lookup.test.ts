@@ -314,17 +314,23 @@ test("the servers are those of this machine when none is given: when these chang
   using folder = new TestFolder();
   const resolvConfPath = folder.write("resolv.conf", "nameserver 127.0.0.1\n");
   const clock = new VirtualClock();
-  for (const [servers, changes] of [
-    [[], 1],
-    [["127.0.0.1"], 0],
+  // Each time of another length: two writes in one tick of the kernel's clock have the same time.
+  for (const [servers, changes, text] of [
+    [[], 1, "nameserver 127.0.0.13\n"],
+    [["127.0.0.1"], 0, "nameserver 127.0.0.2\n"],
   ] as const) {
     const names = new DnsLookup(clock, { servers, hostsPath: folder.file("none"), resolvConfPath });
     let changed = 0;
-    names.onChange = () => changed++;
-    folder.write("resolv.conf", `nameserver 127.0.0.${2 + changes}\n`);
+    const told = Promise.withResolvers<void>();
+    names.onChange = () => {
+      changed++;
+      told.resolve();
+    };
+    folder.write("resolv.conf", text);
     clock.advance(LOOK_INTERVAL_MS);
     await new Promise<void>((resolve) => names.lookup("localhost", () => resolve()));
-    for (let turn = 0; turn < 200 && changed < changes; turn++) await nextTurn();
+    if (changes > 0) await told.promise;
+    else for (let turn = 0; turn < 200; turn++) await nextTurn();
     assert.equal(changed, changes);
   }
 });
