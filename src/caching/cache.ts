@@ -43,8 +43,10 @@ export interface CachedAnswer {
 
 /** Why somebody who wants to fetch must do so for himself, without storing. */
 export type PassReason =
-  /** Fetched a moment ago: it may not be stored. */
+  /** Fetched a moment ago, and not to be stored; somebody looks whether it is still so. */
   | "uncacheable"
+  /** Fetched a moment ago: its body was longer than what is stored. */
+  | "too-large"
   /** Who fetched it got nowhere, or was lost before there was a head. */
   | "failed"
   /** Who fetches it makes no progress. */
@@ -109,7 +111,10 @@ export interface Fill {
   end(): void;
   /** What is stored already was found to be good still: its head is replaced by this one. */
   refresh(stored: CachedAnswer, head: AnswerHead): void;
-  /** Nothing is stored. Who waits goes on for himself; so does, for `passMs`, who comes later. */
+  /**
+   * Nothing is stored. Who waits goes on for himself; so does, for `passMs`, who comes later. What is `uncacheable` may be otherwise the
+   * next time: one of them after the other is given a fill for what he fetches, and the first that begins ends it.
+   */
   release(reason: "uncacheable" | "failed", passMs: number): void;
   /** The body broke off: whoever reads it gets a broken answer. */
   fail(error: ProxyError): void;

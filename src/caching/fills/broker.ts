@@ -31,6 +31,11 @@ export const FILL_STALL_MS = 10_000;
 const LOOKS = 4;
 /** For so long others pass when a body was longer than may be stored: it will be again, and everybody would wait for it in vain. */
 const OVERLONG_PASS_MS = 60_000;
+/**
+ * So long a thread does not ask again for what could not be stored the last time and is being fetched: what many ask for at once, and is
+ * for each of them alone, costs a message to the keeper ten times a second and not for each request.
+ */
+const LONE_FETCH_PASS_MS = 100;
 
 /** What the broker needs of who keeps the books. */
 export type FillKeeping = Pick<
@@ -180,9 +185,12 @@ export class Broker {
     const { id } = waiter;
     if (this.#parts.shared.state !== DISK_STATES.works) return this.#pass([waiter], "off", 0);
     const reason = this.#passes.reasonFor(id);
-    if (reason !== null) return this.#pass([waiter], reason, this.#passes.msFor(id));
+    // Hit-for-miss: nobody waits for who fetches it, as it was nobody else's the last time; but one at a time fetches it to be stored.
+    const isAlone = reason === "uncacheable";
+    if (reason !== null && !isAlone) return this.#pass([waiter], reason, this.#passes.msFor(id));
     const flight = this.#listed.get(id);
     if (flight !== undefined && !this.#isMet(flight)) {
+      if (isAlone) return this.#pass([waiter], reason, LONE_FETCH_PASS_MS);
       if (flight.isStalled && !this.#hasMoved(flight)) return this.#pass([waiter], "stalled", 0);
       if (flight.phase === "flowing") return this.#follow(flight, [waiter]);
       waiter.flight = flight;
@@ -192,7 +200,7 @@ export class Broker {
     }
     const version = this.#versionFor(waiter);
     if (version !== 0 && version !== waiter.seen) return this.#tell([waiter], (asks) => ({ kind: "stored", asks }));
-    if (isSought || this.#tier === null) this.#grant(waiter);
+    if (isSought || isAlone || this.#tier === null) this.#grant(waiter);
     else this.#seek(waiter, this.#tier);
   }
 
@@ -279,6 +287,7 @@ export class Broker {
     flight.start = begun.start;
     flight.end = begun.end;
     flight.id = id;
+    this.#forgetPasses(flight);
     // Those who came behind a purge of its tags, which nobody knew then, must not get it. Who they are is not known either.
     if (!flight.isObsolete && this.#isMet(flight)) return this.#placeAgain(flight);
     if (!flight.isObsolete && !this.#listed.has(id)) this.#listed.set(id, flight);
@@ -289,7 +298,7 @@ export class Broker {
     flight.isUnkept = true;
     this.#unlist(flight);
     if (trouble !== null) this.#keeping.health.failed(new Error(trouble));
-    else for (const id of [flight.askedId, flight.id]) this.#passes.remember(id, "uncacheable", OVERLONG_PASS_MS);
+    else for (const id of [flight.askedId, flight.id]) this.#passes.remember(id, "too-large", OVERLONG_PASS_MS);
     this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
   }
 
@@ -319,6 +328,7 @@ export class Broker {
   #refresh(flight: Flight, refreshed: Refreshed): void {
     if (flight.phase !== "waiting") return this.#fail(flight);
     flight.phase = "ending";
+    this.#forgetPasses(flight);
     this.#putRefreshed(refreshed, flight.since).then((isThere) => this.#settle(flight, isThere, false));
   }
 
@@ -335,9 +345,18 @@ export class Broker {
   #release(flight: Flight, reason: "uncacheable" | "failed", passMs: number | null): void {
     if (flight.phase !== "waiting") return this.#fail(flight);
     if (passMs === null) return this.#settle(flight, false, false);
-    if (!flight.isObsolete) this.#passes.remember(flight.askedId, reason, passMs);
-    this.#pass(this.#takeWaiters(flight), reason, flight.isObsolete ? 0 : passMs);
+    const isRemembered = !flight.isObsolete && passMs > 0;
+    if (isRemembered) this.#passes.remember(flight.askedId, reason, passMs);
+    // What is only marked is fetched by one of them to be stored; the others are let go behind him.
+    if (!isRemembered || reason !== "uncacheable")
+      this.#pass(this.#takeWaiters(flight), reason, isRemembered ? passMs : 0);
     this.#settle(flight, false, false);
+  }
+
+  /** It may be stored this time: what comes from here on is waited for again. */
+  #forgetPasses({ askedId, id }: Flight): void {
+    this.#passes.forget(askedId);
+    this.#passes.forget(id);
   }
 
   #fail(flight: Flight): void {

@@ -294,7 +294,7 @@ test("longer than may be stored: who reads gets everything, nobody else joins, a
   await settle();
   const late = Asked.of(cache, KEY);
   await settle();
-  assert.deepEqual(late.outcomes, ["pass: uncacheable"]);
+  assert.deepEqual(late.outcomes, ["pass: too-large"]);
   assert.equal(unwanted, 0);
   own.produced!.abort!(new ProxyError("connection_terminated", "the client has left"));
   assert.equal(unwanted, 1);

@@ -1,6 +1,6 @@
 /**
- * What was found not to be storable a moment ago (hit-for-miss): who asks for it again does not wait for anybody. Bounded in number
- * and in time; what is forgotten early costs one more request that waits.
+ * What was found not to be storable, or not to be had, a moment ago: who asks for it again does not wait for anybody. Whether he may
+ * store what he fetches is decided elsewhere. Bounded in number and in time; what is forgotten early costs one more request that waits.
  */
 import type { Clock } from "../../core/ports.ts";
 import type { PassReason } from "../cache.ts";

@@ -103,22 +103,68 @@ test("a long body goes to a file; who comes late or reads a part of it reads it 
   await stage.close();
 });
 
-test("what may not be stored lets all go, and who comes later, for a while", async () => {
+test("what may not be stored lets all go but one, who looks whether it is still so; nobody waits for him", async () => {
   const stage = await CacheStage.open();
   const { cache } = stage.thread();
-  const asked = [1, 2].map(() => Asked.of(cache, KEY));
+  const asked = [1, 2, 3].map(() => Asked.of(cache, KEY));
   await settle();
   asked[0]!.fill!.release("uncacheable", 5000);
   await settle();
-  assert.deepEqual(asked[1]!.outcomes, ["pass: uncacheable"]);
-  assert.deepEqual(Asked.of(cache, KEY).outcomes, ["pass: uncacheable"]);
+  assert.deepEqual(
+    asked.map(({ outcomes }) => outcomes.join()),
+    ["fill", "fill", "pass: uncacheable"],
+  );
   const other = Asked.of(stage.thread().cache, KEY);
   await settle();
   assert.deepEqual(other.outcomes, ["pass: uncacheable"]);
+  asked[1]!.fill!.release("uncacheable", 5000);
+  await settle();
+  stage.clock.advance(101);
+  const next = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(next.outcomes, ["fill"]);
   stage.clock.advance(5001);
   const later = Asked.of(cache, KEY);
   await settle();
-  assert.deepEqual(later.outcomes, ["fill"]);
+  assert.deepEqual(later.outcomes, [], "it waits as for anything else");
+  next.fill!.fail(new ProxyError("connection_terminated", "gone"));
+  await stage.close();
+});
+
+test("what may be stored after all is for everybody again from its head on", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const first = Asked.of(cache, KEY);
+  await settle();
+  first.fill!.release("uncacheable", 5000);
+  const second = Asked.of(cache, KEY);
+  await settle();
+  second.fill!.begin(headOf(5));
+  const third = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(third.outcomes, ["answer"]);
+  write(second.fill!, "12345");
+  second.fill!.end();
+  await settle();
+  assert.equal(cache.find(KEY, requestOf())!.body.bytes, 5);
+  await stage.close();
+});
+
+test("what was confirmed after all is for everybody again", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const found = await stored(cache, KEY, "12345");
+  const first = Asked.of(cache, KEY, requestOf(), found);
+  await settle();
+  first.fill!.release("uncacheable", 5000);
+  const second = Asked.of(cache, KEY, requestOf(), found);
+  await settle();
+  second.fill!.refresh(found, { ...found.head, freshMs: 1 });
+  await settle();
+  const [third, fourth] = [1, 2].map(() => Asked.of(cache, KEY, requestOf(), cache.find(KEY, requestOf())));
+  await settle();
+  assert.deepEqual([third!.outcomes, fourth!.outcomes], [["fill"], []]);
+  third!.fill!.fail(new ProxyError("connection_terminated", "gone"));
   await stage.close();
 });
 

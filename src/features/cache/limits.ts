@@ -1,8 +1,11 @@
 /** Limits of the feature `cache` that are no matter of taste, with their reasons. */
 
-/** For so long an answer that may not be kept is not waited for again. Varnish: 120 s; shorter, as nothing tells when it changes. */
+/**
+ * For so long nobody waits for who fetches what could not be kept (hit-for-miss). Varnish: 120 s; an answer that may be kept ends it
+ * sooner.
+ */
 export const UNCACHEABLE_PASS_MS = 60_000;
-/** The same for errors: they pass sooner. */
+/** The same for errors, which pass sooner: who comes then waits for one that is tried again. */
 export const ERROR_PASS_MS = 1_000;
 /** When the origin fails, for so long nobody waits for another one to try: stale answers are given at once. */
 export const FAILED_PASS_MS = 1_000;

@@ -184,6 +184,42 @@ describe("what may not be kept", () => {
     assert.equal(proxy.asked.length, 4);
   });
 
+  it("keeps nobody from keeping what comes next", async () => {
+    const proxy = await open();
+    const firsts = [
+      "Cache-Control: private",
+      "Cache-Control: max-age=60\r\nSet-Cookie: a=b",
+      "Cache-Control: no-store",
+    ];
+    for (const [index, first] of firsts.entries()) {
+      const target = `/${index}`;
+      proxy.answer = () => `HTTP/1.1 200 OK\r\n${first}\r\nContent-Length: 5\r\n\r\nfirst`;
+      assert.equal((await proxy.fetch(target)).body, "first");
+      proxy.answer = () => answerOf(200, { "Cache-Control": "max-age=60" }, "next");
+      const second = await proxy.fetch(target);
+      assert.deepEqual(
+        [second.body, second.cacheStatus],
+        ["next", "headgate; fwd=miss; fwd-status=200; stored; ttl=60"],
+      );
+      assert.equal((await proxy.fetch(target)).cacheStatus, "headgate; hit; ttl=60");
+    }
+  });
+
+  it("is looked for by one of those who ask at once, whose answer the others get when it may be kept", async () => {
+    const proxy = await open();
+    proxy.answer = () => answerOf(200, { "Cache-Control": "private" }, "x");
+    await proxy.fetch("/a");
+    proxy.answer = () => null;
+    const clients = [1, 2, 3].map(() => proxy.client("/a"));
+    await proxy.settle();
+    assert.equal(proxy.asked.length, 4, "nobody waits");
+    const answer = answerOf(200, { "Cache-Control": "max-age=60" }, "y");
+    for (const { server } of proxy.asked.slice(1)) server.sends(answer);
+    await proxy.settle();
+    for (const client of clients) assert.equal(gotOf(client).body, "y");
+    assert.deepEqual([(await proxy.fetch("/a")).cacheStatus, proxy.asked.length], ["headgate; hit; ttl=60", 4]);
+  });
+
   it("flows no faster than its client takes it", async () => {
     const proxy = await open();
     const client = proxy.client("/a");

@@ -24,7 +24,7 @@ export type RequestReason =
   | "only-if-cached";
 
 /** Known when the answer is there, beside what HTTP says. */
-export type AnswerReason = "rule" | "too-large" | "stale";
+export type AnswerReason = "rule" | "stale";
 
 export type Reason = RequestReason | AnswerReason | PassReason | NotStoredReason;
 
@@ -46,7 +46,7 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   rule: "A rule says `never`.",
   "too-large": "The body is longer than `maxObject`.",
   stale: "Somebody else fetched it, and it may not be given without asking again.",
-  uncacheable: "It was fetched a moment ago and may not be kept.",
+  uncacheable: "It could not be kept a moment ago, and somebody else fetches it: nobody waits for that.",
   failed: "Who fetched it got no answer.",
   stalled: "Who fetches it makes no progress.",
   variants: "Other variants of it are being fetched, again and again.",
