@@ -32,7 +32,7 @@ import {
 import { mayJoin, partOf } from "../../semantics/caching/parts.ts";
 import { isErrorForStale, mayGiveOnError } from "../../semantics/caching/reuse.ts";
 import { type AnsweredRequest, mayStore, type StoringRules } from "../../semantics/caching/storing.ts";
-import { updated } from "../../semantics/caching/updating.ts";
+import { confirmedOnce, updated } from "../../semantics/caching/updating.ts";
 import type { CacheContext } from "./context.ts";
 import { StoredBeginning } from "./join.ts";
 import {
@@ -52,8 +52,8 @@ export interface DownloadStarter {
   onInformational(response: ResponseMessage): void;
   /** It is kept, and comes. `onlyForAsker`: lines that are for the client alone. */
   onBegun(answer: CachedAnswer, status: number, onlyForAsker: EncodedLines | null): void;
-  /** What was there is good still. */
-  onConfirmed(answer: CachedAnswer): void;
+  /** What was there is good still. `onlyForAsker`: lines of the confirmation that are for the client alone. */
+  onConfirmed(answer: CachedAnswer, onlyForAsker: EncodedLines | null): void;
   /** The origin failed, with this status or without any (0); what is there may be given in its place. */
   onStale(answer: CachedAnswer, status: number): void;
   /** It is nobody else's: the body comes by the relay. */
@@ -272,9 +272,11 @@ export class Download implements ForkHandler {
     const { key, path, template } = this.#job;
     const found = rules.for(path, seen.head.status, fields.get("content-type") ?? seen.head.fields.get("content-type"));
     const newer = { fields, receivedMs: this.#receivedMs };
-    const verdict = found === null ? null : updated(seen.head, this.#answered(), newer, found);
+    const asked = this.#answered();
+    const verdict = found === null ? null : updated(seen.head, asked, newer, found);
     // It is given as it is now also where it may not be kept: that may be what the confirmation says.
-    const answer = verdict === null ? seen : { version: seen.version, head: verdict.head, body: seen.body };
+    const head = verdict?.head ?? confirmedOnce(seen.head, asked, newer);
+    const answer = { version: seen.version, head, body: seen.body };
     if (verdict?.isStored === true) {
       if (this.#fill === null) cache.refresh(key, template.fields, seen, verdict.head);
       else this.#fill.refresh(seen, verdict.head);
@@ -286,7 +288,7 @@ export class Download implements ForkHandler {
     const starter = this.#starter;
     // It has no body: the fork ends by itself, and its connection is good for the next one.
     this.#over();
-    starter?.onConfirmed(answer);
+    starter?.onConfirmed(answer, verdict?.isStored === true ? verdict.onlyForAsker : null);
   }
 
   #askAgain(aim: Aim): void {

@@ -89,6 +89,53 @@ describe("what has turned stale", () => {
     assert.deepEqual(conditionsOf(proxy.asked[2]!), [null, null, null]);
   });
 
+  it("is given with what the confirmation says for the client alone, and kept without it", async () => {
+    const proxy = await open({ cache: { setCookie: "strip" } });
+    const fields: Record<string, string> = {};
+    versions(proxy, fields);
+    await proxy.fetch("/a");
+    await proxy.passes(11_000);
+    Object.assign(fields, { "Set-Cookie": "a=b", "X-Mine": "1", "Cache-Control": 'max-age=10, private="x-mine"' });
+    const asker = await proxy.fetch("/a");
+    assert.deepEqual([asker.body, asker.get("set-cookie"), asker.get("x-mine")], ["v1", "a=b", "1"]);
+    const other = await proxy.fetch("/a");
+    assert.deepEqual([other.cacheStatus, other.names.join().match(/cookie|mine/i)], ["headgate; hit; ttl=10", null]);
+  });
+
+  it("is its asker's alone when the confirmation is private, has a cookie, or meets a rule that says never", async () => {
+    const cases: readonly (readonly [cache: Record<string, unknown>, name: string, value: string])[] = [
+      [{}, "Cache-Control", "private, max-age=10"],
+      [{}, "Set-Cookie", "a=b"],
+      [{ rules: [{ type: "text/plain", never: true }] }, "Content-Type", "text/plain"],
+    ];
+    for (const [cache, name, value] of cases) {
+      const proxy = await open({ cache });
+      const fields: Record<string, string> = {};
+      versions(proxy, fields);
+      await proxy.fetch("/a");
+      await proxy.passes(11_000);
+      fields[name] = value;
+      const asker = await proxy.fetch("/a");
+      assert.deepEqual([asker.body, asker.get(name)], ["v1", value]);
+      await proxy.fetch("/a");
+      assert.deepEqual(conditionsOf(proxy.asked[2]!), [null, null, null], "it is not kept any more");
+    }
+  });
+
+  it("is validated each time when the confirmation says no-cache", async () => {
+    const proxy = await open();
+    const fields: Record<string, string> = {};
+    versions(proxy, fields);
+    await proxy.fetch("/a");
+    await proxy.passes(11_000);
+    fields["Cache-Control"] = "no-cache";
+    for (let time = 0; time < 3; time++) assert.equal((await proxy.fetch("/a")).body, "v1");
+    assert.deepEqual(
+      proxy.asked.map(({ get }) => get("if-none-match")),
+      [null, '"v1"', '"v1"', '"v1"'],
+    );
+  });
+
   it("is validated by all who wait at once by one request", async () => {
     const proxy = await open();
     versions(proxy);

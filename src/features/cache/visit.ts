@@ -254,9 +254,10 @@ export class Visit implements AcquireHandler, DownloadStarter {
     this.#give(answer, { outcome: "miss", reason: null }, said, onlyForAsker);
   }
 
-  onConfirmed(answer: CachedAnswer): void {
+  onConfirmed(answer: CachedAnswer, onlyForAsker: EncodedLines | null): void {
     this.#download = null;
-    this.#give(answer, { outcome: "revalidated", reason: null }, { forward: this.#facts.forward, forwardStatus: 304 });
+    const said = { forward: this.#facts.forward, forwardStatus: 304 };
+    this.#give(answer, { outcome: "revalidated", reason: null }, said, onlyForAsker);
   }
 
   onStale(answer: CachedAnswer, status: number): void {
