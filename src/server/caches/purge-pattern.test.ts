@@ -32,6 +32,50 @@ describe("what is purged", () => {
     ]);
   });
 
+  it("is written as keys are, however it was typed", () => {
+    assert.deepEqual(textsOf("url", "https://Bücher.example/bücher?ü=1"), [
+      "url https://xn--bcher-kva.example/b%C3%BCcher?%C3%BC=1",
+    ]);
+    assert.deepEqual(textsOf("host", "BÜCHER.example"), ["host xn--bcher-kva.example"]);
+    assert.deepEqual(textsOf("host", "2001:db8::1"), ["host [2001:db8::1]"]);
+    assert.deepEqual(textsOf("host", "a.example:443"), ["host a.example:443", "prefix https://a.example/"]);
+    assert.deepEqual(textsOf("host", "a.example:80"), ["host a.example:80", "prefix http://a.example/"]);
+    assert.deepEqual(textsOf("wildcard", "HTTPS://Mirror.Example.org:443/Pool/*"), [
+      "wildcard https://mirror.example.org:443/Pool/*",
+      "wildcard https://mirror.example.org/Pool/*",
+    ]);
+    assert.deepEqual(textsOf("wildcard", "https://*.Example.org/Pool/*.deb?X=*"), [
+      "wildcard https://*.Example.org/Pool/*.deb?X=*",
+      "wildcard https://*.example.org/Pool/*.deb?X=*",
+    ]);
+    assert.deepEqual(textsOf("wildcard", "*://*.bücher.example/%7eann/*"), [
+      "wildcard *://*.b%C3%BCcher.example/%7eann/*",
+      "wildcard *://*.b%C3%BCcher.example/~ann/*",
+      "wildcard *://*.xn--bcher-kva.example/%7eann/*",
+      "wildcard *://*.xn--bcher-kva.example/~ann/*",
+    ]);
+    assert.deepEqual(textsOf("wildcard", "*.deb"), ["wildcard *.deb"]);
+    assert.deepEqual(textsOf("url", "https://a.example/wiki/C*-algebra"), ["url https://a.example/wiki/C*-algebra"]);
+  });
+
+  it("that is another kind's is refused with what was meant, and without a password", () => {
+    const wildcard = "; for what has a * in it there is --wildcard 'https://*.example.org/pool/*'";
+    const url = "expected a URL such as https://mirror.example.org/pool/, got";
+    assert.equal(reasonOf("url", "https://a.example/pool/*"), `url: ${url} "https://a.example/pool/*"${wildcard}`);
+    assert.equal(reasonOf("prefix", "https://*.example/"), `prefix: ${url} "https://*.example/"${wildcard}`);
+    assert.equal(
+      reasonOf("host", "*.example.org"),
+      `host: expected a host such as mirror.example.org, got "*.example.org"${wildcard}`,
+    );
+    assert.equal(
+      reasonOf("url", "a.example/pool/x?y"),
+      `url: ${url} "a.example/pool/x?y"; did you mean "https://a.example/pool/x?y"?`,
+    );
+    assert.equal(reasonOf("url", "https://ann:secret@a.example/"), `url: ${url} "https://...@a.example/"`);
+    assert.doesNotMatch(reasonOf("host", "ann:secret@a.example"), /secret/);
+    assert.doesNotMatch(reasonOf("wildcard", "ann:secret@a.example/*"), /secret/);
+  });
+
   it("is a host with its port, a pattern or a tag", () => {
     assert.deepEqual(textsOf("host", "Mirror.example.org:8080"), ["host mirror.example.org:8080"]);
     assert.deepEqual(textsOf("wildcard", "https://*/pool/*.deb"), ["wildcard https://*/pool/*.deb"]);
