@@ -124,7 +124,7 @@ export type Ignorable = (typeof IGNORABLE)[number];
 
 const rule = z
   .strictObject({
-    status: oneOrMore(status).optional().describe("Statuses of answers that it is for: `404`, or `5xx` for a class."),
+    status: oneOrMore(status).optional().describe("Statuses of answers that it is for: `404`, or `5xx` for a class. What is for `200` is for a part of it (206) too."),
     path: oneOrMore(pathPattern())
       .optional()
       .describe("Paths that it is for: `/up` exactly; `/dists/*` for `/dists`, `/dists/` and all below."),

@@ -9,6 +9,8 @@ const open = cachingProxies();
 const miss = (ttl: number, status = 200) => `headgate; fwd=miss; fwd-status=${status}; stored; ttl=${ttl}`;
 const pass = (reason: string, status = 200) => `headgate; fwd=miss; fwd-status=${status}; detail=${reason}`;
 
+const PART = { "Content-Range": "bytes 0-0/9" };
+
 describe("rules", () => {
   const recipe = [{ status: [200, 301], for: "7d", ignore: ["cache-control", "expires", "set-cookie"] }, { for: "1m" }];
   const table: readonly (readonly [
@@ -26,6 +28,9 @@ describe("rules", () => {
     ["never against what is forbidden", [{ for: "1m" }], "/", 200, { "Cache-Control": "no-store" }, pass("no-store")],
     ["a class of statuses", [{ status: "5xx", for: "3s" }], "/", 503, {}, miss(3, 503)],
     ["not another class", [{ status: "5xx", for: "3s" }], "/", 404, { "Cache-Control": "max-age=9" }, miss(9, 404)],
+    ["a part by the status of the whole", [{ status: 200, for: "3s" }], "/", 206, PART, miss(3, 206)],
+    ["a part by its own", [{ status: 206, for: "3s" }], "/", 206, PART, miss(3, 206)],
+    ["no part by another", [{ status: [203, 301], for: "3s" }], "/", 206, PART, pass("not-reusable", 206)],
     ["a path", [{ path: "/a/*", for: "3s" }], "/a/b", 200, {}, miss(3)],
     ["the path above", [{ path: "/a/*", for: "3s" }], "/a", 200, {}, miss(3)],
     ["not another path", [{ path: "/a/*", for: "3s" }], "/ab", 200, {}, pass("not-reusable")],
@@ -73,7 +78,8 @@ describe("rules", () => {
     it(`say ${what}`, async () => {
       const proxy = await open({ cache: { rules } });
       proxy.answer = () => answerOf(status, fields, "x");
-      assert.equal((await proxy.fetch(target)).cacheStatus, cacheStatus);
+      const got = await proxy.fetch(target, status === 206 ? { fields: { Range: "bytes=0-0" } } : {});
+      assert.equal(got.cacheStatus, cacheStatus);
     });
   }
 

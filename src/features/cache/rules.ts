@@ -8,6 +8,10 @@ import type { CacheOptions, CacheRule } from "./options.ts";
 /** Errors whose answers are kept for `negative` when they say nothing themselves. */
 const NEGATIVE = /^(?:404|405|410|414|451|5\d\d)$/;
 
+/** A 206 is a part of what a whole request would get with this status, and is kept as that. */
+const PART = 206;
+const WHOLE = "200";
+
 /** What holds for one answer. null: it is not stored. */
 export type RulesOfAnswer = StoringRules | null;
 
@@ -75,7 +79,8 @@ function ruleSetOf(rule: CacheRule | null, options: CacheOptions): RuleSet | nul
 function matches({ path, status, type }: CacheRule, askedPath: string, answered: number, mediaType: string): boolean {
   if (status !== null) {
     const text = String(answered);
-    if (!status.some((one) => text.startsWith(one))) return false;
+    const isMet = status.some((one) => text.startsWith(one) || (answered === PART && WHOLE.startsWith(one)));
+    if (!isMet) return false;
   }
   if (path !== null && !path.some((pattern) => isPathIn(pattern, askedPath))) return false;
   return type === null || type.some((one) => isTypeOf(one, mediaType));

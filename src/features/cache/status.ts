@@ -4,7 +4,7 @@
  */
 import { EncodedLines } from "../../core/fields.ts";
 import { type AnswerHead, ageOf, ageValue } from "../../semantics/caching/answer-head.ts";
-import { type CacheStatus, cacheStatusValue } from "../../semantics/caching/cache-status.ts";
+import { type CacheStatus, cacheStatusValue, wholeSeconds } from "../../semantics/caching/cache-status.ts";
 
 /** How this cache calls itself, as in Proxy-Status. */
 const CACHE_NAME = "headgate";
@@ -46,7 +46,7 @@ export class HitLines {
 
   of(ageMs: number, freshMs: number): EncodedLines {
     const age = Math.floor(ageMs / 1000);
-    const ttl = this.#tellsStatus ? Math.floor((freshMs - ageMs) / 1000) : 0;
+    const ttl = this.#tellsStatus ? wholeSeconds(freshMs - ageMs) : 0;
     const place = (age * 31 + ttl) & (LINES_KEPT - 1);
     const kept = this.#lines[place]!;
     if (kept !== null && this.#ages[place] === age && this.#ttls[place] === ttl) return kept;

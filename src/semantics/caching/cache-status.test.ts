@@ -23,7 +23,9 @@ describe("Cache-Status", () => {
     // The forms of RFC 9211, section 4.
     [{ ...HIT, ttlMs: 376_900 }, "headgate; hit; ttl=376"],
     [{ ...HIT, ttlMs: -412_000 }, "headgate; hit; ttl=-412"],
-    [{ ...HIT, ttlMs: -1 }, "headgate; hit; ttl=-1"],
+    [{ ...HIT, ttlMs: 999 }, "headgate; hit; ttl=0"],
+    [{ ...HIT, ttlMs: -999 }, "headgate; hit; ttl=0"],
+    [{ ...HIT, ttlMs: -1001 }, "headgate; hit; ttl=-1"],
     [{ ...MISS, collapsed: true }, "headgate; fwd=uri-miss; collapsed"],
     [{ ...MISS, stored: true, ttlMs: 60_000 }, "headgate; fwd=uri-miss; stored; ttl=60"],
     [{ ...MISS, forward: "stale", forwardStatus: 304 }, "headgate; fwd=stale; fwd-status=304"],

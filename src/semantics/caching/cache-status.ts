@@ -23,6 +23,11 @@ export interface CacheStatus {
   readonly detail: string | null;
 }
 
+/** Towards zero: what is fresh, or stale, for less than a second is neither for a whole one. */
+export function wholeSeconds(ms: number): number {
+  return Math.trunc(ms / 1000) + 0;
+}
+
 /** The member for Cache-Status; `cacheName` is how this cache calls itself. */
 export function cacheStatusValue(cacheName: string, status: CacheStatus): string {
   let value = structuredName(cacheName);
@@ -33,7 +38,7 @@ export function cacheStatusValue(cacheName: string, status: CacheStatus): string
     if (status.stored) value += "; stored";
     if (status.collapsed) value += "; collapsed";
   }
-  if (status.ttlMs !== null) value += `; ttl=${Math.floor(status.ttlMs / 1000)}`;
+  if (status.ttlMs !== null) value += `; ttl=${wholeSeconds(status.ttlMs)}`;
   if (status.key !== null) value += `; key=${structuredString(status.key)}`;
   if (status.detail !== null) value += `; detail=${structuredName(status.detail)}`;
   return value;

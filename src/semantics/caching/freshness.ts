@@ -35,8 +35,8 @@ export interface LifetimeRules {
   readonly heuristic: HeuristicFreshness | null;
 }
 
-/** Statuses whose answers may be given again although nothing in them says so (RFC 9110, section 15.1). */
-const HEURISTICALLY_CACHEABLE = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501]);
+/** Statuses whose answers may be given again although nothing in them says so (RFC 9110, section 15.1; RFC 7725, section 3). */
+const HEURISTICALLY_CACHEABLE = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 451, 501]);
 
 export function isHeuristicallyCacheable(status: number): boolean {
   return HEURISTICALLY_CACHEABLE.has(status);

@@ -28,6 +28,8 @@ describe("an answer is not stored", () => {
     ["method", [FRESH, ["Content-Location", "/other"]], { method: "POST" }],
     ["method", [["Content-Location", ASKED_URL], CHANGED], { method: "POST" }],
     ["status", [FRESH], { status: 103 }],
+    ["status", [FRESH], { status: 226 }],
+    ["status", [["Cache-Control", "max-age=60, no-store, must-understand"]], { status: 226 }],
     ["status", [FRESH], { status: 304 }],
     ["status", [FRESH], { status: 600 }],
     ["status", [FRESH], { status: 999 }],
@@ -211,6 +213,14 @@ describe("an answer is stored", () => {
         ["Date", date(0)],
       ],
       { status: 404, rules: tenth },
+    ],
+    [
+      10_000,
+      [
+        ["Last-Modified", date(-100)],
+        ["Date", date(0)],
+      ],
+      { status: 451, rules: tenth },
     ],
     [3_600_000, public599, { status: 599, rules: tenth }],
     [0, [CHANGED], { request: [["Cookie", "a=b"]], rules: tenth }],

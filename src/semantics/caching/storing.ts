@@ -116,9 +116,10 @@ export type StoringVerdict =
 
 /**
  * Statuses that are about the request that was sent, its conditions, its connection or its sender, and not about the resource. 428,
- * 429, 431 and 511 must not be stored (RFC 6585). 206 is looked at by itself, 304 is never an answer of its own.
+ * 429, 431 and 511 must not be stored (RFC 6585). 206 is looked at by itself, 304 is never an answer of its own. What 226 has is a
+ * change to what its client has already (RFC 3229, section 10.4.1), and nothing to whom did not ask for that.
  */
-const ABOUT_THE_REQUEST = new Set([304, 407, 408, 412, 413, 415, 416, 417, 421, 425, 426, 428, 429, 431, 511]);
+const ABOUT_THE_REQUEST = new Set([226, 304, 407, 408, 412, 413, 415, 416, 417, 421, 425, 426, 428, 429, 431, 511]);
 /** What is above is no status (RFC 9110, section 15). */
 const STATUS_MAX = 599;
 /** An answer to who has not said who he is would keep out who does: it is stored only when it says so itself. */
@@ -126,7 +127,7 @@ const UNAUTHORIZED = 401;
 /** Whose caching RFC 9110 describes and this cache follows: what must-understand asks for (section 5.2.2.3). */
 const UNDERSTOOD = new Set([
   200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 406, 409, 410, 411,
-  414, 422, 500, 501, 502, 503, 504, 505,
+  414, 422, 451, 500, 501, 502, 503, 504, 505,
 ]);
 
 export function mayStore(request: AnsweredRequest, answer: Answer, rules: StoringRules): StoringVerdict {
