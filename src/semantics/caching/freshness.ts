@@ -50,7 +50,8 @@ export function dateOf(response: FieldBlock, receivedMs: number): number {
 
 /** corrected_initial_age (RFC 9111, section 4.2.3). */
 export function initialAge(response: FieldBlock, requestedMs: number, receivedMs: number): number {
-  const apparentAge = Math.max(receivedMs - dateOf(response, receivedMs), 0);
+  // Date has whole seconds: less than one is no age, or an answer that is fresh for a second would arrive half stale.
+  const apparentAge = Math.max(Math.floor((receivedMs - dateOf(response, receivedMs)) / 1000) * 1000, 0);
   return Math.max(apparentAge, ageField(response) + Math.max(receivedMs - requestedMs, 0));
 }
 

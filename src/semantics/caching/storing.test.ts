@@ -12,9 +12,12 @@ import {
   FRESH,
   judge,
   type Lines,
+  NOW,
   refused,
   stored,
 } from "../../../test/support/storing-judge.ts";
+import { FieldBlock } from "../../core/fields.ts";
+import { initialAge } from "./freshness.ts";
 import type { NotStoredReason } from "./storing.ts";
 import { TAGS_MAX } from "./tags.ts";
 
@@ -252,6 +255,34 @@ describe("an answer is stored", () => {
       assert.equal(stored(response, given).freshMs, freshMs);
     });
   }
+});
+
+describe("an answer's age when it arrives", () => {
+  const ageOf = (fields: Lines, receivedMs: number, requestedMs = receivedMs) =>
+    initialAge(FieldBlock.from(fields), requestedMs, receivedMs);
+
+  it("is the time since its Date, in the whole seconds that Date has; a clock that is ahead makes nothing older", () => {
+    assert.equal(ageOf([["Date", date(0)]], NOW + 999), 0);
+    assert.equal(ageOf([["Date", date(0)]], NOW + 1000), 1000);
+    assert.equal(ageOf([["Date", date(3600)]], NOW), 0);
+    assert.equal(ageOf([], NOW), 0);
+  });
+
+  it("is at least what Age says and how long it was on its way", () => {
+    assert.equal(ageOf([["Age", "5"]], NOW + 300, NOW), 5300);
+    assert.equal(
+      ageOf(
+        [
+          ["Date", date(-9)],
+          ["Age", "5"],
+        ],
+        NOW + 300,
+        NOW,
+      ),
+      9000,
+    );
+    assert.equal(ageOf([["Age", "-5"]], NOW), 0);
+  });
 });
 
 describe("whatever an answer says", () => {
