@@ -57,7 +57,7 @@ export function addCacheCommands(program: Command): void {
   ofCache(add("purge", "let go of what is stored; nothing of it is served any more when the command returns"))
     .argument("[url]", "what is stored under this URL, in all its variants")
     .option("--prefix <url>", "all URLs that begin so: https://mirror.example.org/pool/")
-    .option("--host <host>", "all of a host, with its port when that is not the usual one")
+    .option("--host <host>", "all of a host, on any port; HOST:PORT for one of them")
     .option("--wildcard <pattern>", "all URLs that match, * stands for anything: 'https://*.example.org/*.deb'")
     .option("--tag <tag>", "all that the origin has given this tag")
     .option("--soft", "turn it stale: it is validated, and given stale where that is allowed", false)

@@ -64,8 +64,15 @@ function readGiven(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new CommandError([`cannot read ${file}: ${(error as NodeJS.ErrnoException).code}`], STATUS_FAILED, error);
+    throw new CommandError([`cannot read ${file}: ${reasonOf(error)}`], STATUS_FAILED, error);
   }
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT" || code === "ENOTDIR") return "there is no such file";
+  if (code === "EACCES" || code === "EPERM") return "permission denied";
+  return code === "EISDIR" ? "it is a folder" : (code ?? message);
 }
 
 /** Where the proxy is asked: as a forward proxy where it is one. */

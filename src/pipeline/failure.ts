@@ -13,8 +13,8 @@ const RETRY_AFTER_SECONDS = "1";
 
 /** Why a forward proxy answers 404 to what should have been asked of a server. */
 export const ASKED_AS_SERVER = "asked_as_server";
-/** What may be told of a request that is for nobody else, or not in a way that could be understood. */
-const TOLD_TO_ALL: readonly string[] = [ASKED_AS_SERVER, "proxy_loop_detected"];
+/** What may be told of a request that is for nobody else, or not in a way that could be understood, or that asks for it. */
+const TOLD_TO_ALL: readonly string[] = [ASKED_AS_SERVER, "proxy_loop_detected", "only_if_cached"];
 
 export function failureAnswer(exchange: Exchange, error: ProxyError): Answer {
   const why = error.reason ?? error.type;

@@ -38,6 +38,7 @@ const SENTENCES: Readonly<Record<number, string>> = {
  * by this. By the reason of the error, or else by its type.
  */
 const FORWARD_SENTENCES: Readonly<Record<string, string>> = {
+  only_if_cached: "The cache does not have it, and the request wants it from nowhere else.",
   rule_denied: "The rules of this proxy do not allow it.",
   nothing_allows: "The rules of this proxy do not allow it.",
   private_destination: "This proxy does not connect to private addresses.",

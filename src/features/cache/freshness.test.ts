@@ -172,8 +172,9 @@ describe("what a client says", () => {
     const proxy = await open();
     proxy.answer = () => answerOf(200, { "Cache-Control": "max-age=60" });
     const fields = { "Cache-Control": "only-if-cached" };
-    const { status, cacheStatus } = await proxy.fetch("/a", { fields });
+    const { status, cacheStatus, body } = await proxy.fetch("/a", { fields });
     assert.deepEqual([status, cacheStatus, proxy.asked.length], [504, "headgate; detail=only-if-cached", 0]);
+    assert.match(body, /The cache does not have it, and the request wants it from nowhere else\./);
     await proxy.fetch("/a");
     await proxy.passes(70_000);
     assert.deepEqual([(await proxy.fetch("/a", { fields })).status, proxy.asked.length], [504, 1]);

@@ -200,6 +200,7 @@ class CacheFeature implements Feature {
     exchange.fail(
       new ProxyError("http_request_error", "the client wants nothing but what is stored", {
         status: 504,
+        reason: "only_if_cached",
         fields: statusHeader ? [["Cache-Status", statusOf({ detail: "only-if-cached" })]] : [],
       }),
     );

@@ -140,7 +140,9 @@ class Entrance implements Feature {
   /** The cache has been asked for nothing but what it has, and does not have it. */
   proxyError(exchange: Exchange, error: ProxyError): void {
     const wanted = exchange.locals.get(this) as Wanted | undefined;
-    if (wanted?.isOverQuota === true && error.status === 504) exchange.respond({ status: 507, fields: FRESH_TEXT });
+    if (wanted?.isOverQuota === true && error.status === 504) {
+      exchange.respond({ status: 507, fields: FRESH_TEXT, body: "the cache holds as much as it may, and not this\n" });
+    }
   }
 
   /** Where a redirect leads cannot be fetched by us, or what it says is no URL: then it leads nowhere. */

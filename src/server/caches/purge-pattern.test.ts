@@ -69,7 +69,7 @@ describe("what is purged", () => {
     );
     assert.equal(
       reasonOf("url", "a.example/pool/x?y"),
-      `url: ${url} "a.example/pool/x?y"; did you mean "https://a.example/pool/x?y"?`,
+      `url: ${url} "a.example/pool/x?y"; it begins with https:// or http://`,
     );
     assert.equal(reasonOf("url", "https://ann:secret@a.example/"), `url: ${url} "https://...@a.example/"`);
     assert.doesNotMatch(reasonOf("host", "ann:secret@a.example"), /secret/);

@@ -66,7 +66,7 @@ function urlPattern(kind: "url" | "prefix", text: string): ReadPattern {
     const advice = text.includes("*")
       ? WILDCARD_ADVICE
       : scheme === "" && isUrlWithoutScheme(text)
-        ? `; did you mean "https://${text}"?`
+        ? "; it begins with https:// or http://"
         : "";
     return refused(`${kind}: expected a URL such as https://mirror.example.org/pool/, got ${shown(text)}${advice}`);
   }
