@@ -16,7 +16,7 @@ const CACHE_BYTES_DEFAULT = 10 * 2 ** 30;
 /** Longer than a holiday of those who use it, shorter than the life of what nobody asks for again. */
 const INACTIVE_MS_DEFAULT = 30 * 86_400_000;
 /** Of each worker. Some ten thousand small answers, which are the ones that are asked for most. */
-const HOT_BYTES_DEFAULT = 64 * 2 ** 20;
+export const HOT_BYTES_DEFAULT = 64 * 2 ** 20;
 /** A worker's heap has some GiB; what is on the disk is in the system's page cache anyway. */
 const HOT_BYTES_MAX = 16 * 2 ** 30;
 /** What else writes to the same file system (logs, databases) shall not fail because of a cache. */

@@ -133,6 +133,51 @@ describe("a `cache`", () => {
   });
 });
 
+describe("what has no effect is told of:", () => {
+  const warnings = (use: string, top: string) => {
+    const result = parse(use, top);
+    assert.ok(result.ok, result.ok ? "" : result.problems.map(formatProblem).join("\n"));
+    return result.warnings.map(({ path, message }) => `${path}: ${message}`);
+  };
+
+  it("more memory than the cache may have", () => {
+    assert.deepEqual(warnings("{ cache: true }", "caches: { a: { size: 1GiB, memory: 2GiB } }"), [
+      "caches.a.memory: is more than the whole cache may have (size: 1GiB)",
+    ]);
+    assert.deepEqual(warnings("{ cache: true }", "caches: { a: { size: 10MiB } }"), []);
+  });
+
+  it("a home that is none", () => {
+    assert.deepEqual(warnings("{ cache: true }", "caches: { a: { directory: ~/cache } }"), [
+      'caches.a.directory: a folder of the name "~" is meant: this is no shell, write the path of the home',
+    ]);
+    assert.deepEqual(warnings("{ cache: true }", "caches: { a: { directory: /c~/a } }"), []);
+  });
+
+  it("a larger object than the cache stores", () => {
+    const void1 = "has no effect: caches.a stores no body of more than";
+    const use = "{ cache: { maxObject: 2GiB } }";
+    assert.deepEqual(warnings(use, "caches: { a: { size: 1GiB } }"), [
+      `servers.web.use[0].cache.maxObject: ${void1} 1GiB`,
+    ]);
+    assert.deepEqual(warnings(use, "caches: { a: { maxObject: 1MiB } }"), [
+      `servers.web.use[0].cache.maxObject: ${void1} 1MiB`,
+    ]);
+    assert.deepEqual(warnings(use, "caches: { a: {} }"), []);
+    assert.deepEqual(warnings("{ cache: {} }", "caches: { a: { size: 1GiB } }"), []);
+  });
+
+  it("a rule behind one for every answer", () => {
+    assert.deepEqual(warnings("{ cache: { rules: [{ for: 1m }, { status: 200, for: 1d }] } }", "caches: { a: {} }"), [
+      "servers.web.use[0].cache.rules[1]: never reached: rules[0] is for every answer",
+    ]);
+    assert.deepEqual(
+      warnings("{ cache: { rules: [{ status: 200, for: 1d }, { for: 1m }] } }", "caches: { a: {} }"),
+      [],
+    );
+  });
+});
+
 describe("caches that cannot be", () => {
   const twoAt = (one: string, other: string) =>
     problems("{ cache: a }, { compress: true }", `caches: { a: { directory: ${one} }, b: { directory: ${other} } }`);

@@ -6,7 +6,7 @@
 import type { z } from "zod";
 import { describeValue } from "../core/option-types.ts";
 import { hintOf } from "./hints.ts";
-import { knownFields, whereItBelongs } from "./known-fields.ts";
+import { knownFields, ownNameOf, whereItBelongs } from "./known-fields.ts";
 import { type Finding, joinOr, nearest, type Path } from "./problems.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -92,7 +92,7 @@ function required(path: Path): Finding {
 function unknownField(path: Path): Finding {
   const elsewhere = whereItBelongs(path);
   if (elsewhere !== null) return { path, at: "key", message: elsewhere };
-  const suggestion = nearest(String(path.at(-1)), knownFields(path.slice(0, -1)));
+  const suggestion = ownNameOf(path) ?? nearest(String(path.at(-1)), knownFields(path.slice(0, -1)));
   return { path, at: "key", message: "unknown field", suggestion };
 }
 

@@ -6,6 +6,9 @@ import { formatProblem } from "./problems.ts";
 
 const forward = (block: string) => `servers: { egress: { listen: "127.0.0.1:1", forward: ${block} } }`;
 const rule = (fields: string) => forward(`{ allow: [{ ${fields} }] }`);
+const beside = (text: string) => `${text}\n${server('listen: ":1"')}`;
+const cache = (fields: string) => beside(`caches: { a: { ${fields} } }`);
+const use = (fields: string) => server(`listen: ":1", use: [{ cache: { ${fields} } }]`);
 const server = (fields: string) => `servers: { web: { respond: 204, ${fields} } }`;
 
 describe("a common slip", () => {
@@ -31,6 +34,33 @@ describe("a common slip", () => {
       forward("{ allow: { networks: 10.0.0.0/8 } }"),
       /\.allow: expected a list, got a mapping: a list of one is \[\{ \.\.\. \}\]$/,
     ],
+    [
+      beside("caches: [a]"),
+      /caches: expected a mapping, got a list: write caches: \{ NAME: \{ directory: PATH, size: 50GiB \} \}$/,
+    ],
+    [beside("caches: { a }"), /caches\.a: expected a mapping, got nothing: for a cache without options write \{\}$/],
+    [beside("caches: { a: /var/cache/a }"), /caches\.a: expected a mapping, got text: write \{ directory: PATH \}$/],
+    [cache("dir: /x"), /caches\.a\.dir: unknown field; did you mean "directory"\?$/],
+    [cache("max_size: 1GiB"), /caches\.a\.max_size: unknown field; did you mean "size"\?$/],
+    [cache("redis: x"), /caches\.a\.redis: unknown field; did you mean "shared"\?$/],
+    [cache("ttl: 1d"), /caches\.a\.ttl: how long answers are fresh is said by rules of `cache`: rules: \[.*\]$/],
+    [cache("memory: off"), /caches\.a\.memory: .*: for nothing in memory write 0$/],
+    [cache("inactive: never"), /caches\.a\.inactive: .*: write off$/],
+    [
+      use("directory: /x"),
+      /\.cache\.directory: belongs to the cache that "store" names: caches: \{ NAME: \{ .* \} \}$/,
+    ],
+    [use("maxAge: 1d"), /\.cache\.maxAge: how long answers are fresh is said by rules of `cache`: rules: \[.*\]$/],
+    [use("ignore: [vary]"), /\.cache\.ignore: belongs to a rule: rules: \[\{ ignore: \[cache-control\] \}\]$/],
+    [use("vary: [x]"), /\.cache\.vary: belongs to "key": key: \{ headers: \[accept-language\] \}$/],
+    [use("name: a"), /\.cache\.name: unknown field; did you mean "store"\?$/],
+    [use("swr: 1m"), /\.cache\.swr: unknown field; did you mean "staleWhileRevalidate"\?$/],
+    [use("rules: { for: 1d }"), /\.cache\.rules: expected a list, got a mapping: a list of one is \[\{ \.\.\. \}\]$/],
+    [use("rules: [{ status: 200, ttl: 1d }]"), /\.cache\.rules\[0\]\.ttl: unknown field; did you mean "for"\?$/],
+    [use("key: [accept]"), /\.cache\.key: .*: write \{ headers: \[\.\.\.\] \}, or query, cookies or identity$/],
+    [use("heuristic: 0.1"), /\.cache\.heuristic: .*: write \{ share: NUMBER, max: 1d \}$/],
+    [use("heuristic: true"), /\.cache\.heuristic: .*: write \{\}, or \{ share: 0\.1, max: 1d \}$/],
+    [use("staleOnError: true"), /\.cache\.staleOnError: .*: say for how long: 1d$/],
   ] as const) {
     it(text.replace("\n", " "), () => {
       const result = parseConfig(text, { file: "headgate.yaml" });

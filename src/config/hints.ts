@@ -23,13 +23,26 @@ const SLIPS: readonly Slip[] = [
   [/^servers\.[^.]+\.forward$/, (value) => value === null, "for a proxy without options write forward: {}"],
   [/\.forward\.(allow|deny|via)$/, isMapping, "a list of one is [{ ... }]"],
   [/\.forward\.(allow|deny|via)\[\d+\]\.hosts(\[\d+\])?$/, (value) => value === "*", "for every host leave hosts out"],
+  [/^caches$/, (value) => !isMapping(value), "write caches: { NAME: { directory: PATH, size: 50GiB } }"],
+  [/^caches\.[^.]+$/, (value) => value === null, "for a cache without options write {}"],
+  [/^caches\.[^.]+$/, (value) => typeof value === "string", "write { directory: PATH }"],
+  [/^caches\.[^.]+\.memory$/, (value) => value === "off" || value === false, "for nothing in memory write 0"],
+  [/^caches\.[^.]+\.inactive$/, (value) => value === "never" || value === 0, "write off"],
+  [/\.cache\.(rules|bypass)$/, isMapping, "a list of one is [{ ... }]"],
+  [/\.cache\.key$/, Array.isArray, "write { headers: [...] }, or query, cookies or identity"],
+  [/\.cache\.heuristic$/, (value) => value === true, "write {}, or { share: 0.1, max: 1d }"],
+  [/\.cache\.heuristic$/, (value) => typeof value === "number", "write { share: NUMBER, max: 1d }"],
+  [/\.cache\.(staleOnError|staleWhileRevalidate|negative)$/, (value) => value === true, "say for how long: 1d"],
   [/\.listen(\[\d+\])?\.proxyProtocol$/, (value) => value === true, "write { from: NETWORKS }, those of the balancers"],
 ];
 
 /** Of a value that its field does not take. */
 export function hintOf(path: Path, value: unknown): Hint {
-  if (typeof value === "number") return hintOfNumber(path, value);
   const text = formatPath(path);
+  if (typeof value === "number") {
+    const hint = hintOfNumber(path, value);
+    if (hint !== NOTHING) return hint;
+  }
   if (typeof value === "string" && /\.days(\[\d+\])?$/.test(text)) return hintOfDay(path, value);
   const slip = SLIPS.find(([pattern, isIt]) => pattern.test(text) && isIt(value));
   return slip === undefined ? NOTHING : { advice: slip[2] };

@@ -123,7 +123,38 @@ const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
   [/\.use\[\d+\]\.name$/, "only a plugin has a name, and at least one hook, in headgate.ts"],
   [/^forward$/, "belongs to a server: servers: { NAME: { listen, forward } }"],
   [/^servers\.[^.[]+\.match$/, 'belongs to a route: write "routes"'],
+  [
+    /\.cache\.(dir|directory|path|folder|size|maxSize|memory|minFree|inactive|shared)$/,
+    'belongs to the cache that "store" names: caches: { NAME: { directory, size, ... } }',
+  ],
+  [
+    /(^caches\.[^.[]+|\.cache)\.(ttl|maxAge|max_age|expires?|for|valid|status)$/,
+    "how long answers are fresh is said by rules of `cache`: rules: [{ status: 200, for: 1d }]",
+  ],
+  [/\.cache\.ignore$/, "belongs to a rule: rules: [{ ignore: [cache-control] }]"],
+  [/\.cache\.vary$/, 'belongs to "key": key: { headers: [accept-language] }'],
 ];
+
+/** Words that others use for our fields, and that no edits lead to. */
+const OTHER_NAMES: readonly (readonly [path: RegExp, name: string])[] = [
+  [/^caches\.[^.[]+\.(dir|path|folder|root|location|storage)$/, "directory"],
+  [/^caches\.[^.[]+\.(max|maxSize|max_size|limit|quota|disk|capacity)$/, "size"],
+  [/^caches\.[^.[]+\.(mem|ram|hot|maxMemory)$/, "memory"],
+  [/^caches\.[^.[]+\.(free|reserve)$/, "minFree"],
+  [/^caches\.[^.[]+\.(redis|valkey|url|tier|store)$/, "shared"],
+  [/\.cache\.(swr|updating)$/, "staleWhileRevalidate"],
+  [/\.cache\.(name|cache|caches)$/, "store"],
+  [/\.cache\.rules\[\d+\]\.(ttl|maxAge|max_age|valid|lifetime|fresh|time)$/, "for"],
+  [/\.cache\.rules\[\d+\]\.(code|codes)$/, "status"],
+  [/\.cache\.rules\[\d+\]\.(url|match|location)$/, "path"],
+  [/\.cache\.rules\[\d+\]\.(skip|pass|bypass|noStore)$/, "never"],
+];
+
+/** What a field is called here that others call so; null when nobody does. */
+export function ownNameOf(path: Path): string | null {
+  const text = formatPath(path);
+  return OTHER_NAMES.find(([pattern]) => pattern.test(text))?.[1] ?? null;
+}
 
 /** What to say of an unknown field instead of "unknown field"; null when there is nothing. */
 export function whereItBelongs(path: Path): string | null {

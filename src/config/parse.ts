@@ -3,7 +3,7 @@
  * but for the files that secrets stand in, which the caller reads.
  */
 import { type OptionFiles, parseWithFiles } from "../core/option-files.ts";
-import { cacheProblems } from "./cache-checks.ts";
+import { cacheProblems, cacheWarnings } from "./cache-checks.ts";
 import { checkConfig } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { pathKey, readDocument, type SourceDocument } from "./document.ts";
@@ -57,7 +57,12 @@ function judge(document: SourceDocument, options: ParseOptions): ParseResult {
   );
   const findings = [...document.findings, ...withoutConsequences(later)];
   if (findings.length > 0 || !parsed.success) return { ok: false, problems: report(findings) };
-  const warnings = report([...checks.warnings, ...forwardWarnings(parsed.data), ...opennessWarnings(parsed.data)]);
+  const warnings = report([
+    ...checks.warnings,
+    ...forwardWarnings(parsed.data),
+    ...opennessWarnings(parsed.data),
+    ...cacheWarnings(parsed.data),
+  ]);
   return { ok: true, config: resolveConfig(parsed.data), warnings };
 }
 

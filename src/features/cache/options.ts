@@ -19,7 +19,7 @@ import {
 const GiB = 1024 ** 3;
 
 /** Images of machines and of containers are a few GiB; what is longer is mostly a stream that has no end. */
-const OBJECT_BYTES_MAX = 10 * GiB;
+export const OBJECT_BYTES_MAX = 10 * GiB;
 /** Lengths of bodies are exact numbers far beyond this; no file system that we know holds more in one file. */
 const OBJECT_BYTES_LIMIT = 8 * 1024 * GiB;
 /** Uses are counted in a byte. */
@@ -124,7 +124,11 @@ export type Ignorable = (typeof IGNORABLE)[number];
 
 const rule = z
   .strictObject({
-    status: oneOrMore(status).optional().describe("Statuses of answers that it is for: `404`, or `5xx` for a class. What is for `200` is for a part of it (206) too."),
+    status: oneOrMore(status)
+      .optional()
+      .describe(
+        "Statuses of answers that it is for: `404`, or `5xx` for a class. What is for `200` is for a part of it (206) too.",
+      ),
     path: oneOrMore(pathPattern())
       .optional()
       .describe("Paths that it is for: `/up` exactly; `/dists/*` for `/dists`, `/dists/` and all below."),
@@ -155,7 +159,9 @@ const rule = z
       }
       return;
     }
-    if (fixed === undefined && ignore === undefined && min === undefined && max === undefined) {
+    // A misspelt one of them is the whole mistake.
+    const isUnknown = context.issues.some(({ code }) => code === "unrecognized_keys");
+    if (!isUnknown && fixed === undefined && ignore === undefined && min === undefined && max === undefined) {
       context.issues.push({
         code: "custom",
         message: 'says nothing of the answers that it is for: one of "for", "ignore", "min", "max" and "never" does',
