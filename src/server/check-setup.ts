@@ -1,5 +1,6 @@
 /** What this machine has to say about a configuration, without opening anything. */
 import type { Config } from "../config/config.ts";
+import { cacheOwnerWarnings } from "./caches/folder.ts";
 import { CredentialFiles } from "./credential-files.ts";
 import { composeForInspection } from "./explain.ts";
 import { setupWarnings } from "./setup-warnings.ts";
@@ -7,7 +8,7 @@ import { clock } from "./surroundings.ts";
 
 /** Resolves with warnings; rejects with a SetupError when a start would fail. */
 export async function checkSetup(config: Config): Promise<readonly string[]> {
-  const warnings = await setupWarnings(config, clock);
+  const warnings = [...(await setupWarnings(config, clock)), ...(await cacheOwnerWarnings(config))];
   await CredentialFiles.load(config);
   await composeForInspection(config);
   return warnings;

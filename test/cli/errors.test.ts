@@ -1,7 +1,9 @@
 // What a person reads when something is wrong: one line for each problem, with its place, and the status of the process.
 
 import assert from "node:assert/strict";
+import { statfsSync } from "node:fs";
 import { describe, test } from "node:test";
+import { openCacheBooks } from "../../src/io/cache/open.ts";
 import { issueCertificate } from "../support/certificates.ts";
 import { Folder, headgate, headgateWith } from "./headgate.ts";
 
@@ -85,6 +87,69 @@ describe("a machine that cannot give what is asked for", () => {
     assert.equal(
       stderr,
       `${place}: ${folder.file("a.key")}: the key does not belong to the certificate in ${certificate}\n`,
+    );
+  });
+
+  test("a folder that cannot be a cache's: the same from `check` as from `run`", () => {
+    using folder = new Folder();
+    folder.file("notes.txt", "mine");
+    const from = (directory: string) => {
+      const server = "servers: { web: { listen: 127.0.0.1:0, use: [{ cache: true }], respond: 204 } }";
+      folder.file("headgate.yaml", `caches: { pages: { directory: ${directory}, minFree: 0 } }\n${server}\n`);
+      const [run, check] = ["run", "check"].map((command) => headgate(folder.path, command));
+      assert.deepEqual([run!.status, check!.status, run!.stderr], [1, 1, check!.stderr]);
+      return check!.stderr.replaceAll(folder.path, "HERE");
+    };
+    const place = "headgate.yaml:1:31: caches.pages.directory: cannot open the cache pages in";
+    assert.equal(from("notes.txt"), `${place} HERE/notes.txt: a part of the path is no folder\n`);
+    assert.equal(from("notes.txt/x"), `${place} HERE/notes.txt/x: a part of the path is no folder\n`);
+    assert.equal(
+      from("."),
+      `${place} HERE: HERE has files in it that are not a cache's: a cache wants a folder of its own\n`,
+    );
+  });
+
+  test("a cache's folder that another process has is told of: a reload of that one is none", async () => {
+    using folder = new Folder();
+    const books = openCacheBooks(folder.file("pages"));
+    try {
+      const server = "servers: { web: { listen: 127.0.0.1:0, use: [{ cache: true }], respond: 204 } }";
+      folder.file("headgate.yaml", `caches: { pages: { directory: pages, minFree: 0 } }\n${server}\n`);
+      const { status, stderr } = headgate(folder.path, "check");
+      const it = `cache pages: process ${process.pid} has ${folder.file("pages")}`;
+      assert.equal(stderr, `warning: ${it}: it can be told to reload, but no other can start beside it\n`);
+      assert.equal(status, 0);
+    } finally {
+      await books.close();
+    }
+    assert.equal(headgate(folder.path, "check").stderr, "");
+  });
+
+  test("a disk without the room that is to stay free is told of", () => {
+    using folder = new Folder();
+    const { bavail, blocks, bsize } = statfsSync(folder.path);
+    // A size between what is free and what there is; one that is all free leaves nothing to tell.
+    const minFree = Math.floor((bavail + blocks) / 2) * bsize;
+    const server = "servers: { web: { listen: 127.0.0.1:0, use: [{ cache: true }], respond: 204 } }";
+    folder.file(
+      "headgate.yaml",
+      `caches: { pages: { directory: pages, size: 1MiB, minFree: ${minFree} } }\n${server}\n`,
+    );
+    const { stderr } = headgate(folder.path, "check");
+    const said =
+      /^warning: cache pages: \d+[GM]iB of the file system of .* are free, less than minFree \(\d+[GM]iB\): until /;
+    assert.match(stderr, said);
+  });
+
+  test("more memory than the machine has is told of", () => {
+    using folder = new Folder();
+    const server = "servers: { web: { listen: 127.0.0.1:0, use: [{ cache: true }], respond: 204 } }";
+    const cache = "{ directory: pages, size: 1024TiB, minFree: 0, memory: 16GiB }";
+    folder.file("headgate.yaml", `workers: 256\ncaches: { pages: ${cache} }\n${server}\n`);
+    const { stderr } = headgate(folder.path, "check");
+    assert.match(
+      stderr,
+      /^warning: cache pages: memory 16GiB for each of 256 workers is more than this machine has \(/m,
     );
   });
 

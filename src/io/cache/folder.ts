@@ -38,14 +38,20 @@ export const UNUSABLE = 0;
  */
 export function prepareFolder(folder: string): number | null {
   makeFolder(folder);
+  const format = formatIn(folder);
+  // It may have been made by somebody else, with other rights.
+  chmodSync(folder, 0o700);
+  return format;
+}
+
+/** What `prepareFolder` returns and throws, of a folder that is there: nothing is made or changed. */
+export function formatIn(folder: string): number | null {
   const names = readdirSync(folder);
   const isEmpty = names.every((name) => name === FORMAT_FILE_NEW);
   const format = isEmpty ? null : names.includes(DISTRUSTED_FILE) ? UNUSABLE : readFormat(folder);
   if (!isEmpty && format === null) {
     throw new Error(`${folder} has files in it that are not a cache's: a cache wants a folder of its own`);
   }
-  // It may have been made by somebody else, with other rights.
-  chmodSync(folder, 0o700);
   return format;
 }
 

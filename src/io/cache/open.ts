@@ -61,6 +61,16 @@ export function openCacheBooks(folder: string, onEmptied: () => void = () => {})
   return books;
 }
 
+/** The process that has a cache's folder, which is there and has books; null: none. Nothing is changed. Throws when they cannot be read. */
+export function ownerOf(folder: string): number | null {
+  const disk = new LmdbCacheDisk(folder, true);
+  try {
+    return livingOwner(disk.readFact(OWNER_FACT) ?? undefined)?.pid ?? null;
+  } finally {
+    void disk.close();
+  }
+}
+
 class LmdbCacheDisk implements CacheDisk {
   protected readonly root: RootDatabase<Buffer, Buffer>;
   protected readonly records: Records;
@@ -68,9 +78,10 @@ class LmdbCacheDisk implements CacheDisk {
   protected readonly bodies: BodyFolder;
   protected isClosed = false;
 
-  constructor(folder: string) {
+  constructor(folder: string, readOnly = false) {
     this.bodies = new BodyFolder(bodiesIn(folder));
     const options = {
+      readOnly,
       path: booksIn(folder),
       noSubdir: false,
       encoding: "binary" as const,
