@@ -187,7 +187,8 @@ export class Broker {
     const reason = this.#passes.reasonFor(id);
     // Hit-for-miss: nobody waits for who fetches it, as it was nobody else's the last time; but one at a time fetches it to be stored.
     const isAlone = reason === "uncacheable";
-    if (reason !== null && !isAlone) return this.#pass([waiter], reason, this.#passes.msFor(id));
+    const passMs = isAlone ? this.#passes.restMsFor(id) : this.#passes.msFor(id);
+    if (reason !== null && passMs > 0) return this.#pass([waiter], reason, passMs);
     const flight = this.#listed.get(id);
     if (flight !== undefined && !this.#isMet(flight)) {
       if (isAlone) return this.#pass([waiter], reason, LONE_FETCH_PASS_MS);

@@ -9,9 +9,19 @@ import type { EntryId } from "../ports.ts";
 /** About 10 MiB when it is full of them. */
 const PASSES_MAX = 65_536;
 
+/**
+ * What was found so once may be otherwise the next time. What was so again and again is looked at after a tenth of a second more each
+ * time: a fetch that could be stored costs several times one that only passes, and a site may have nothing but pages for one user.
+ */
+const REST_STEP_MS = 100;
+const REST_MAX_MS = 1_000;
+
 interface Pass {
-  readonly untilMs: number;
   readonly reason: PassReason;
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  /** How often in a row it was found so. */
+  readonly times: number;
 }
 
 export class PassMemory {
@@ -26,10 +36,13 @@ export class PassMemory {
 
   remember(id: EntryId, reason: PassReason, ms: number): void {
     if (ms <= 0) return;
+    const before = this.#passes.get(id);
+    const times = before?.reason === reason ? before.times + 1 : 1;
     this.#passes.delete(id);
     // A map gives what was put in first first.
     if (this.#passes.size >= this.#max) this.#passes.delete(this.#passes.keys().next().value!);
-    this.#passes.set(id, { untilMs: this.#clock.now() + ms, reason });
+    const sinceMs = this.#clock.now();
+    this.#passes.set(id, { reason, sinceMs, untilMs: sinceMs + ms, times });
   }
 
   /** null: it is to be asked for as anything else. */
@@ -44,6 +57,14 @@ export class PassMemory {
 
   forget(id: EntryId): void {
     this.#passes.delete(id);
+  }
+
+  /** For how long nobody need look whether it is still so. */
+  restMsFor(id: EntryId): number {
+    const pass = this.#passes.get(id);
+    if (pass === undefined) return 0;
+    const restMs = Math.min(REST_STEP_MS * (pass.times - 1), REST_MAX_MS);
+    return Math.max(0, pass.sinceMs + restMs - this.#clock.now());
   }
 
   /** How long it is still to be passed. */

@@ -131,6 +131,28 @@ test("what may not be stored lets all go but one, who looks whether it is still 
   await stage.close();
 });
 
+test("what is not to be stored time after time is looked at more and more seldom, at least once a second", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const rests: number[] = [];
+  for (let time = 0; time < 14; time++) {
+    let restMs = 0;
+    for (;;) {
+      const asked = Asked.of(cache, KEY);
+      await settle();
+      asked.fill?.release("uncacheable", 60_000);
+      await settle();
+      if (asked.fill !== null) break;
+      assert.deepEqual(asked.outcomes, ["pass: uncacheable"]);
+      stage.clock.advance(50);
+      restMs += 50;
+    }
+    rests.push(restMs);
+  }
+  assert.deepEqual(rests, [0, 0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1000, 1000]);
+  await stage.close();
+});
+
 test("what may be stored after all is for everybody again from its head on", async () => {
   const stage = await CacheStage.open();
   const { cache } = stage.thread();
