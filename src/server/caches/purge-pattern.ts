@@ -121,7 +121,9 @@ function hostInKeys(scheme: string, authority: string): string {
 
 /** In lower case, each label as DNS has it; what is no label stays, and is found to be wrong by who looks at it. */
 function asciiHost(text: string): string {
-  return text.toLowerCase().replace(/[^.:*[\]]*[^\x00-\x7f][^.:*[\]]*/g, (label) => domainToASCII(label) || label);
+  return text.toLowerCase().replace(/[^.:*[\]]+/g, (label) => {
+    return /[^\x00-\x7f]/.test(label) ? domainToASCII(label) || label : label;
+  });
 }
 
 function asciiText(text: string): string {
