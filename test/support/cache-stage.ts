@@ -40,6 +40,7 @@ export interface CacheStageOptions {
     readonly machine: string;
     readonly clock?: Clock;
     readonly times?: TierTimes;
+    readonly onChange?: (cutOff: string | null) => void;
   };
 }
 

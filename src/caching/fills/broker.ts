@@ -11,7 +11,7 @@ import type { PassReason } from "../cache.ts";
 import { entryIdOf } from "../keeping/entry-id.ts";
 import type { Mark } from "../keeping/keeper-purges.ts";
 import type { Keeping } from "../keeping/keeping.ts";
-import { BLOCK_BYTES, decodeRecord, type StoredBody } from "../keeping/record.ts";
+import { type AnswerRecord, BLOCK_BYTES, decodeRecord, type StoredBody } from "../keeping/record.ts";
 import type { StoredReader } from "../keeping/stored-reader.ts";
 import type { CacheBooks, EntryId } from "../ports.ts";
 import { DISK_STATES, type SharedCache } from "../shared.ts";
@@ -167,7 +167,7 @@ export class Broker {
       case "end":
         return this.#end(flight, message);
       case "refresh":
-        return this.#refresh(flight, message.refreshed);
+        return this.#refresh(flight, message);
       case "release":
         return this.#release(flight, message.reason, message.passMs);
       case "fail":
@@ -204,8 +204,8 @@ export class Broker {
     if (before !== undefined) return void before.push(waiter);
     this.#lookups.set(id, [waiter]);
     const record = this.#reader.read(storedId)?.record;
-    const seenMs = record?.kind === "answer" ? record.head.receivedMs : 0;
-    void tier.find(id, key, seenMs).then((finding) => this.#onSought(id, finding));
+    const seen = record?.kind === "answer" && record.key === key ? { id: storedId, record } : null;
+    void tier.find(id, key, seen).then((finding) => this.#onSought(id, finding));
   }
 
   #onSought(id: EntryId, finding: TierFinding): void {
@@ -312,20 +312,23 @@ export class Broker {
     this.#keeping.keep(answer).then((outcome) => {
       this.#settle(flight, outcome.isKept, isDiscarded);
       if (outcome.isKept && flight.shared !== null)
-        void this.#tier?.put(flight.id, answer, outcome.record, flight.shared);
+        void this.#tier?.give({ id: flight.id, names, values, record: outcome.record, mark: flight.shared });
     });
   }
 
-  #refresh(flight: Flight, refreshed: Refreshed): void {
+  #refresh(flight: Flight, { refreshed, names, values }: Extract<ToKeeper, { kind: "refresh" }>): void {
     if (flight.phase !== "waiting") return this.#fail(flight);
     flight.phase = "ending";
-    this.#putRefreshed(refreshed, flight.since).then((isThere) => this.#settle(flight, isThere, false));
+    this.#putRefreshed(refreshed, flight.since).then((record) => {
+      this.#settle(flight, record !== null, false);
+      if (record !== null && flight.shared !== null)
+        void this.#tier?.confirm({ id: flight.askedId, names, values, record, mark: flight.shared });
+    });
   }
 
-  async #putRefreshed({ id, version, record }: Refreshed, since: Mark): Promise<boolean> {
+  async #putRefreshed({ id, version, record }: Refreshed, since: Mark): Promise<AnswerRecord | null> {
     const decoded = decodeRecord(Buffer.from(record));
-    if (decoded?.kind !== "answer") return false;
-    return (await this.#keeping.refresh(id, version, decoded.head, since)) !== null;
+    return decoded?.kind !== "answer" ? null : this.#keeping.refresh(id, version, decoded.head, since);
   }
 
   #dropDamaged(id: EntryId, version: number): void {

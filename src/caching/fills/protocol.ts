@@ -49,7 +49,14 @@ export type ToKeeper =
       readonly inline: Uint8Array | null;
       readonly checksums: Uint32Array;
     }
-  | { readonly kind: "refresh"; readonly flight: number; readonly refreshed: Refreshed }
+  /** `names` and `values` as in "begin". */
+  | {
+      readonly kind: "refresh";
+      readonly flight: number;
+      readonly refreshed: Refreshed;
+      readonly names: readonly string[];
+      readonly values: readonly string[];
+    }
   /** `passMs`: for so long others need not wait; null: nobody has wanted it any more, somebody else may fetch it. */
   | {
       readonly kind: "release";

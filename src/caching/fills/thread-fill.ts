@@ -117,10 +117,12 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
   refresh(stored: CachedAnswer, head: AnswerHead): void {
     if (this.#state !== "waiting") return;
     if (!(stored instanceof StoredAnswer)) return this.release("failed", 0);
+    const { names } = this;
+    const values = valuesOf(this.#request, names);
     this.#over();
     const { id, version, key } = stored;
     const refreshed = { id, version, record: encodeHead(key, head) };
-    this.#parts.link.send({ kind: "refresh", flight: this.#granted.flight, refreshed });
+    this.#parts.link.send({ kind: "refresh", flight: this.#granted.flight, refreshed, names, values });
   }
 
   release(reason: "uncacheable" | "failed", passMs: number): void {
