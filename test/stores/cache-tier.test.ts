@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TIER_TIMES } from "../../src/caching/tier/member.ts";
 import { TIER_LOG_MAX } from "../../src/caching/tier/ports.ts";
+import type { Clock, TimerHandle } from "../../src/core/ports.ts";
 import { SystemClock } from "../../src/io/clock.ts";
 import { systemRandom } from "../../src/io/random.ts";
 import { RedisTierStore } from "../../src/io/redis/tier-store.ts";
 import { MemoryTier } from "../../src/testing/tier-store.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
-import { Asked, requestOf, settle } from "../support/cache-dialogue.ts";
+import { Asked, headOf, requestOf, settle } from "../support/cache-dialogue.ts";
 import { CacheStage } from "../support/cache-stage.ts";
 import { RedisServer, until } from "../support/redis.ts";
 import { needs } from "../support/requirements.ts";
@@ -35,6 +36,67 @@ tierContract("memory", async () => {
     },
     async [Symbol.asyncDispose]() {},
   };
+});
+
+/** Of a thread that stands still: time goes on, and nothing is done in it. */
+class Standing implements Clock {
+  readonly #clock: Clock;
+  isStanding = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  wallMs(): number {
+    return this.#clock.wallMs();
+  }
+
+  after(delayMs: number, callback: () => void): TimerHandle {
+    return this.#clock.after(delayMs, () => {
+      if (!this.isStanding) callback();
+    });
+  }
+}
+
+test("what another machine has purged is not found by the threads of a keeper that stands still", async (t) => {
+  const clock = new VirtualClock();
+  const tier = new MemoryTier(clock);
+  const standing = new Standing(clock);
+  const store = tier.open();
+  const one = await CacheStage.open({ clock, tier: { store, machine: "a", clock: standing } });
+  const other = await CacheStage.open({ clock, tier: { store: tier.open(), machine: "b" } });
+  t.after(() => Promise.all([one.close(), other.close()]));
+  const advance = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 20) {
+      clock.advance(20);
+      await settle();
+    }
+  };
+  await advance(100);
+  const { cache } = one.thread();
+  const asked = Asked.of(cache, "http://host/a");
+  await advance(100);
+  asked.fill!.begin(headOf(0));
+  asked.fill!.end();
+  await advance(2100);
+  assert.ok(cache.find("http://host/a", requestOf()));
+  // Nothing reaches it, no timer fires, and its look-ups are those of other threads.
+  standing.isStanding = true;
+  store.onChange = () => {};
+  let isPurged = false;
+  void other.tier!.purge({ kind: "prefix", text: "" }, { soft: false }).then(() => {
+    isPurged = true;
+  });
+  while (!isPurged) {
+    assert.ok(clock.now() < 60_000);
+    await advance(20);
+  }
+  assert.equal(cache.find("http://host/a", requestOf()), null);
+  assert.deepEqual(Asked.of(cache, "http://host/a").outcomes, ["pass: off"]);
 });
 
 const clock = new SystemClock();

@@ -276,6 +276,24 @@ export function tierContract(name: string, make: () => Promise<TierUnderTest>, s
     assert.equal(String(await comesTo(tier, b, URL)), "new");
   });
 
+  it("a purge behind the loss of the log waits for leases that it knows nothing of", async (tier, t) => {
+    const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+    await fill(tier, a, URL, Buffer.from("text"));
+    await comesTo(tier, b, URL);
+    // It does not learn of the loss, and has a moment left.
+    b.way.isCut = true;
+    await tier.lose();
+    await tier.until(() => a.cache.find(URL, requestOf()) === null);
+    await tier.until(() => a.stage.tier!.isServing);
+    let isDone = false;
+    const purged = a.stage.tier!.purge(PURGE, { soft: false }).finally(() => {
+      assert.equal(b.cache.find(URL, requestOf()), null);
+      isDone = true;
+    });
+    await tier.until(() => isDone);
+    await purged;
+  });
+
   it("what a machine purges while it is cut off reaches the others when it is back", async (tier, t) => {
     const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
     await fill(tier, a, URL, Buffer.from("text"));

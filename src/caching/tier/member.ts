@@ -1,6 +1,6 @@
 /**
  * This machine among those that share a cache. It may serve while it holds a lease: it has applied the whole log of purges, and has
- * said so, a short time ago. A purge is done when every machine that is there has applied it; a machine that does not say so is there
+ * said so, a short time ago. The lease ends by the clock, whoever looks at it: no timer has to fire. A purge is done when every machine that is there has applied it; a machine that does not say so is there
  * no more when its presence ends, which is after its lease has: it serves nothing until it has applied what it missed. What the log
  * does not hold any more, or what was lost with it, may have been anything: then all is forgotten.
  */
@@ -11,7 +11,7 @@ import { EVERYTHING } from "./purges.ts";
 export interface TierTimes {
   /** How long a purge waits at most for a machine that has vanished. */
   readonly presenceMs: number;
-  /** Shorter than that by more than clocks differ in so short a time, and by what a busy thread may be late. */
+  /** Shorter than that by more than clocks differ in so short a time, and by what a thread takes to give what it has found. */
   readonly leaseMs: number;
   /** Three times within a lease. */
   readonly renewMs: number;
@@ -31,7 +31,8 @@ export interface MemberSurroundings {
   readonly machine: string;
   /** Resolves when it is in force on this machine. EVERYTHING: all goes. */
   readonly apply: (text: string) => Promise<void>;
-  readonly onServing: (isServing: boolean) => void;
+  /** It may serve until then, by the clock. */
+  readonly onLease: (untilMs: number) => void;
   /** What survives a restart. */
   readonly readPosition: () => TierPosition | null;
   readonly writePosition: (position: TierPosition) => Promise<void>;
@@ -44,9 +45,10 @@ export class TierMember {
   #position: TierPosition | null;
   /** What is known of the log, in order, also of what was applied before. */
   #known: LoggedText[] = [];
-  #isServing = false;
+  #leaseUntilMs = 0;
+  /** Until then others may serve by leases of which this log knows nothing: they were given before it was made. */
+  #othersUntilMs = 0;
   #isClosed = false;
-  #lease: TimerHandle | null = null;
   #timer: TimerHandle | null = null;
   #step: Promise<void> | null = null;
   #isStepDue = false;
@@ -64,7 +66,7 @@ export class TierMember {
   }
 
   get isServing(): boolean {
-    return this.#isServing;
+    return this.#around.clock.now() < this.#leaseUntilMs;
   }
 
   /** The number of the last purge that is in force here. */
@@ -94,7 +96,7 @@ export class TierMember {
    */
   async purge(text: string): Promise<void> {
     const { store } = this.#around;
-    if (!this.#isServing) {
+    if (!this.isServing) {
       this.#owe(text);
       throw new Error("the machines that share the cache cannot be told now; they will be");
     }
@@ -113,7 +115,7 @@ export class TierMember {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.cancel();
-    this.#stopServing();
+    this.#serveUntil(0);
     for (const look of this.#looking) look();
     await this.#step;
     // Without it, purges wait until its presence ends.
@@ -150,6 +152,7 @@ export class TierMember {
     let sentMs = clock.now();
     const before = this.#position;
     let there = await store.renew(machine, this.applied, this.#times.presenceMs);
+    if (before?.generation !== there.generation) this.#meetLog();
     while (this.#owed.length > 0) {
       await store.append(this.#owed[0]!);
       this.#owed.shift();
@@ -164,6 +167,12 @@ export class TierMember {
       if (there.generation !== this.generation) return this.#around.store.onChange();
     } while (there.last > this.applied);
     if (!this.#isClosed) this.#serveUntil(sentMs + this.#times.leaseMs);
+  }
+
+  /** A log that was not here before: it may have been made a moment ago, in the place of one that was lost. */
+  #meetLog(): void {
+    this.#serveUntil(0);
+    this.#othersUntilMs = this.#around.clock.now() + this.#times.leaseMs;
   }
 
   /** Anything may have been purged meanwhile. */
@@ -205,30 +214,18 @@ export class TierMember {
   }
 
   #serveUntil(untilMs: number): void {
-    const { clock, onServing } = this.#around;
-    const restMs = untilMs - clock.now();
-    if (restMs <= 0) return;
-    this.#lease?.cancel();
-    this.#lease = clock.after(restMs, () => this.#stopServing());
-    if (this.#isServing) return;
-    this.#isServing = true;
-    onServing(true);
-  }
-
-  #stopServing(): void {
-    this.#lease?.cancel();
-    if (!this.#isServing) return;
-    this.#isServing = false;
-    this.#around.onServing(false);
+    this.#leaseUntilMs = untilMs;
+    this.#around.onLease(untilMs);
   }
 
   async #appliedByAll(number: number): Promise<void> {
-    const { store } = this.#around;
+    const { store, clock } = this.#around;
     while (!this.#isClosed) {
       const changed = this.#changed();
       try {
         const machines = await store.machines();
-        if ([...machines.values()].every((applied) => applied >= number) && this.applied >= number) return;
+        const isApplied = [...machines.values()].every((applied) => applied >= number) && this.applied >= number;
+        if (isApplied && clock.now() >= this.#othersUntilMs) return;
         await changed.promise;
       } finally {
         changed.cancel();

@@ -7,7 +7,7 @@ import { CONNECT_TIMEOUT_MS, STORE_COMMAND_TIMEOUT_MS } from "../../core/limits.
 import type { RedisPlace } from "../../core/option-redis.ts";
 import { RedisTierStore } from "../../io/redis/tier-store.ts";
 import type { AppLog } from "../app-log.ts";
-import { clock, random } from "../surroundings.ts";
+import { unheldClock as clock, random } from "../surroundings.ts";
 
 /** It begins to take part; a Redis that is away is no reason to wait. `name`: caches of the same one share. */
 export function openTier(
