@@ -98,7 +98,10 @@ export interface VerifyOutcome {
 export interface CacheOperations {
   stats(): KeepingStats;
   list(query: ListQuery): Promise<ListOutcome>;
-  /** In force for every request that begins after this has returned its promise; resolves when all that matched is gone. */
+  /**
+   * In force for every request that begins after this has returned its promise; resolves when all that matched is gone. Rejects with
+   * an Error, which may be shown, when that cannot be known: it says whether the purge is in force.
+   */
   purge(pattern: PurgePattern, options: { readonly soft: boolean }): Promise<PurgeOutcome>;
   verify(): Promise<VerifyOutcome>;
 }

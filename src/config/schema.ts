@@ -187,7 +187,9 @@ export const configSchema = z.strictObject({
   stores: z
     .record(name(), storeOptions)
     .default({})
-    .describe("Where sessions are kept, and what caches are shared by: named, for features and `caches` to use, which may also name a URL."),
+    .describe(
+      "Where sessions are kept, and what caches are shared by: named, for features and `caches` to use, which may also name a URL.",
+    ),
   caches: z
     .record(name(), cacheBlock)
     .default({})

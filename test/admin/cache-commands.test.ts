@@ -71,7 +71,10 @@ describe("headgate cache stats", () => {
     assert.match(stdout, /^ {4}2 purges they could not be told of yet$/m);
     stage.control.statusNow = { ...STATUS, caches: stage.control.caches.status };
     const status = await run(stage.folder, "status", "--admin", stage.admin.address);
-    assert.match(status.stdout, /^cache artifacts is cut off from other machines, and finds nothing: Redis is silent$/m);
+    assert.match(
+      status.stdout,
+      /^cache artifacts is cut off from other machines, and finds nothing: Redis is silent$/m,
+    );
   });
 
   test("--json gives all of it", async () => {

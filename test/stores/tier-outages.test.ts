@@ -12,8 +12,8 @@ import { CacheStage } from "../support/cache-stage.ts";
 import { freePort } from "../support/free-port.ts";
 import { RedisServer, until } from "../support/redis.ts";
 import { needs } from "../support/requirements.ts";
-import { asked, comesTo, done, fill, join, OTHER, PURGE, URL } from "./tier-contract.ts";
-import { keyOf, onServers, openTier, TIMES, tierClock } from "./tier-stage.ts";
+import { asked, comesTo, done, fill, join, OTHER, PURGE, URL } from "./tier-machines.ts";
+import { keyOf, LONG_TIMES, onServers, openTier, SHORT_TIMES, tierClock } from "./tier-stage.ts";
 
 const skip = needs("redis-server");
 
@@ -26,7 +26,7 @@ describe("one server", { skip, concurrency: 6 }, () => {
 
   for (const which of ["state", "machines"]) {
     test(`evicts its ${which}: as if all were lost, and a purge waits for whom it had known`, async (t) => {
-      const tier = onServers([server], false);
+      const tier = onServers([server], SHORT_TIMES);
       const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
       await fill(tier, a, URL, Buffer.from("bad"));
       a.way.isCut = true;
@@ -40,7 +40,7 @@ describe("one server", { skip, concurrency: 6 }, () => {
   }
 
   test("evicts its log: who has not read it forgets everything", async (t) => {
-    const tier = onServers([server], false);
+    const tier = onServers([server], SHORT_TIMES);
     const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
     for (const key of [URL, OTHER]) await fill(tier, a, key, Buffer.from("bad"));
     await comesTo(tier, b, OTHER);
@@ -54,7 +54,7 @@ describe("one server", { skip, concurrency: 6 }, () => {
   });
 
   test("has machines of another version: they share purges and no answers", async (t) => {
-    const tier = onServers([server], false);
+    const tier = onServers([server], LONG_TIMES);
     const a = await join(tier, t, "a");
     const old = await join(tier, t, "old", tier.clock, openTier({ url: server.url }, tier.name, null, "0.9"));
     await fill(tier, a, URL, Buffer.from("new"));
@@ -68,16 +68,20 @@ describe("one server", { skip, concurrency: 6 }, () => {
   });
 
   test("lets a user do what is needed and nothing else", async (t) => {
-    const name = onServers([server], false).name;
+    const name = onServers([server], LONG_TIMES).name;
     const commands = ["eval", "hmget", "hget", "hset", "hsetnx", "hgetall", "hdel", "del", "xadd", "xrange"];
     commands.push("time", "info", "pttl", "pexpire", "multi", "exec", "ping", "hello", "client|tracking");
     const rights = ["-@all", ...commands.map((command) => `+${command}`), "~headgate:cache:*"];
     await server.run("ACL", "SETUSER", "cache", "on", ">word", ...rights);
     const url = server.url.replace("//", "//cache:word@");
-    const tier = { ...onServers([server], false), open: () => openTier({ url }, name) };
+    const tier = { ...onServers([server], LONG_TIMES), open: () => openTier({ url }, name) };
     const [a, b] = [
       await join({ ...tier, grow: async () => {} }, t, "a"),
-      await join({ ...tier, grow: async () => void (await server.run("HSET", keyOf(name, "state"), "young", "0")) }, t, "b"),
+      await join(
+        { ...tier, grow: async () => void (await server.run("HSET", keyOf(name, "state"), "young", "0")) },
+        t,
+        "b",
+      ),
     ];
     const body = Buffer.alloc(600_000, "abc");
     await fill(tier, a, URL, body);
@@ -90,7 +94,7 @@ describe("one server", { skip, concurrency: 6 }, () => {
 
 test("restarted without what it had: all forget everything, and go on", { skip }, async (t) => {
   await using server = await RedisServer.start();
-  const tier = onServers([server], false);
+  const tier = onServers([server], LONG_TIMES);
   const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
   for (const key of [URL, OTHER]) await fill(tier, a, key, Buffer.from("bad"));
   await comesTo(tier, b, URL);
@@ -103,9 +107,11 @@ test("restarted without what it had: all forget everything, and go on", { skip }
   assert.equal(String(await comesTo(tier, b, URL)), "new");
 });
 
-test("full, and evicting nothing: machines are cut off, say why, and come back when there is room", { skip }, async (t) => {
+test("full, and evicting nothing: machines are cut off, say why, and come back when there is room", {
+  skip,
+}, async (t) => {
   await using server = await RedisServer.start();
-  const tier = onServers([server], false);
+  const tier = onServers([server], SHORT_TIMES);
   const a = await join(tier, t, "a");
   await server.run("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1000");
   await until(() => !a.stage.tier!.isServing);
@@ -138,7 +144,7 @@ test("a replica that lags becomes the server: what it had not seen is not lost",
       { clock: tierClock, random: systemRandom, onUntracked() {} },
     );
   const grow = async () => void (await first.run("HSET", keyOf("artifacts", "state"), "young", "0"));
-  const tier = { ...onServers([first], false), open, grow };
+  const tier = { ...onServers([first], SHORT_TIMES), open, grow };
   const [a, b, c] = [await join(tier, t, "a"), await join(tier, t, "b"), await join(tier, t, "c")];
   await fill(tier, a, URL, Buffer.from("bad"));
   await comesTo(tier, c, URL);
@@ -161,13 +167,17 @@ test("a replica that lags becomes the server: what it had not seen is not lost",
   for (const { cache } of [a, c]) assert.equal(cache.find(OTHER, requestOf()), null);
 });
 
-test("not there at the start: nobody waits for it, one word about it, and it is used when it comes", { skip }, async (t) => {
+test("not there at the start: nobody waits for it, one word about it, and it is used when it comes", {
+  skip,
+}, async (t) => {
   await using server = await RedisServer.start();
   await server.stop();
   const told: (string | null)[] = [];
   const store = openTier({ url: server.url }, "late");
   const onChange = (cutOff: string | null) => void told.push(cutOff);
-  const stage = await CacheStage.open({ tier: { store, machine: "a", clock: tierClock, times: TIMES, onChange } });
+  const stage = await CacheStage.open({
+    tier: { store, machine: "a", clock: tierClock, times: SHORT_TIMES, onChange },
+  });
   t.after(() => stage.close());
   const { cache } = stage.thread();
   const passed = Asked.of(cache, URL);
@@ -178,5 +188,7 @@ test("not there at the start: nobody waits for it, one word about it, and it is 
   await server.restart();
   await until(() => stage.tier!.isServing);
   assert.deepEqual(told, ["Redis cannot be reached: ECONNREFUSED", null]);
-  assert.deepEqual((await asked(onServers([server], false), { stage, cache, way: null as never }, URL)).outcomes, ["fill"]);
+  assert.deepEqual((await asked(onServers([server], LONG_TIMES), { stage, cache, way: null as never }, URL)).outcomes, [
+    "fill",
+  ]);
 });

@@ -11,12 +11,14 @@ import { openRedisTier } from "../../src/io/redis/open.ts";
 import { slotOf } from "../../src/io/redis/slots.ts";
 import type { RedisTierStore } from "../../src/io/redis/tier-store.ts";
 import { type RedisServer, until } from "../support/redis.ts";
-import type { TierUnderTest } from "./tier-contract.ts";
+import type { TierUnderTest } from "./tier-machines.ts";
 
 export const tierClock = new SystemClock();
 
-/** Of seconds: what waits for them is tested in virtual time as well. */
-export const TIMES: TierTimes = { presenceMs: 3000, leaseMs: 2000, renewMs: 300 };
+/** For tests that wait for them to end: in virtual time they are tested as well. */
+export const SHORT_TIMES: TierTimes = { presenceMs: 4000, leaseMs: 3000, renewMs: 300 };
+/** For all others: longer than a machine may be busy with other things. */
+export const LONG_TIMES: TierTimes = { presenceMs: 60_000, leaseMs: 50_000, renewMs: 300 };
 
 /** Longer than this machine may be busy with other things: a test that is about time says its own. */
 const PATIENT = { connect: "20s", command: "20s" };
@@ -45,15 +47,19 @@ export function keyOf(name: string, which: string): string {
 let names = 0;
 
 /** A cache of its own on servers that many tests have. */
-export function onServers(servers: readonly RedisServer[], isCluster: boolean): TierUnderTest & { readonly name: string } {
+export function onServers(
+  servers: readonly RedisServer[],
+  times: TierTimes,
+): TierUnderTest & { readonly name: string } {
   const name = `artifacts-${++names}`;
   const keys = ["state", "log", "machines"].map((which) => keyOf(name, which));
   // The slots of startCluster are in thirds.
+  const isCluster = servers.length > 1;
   const server = servers[isCluster ? Math.min(2, Math.floor(slotOf(keys[0]!) / 5461.34)) : 0]!;
   return {
     name,
     clock: tierClock,
-    times: TIMES,
+    times,
     open: () => openTier({ url: servers[0]!.url, ...(isCluster && { cluster: true }) }, name),
     until,
     lose: async () => void (await server.run("DEL", ...keys)),
@@ -62,7 +68,9 @@ export function onServers(servers: readonly RedisServer[], isCluster: boolean): 
       return async () => {
         await server.run("HSET", `${keys[0]!}:then`, "server", "another");
         // At one moment, as a server takes over. COPY does not bring back what was not there.
-        const back = keys.map((key, at) => `redis.call('DEL','${key}') redis.call('COPY','${key}:then',KEYS[${at + 1}])`);
+        const back = keys.map(
+          (key, at) => `redis.call('DEL','${key}') redis.call('COPY','${key}:then',KEYS[${at + 1}])`,
+        );
         await server.run("EVAL", back.join(" "), String(keys.length), ...keys);
       };
     },

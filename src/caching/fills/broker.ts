@@ -4,7 +4,7 @@
  * away from it, and what it brings is not stored.
  *
  * It decides by ids, versions and progress alone. Nobody waits without end: a fill that makes no progress, and a thread that dies,
- * let those go who wait; everybody is told exactly one thing.
+ * let those go who wait; everybody is told exactly one thing. Fills that nobody reads are given up when they are too slow (unread.ts).
  */
 import type { Clock, TimerHandle } from "../../core/ports.ts";
 import type { PassReason } from "../cache.ts";
@@ -21,6 +21,7 @@ import { type FillThread, Flight, type Waiter } from "./flight.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
+import { isTooSlow, slowestUnread } from "./unread.ts";
 
 /**
  * A fill whose body has not grown for so long, or that has no head yet, makes nobody wait any more. nginx: proxy_cache_lock_timeout
@@ -222,7 +223,12 @@ export class Broker {
 
   #grant({ thread, ask, id, key }: Waiter): void {
     const row = this.#freeRows.pop();
-    if (row === undefined) return thread.link.send({ kind: "pass", asks: [ask], reason: "full", passMs: 0 });
+    if (row === undefined) {
+      // Its place comes too late for this one, which passes.
+      const slowest = slowestUnread(this.#flights.values(), this.#table, this.#clock.now());
+      if (slowest !== null) this.#giveUp(slowest);
+      return thread.link.send({ kind: "pass", asks: [ask], reason: "full", passMs: 0 });
+    }
     const place = { row, generation: this.#table.begin(row), body: this.#keeping.newBodyId() };
     const since = this.#keeping.mark();
     const flight = new Flight(this.#nextFlight++, thread, key, entryIdOf(key, ""), id, place, since, this.#clock.now());
@@ -256,7 +262,16 @@ export class Broker {
     for (const id of [flight.askedId, flight.id]) if (this.#listed.get(id) === flight) this.#listed.delete(id);
   }
 
+  /** Nobody joins it any more. Should somebody read it after all, its thread goes on with it. */
+  #giveUp(flight: Flight): void {
+    flight.isGivenUp = true;
+    this.#unlist(flight);
+    flight.thread?.link.send({ kind: "giveUp", flight: flight.number });
+  }
+
   #follow(flight: Flight, waiters: readonly Waiter[]): void {
+    flight.unreadMs = this.#clock.now();
+    flight.unreadBytes = this.#table.writtenOf(flight.row);
     this.#tell(waiters, (asks, thread) => {
       if (thread === flight.thread) return { kind: "follow", asks, flight: flight.number, fill: null };
       flight.follows.set(thread, (flight.follows.get(thread) ?? 0) + asks.length);
@@ -453,6 +468,7 @@ export class Broker {
     for (const flight of this.#flights.values()) {
       if (!flight.isOpen) continue;
       isAnyOpen = true;
+      if (flight.phase === "flowing" && isTooSlow(flight, this.#table, now)) this.#giveUp(flight);
       if (this.#hasMoved(flight) || flight.isStalled || now - flight.progressMs < this.#stallMs) continue;
       flight.isStalled = true;
       this.#pass(this.#takeWaiters(flight), "stalled", 0);

@@ -102,6 +102,11 @@ export class FollowedBody extends FlowingBody {
     this.#break(new ProxyError("http_response_incomplete", "the body broke off while it was fetched"));
   }
 
+  protected override countReader(change: 1 | -1): void {
+    // Until then the row is this fill's.
+    if (!this.#isOver) this.#table.countReader(this.#row, change);
+  }
+
   protected override joined(): void {
     if (!this.isComplete || this.#whole !== null || this.#file !== null) return;
     try {

@@ -120,6 +120,8 @@ export type ToThread =
   | { readonly kind: "pass"; readonly asks: readonly number[]; readonly reason: PassReason; readonly passMs: number }
   /** For who fills: another thread reads as well, so there has to be a file. */
   | { readonly kind: "share"; readonly flight: number }
+  /** For who fills: it is slow, or its place is needed, and nobody reads it: it is to end, unless somebody reads it by now. */
+  | { readonly kind: "giveUp"; readonly flight: number }
   /** For who follows: there is a file now. */
   | { readonly kind: "file"; readonly flight: number }
   /** For who follows: it was over before there was a file. */

@@ -156,6 +156,11 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
     this.#body?.share();
   }
 
+  /** It is slow, or its place is needed. */
+  giveUp(): void {
+    if (this.#state === "flowing" && this.#parts.table.readersOf(this.#granted.row) === 0) this.unwanted();
+  }
+
   /** The keeper asks nothing more of it. */
   settle(isDiscarded: boolean): void {
     this.#body?.settle(!isDiscarded);
@@ -199,6 +204,11 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
 
   unwanted(): void {
     this.onUnwanted?.();
+  }
+
+  onReader(change: 1 | -1): void {
+    // Behind its end the row may be another fill's at any time.
+    if (this.#state === "flowing") this.#parts.table.countReader(this.#granted.row, change);
   }
 
   #over(): void {

@@ -42,15 +42,16 @@ export class KeeperTier implements FillTier {
     this.#keeper = keeper;
     const { keeping } = keeper;
     const { shared, books } = keeping.around;
-    shared.isCutOff = true;
+    // Nothing is found before it takes part.
+    shared.leaseUntilMs = 0;
     this.#member = new TierMember({
       store,
       clock,
       ...(times === undefined ? {} : { times }),
       machine,
       apply: (text) => this.#apply(text),
-      onServing: (isServing) => {
-        shared.isCutOff = !isServing;
+      onLease: (untilMs) => {
+        shared.leaseUntilMs = untilMs;
       },
       onChange,
       readPosition: () => decodePosition(books.readFact(POSITION_FACT)),

@@ -1,8 +1,9 @@
 /**
  * This machine among those that share a cache. It may serve while it holds a lease: it has applied the whole log of purges, and has
- * said so, a short time ago. A purge is done when every machine that is there has applied it; a machine that does not say so is there
- * no more when its presence ends, which is after its lease has: it serves nothing until it has applied what it missed. What the log
- * does not hold any more, or what was lost with it, may have been anything: then all is forgotten.
+ * said so, a short time ago. The lease ends by the clock, whoever looks at it: no timer has to fire. A purge is done when every machine
+ * that is there has applied it; a machine that does not say so is there no more when its presence ends, which is after its lease has: it
+ * serves nothing until it has applied what it missed. What the log does not hold any more, or what was lost with it, may have been
+ * anything: then all is forgotten.
  *
  * The log is a chain of ids, so that a machine sees when it goes on from another entry than the one that it knows: a server that had not
  * seen all has taken over. What was lost with the old one nobody can say who comes later, so that everything is purged then, for all.
@@ -14,7 +15,7 @@ import { EVERYTHING } from "./purges.ts";
 export interface TierTimes {
   /** How long a purge waits at most for a machine that has vanished. */
   readonly presenceMs: number;
-  /** Shorter than that by more than clocks differ in so short a time, and by what a busy thread may be late. */
+  /** Shorter than that by more than clocks differ in so short a time, and by what a thread takes to give what it has found. */
   readonly leaseMs: number;
   /** Three times within a lease. */
   readonly renewMs: number;
@@ -35,7 +36,8 @@ export interface MemberSurroundings {
   readonly machine: string;
   /** Resolves when it is in force on this machine. EVERYTHING: all goes. */
   readonly apply: (text: string) => Promise<void>;
-  readonly onServing: (isServing: boolean) => void;
+  /** It may serve until then, by the clock. */
+  readonly onLease: (untilMs: number) => void;
   /** It takes part from now on, or does not, with the reason: once for each change. What it begins with is no change. */
   readonly onChange: (cutOff: string | null) => void;
   /** What survives a restart. */
@@ -72,9 +74,10 @@ export class TierMember {
   #known: LoggedText[] = [];
   /** The number of the last entry, as was heard last. */
   #heard = 0;
-  #isServing = false;
+  #leaseUntilMs = 0;
   #isClosed = false;
-  #lease: TimerHandle | null = null;
+  /** Tells of the end of the lease, a moment behind it. */
+  #ending: TimerHandle | null = null;
   #timer: TimerHandle | null = null;
   #step: Promise<void> | null = null;
   #isStepDue = false;
@@ -105,7 +108,7 @@ export class TierMember {
   }
 
   get isServing(): boolean {
-    return this.#isServing;
+    return this.#around.clock.now() < this.#leaseUntilMs;
   }
 
   /** Up to where purges are in force here; null: it never took part. */
@@ -115,7 +118,8 @@ export class TierMember {
 
   get state(): MemberState {
     const behind = Math.max(0, this.#heard - (this.#position?.number ?? 0));
-    return { cutOff: this.#cutOff, sinceMs: this.#sinceMs, behind, owed: this.#owed.length };
+    const cutOff = this.#cutOff ?? (this.isServing ? null : (this.#trouble ?? TOO_LATE));
+    return { cutOff, sinceMs: this.#sinceMs, behind, owed: this.#owed.length };
   }
 
   /** What was purged behind this position, here or anywhere; null: not all of it is known any more, or it is of another log. */
@@ -151,7 +155,7 @@ export class TierMember {
    */
   async tell(own: OwnPurge): Promise<void> {
     while (!this.#isClosed) {
-      if (!this.#isServing) {
+      if (!this.isServing) {
         this.#owe(own);
         throw new Error("the machines that share the cache cannot be told now; they will be");
       }
@@ -175,7 +179,8 @@ export class TierMember {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.cancel();
-    this.#stopServing();
+    this.#ending?.cancel();
+    this.#serveUntil(0);
     this.#look();
     await this.#step;
     // Without it, purges wait until its presence ends.
@@ -219,7 +224,7 @@ export class TierMember {
   /** The lease ends by itself. */
   #failed(error: unknown): void {
     this.#trouble = error instanceof Error ? error.message : "it could not catch up with the others";
-    if (!this.#isServing && this.#cutOff === NOT_YET) this.#changed(this.#trouble);
+    if (this.#cutOff === NOT_YET) this.#changed(this.#trouble);
   }
 
   async #catchUp(): Promise<void> {
@@ -239,8 +244,8 @@ export class TierMember {
     } while (there.position.number > this.#position!.number);
     if (this.#isAnother(there.position)) return this.#again();
     // What was purged while it was away may be known to others alone, who say so when they come.
-    if (there.isYoung && !this.#isServing && before?.generation === there.position.generation) return;
-    if (!this.#isClosed) this.#serveUntil(sentMs + this.#times.leaseMs);
+    if (there.isYoung && !this.isServing && before?.generation === there.position.generation) return;
+    if (!this.#isClosed) this.#takePartUntil(sentMs + this.#times.leaseMs);
   }
 
   async #report(): ReturnType<TierStore["report"]> {
@@ -269,7 +274,8 @@ export class TierMember {
 
   async #payOwed(): Promise<void> {
     for (let own = this.#owed[0]; own !== undefined; own = this.#owed[0]) {
-      if ((await this.#around.store.append(this.#position!.generation, own.id, own.text)) === null) return this.#again();
+      if ((await this.#around.store.append(this.#position!.generation, own.id, own.text)) === null)
+        return this.#again();
       this.#owed.shift();
     }
   }
@@ -323,24 +329,18 @@ export class TierMember {
     this.#position = position;
   }
 
-  #serveUntil(untilMs: number): void {
-    const { clock, onServing } = this.#around;
-    const restMs = untilMs - clock.now();
+  #takePartUntil(untilMs: number): void {
+    const restMs = untilMs - this.#around.clock.now();
     if (restMs <= 0) return;
-    this.#lease?.cancel();
-    this.#lease = clock.after(restMs, () => this.#stopServing());
-    if (this.#isServing) return;
-    this.#isServing = true;
-    onServing(true);
-    this.#changed(null);
+    this.#serveUntil(untilMs);
+    this.#ending?.cancel();
+    this.#ending = this.#around.clock.after(restMs, () => this.#changed(this.#trouble ?? TOO_LATE));
+    if (this.#cutOff !== null) this.#changed(null);
   }
 
-  #stopServing(): void {
-    this.#lease?.cancel();
-    if (!this.#isServing) return;
-    this.#isServing = false;
-    this.#around.onServing(false);
-    if (!this.#isClosed) this.#changed(this.#trouble ?? TOO_LATE);
+  #serveUntil(untilMs: number): void {
+    this.#leaseUntilMs = untilMs;
+    this.#around.onLease(untilMs);
   }
 
   #changed(cutOff: string | null): void {

@@ -46,7 +46,10 @@ const SOME_BODY = 1;
 
 export function encodeAnswer(id: EntryId, answer: Omit<SharedAnswer, "kind">): Buffer {
   const { mark, names, values, record, ageMs, ttlMs } = answer;
-  return headOf({ id, mark: [mark.generation, mark.number, mark.id], names, values, ageMs, ttlMs }, encodeRecord(record));
+  return headOf(
+    { id, mark: [mark.generation, mark.number, mark.id], names, values, ageMs, ttlMs },
+    encodeRecord(record),
+  );
 }
 
 export function encodeVary(id: EntryId, names: readonly string[]): Buffer {

@@ -14,7 +14,7 @@ import type { CacheBooks } from "../../caching/ports.ts";
 import type { KeeperTier } from "../../caching/tier/keeper-tier.ts";
 import type { AppLog } from "../app-log.ts";
 import { SetupError } from "../setup-error.ts";
-import { clock, random } from "../surroundings.ts";
+import { clock, random, unheldClock } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
 import type { CacheHandout } from "./handout.ts";
 import type { CacheKeeper } from "./keepers.ts";
@@ -31,7 +31,7 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   const { S3Fifo } = await import("../../caching/eviction/s3-fifo.ts");
   // Changed in place by a reload.
   const limits = { ...config };
-  const shared = SharedCache.ofOneThread(SLOTS_MAX);
+  const shared = SharedCache.ofOneThread(SLOTS_MAX, unheldClock);
   let opened: CacheBooks | Keeper | null = null;
   try {
     const books = openCacheBooks(folder, () => {

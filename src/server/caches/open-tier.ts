@@ -7,7 +7,7 @@ import { SHARED_FORMAT } from "../../caching/tier/shared-answer.ts";
 import type { RedisStoreConfig } from "../../identity/stores/options.ts";
 import { openRedisTier } from "../../io/redis/open.ts";
 import type { AppLog } from "../app-log.ts";
-import { clock, random } from "../surroundings.ts";
+import { unheldClock as clock, random } from "../surroundings.ts";
 import { TlsFiles } from "../tls-files.ts";
 
 /**
