@@ -91,7 +91,10 @@ export class KeeperTier implements FillTier {
       this.#member.purge(line),
     ]);
     if (here.status === "rejected") throw here.reason;
-    if (everywhere.status === "rejected") throw everywhere.reason;
+    if (everywhere.status === "rejected") {
+      const why = everywhere.reason instanceof Error ? everywhere.reason.message : "they cannot be asked";
+      throw new Error(`the purge is in force on this machine, and nobody knows of the others: ${why}`);
+    }
     return here.value;
   }
 
