@@ -127,3 +127,28 @@ test("when all places are taken, a request passes, and the slowest one that nobo
   assert.equal(read.own.outcome, "");
   await stage.close();
 });
+
+test("who reads slowly on another thread what has come whole holds no place", async () => {
+  const stage = await CacheStage.open({ fillsMax: 1 });
+  const [one, two] = [stage.thread(), stage.thread()];
+  const body = Buffer.alloc(300_000, "0123456789abcdefghijk");
+  const filling = await Dripping.begin(one.cache, "http://host/a");
+  const follower = Asked.of(two.cache, "http://host/a");
+  await settle();
+  const taker = new Taker();
+  const produced = follower.answer!.body.produce(taker, 0, -1);
+  filling.fill.write(body, 0, 200_000);
+  await settle(100);
+  produced.pause();
+  filling.fill.write(body, 200_000, body.length);
+  filling.fill.end();
+  await settle(300);
+  assert.ok(taker.bytes < body.length && taker.outcome === "");
+  assert.equal(stage.broker.flights, 0);
+  await Dripping.begin(one.cache, "http://host/b");
+  produced.resume();
+  await settle(300);
+  assert.equal(taker.outcome, "ended");
+  assert.ok(taker.taken.equals(body));
+  await stage.close();
+});

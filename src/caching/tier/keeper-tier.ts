@@ -104,8 +104,13 @@ export class KeeperTier implements FillTier {
       this.#member.withdraw(own);
       throw error;
     }
-    const [outcome] = await Promise.all([done, this.#member.tell(own)]);
-    return outcome;
+    const [here, everywhere] = await Promise.allSettled([done, this.#member.tell(own)]);
+    if (here.status === "rejected") throw here.reason;
+    if (everywhere.status === "rejected") {
+      const why = everywhere.reason instanceof Error ? everywhere.reason.message : "they cannot be asked";
+      throw new Error(`the purge is in force on this machine, and nobody knows of the others: ${why}`);
+    }
+    return here.value;
   }
 
   /** The others are told; nobody waits for them. Here it is the keeper's, from now on. */
