@@ -15,6 +15,8 @@ export const LISTED_MAX = 10_000;
 const ORDERS = ["size", "age", "uses", "expires"] as const satisfies readonly ListOrder[];
 const KINDS = ["url", "prefix", "host", "wildcard", "tag"] as const;
 
+const REFUSED = { "no pattern": 400, "no such cache": 404, failed: 503 } as const;
+
 /** What a purge promises, in the answer to each. */
 const HARD = "no request that begins from now on gets what was purged, on any worker";
 const SOFT =
@@ -74,7 +76,7 @@ export function cacheOperations(caches: CacheControl): readonly Operation[] {
 }
 
 function answered<T>(answer: CacheAnswer<T>): { readonly caches: readonly (T & { readonly name: string })[] } {
-  if (!answer.ok) throw new Refusal(answer.why === "no pattern" ? 400 : 404, answer.reason);
+  if (!answer.ok) throw new Refusal(REFUSED[answer.why], answer.reason);
   return { caches: answer.caches };
 }
 

@@ -100,7 +100,10 @@ export interface Fill {
   /** More was written than was put away: the source should pause until `onDrain`. */
   readonly isFull: boolean;
   onDrain: (() => void) | null;
-  /** Nothing will be stored any more (but for `endsUnread`), and nobody reads: the source may be given up, by `fail`. Somebody may still come. */
+  /**
+   * Nobody reads, and nothing will be stored any more, or its place is worth more than what it brings (and with `endsUnread` in any
+   * case): the source may be given up, by `fail`. Somebody may still come.
+   */
   onUnwanted: (() => void) | null;
   /** So many bytes were written: where to go on when the origin broke off. */
   readonly writtenBytes: number;

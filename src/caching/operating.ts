@@ -28,6 +28,27 @@ export interface KeepingStats {
   readonly removed: Readonly<Record<Removal, number>>;
   /** Why nothing is stored for now, in a sentence; null: it works. */
   readonly trouble: string | null;
+  /** null: no other machine shares it. */
+  readonly shared: SharingStats | null;
+}
+
+/** Of a cache that machines share: this machine's part in it. Counts are since the start. */
+export interface SharingStats {
+  /** Why this machine does not take part and finds nothing in the cache, in a sentence; null: it takes part. */
+  readonly cutOff: string | null;
+  /** Since when that is so, ISO 8601. */
+  readonly since: string;
+  /** What came from other machines, instead of from the origin, and what was given to them; `bytes` of bodies. */
+  readonly taken: { readonly answers: number; readonly bytes: number };
+  readonly given: { readonly answers: number; readonly bytes: number };
+  /** Look-ups and gifts that failed. */
+  readonly errors: number;
+  /** Look-ups that took too long: the origin was asked. */
+  readonly late: number;
+  /** Purges that are known to be logged and are not in force here yet. */
+  readonly behind: number;
+  /** Purges of this machine that the others could not be told of yet. */
+  readonly owed: number;
 }
 
 export type ListOrder = "size" | "age" | "uses" | "expires";
@@ -77,7 +98,10 @@ export interface VerifyOutcome {
 export interface CacheOperations {
   stats(): KeepingStats;
   list(query: ListQuery): Promise<ListOutcome>;
-  /** In force for every request that begins after this has returned its promise; resolves when all that matched is gone. */
+  /**
+   * In force for every request that begins after this has returned its promise; resolves when all that matched is gone. Rejects with
+   * an Error, which may be shown, when that cannot be known: it says whether the purge is in force.
+   */
   purge(pattern: PurgePattern, options: { readonly soft: boolean }): Promise<PurgeOutcome>;
   verify(): Promise<VerifyOutcome>;
 }

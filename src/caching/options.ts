@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import { filePath } from "../core/option-files.ts";
-import { parseRedisUrl, type RedisPlace } from "../core/option-redis.ts";
 import { duration, formatDuration, formatSize, sizeBetween, textKind } from "../core/option-types.ts";
+import type { RedisStoreConfig } from "../identity/stores/options.ts";
 
 /** Less holds no object of a usual size beside the books of the cache. */
 export const CACHE_BYTES_MIN = 1024 * 1024;
@@ -39,17 +39,7 @@ export const cacheReference = textKind<string>({
   parse: (text) => (CACHE_NAME.test(text) ? text : null),
 });
 
-/** Where machines share. The text may hold a password, so that no message shows it. */
-const sharedUrl = textKind<RedisPlace>({
-  id: "cacheShared",
-  expected: "a URL such as redis://127.0.0.1:6379",
-  description:
-    "`redis://HOST:PORT/DATABASE` (or `valkey://`), `rediss://` (or `valkeys://`) with TLS, or `redis+unix:/run/redis.sock`. `USER:PASSWORD@` may stand before the host.",
-  isSecret: true,
-  parse: parseRedisUrl,
-});
-
-/** `caches.NAME`. */
+/** `caches.NAME`, but for `shared`, which config/ adds: it is a store as sessions have one. */
 export const cacheOptions = z
   .strictObject({
     directory: filePath()
@@ -74,11 +64,6 @@ export const cacheOptions = z
     minFree: sizeBetween(0, CACHE_BYTES_MAX)
       .prefault(formatSize(FREE_BYTES_MIN_DEFAULT))
       .describe("So much of the file system stays free, whatever `size` says: below that the cache makes room."),
-    shared: sharedUrl()
-      .optional()
-      .describe(
-        "A Redis or Valkey by which machines share what they have: caches of the same name there are asked before the origin is, and a purge of one is one of all. Without it this one is for itself. While it cannot be reached, nothing is found in the cache, and requests go to the origin. A change of it takes a restart.",
-      ),
     maxObject: sizeBetween(1, CACHE_BYTES_MAX)
       .optional()
       .describe("No body that is larger is stored. By default any that fits into `size`; a `cache` may set less."),
@@ -101,10 +86,10 @@ export interface CacheConfig {
   readonly freeBytesMin: number;
   readonly objectBytesMax: number;
   /** null: it is shared with no other machine. */
-  readonly shared: RedisPlace | null;
+  readonly shared: RedisStoreConfig | null;
 }
 
-export function resolveCache(name: string, block: CacheBlock): CacheConfig {
+export function resolveCache(name: string, block: CacheBlock, shared: RedisStoreConfig | null): CacheConfig {
   return {
     name,
     directory: block.directory ?? null,
@@ -113,11 +98,11 @@ export function resolveCache(name: string, block: CacheBlock): CacheConfig {
     hotBytesMax: block.memory,
     freeBytesMin: block.minFree,
     objectBytesMax: Math.min(block.maxObject ?? block.size, block.size),
-    shared: block.shared ?? null,
+    shared,
   };
 }
 
 /** What is there when the file has no `caches`. */
 export function defaultCache(): CacheConfig {
-  return resolveCache(DEFAULT_CACHE, cacheOptions.parse({}));
+  return resolveCache(DEFAULT_CACHE, cacheOptions.parse({}), null);
 }

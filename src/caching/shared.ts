@@ -1,11 +1,14 @@
 /**
  * What all threads of a process share of one cache, as memory: what shows a reader that something it holds is still good (epochs, the
- * number of the last purge), what it leaves behind for the keeper (uses of each slot), and whether the disk works. A hit costs a few
- * loads and two plain stores here, and no message.
+ * number of the last purge), what it leaves behind for the keeper (uses of each slot), whether the disk works, and until when what
+ * other machines have purged is known here. A hit costs a few loads and two plain stores here, and no message; where machines share
+ * the cache, also a look at the clock: whether its time is over is for each thread to see, as the keeper may stand still.
  *
  * The keeper writes epochs, purges and state; each after what it stands for was committed, so that whoever has seen the number also
  * finds what it is about. Uses are written by all threads without order: one that gets lost is one use less.
  */
+
+import type { Clock } from "../core/ports.ts";
 
 /** Cells of epochs: with fewer, what changes makes readers look up much that has not; each takes four bytes. */
 export const SHARDS = 4096;
@@ -30,7 +33,10 @@ const SLOTS_CELL = 0;
 const STATE_CELL = 1;
 const PURGES_CELL = 2;
 const COMMITS_CELL = 3;
-const CUT_OFF_CELL = 4;
+/** 1: machines share the cache, and nothing is found behind the end of the lease. */
+const LEASED_CELL = 4;
+/** When it ends, as a Float64 in the same cache line. */
+const LEASE_AT = 32;
 /** Two lengths, for who asks how full it is; not in the line that every hit reads. */
 const TOTALS_AT = 64;
 const EPOCHS_AT = 128;
@@ -56,16 +62,21 @@ export class SharedCache {
   /** Slots are below this number. */
   readonly slots: number;
   readonly #cells: Int32Array;
+  readonly #lease: Float64Array;
+  readonly #clock: Pick<Clock, "now"> | null;
   readonly #totals: Float64Array;
   readonly #epochs: Int32Array;
   readonly #used: Uint32Array;
   readonly #frequency: Uint8Array;
   readonly #verified: Uint8Array;
 
-  constructor(memory: SharedArrayBuffer) {
+  /** `clock`: of the lease. Without one, nothing is found where machines share the cache. */
+  constructor(memory: SharedArrayBuffer, clock: Pick<Clock, "now"> | null = null) {
     this.memory = memory;
+    this.#clock = clock;
     // A cache line of its own: every hit reads it.
     this.#cells = new Int32Array(memory, 0, TOTALS_AT / 4);
+    this.#lease = new Float64Array(memory, LEASE_AT, 1);
     this.#totals = new Float64Array(memory, TOTALS_AT, 2);
     this.slots = this.#cells[SLOTS_CELL]!;
     this.#epochs = new Int32Array(memory, EPOCHS_AT, SHARDS);
@@ -75,13 +86,13 @@ export class SharedCache {
   }
 
   /** For a cache that one thread alone uses. */
-  static ofOneThread(slots: number): SharedCache {
-    return new SharedCache(sharedCacheMemory(slots));
+  static ofOneThread(slots: number, clock: Pick<Clock, "now"> | null = null): SharedCache {
+    return new SharedCache(sharedCacheMemory(slots), clock);
   }
 
   /** What threads go by: of the disk, and of the machines that the cache is shared with. */
   get state(): DiskState {
-    return Atomics.load(this.#cells, CUT_OFF_CELL) === 1 ? DISK_STATES.servesNothing : this.diskState;
+    return Atomics.load(this.#cells, LEASED_CELL) === 1 && !this.isLeased ? DISK_STATES.servesNothing : this.diskState;
   }
 
   get diskState(): DiskState {
@@ -92,9 +103,17 @@ export class SharedCache {
     Atomics.store(this.#cells, STATE_CELL, state);
   }
 
-  /** What other machines have purged may be unknown here: nothing is found, whatever the disk does. */
-  set isCutOff(isCutOff: boolean) {
-    Atomics.store(this.#cells, CUT_OFF_CELL, isCutOff ? 1 : 0);
+  /**
+   * By the keeper of a cache that machines share: until then nothing is purged anywhere that is not known here. Nothing is found
+   * afterwards, whatever the disk does. An aligned word, which no processor tears; seen late, it is one that ends earlier.
+   */
+  set leaseUntilMs(untilMs: number) {
+    this.#lease[0] = untilMs;
+    Atomics.store(this.#cells, LEASED_CELL, 1);
+  }
+
+  get isLeased(): boolean {
+    return this.#clock !== null && this.#clock.now() < this.#lease[0]!;
   }
 
   /** The number of the last purge that is in force. */

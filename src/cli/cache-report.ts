@@ -1,6 +1,6 @@
 /** What `headgate cache stats` and `list` show to a person. */
 import type { CacheOutcome } from "../caching/counts.ts";
-import type { ListedEntry } from "../caching/operating.ts";
+import type { ListedEntry, SharingStats } from "../caching/operating.ts";
 import type { CacheStatus } from "../server/caches/control.ts";
 import { formatBytes, formatShare, formatUptime, table, withoutControls } from "./status-report.ts";
 
@@ -36,6 +36,21 @@ function cacheLines(cache: CacheStatus): readonly string[] {
       [false, true, true, false],
     ),
     `  gone: ${gone.length === 0 ? "nothing" : gone.map(([reason, number]) => `${number} ${reason}`).join(", ")}`,
+    ...(cache.shared === null ? [] : sharingLines(cache.shared)),
+  ];
+}
+
+function sharingLines({ cutOff, since, taken, given, errors, late, behind, owed }: SharingStats): readonly string[] {
+  const [from, to] = [taken, given].map(({ answers, bytes }) => {
+    return `${count(answers, "answer", "answers")} (${formatBytes(bytes)})`;
+  });
+  return [
+    cutOff === null
+      ? `  shared with other machines since ${since}`
+      : `  cut off from other machines since ${since}, and finds nothing: ${cutOff}`,
+    `    ${from} from them, ${to} for them; ${count(errors, "error", "errors")}, ${late} too late`,
+    ...(behind > 0 ? [`    ${count(behind, "purge", "purges")} of theirs to be applied here`] : []),
+    ...(owed > 0 ? [`    ${count(owed, "purge", "purges")} they could not be told of yet`] : []),
   ];
 }
 

@@ -57,9 +57,12 @@ function cacheLines(caches: readonly CacheStatus[]): readonly string[] {
     formatShare(hitRatio),
     formatBytes(savedBytes),
   ]);
-  const troubles = caches.flatMap(({ name, trouble }) =>
-    trouble === null ? [] : [`cache ${name} stores nothing for now: ${trouble}`],
-  );
+  const troubles = caches.flatMap(({ name, trouble, shared }) => [
+    ...(trouble === null ? [] : [`cache ${name} stores nothing for now: ${trouble}`]),
+    ...(shared === null || shared.cutOff === null
+      ? []
+      : [`cache ${name} is cut off from other machines, and finds nothing: ${shared.cutOff}`]),
+  ]);
   return [
     ...table(
       [CACHE_TITLES, ...rows],

@@ -1,17 +1,18 @@
 /**
  * Whether caches fit each other and themselves: no two in one folder, nor one within another's, where each would take the other's
- * files for its own; and no limit that another one makes void.
+ * files for its own; no limit that another one makes void; and nothing to share by that other machines do not have.
  *
  * It is asked once every value of the file is known to be right. What one did not write himself, defaults, is not held against him.
  */
 import { HOT_BYTES_DEFAULT } from "../caching/options.ts";
 import { formatSize } from "../core/option-types.ts";
 import { type CacheOptions, OBJECT_BYTES_MAX } from "../features/cache/options.ts";
+import { StoreByUrl, type StoreReference } from "../identity/stores/options.ts";
 import { unnamedCache } from "./caches.ts";
 import type { Finding, Path } from "./problems.ts";
 import type { ConfigBlocks } from "./schema.ts";
 
-export function cacheProblems({ caches }: ConfigBlocks): readonly Finding[] {
+export function cacheProblems({ caches, stores }: ConfigBlocks): readonly Finding[] {
   const all = Object.entries(caches);
   return all.flatMap(([name, block], index) => {
     const found: Finding[] = [];
@@ -25,6 +26,10 @@ export function cacheProblems({ caches }: ConfigBlocks): readonly Finding[] {
     if (maxObject !== undefined && maxObject > size) {
       const message = `is more than the whole cache may have (size: ${formatSize(size)})`;
       found.push({ path: ["caches", name, "maxObject"], at: "value", message });
+    }
+    if (block.shared !== undefined && kindOf(block.shared, stores) === "lmdb") {
+      const message = "must be a Redis or Valkey: an LMDB is on this machine alone";
+      found.push({ path: ["caches", name, "shared"], at: "value", message });
     }
     return found;
   });
@@ -96,6 +101,10 @@ function neverReached({ rules }: CacheOptions, path: Path): readonly Finding[] {
 
 function warning(path: Path, message: string): Finding {
   return { path, at: "value", message };
+}
+
+function kindOf(reference: StoreReference, stores: ConfigBlocks["stores"]): string | undefined {
+  return (reference instanceof StoreByUrl ? reference.settings : stores[reference.name])?.kind;
 }
 
 /** Both absolute. Without one, a cache is in a folder of its own name. */

@@ -178,6 +178,42 @@ describe("what has no effect is told of:", () => {
   });
 });
 
+describe("what a cache is shared by", () => {
+  const shared = (stores: string, by: string): string =>
+    `stores: ${stores}\ncaches: { artifacts: { shared: ${JSON.stringify(by)} } }`;
+
+  it("is a store by its name, or a URL, which no session is looked for in", () => {
+    const named = parsed("{ cache: true }", shared('{ farm: { url: "redis://a", cluster: true } }', "farm"));
+    assert.deepEqual(named.stores, []);
+    assert.equal(named.caches[0]!.shared?.name, "farm");
+    assert.equal(named.caches[0]!.shared?.isCluster, true);
+    const byUrl = parsed("{ cache: true }", shared("{}", "rediss://:hunter2@a/2"));
+    assert.deepEqual(byUrl.stores, []);
+    const { name, database, password, tls } = byUrl.caches[0]!.shared!;
+    assert.deepEqual([name, database, password, tls === null], ["rediss://a:6379/2", 2, "hunter2", false]);
+  });
+
+  it("may be what sessions are in too", () => {
+    const key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    const oidc = `{ issuer: "https://id.example", clientId: c, clientSecret: s, key: ${key}, session: { store: farm } }`;
+    const config = parsed(`{ oidc: ${oidc} }, { cache: true }`, shared("{ farm: redis://a }", "farm"));
+    assert.deepEqual(
+      config.stores.map(({ name }) => name),
+      ["farm"],
+    );
+    assert.deepEqual(config.caches[0]!.shared, config.stores[0]);
+  });
+
+  it("is there, and no LMDB", () => {
+    assert.deepEqual(problems("{ cache: true }", shared("{ farm: redis://a }", "frm")), [
+      'caches.artifacts.shared: no store has the name "frm"',
+    ]);
+    const lmdb = "caches.artifacts.shared: must be a Redis or Valkey: an LMDB is on this machine alone";
+    assert.deepEqual(problems("{ cache: true }", shared("{ farm: lmdb:/x }", "farm")), [lmdb]);
+    assert.deepEqual(problems("{ cache: true }", shared("{}", "lmdb:/x")), [lmdb]);
+  });
+});
+
 describe("caches that cannot be", () => {
   const twoAt = (one: string, other: string) =>
     problems("{ cache: a }, { compress: true }", `caches: { a: { directory: ${one} }, b: { directory: ${other} } }`);

@@ -3,7 +3,9 @@
  * where the file has none at all, one in the usual place.
  */
 import { type CacheConfig, DEFAULT_CACHE, defaultCache, resolveCache } from "../caching/options.ts";
+import type { RedisStoreConfig } from "../identity/stores/options.ts";
 import type { ConfigBlocks } from "./schema.ts";
+import type { Stores } from "./stores.ts";
 
 export { DEFAULT_CACHE };
 
@@ -17,8 +19,13 @@ export function unnamedCache(names: readonly string[]): string | null {
 export class Caches {
   readonly #caches: Map<string, CacheConfig>;
 
-  constructor(blocks: ConfigBlocks["caches"]) {
-    this.#caches = new Map(Object.entries(blocks).map(([name, block]) => [name, resolveCache(name, block)]));
+  constructor(blocks: ConfigBlocks["caches"], stores: Stores) {
+    const all = Object.entries(blocks).map(([name, { shared, ...block }]): [string, CacheConfig] => {
+      // Of Redis: cache-checks has seen to it.
+      const store = shared === undefined ? null : (stores.ofCache(shared) as RedisStoreConfig);
+      return [name, resolveCache(name, block, store)];
+    });
+    this.#caches = new Map(all);
   }
 
   /** The name of the cache of this name, or of the one that is meant without a name; the file is known to be right. */

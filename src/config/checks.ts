@@ -72,12 +72,17 @@ class Checker implements Checks {
     for (const [name, server] of Object.entries(mapping(this.#root.servers))) {
       if (isMapping(server)) this.#checkServer(server, ["servers", name]);
     }
+    for (const [name, cache] of Object.entries(this.#caches)) {
+      const { shared } = mapping(cache);
+      const path = ["caches", name, "shared"];
+      if (typeof shared === "string" && !isStoreUrl(shared)) this.#checkReference("store", shared, path);
+    }
     for (const name of Object.keys(this.#upstreams)) {
       if (this.#used.has(name)) continue;
       this.#warn(["upstreams", name], "no route sends requests here", "key");
     }
     for (const name of Object.keys(this.#stores)) {
-      if (!this.#usedStores.has(name)) this.#warn(["stores", name], "no feature uses it", "key");
+      if (!this.#usedStores.has(name)) this.#warn(["stores", name], "no feature or cache uses it", "key");
     }
     for (const name of Object.keys(this.#caches)) {
       if (!this.#usedCaches.has(name)) this.#warn(["caches", name], "no `cache` uses it", "key");
@@ -295,10 +300,14 @@ class Checker implements Checks {
     if (typeof value !== "string") return;
     const kind = this.#kindNamedAt(place);
     if (kind === null || (kind === "store" && isStoreUrl(value))) return;
+    this.#checkReference(kind, value, path);
+  }
+
+  #checkReference(kind: "store" | "cache", name: string, path: Path): void {
     const [all, used] = kind === "store" ? [this.#stores, this.#usedStores] : [this.#caches, this.#usedCaches];
-    used.add(value);
-    if (Object.hasOwn(all, value)) return;
-    this.#fail(path, `no ${kind} has the name ${JSON.stringify(value)}`, "value", nearest(value, Object.keys(all)));
+    used.add(name);
+    if (Object.hasOwn(all, name)) return;
+    this.#fail(path, `no ${kind} has the name ${JSON.stringify(name)}`, "value", nearest(name, Object.keys(all)));
   }
 
   #kindNamedAt(place: Path): "store" | "cache" | null {

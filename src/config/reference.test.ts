@@ -83,7 +83,9 @@ describe("the examples of the reference", () => {
       const result = parseConfig(example, { file: "headgate.yaml", files });
       assert.ok(result.ok, result.ok ? "" : result.problems.map(formatProblem).join("\n"));
       // The stores are shown without the features that use them.
-      const warnings = result.warnings.map(formatProblem).filter((text) => !text.endsWith(": no feature uses it"));
+      const warnings = result.warnings
+        .map(formatProblem)
+        .filter((text) => !text.endsWith(": no feature or cache uses it"));
       assert.deepEqual(warnings, []);
     });
   }

@@ -36,7 +36,7 @@ export function resolveConfig(blocks: ConfigBlocks): Config {
   const outer: Outer = {
     pools,
     stores,
-    caches: new Caches(blocks.caches),
+    caches: new Caches(blocks.caches, stores),
     sample: blocks.log.access?.sample ?? 1,
     limits: resolveLimits(LIMITS_DEFAULT, blocks.limits),
   };

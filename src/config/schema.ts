@@ -13,7 +13,7 @@ import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, oneOrMore, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
 import { cacheOptions as cacheFeature } from "../features/cache/options.ts";
 import { forwardOptions } from "../forward/options.ts";
-import { storeOptions } from "../identity/stores/options.ts";
+import { storeOptions, storeReference } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
 import { admin } from "./admin-schema.ts";
 import type { ViaConfig } from "./config.ts";
@@ -153,6 +153,14 @@ const server = z.strictObject({
     .describe("`true`: a client that has ended its side may still get its answer. `false`: that ends the exchange."),
 });
 
+const cacheBlock = cacheOptions.extend({
+  shared: storeReference()
+    .optional()
+    .describe(
+      "A Redis or Valkey by which machines share what they have: a name in `stores`, or a URL. Caches of the same name there are asked before the origin is, and a purge of one is one of all. Without it this one is for itself. While it cannot be reached, nothing is found in the cache, and requests go to the origin. A change of it takes a restart.",
+    ),
+});
+
 export const configSchema = z.strictObject({
   workers: z
     .union([z.enum(["auto"]), z.int().min(1).max(WORKERS_MAX)])
@@ -179,9 +187,11 @@ export const configSchema = z.strictObject({
   stores: z
     .record(name(), storeOptions)
     .default({})
-    .describe("Where sessions are kept, by name, for features to use. A feature may also name a URL."),
+    .describe(
+      "Where sessions are kept, and what caches are shared by: named, for features and `caches` to use, which may also name a URL.",
+    ),
   caches: z
-    .record(name(), cacheOptions)
+    .record(name(), cacheBlock)
     .default({})
     .describe(
       "Where answers are kept, by name, for `cache` to use. Without any, `cache` uses one of the name `default` in the usual place.",

@@ -142,7 +142,7 @@ describe("a store", () => {
   it("that no feature uses is warned of", () => {
     const result = parse("redis://a");
     assert.ok(result.ok);
-    assert.deepEqual(result.warnings.map(formatProblem), ["headgate.yaml:3:3: stores.s: no feature uses it"]);
+    assert.deepEqual(result.warnings.map(formatProblem), ["headgate.yaml:3:3: stores.s: no feature or cache uses it"]);
   });
 });
 

@@ -2,7 +2,7 @@
  * Which stores there are: those that the file names, and those that a feature names by its URL alone. Whatever is said twice is
  * one store. It walks through the options of features without knowing any of them.
  */
-import { StoreByUrl, type StoreConfig, type StoreReference } from "../identity/stores/options.ts";
+import { StoreByName, StoreByUrl, type StoreConfig, type StoreReference } from "../identity/stores/options.ts";
 import { canonicalJson } from "./canonical.ts";
 import type { UseConfig } from "./config.ts";
 import type { ConfigBlocks } from "./schema.ts";
@@ -10,6 +10,8 @@ import type { ConfigBlocks } from "./schema.ts";
 /** Every store once, named ones first. */
 export class Stores {
   readonly #stores = new Map<string, StoreConfig>();
+  readonly #ofFeatures = new Set<string>();
+  readonly #ofCaches = new Set<string>();
 
   constructor(blocks: ConfigBlocks["stores"]) {
     for (const [name, settings] of Object.entries(blocks)) this.#stores.set(name, { ...settings, name });
@@ -26,8 +28,23 @@ export class Stores {
     }
   }
 
+  /** For a feature: the name among the stores. */
+  ofFeature(reference: StoreReference): StoreReference {
+    const { name } = reference instanceof StoreByUrl ? this.share(reference) : reference;
+    this.#ofFeatures.add(name);
+    return { name };
+  }
+
+  /** What a cache is shared by; the file is known to be right. */
+  ofCache(reference: StoreReference): StoreConfig {
+    const { name } = reference instanceof StoreByUrl ? this.share(reference) : reference;
+    this.#ofCaches.add(name);
+    return this.#stores.get(name)!;
+  }
+
+  /** Those that features use, and those that nobody uses: what caches alone are shared by, is opened by those. */
   all(): readonly StoreConfig[] {
-    return [...this.#stores.values()];
+    return [...this.#stores.values()].filter(({ name }) => this.#ofFeatures.has(name) || !this.#ofCaches.has(name));
   }
 }
 
@@ -39,7 +56,7 @@ export function resolveStores(use: UseConfig, stores: Stores): UseConfig {
 
 /** The same value where nothing in it names a store. Only plain data is looked into: what else options hold is whole. */
 function withStoreNames(value: unknown, stores: Stores): unknown {
-  if (value instanceof StoreByUrl) return stores.share(value);
+  if (value instanceof StoreByUrl || value instanceof StoreByName) return stores.ofFeature(value);
   if (Array.isArray(value)) {
     const items = value.map((item) => withStoreNames(item, stores));
     return items.some((item, index) => item !== value[index]) ? items : value;

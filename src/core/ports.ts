@@ -231,7 +231,7 @@ export interface TimerHandle {
   cancel(): void;
 }
 
-/** Time. `now` is monotonic, in milliseconds with fractions, from an arbitrary start. */
+/** Time. `now` is monotonic, in milliseconds with fractions, from an arbitrary start that is the same for all threads of a process. */
 export interface Clock {
   now(): number;
   /** The wall clock in milliseconds since 1970: for what others date by it (log lines, Date, the expiry of tokens) only. */

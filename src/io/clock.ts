@@ -1,12 +1,19 @@
 /**
  * Time as the process has it. Node counts a timer from the start of the loop's turn, so after a long turn it would fire
- * early: here a timer that is early waits for the rest.
+ * early: here a timer that is early waits for the rest. `now` counts from the start of the process, in all its threads.
  */
 import { performance } from "node:perf_hooks";
 import type { Clock, TimerHandle } from "../core/ports.ts";
 
 /** The longest time that a timer of Node's can wait. Longer ones are set again when it has passed. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** What a thread's own count of time lacks, should it begin with the thread. */
+const startMs = process.uptime() * 1000 - performance.now();
+
+function processMs(): number {
+  return performance.now() + startMs;
+}
 
 /** The time of the events that are being handed out; 0: it is read for everyone who asks. */
 let heldMs = 0;
@@ -19,7 +26,7 @@ let heldWallMs = 0;
  * while code runs that may wait. Timers do not go by it.
  */
 export function holdTime(): void {
-  heldMs = performance.now();
+  heldMs = processMs();
   heldWallMs = 0;
 }
 
@@ -29,7 +36,7 @@ export function releaseTime(): void {
 
 export class SystemClock implements Clock {
   now(): number {
-    return heldMs > 0 ? heldMs : performance.now();
+    return heldMs > 0 ? heldMs : processMs();
   }
 
   wallMs(): number {
@@ -40,6 +47,13 @@ export class SystemClock implements Clock {
 
   after(delayMs: number, callback: () => void): TimerHandle {
     return new SystemTimer(performance.now() + delayMs, callback);
+  }
+}
+
+/** The same, but that time never stands still: for what must not be done a moment too late, also not when the process was stopped. */
+export class UnheldClock extends SystemClock {
+  override now(): number {
+    return processMs();
   }
 }
 

@@ -57,7 +57,7 @@ export function composeServers(config: Config, around: ComposeSurroundings): rea
     const forward = server.forward === null ? null : around.forward(server);
     const routes = server.routes.map((route) => ({
       match: route.match,
-      route: composeRoute(route, server, forward, around, shared, identityFields),
+      route: composeRoute(route, server, forward, around, shared, identityFields, config.upstreams),
     }));
     const entries = pac === null ? routes : [pac, ...routes];
     const site: Site = {
@@ -89,11 +89,12 @@ function composeRoute(
   around: ComposeSurroundings,
   shared: SharedParts,
   identityFields: UpstreamIdentityFields,
+  upstreams: Config["upstreams"],
 ): Route {
   const { action } = route;
   const guard = identityFields.guardOf(route);
   const features = [
-    ...route.use.map((use, index) => around.makers.make(use, around.features, cacheScope(route, index))),
+    ...route.use.map((use, index) => around.makers.make(use, around.features, cacheScope(route, index, upstreams))),
     ...(guard === null ? [] : [guard]),
   ];
   if (action.kind === "kisscache") {

@@ -71,7 +71,8 @@ export async function explainRequest(
     }),
     route,
     isPac: matched?.name === pacRouteName(server.name),
-    caches: route === null ? [] : explainCaches(exchange, route.use, (index) => cacheScope(route, index)),
+    caches:
+      route === null ? [] : explainCaches(exchange, route.use, (index) => cacheScope(route, index, config.upstreams)),
   };
 }
 

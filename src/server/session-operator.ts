@@ -46,13 +46,13 @@ export async function openOperated(
 ): Promise<SessionOperator | null> {
   const store = isStoreUrl(reference) ? ofUrl(reference) : ofName(reference, config);
   if (store.kind === "lmdb" && !makesIt && !existsSync(store.path)) return null;
-  const files = await TlsFiles.load({ ...NOTHING, stores: [store] } as unknown as Config, clock);
+  const files = await TlsFiles.load({ ...NOTHING, stores: [store] }, clock);
   const tls = store.kind === "redis" && store.tls !== null ? files.forUpstream(store.tls) : NO_FILES;
   const opened = await openStore(withoutMemory(store), tls, { clock, random, tell() {} });
   return new SessionOperator(store, opened.store);
 }
 
-const NOTHING = { servers: [], upstreams: [] };
+const NOTHING = { servers: [], upstreams: [], caches: [] };
 const NO_FILES = { ca: null, cert: null, key: null };
 
 function ofUrl(url: string): StoreConfig {

@@ -4,9 +4,11 @@
  */
 import { DeadlineWheel } from "../core/deadlines.ts";
 import type { Clock, Random } from "../core/ports.ts";
-import { SystemClock } from "../io/clock.ts";
+import { SystemClock, UnheldClock } from "../io/clock.ts";
 import { systemRandom } from "../io/random.ts";
 
 export const clock: Clock = new SystemClock();
+/** For leases: what must not be believed a moment too long. */
+export const unheldClock: Clock = new UnheldClock();
 export const deadlines = new DeadlineWheel(clock);
 export const random: Random = systemRandom;

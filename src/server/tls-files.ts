@@ -4,7 +4,7 @@
  */
 import type { Config, ListenTlsConfig } from "../config/config.ts";
 import type { Clock } from "../core/ports.ts";
-import type { StoreConfig } from "../identity/stores/options.ts";
+import type { RedisStoreConfig, StoreConfig } from "../identity/stores/options.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import { type LoadedCertificate, loadAuthorities, loadCertificate, PemError } from "../io/tls/pem.ts";
 import type { UpstreamConfig } from "../upstreams/options.ts";
@@ -16,6 +16,9 @@ export interface DialFiles {
   readonly cert: string | null;
   readonly key: string | null;
 }
+
+/** Of a configuration, what may name files. */
+export type NamesTlsFiles = Pick<Config, "servers" | "upstreams" | "stores" | "caches">;
 
 export class TlsFiles {
   readonly #pairs = new Map<string, LoadedCertificate>();
@@ -32,14 +35,14 @@ export class TlsFiles {
     const ofForwards = config.servers.flatMap(({ forward }) =>
       forward === null ? [] : [forward.originCa, ...forward.via.map((rule) => (rule === "direct" ? null : rule.ca))],
     );
-    const ofStores = config.stores.flatMap((store) => tlsOfStore(store) ?? []);
+    const ofStores = storesOf(config).flatMap((store) => tlsOfStore(store) ?? []);
     const ofAll = [...ofListeners.map((pair) => ({ ...pair, ca: null })), ...ofUpstreams, ...ofStores];
     const paths = ofAll.flatMap((named) => [named.cert, named.key, named.ca]);
     return [...new Set([...paths, ...ofClients, ...ofForwards].filter((path) => path !== null))];
   }
 
   /** Rejects with a SetupError that names every file that cannot be used. */
-  static async load(config: Config, clock: Clock): Promise<TlsFiles> {
+  static async load(config: NamesTlsFiles, clock: Clock): Promise<TlsFiles> {
     const files = new TlsFiles();
     for (const { name, listen } of config.servers) {
       for (const [index, { tls }] of listen.entries()) {
@@ -62,7 +65,7 @@ export class TlsFiles {
     for (const upstream of config.upstreams.filter(speaksTls)) {
       await files.#loadDialFiles(upstream.tls, placeOfUpstreamTls(config, upstream), clock);
     }
-    for (const store of config.stores) {
+    for (const store of storesOf(config)) {
       const tls = tlsOfStore(store);
       if (tls !== null) await files.#loadDialFiles(tls, ["stores", store.name, "tls"], clock);
     }
@@ -130,6 +133,11 @@ function speaksTls({ servers }: UpstreamConfig): boolean {
   return servers.some(({ scheme }) => scheme === "https");
 }
 
+/** Those of features, and those that caches are shared by. */
+function storesOf({ stores, caches }: NamesTlsFiles): readonly StoreConfig[] {
+  return [...stores, ...caches.flatMap(({ shared }): RedisStoreConfig[] => (shared === null ? [] : [shared]))];
+}
+
 function tlsOfStore(store: StoreConfig): DialFiles | null {
   return store.kind === "redis" ? store.tls : null;
 }
@@ -142,7 +150,7 @@ function pairKey(cert: string, key: string): string {
  * Where the options of a pool stand: in `upstreams`, or in the first route that has it of its own, as its target or in a
  * feature.
  */
-function placeOfUpstreamTls(config: Config, upstream: UpstreamConfig): SetupProblem["path"] {
+function placeOfUpstreamTls(config: NamesTlsFiles, upstream: UpstreamConfig): SetupProblem["path"] {
   for (const server of config.servers) {
     for (const [index, { name, action, use }] of server.routes.entries()) {
       if (!/[:#]/.test(upstream.name)) continue;

@@ -19,6 +19,7 @@ export type CacheOperation =
   | "append"
   | "openBody"
   | "readBody"
+  | "scan"
   | "freeBytes";
 
 export interface CacheFolderOptions {
@@ -349,6 +350,7 @@ class MemoryBooks extends MemoryDisk implements CacheBooks {
   }
 
   async scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void> {
+    this.folder.checkFault("scan");
     let waiting: (void | Promise<void>)[] = [];
     for (const id of [...this.contents.records.keys()].sort()) {
       if (signal?.aborted === true || this.isClosed || this.folder.isCrashed) return;

@@ -65,6 +65,7 @@ export const CACHE: CacheStatus = {
   bytes: 5 * 2 ** 20,
   removed: { size: 2, inactive: 0, free: 0, purged: 1, invalidated: 0, replaced: 0, damaged: 0 },
   trouble: null,
+  shared: null,
   served: {
     hit: { requests: 6, bytes: 6_000 },
     stale: { requests: 0, bytes: 0 },

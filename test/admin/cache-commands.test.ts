@@ -45,6 +45,38 @@ describe("headgate cache stats", () => {
     assert.equal((await there("stats")).stdout, "the configuration has no cache\n");
   });
 
+  test("says what this machine has of others that share it, or since when and why it has nothing", async () => {
+    const shared = {
+      cutOff: null,
+      since: "2026-11-21T10:00:00.000Z",
+      taken: { answers: 2, bytes: 2048 },
+      given: { answers: 1, bytes: 1024 },
+      errors: 0,
+      late: 3,
+      behind: 0,
+      owed: 0,
+    };
+    stage.control.caches.status = [{ ...CACHE, shared }];
+    assert.ok(
+      (await there("stats")).stdout.endsWith(`  gone: 2 size, 1 purged
+  shared with other machines since 2026-11-21T10:00:00.000Z
+    2 answers (2.0 KiB) from them, 1 answer (1.0 KiB) for them; 0 errors, 3 too late
+`),
+    );
+    const cutOff = { ...shared, cutOff: "Redis is silent", behind: 1, owed: 2 };
+    stage.control.caches.status = [{ ...CACHE, shared: cutOff }];
+    const { stdout } = await there("stats");
+    assert.match(stdout, /^ {2}cut off from other machines since \S+, and finds nothing: Redis is silent$/m);
+    assert.match(stdout, /^ {4}1 purge of theirs to be applied here$/m);
+    assert.match(stdout, /^ {4}2 purges they could not be told of yet$/m);
+    stage.control.statusNow = { ...STATUS, caches: stage.control.caches.status };
+    const status = await run(stage.folder, "status", "--admin", stage.admin.address);
+    assert.match(
+      status.stdout,
+      /^cache artifacts is cut off from other machines, and finds nothing: Redis is silent$/m,
+    );
+  });
+
   test("--json gives all of it", async () => {
     const { stdout } = await there("stats", "--json");
     assert.deepEqual(JSON.parse(stdout), { caches: [CACHE] });

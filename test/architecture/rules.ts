@@ -22,7 +22,7 @@ export const layers: readonly Layer[] = [
   { folder: "upstreams", imports: ["core", "semantics", "protocol"], types: ["pipeline"] },
   { folder: "forward", imports: ["core", "semantics", "protocol", "identity", "upstreams"], types: ["pipeline"] },
   { folder: "identity", imports: ["core", "semantics"], types: [] },
-  { folder: "caching", imports: ["core", "semantics"], types: ["pipeline"] },
+  { folder: "caching", imports: ["core", "semantics"], types: ["pipeline", "identity/stores"] },
   {
     folder: "features",
     imports: ["core", "semantics", "identity", "caching"],

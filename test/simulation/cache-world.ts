@@ -251,8 +251,9 @@ export class CacheWorld {
         this.now++;
         new Client(this, this.#thread(), key).look();
       };
-      // While the disk fails, nothing may be promised, and nothing is served.
-      done.then(settled, () => this.open--);
+      // While the disk fails, an invalidation may promise nothing, and nothing is served. An operator's purge is in force whatever
+      // it says.
+      done.then(settled, by === null ? settled : () => this.open--);
       this.now++;
       if (by !== null) new Client(this, thread, key).look();
     };

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, describe, test } from "node:test";
@@ -132,6 +132,36 @@ describe("an LMDB of sessions", () => {
     await database.close();
     await store.close();
     assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("on a full disk refuses what does not fit, for which nothing else breaks, and goes on when there is room", async (context) => {
+    const disk = path.join(root, "small-disk");
+    mkdirSync(disk);
+    const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "none", disk]);
+    if (mounted.status !== 0) return context.skip("needs the right to mount");
+    try {
+      const store = new LmdbSessionStore(path.join(disk, "sessions"), SURROUNDINGS);
+      await store.put("kept", "value", null);
+      const value = "x".repeat(30_000);
+      let stored = 0;
+      const refused: Error[] = [];
+      while (refused.length < 3) {
+        const puts = [0, 1, 2, 3].map((index) => store.put(`k${stored + index}`, value, null));
+        for (const { status, ...outcome } of await Promise.allSettled(puts)) {
+          if (status === "fulfilled") stored++;
+          else refused.push((outcome as PromiseRejectedResult).reason as Error);
+        }
+      }
+      for (const { cause } of refused)
+        assert.match((cause as Error).message, /^(No space left on device|Input\/output error)$/);
+      // What nobody has heard of by now ends the process.
+      await new Promise(setImmediate);
+      assert.equal((await store.get("kept"))?.value, "value");
+      assert.ok(stored > 3);
+      await store.close();
+    } finally {
+      spawnSync("umount", ["-l", disk]);
+    }
   });
 
   test("threads that die leave no reader behind", async () => {

@@ -1,163 +1,52 @@
 // What machines that share a cache must get from what is between them, in memory and on Redis: one suite for both.
 
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
-import type { AnswerHead, CachedAnswer } from "../../src/caching/cache.ts";
-import type { ThreadCache } from "../../src/caching/fills/thread-cache.ts";
-import type { EntryId } from "../../src/caching/ports.ts";
-import type { TierTimes } from "../../src/caching/tier/member.ts";
-import { type LoggedText, TIER_LOG_MAX, type TierPosition, type TierStore } from "../../src/caching/tier/ports.ts";
+import { describe, type TestContext, test } from "node:test";
+import { TIER_LOG_MAX } from "../../src/caching/tier/ports.ts";
 import type { Clock } from "../../src/core/ports.ts";
-import { Asked, headOf, requestOf, settle, Taker } from "../support/cache-dialogue.ts";
-import { CacheStage } from "../support/cache-stage.ts";
+import { Asked, headOf, requestOf, settle } from "../support/cache-dialogue.ts";
+import {
+  asked,
+  bodyOf,
+  comesTo,
+  confirm,
+  done,
+  fill,
+  join,
+  OTHER,
+  PURGE,
+  type TierUnderTest,
+  URL,
+} from "./tier-machines.ts";
 
-/** What is between the machines of one test. */
-export interface TierUnderTest {
-  readonly clock: Clock;
-  readonly times: TierTimes;
-  /** One machine's way to it. */
-  open(): TierStore;
-  /** Lets time pass until it holds. */
-  until(holds: () => boolean): Promise<void>;
-  /** All that it has is lost. */
-  lose(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
+/** Most of them wait for leases and presences to end: on servers so many do that at the same time. */
+const AT_ONCE = 6;
+
+export interface ContractOptions {
+  readonly skip?: string | false;
+  /** Those too in which leases and presences end. */
+  readonly waits?: boolean;
 }
 
-/** One machine's way, that can be cut. */
-class Severable implements TierStore {
-  onChange: () => void = () => {};
-  readonly #inner: TierStore;
-  #isCut = false;
-
-  constructor(inner: TierStore) {
-    this.#inner = inner;
-    inner.onChange = () => {
-      if (!this.#isCut) this.onChange();
-    };
-  }
-
-  set isCut(isCut: boolean) {
-    this.#isCut = isCut;
-    if (!isCut) this.onChange();
-  }
-
-  start(): void {
-    this.#inner.start();
-  }
-
-  get(id: EntryId): Promise<readonly Buffer[] | null> {
-    return this.#way().then((inner) => inner.get(id));
-  }
-
-  put(id: EntryId, parts: readonly Buffer[], ttlMs: number): Promise<void> {
-    return this.#way().then((inner) => inner.put(id, parts, ttlMs));
-  }
-
-  append(text: string): Promise<number> {
-    return this.#way().then((inner) => inner.append(text));
-  }
-
-  renew(machine: string, applied: number, ttlMs: number): Promise<TierPosition> {
-    return this.#way().then((inner) => inner.renew(machine, applied, ttlMs));
-  }
-
-  read(after: number): Promise<readonly LoggedText[]> {
-    return this.#way().then((inner) => inner.read(after));
-  }
-
-  machines(): Promise<ReadonlyMap<string, number>> {
-    return this.#way().then((inner) => inner.machines());
-  }
-
-  leave(machine: string): Promise<void> {
-    return this.#way().then((inner) => inner.leave(machine));
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close();
-  }
-
-  async #way(): Promise<TierStore> {
-    if (this.#isCut) throw new Error("cut");
-    return this.#inner;
-  }
-}
-
-interface Machine {
-  readonly stage: CacheStage;
-  readonly cache: ThreadCache;
-  readonly way: Severable;
-}
-
-const URL = "http://host/a";
-const OTHER = "http://host/b";
-const PURGE = { kind: "url", text: URL } as const;
-
-/** A machine that takes part. */
-async function join(tier: TierUnderTest, t: TestContext, machine: string): Promise<Machine> {
-  const way = new Severable(tier.open());
-  const { clock, times } = tier;
-  const stage = await CacheStage.open({ tier: { store: way, machine, clock, times } });
-  t.after(() => stage.close());
-  await tier.until(() => stage.tier!.isServing);
-  return { stage, cache: stage.thread().cache, way };
-}
-
-async function asked(tier: TierUnderTest, { cache }: Machine, key: string, request = requestOf()): Promise<Asked> {
-  const asking = Asked.of(cache, key, request);
-  await tier.until(() => asking.outcomes.length > 0);
-  return asking;
-}
-
-async function fill(
-  tier: TierUnderTest,
-  machine: Machine,
-  key: string,
-  body: Buffer,
-  changes: Partial<AnswerHead> = {},
-  request = requestOf(),
-): Promise<void> {
-  const asking = await asked(tier, machine, key, request);
-  assert.deepEqual(asking.outcomes, ["fill"]);
-  asking.fill!.begin(headOf(body.length, { receivedMs: tier.clock.wallMs(), ...changes }));
-  asking.fill!.write(body, 0, body.length);
-  asking.fill!.end();
-  await tier.until(() => machine.cache.find(key, request) !== null);
-}
-
-async function bodyOf(tier: TierUnderTest, answer: CachedAnswer): Promise<Buffer> {
-  const taker = Taker.of(answer);
-  await tier.until(() => taker.outcome !== "");
-  assert.equal(taker.outcome, "ended");
-  return taker.taken;
-}
-
-/** Asked again and again: it reaches others behind its commit. */
-async function comesTo(tier: TierUnderTest, machine: Machine, key: string, request = requestOf()): Promise<Buffer> {
-  for (;;) {
-    const asking = await asked(tier, machine, key, request);
-    const [outcome] = asking.outcomes;
-    if (outcome === "stored") break;
-    assert.equal(outcome, "fill");
-    asking.fill!.release("failed", 0);
-    let looks = 0;
-    await tier.until(() => looks++ > 0);
-  }
-  const answer = machine.cache.find(key, request);
-  assert.ok(answer);
-  return bodyOf(tier, answer);
-}
-
-export function tierContract(name: string, make: () => Promise<TierUnderTest>, skip: string | false = false): void {
-  const it = (what: string, run: (tier: TierUnderTest, t: TestContext) => Promise<void>): void => {
-    test(`${name}: ${what}`, { skip }, async (t) => {
-      const tier = await make();
-      t.after(() => tier[Symbol.asyncDispose]());
-      await run(tier, t);
+/** `isShort`: its times are, since the test waits for them to end; otherwise none ends, however busy the machine is. */
+export function tierContract(
+  name: string,
+  make: (isShort: boolean) => Promise<TierUnderTest>,
+  { skip = false, waits = true }: ContractOptions = {},
+): void {
+  describe(`${name}:`, { concurrency: AT_ONCE, skip }, () => {
+    suite((what, run, { isShort } = LONG) => {
+      if (!isShort || waits) test(`${name}: ${what}`, async (t) => run(await make(isShort), t));
     });
-  };
+  });
+}
 
+type Run = (tier: TierUnderTest, t: TestContext) => Promise<void>;
+
+const SHORT = { isShort: true };
+const LONG = { isShort: false };
+
+function suite(it: (what: string, run: Run, options?: { readonly isShort: boolean }) => void): void {
   for (const length of [0, 5, 3 * 1024 * 1024 + 7]) {
     it(`what one machine has fetched, the other does not fetch: ${length} bytes`, async (tier, t) => {
       const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
@@ -229,41 +118,51 @@ export function tierContract(name: string, make: () => Promise<TierUnderTest>, s
     await tier.until(() => a.cache.find(URL, requestOf()) === null);
   });
 
-  it("a machine that was cut off finds nothing until it has replayed the log, and delays nobody for long", async (tier, t) => {
-    const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
-    for (const key of [URL, OTHER]) {
-      await fill(tier, a, key, Buffer.from("text"));
-      await comesTo(tier, b, key);
-    }
-    b.way.isCut = true;
-    let isDone = false;
-    const purged = a.stage.tier!.purge(PURGE, { soft: false }).finally(() => {
-      // By then it has no lease.
+  it(
+    "a machine that was cut off finds nothing until it has replayed the log, and delays nobody for long",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      for (const key of [URL, OTHER]) {
+        await fill(tier, a, key, Buffer.from("text"));
+        await comesTo(tier, b, key);
+      }
+      b.way.isCut = true;
+      let isDone = false;
+      const purged = a.stage.tier!.purge(PURGE, { soft: false }).finally(() => {
+        // By then it has no lease.
+        assert.equal(b.cache.find(URL, requestOf()), null);
+        assert.equal(b.cache.find(OTHER, requestOf()), null);
+        isDone = true;
+      });
+      assert.ok(b.cache.find(URL, requestOf()));
+      await tier.until(() => isDone);
+      await purged;
+      assert.deepEqual((await asked(tier, b, OTHER)).outcomes, ["pass: off"]);
+      b.way.isCut = false;
+      await tier.until(() => b.stage.tier!.isServing);
       assert.equal(b.cache.find(URL, requestOf()), null);
-      assert.equal(b.cache.find(OTHER, requestOf()), null);
-      isDone = true;
-    });
-    assert.ok(b.cache.find(URL, requestOf()));
-    await tier.until(() => isDone);
-    await purged;
-    assert.deepEqual((await asked(tier, b, OTHER)).outcomes, ["pass: off"]);
-    b.way.isCut = false;
-    await tier.until(() => b.stage.tier!.isServing);
-    assert.equal(b.cache.find(URL, requestOf()), null);
-    assert.ok(b.cache.find(OTHER, requestOf()));
-  });
+      assert.ok(b.cache.find(OTHER, requestOf()));
+    },
+    SHORT,
+  );
 
-  it("who misses more than the log holds forgets everything", async (tier, t) => {
-    const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
-    await fill(tier, a, URL, Buffer.from("text"));
-    await comesTo(tier, b, URL);
-    b.way.isCut = true;
-    await tier.until(() => !b.stage.tier!.isServing);
-    for (let count = 0; count <= TIER_LOG_MAX; count++) await a.way.append('{"key":"http://host/none"}');
-    b.way.isCut = false;
-    await tier.until(() => b.stage.tier!.isServing);
-    assert.equal(b.cache.find(URL, requestOf()), null);
-  });
+  it(
+    "who misses more than the log holds forgets everything",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      await fill(tier, a, URL, Buffer.from("text"));
+      await comesTo(tier, b, URL);
+      b.way.isCut = true;
+      await tier.until(() => !b.stage.tier!.isServing);
+      for (let count = 0; count <= TIER_LOG_MAX; count++) {
+        await a.way.append(a.way.generation, `none.${count}`, '{"key":"http://host/none"}');
+      }
+      b.way.isCut = false;
+      await tier.until(() => b.stage.tier!.isServing);
+      assert.equal(b.cache.find(URL, requestOf()), null);
+    },
+    SHORT,
+  );
 
   it("when the log is lost, everything is forgotten by all", async (tier, t) => {
     const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
@@ -276,13 +175,204 @@ export function tierContract(name: string, make: () => Promise<TierUnderTest>, s
     assert.equal(String(await comesTo(tier, b, URL)), "new");
   });
 
-  it("what a machine purges while it is cut off reaches the others when it is back", async (tier, t) => {
+  it(
+    "a purge behind the loss of the log waits for leases that it knows nothing of",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      await fill(tier, a, URL, Buffer.from("text"));
+      await comesTo(tier, b, URL);
+      // It does not learn of the loss, and has a moment left.
+      b.way.isCut = true;
+      await tier.lose();
+      await tier.until(() => a.cache.find(URL, requestOf()) === null);
+      await tier.until(() => a.stage.tier!.isServing);
+      let isDone = false;
+      const purged = a.stage.tier!.purge(PURGE, { soft: false }).finally(() => {
+        assert.equal(b.cache.find(URL, requestOf()), null);
+        isDone = true;
+      });
+      await tier.until(() => isDone);
+      await purged;
+    },
+    SHORT,
+  );
+
+  it(
+    "what a machine purges while it is cut off reaches the others when it is back",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      await fill(tier, a, URL, Buffer.from("text"));
+      b.way.isCut = true;
+      await tier.until(() => !b.stage.tier!.isServing);
+      await assert.rejects(b.stage.tier!.purge(PURGE, { soft: false }), /in force on this machine.*cannot be told now/);
+      b.way.isCut = false;
+      await tier.until(() => a.cache.find(URL, requestOf()) === null);
+    },
+    SHORT,
+  );
+
+  for (const length of [5, 300_000]) {
+    it(`what one machine's origin has confirmed is fresh for the others, without its body: ${length} bytes`, async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      const body = Buffer.alloc(length, "0123456789");
+      const old = { initialAgeMs: 3_000_000, vary: ["accept-language"] };
+      const request = requestOf([["Accept-Language", "en"]]);
+      await fill(tier, a, URL, body, old, request);
+      await comesTo(tier, b, URL, request);
+      const bodies = [a.way.bodies, b.way.bodies];
+      await confirm(tier, a, URL, { tags: ["new"] }, request);
+      await tier.until(() => a.stage.tier!.stats().given.answers === 2);
+      const stored = b.cache.find(URL, request)!;
+      assert.deepEqual(stored.head.tags, []);
+      const asking = Asked.of(b.cache, URL, request, stored);
+      await tier.until(() => asking.outcomes.length > 0);
+      assert.deepEqual(asking.outcomes, ["stored"]);
+      const renewed = b.cache.find(URL, request)!;
+      assert.deepEqual(renewed.head.tags, ["new"]);
+      assert.ok(renewed.head.initialAgeMs < 3_000_000);
+      assert.deepEqual(await bodyOf(tier, renewed), body);
+      assert.deepEqual([a.way.bodies, b.way.bodies], bodies);
+      // What is here is as new as what the others have: nothing is gained by looking again.
+      const again = Asked.of(b.cache, URL, request, renewed);
+      await tier.until(() => again.outcomes.length > 0);
+      assert.deepEqual(again.outcomes, ["fill"]);
+      again.fill!.release("failed", 0);
+    });
+  }
+
+  it("what was confirmed and is not there any more is given whole", async (tier, t) => {
     const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+    a.way.losesPuts = true;
     await fill(tier, a, URL, Buffer.from("text"));
-    b.way.isCut = true;
-    await tier.until(() => !b.stage.tier!.isServing);
-    await assert.rejects(b.stage.tier!.purge(PURGE, { soft: false }), /cannot be told now/);
-    b.way.isCut = false;
-    await tier.until(() => a.cache.find(URL, requestOf()) === null);
+    a.way.losesPuts = false;
+    await confirm(tier, a, URL, {});
+    assert.equal(String(await comesTo(tier, b, URL)), "text");
   });
+
+  for (const hours of [-2, 2]) {
+    it(`ages do not depend on clocks: one that is ${hours} hours off`, async (tier, t) => {
+      const a = await join(tier, t, "a");
+      const other = { ...clockOf(tier.clock), wallMs: () => tier.clock.wallMs() + hours * 3_600_000 };
+      const b = await join(tier, t, "b", other);
+      await fill(tier, a, URL, Buffer.from("text"), { initialAgeMs: 3_000_000 });
+      assert.equal(String(await comesTo(tier, b, URL)), "text");
+      const { initialAgeMs, receivedMs } = b.cache.find(URL, requestOf())!.head;
+      const ageMs = initialAgeMs + other.wallMs() - receivedMs;
+      assert.ok(ageMs >= 3_000_000 && ageMs < 3_600_000, `${ageMs}`);
+    });
+  }
+
+  it(
+    "each machine counts what it gave and took, and says whether it takes part",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      const body = Buffer.alloc(100_000, "x");
+      await fill(tier, a, URL, body);
+      await comesTo(tier, b, URL);
+      const none = { answers: 0, bytes: 0 };
+      const one = { answers: 1, bytes: body.length };
+      const { since, ...giver } = a.stage.tier!.stats();
+      assert.ok(Math.abs(Date.parse(since) - tier.clock.wallMs()) < 60_000);
+      assert.deepEqual(giver, { cutOff: null, taken: none, given: one, errors: 0, late: 0, behind: 0, owed: 0 });
+      assert.deepEqual([b.stage.tier!.stats().taken, b.stage.tier!.stats().given], [one, none]);
+      b.way.isCut = true;
+      await tier.until(() => !b.stage.tier!.isServing);
+      assert.equal(b.stage.tier!.stats().cutOff, "cut");
+      await assert.rejects(b.stage.tier!.purge(PURGE, { soft: false }));
+      assert.equal(b.stage.tier!.stats().owed, 1);
+    },
+    SHORT,
+  );
+
+  it("a purge is looked for once on the machine whose it is", async (tier, t) => {
+    const a = await join(tier, t, "a");
+    await fill(tier, a, URL, Buffer.from("text"));
+    const { books } = a.stage.keeper.keeping.around;
+    let scans = 0;
+    const scan = books.scan.bind(books);
+    books.scan = (...scanned) => {
+      scans++;
+      return scan(...scanned);
+    };
+    assert.deepEqual(await done(tier, a.stage.tier!.purge(PURGE, { soft: false })), { entries: 1 });
+    await settle();
+    assert.equal(scans, 1);
+  });
+
+  it(
+    "when the log is lost, a purge still waits for machines that nobody knows of any more",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      await fill(tier, a, URL, Buffer.from("text"));
+      a.way.isCut = true;
+      await tier.lose();
+      const purged = b.stage.tier!.purge(PURGE, { soft: false });
+      await done(tier, purged);
+      assert.equal(a.cache.find(URL, requestOf()), null);
+    },
+    SHORT,
+  );
+
+  it(
+    "a purge that is under way when the log is lost is one of the next log",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      await fill(tier, a, URL, Buffer.from("text"));
+      a.way.isCut = true;
+      const purged = b.stage.tier!.purge(PURGE, { soft: false });
+      let looks = 0;
+      await tier.until(() => looks++ > 3);
+      await tier.lose();
+      await done(tier, purged);
+      assert.equal(a.cache.find(URL, requestOf()), null);
+      a.way.isCut = false;
+      await tier.until(() => a.stage.tier!.isServing);
+      assert.equal(a.cache.find(URL, requestOf()), null);
+    },
+    SHORT,
+  );
+
+  it(
+    "purges that a server has not seen that takes over are not lost to who was away meanwhile",
+    async (tier, t) => {
+      const [a, b, c] = [await join(tier, t, "a"), await join(tier, t, "b"), await join(tier, t, "c")];
+      await fill(tier, a, URL, Buffer.from("bad"));
+      await comesTo(tier, c, URL);
+      c.way.isCut = true;
+      await tier.until(() => !c.stage.tier!.isServing);
+      const takeOver = await tier.remember();
+      await done(tier, b.stage.tier!.purge(PURGE, { soft: false }));
+      await takeOver();
+      c.way.isCut = false;
+      await tier.until(() => c.stage.tier!.isServing);
+      assert.equal(c.cache.find(URL, requestOf()), null);
+    },
+    SHORT,
+  );
+
+  it(
+    "logs that have branched off each other are told apart, though they are of one length",
+    async (tier, t) => {
+      const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+      for (const key of [URL, OTHER]) await fill(tier, a, key, Buffer.from("bad"));
+      const takeOver = await tier.remember();
+      await done(tier, b.stage.tier!.purge({ kind: "url", text: "http://host/none" }, { soft: false }));
+      a.way.isCut = b.way.isCut = true;
+      await takeOver();
+      b.way.isCut = false;
+      await done(tier, b.stage.tier!.purge(PURGE, { soft: false }));
+      assert.equal(a.cache.find(URL, requestOf()), null);
+      a.way.isCut = false;
+      await tier.until(() => a.stage.tier!.isServing);
+      assert.equal(a.cache.find(URL, requestOf()), null);
+      // What was given to the others before is judged by the log that it knew.
+      const d = await join(tier, t, "d");
+      assert.deepEqual((await asked(tier, d, URL)).outcomes, ["fill"]);
+    },
+    SHORT,
+  );
+}
+
+function clockOf(clock: Clock): Clock {
+  return { now: () => clock.now(), wallMs: () => clock.wallMs(), after: (ms, callback) => clock.after(ms, callback) };
 }

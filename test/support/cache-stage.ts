@@ -40,6 +40,7 @@ export interface CacheStageOptions {
     readonly machine: string;
     readonly clock?: Clock;
     readonly times?: TierTimes;
+    readonly onChange?: (cutOff: string | null) => void;
   };
 }
 
@@ -106,7 +107,7 @@ export class CacheStage {
 
   static async open(options: CacheStageOptions = {}): Promise<CacheStage> {
     const folder = options.folder ?? new MemoryCacheFolder(options.clock ?? new VirtualClock());
-    const shared = SharedCache.ofOneThread(options.slots ?? 4096);
+    const shared = SharedCache.ofOneThread(options.slots ?? 4096, options.tier?.clock ?? folder.clock);
     const troubles: string[] = [];
     const { bytesMax = 1024 * MiB, objectBytesMax = bytesMax } = options;
     const keeper = await Keeper.open(

@@ -4,14 +4,14 @@
  * away from it, and what it brings is not stored.
  *
  * It decides by ids, versions and progress alone. Nobody waits without end: a fill that makes no progress, and a thread that dies,
- * let those go who wait; everybody is told exactly one thing.
+ * let those go who wait; everybody is told exactly one thing. Fills that nobody reads are given up when they are too slow (unread.ts).
  */
 import type { Clock, TimerHandle } from "../../core/ports.ts";
 import type { PassReason } from "../cache.ts";
 import { entryIdOf } from "../keeping/entry-id.ts";
 import type { Mark } from "../keeping/keeper-purges.ts";
 import type { Keeping } from "../keeping/keeping.ts";
-import { BLOCK_BYTES, decodeRecord, type StoredBody } from "../keeping/record.ts";
+import { type AnswerRecord, BLOCK_BYTES, decodeRecord, type StoredBody } from "../keeping/record.ts";
 import type { StoredReader } from "../keeping/stored-reader.ts";
 import type { CacheBooks, EntryId } from "../ports.ts";
 import { DISK_STATES, type SharedCache } from "../shared.ts";
@@ -21,6 +21,7 @@ import { type FillThread, Flight, type Waiter } from "./flight.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
+import { isTooSlow, slowestUnread } from "./unread.ts";
 
 /**
  * A fill whose body has not grown for so long, or that has no head yet, makes nobody wait any more. nginx: proxy_cache_lock_timeout
@@ -172,7 +173,7 @@ export class Broker {
       case "end":
         return this.#end(flight, message);
       case "refresh":
-        return this.#refresh(flight, message.refreshed);
+        return this.#refresh(flight, message);
       case "release":
         return this.#release(flight, message.reason, message.passMs);
       case "fail":
@@ -213,8 +214,8 @@ export class Broker {
     if (before !== undefined) return void before.push(waiter);
     this.#lookups.set(id, [waiter]);
     const record = this.#reader.read(storedId)?.record;
-    const seenMs = record?.kind === "answer" ? record.head.receivedMs : 0;
-    void tier.find(id, key, seenMs).then((finding) => this.#onSought(id, finding));
+    const seen = record?.kind === "answer" && record.key === key ? { id: storedId, record } : null;
+    void tier.find(id, key, seen).then((finding) => this.#onSought(id, finding));
   }
 
   #onSought(id: EntryId, finding: TierFinding): void {
@@ -231,7 +232,12 @@ export class Broker {
 
   #grant({ thread, ask, id, key }: Waiter): void {
     const row = this.#freeRows.pop();
-    if (row === undefined) return thread.link.send({ kind: "pass", asks: [ask], reason: "full", passMs: 0 });
+    if (row === undefined) {
+      // Its place comes too late for this one, which passes.
+      const slowest = slowestUnread(this.#flights.values(), this.#table, this.#clock.now());
+      if (slowest !== null) this.#giveUp(slowest);
+      return thread.link.send({ kind: "pass", asks: [ask], reason: "full", passMs: 0 });
+    }
     const place = { row, generation: this.#table.begin(row), body: this.#keeping.newBodyId() };
     const since = this.#keeping.mark();
     const flight = new Flight(this.#nextFlight++, thread, key, entryIdOf(key, ""), id, place, since, this.#clock.now());
@@ -265,7 +271,16 @@ export class Broker {
     for (const id of [flight.askedId, flight.id]) if (this.#listed.get(id) === flight) this.#listed.delete(id);
   }
 
+  /** Nobody joins it any more. Should somebody read it after all, its thread goes on with it. */
+  #giveUp(flight: Flight): void {
+    flight.isGivenUp = true;
+    this.#unlist(flight);
+    flight.thread?.link.send({ kind: "giveUp", flight: flight.number });
+  }
+
   #follow(flight: Flight, waiters: readonly Waiter[]): void {
+    flight.unreadMs = this.#clock.now();
+    flight.unreadBytes = this.#table.writtenOf(flight.row);
     this.#tell(waiters, (asks, thread) => {
       if (thread === flight.thread) return { kind: "follow", asks, flight: flight.number, fill: null };
       flight.follows.set(thread, (flight.follows.get(thread) ?? 0) + asks.length);
@@ -322,21 +337,24 @@ export class Broker {
     this.#keeping.keep(answer).then((outcome) => {
       this.#settle(flight, outcome.isKept, isDiscarded);
       if (outcome.isKept && flight.shared !== null)
-        void this.#tier?.put(flight.id, answer, outcome.record, flight.shared);
+        void this.#tier?.give({ id: flight.id, names, values, record: outcome.record, mark: flight.shared });
     });
   }
 
-  #refresh(flight: Flight, refreshed: Refreshed): void {
+  #refresh(flight: Flight, { refreshed, names, values }: Extract<ToKeeper, { kind: "refresh" }>): void {
     if (flight.phase !== "waiting") return this.#fail(flight);
     flight.phase = "ending";
     this.#forgetPasses(flight);
-    this.#putRefreshed(refreshed, flight.since).then((isThere) => this.#settle(flight, isThere, false));
+    this.#putRefreshed(refreshed, flight.since).then((record) => {
+      this.#settle(flight, record !== null, false);
+      if (record !== null && flight.shared !== null)
+        void this.#tier?.confirm({ id: flight.askedId, names, values, record, mark: flight.shared });
+    });
   }
 
-  async #putRefreshed({ id, version, record }: Refreshed, since: Mark): Promise<boolean> {
+  async #putRefreshed({ id, version, record }: Refreshed, since: Mark): Promise<AnswerRecord | null> {
     const decoded = decodeRecord(Buffer.from(record));
-    if (decoded?.kind !== "answer") return false;
-    return (await this.#keeping.refresh(id, version, decoded.head, since)) !== null;
+    return decoded?.kind !== "answer" ? null : this.#keeping.refresh(id, version, decoded.head, since);
   }
 
   #dropDamaged(id: EntryId, version: number): void {
@@ -470,6 +488,7 @@ export class Broker {
     for (const flight of this.#flights.values()) {
       if (!flight.isOpen) continue;
       isAnyOpen = true;
+      if (flight.phase === "flowing" && isTooSlow(flight, this.#table, now)) this.#giveUp(flight);
       if (this.#hasMoved(flight) || flight.isStalled || now - flight.progressMs < this.#stallMs) continue;
       flight.isStalled = true;
       this.#pass(this.#takeWaiters(flight), "stalled", 0);

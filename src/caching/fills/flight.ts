@@ -72,6 +72,11 @@ export class Flight {
   written = 0;
   progressMs: number;
   isStalled = false;
+  /** Since when, at the earliest, nobody reads it, and what had come by then; moved on as long as it is fast enough. */
+  unreadMs: number;
+  unreadBytes = 0;
+  /** Its thread was told to end it. */
+  isGivenUp = false;
 
   constructor(
     number: number,
@@ -92,7 +97,7 @@ export class Flight {
     this.generation = place.generation;
     this.body = place.body;
     this.since = since;
-    this.progressMs = nowMs;
+    this.progressMs = this.unreadMs = nowMs;
   }
 
   get isOpen(): boolean {

@@ -40,6 +40,7 @@ export abstract class FlowingBody implements AnswerBody {
     const reader = new BodyReader(this, sink, start, end);
     if (isPaused) reader.pause();
     this.readers.add(reader);
+    this.countReader(1);
     this.joined();
     reader.pump();
     return reader;
@@ -82,12 +83,17 @@ export abstract class FlowingBody implements AnswerBody {
   /** A reader has moved on from a position. */
   moved(_from: number, _to: number): void {}
 
+  /** There is one more, or one less, for whom it matters how far it has come. */
+  protected countReader(_change: 1 | -1): void {}
+
   /** A reader has begun. */
   protected joined(): void {}
 
   /** A reader is done. */
   left(reader: BodyReader): void {
-    if (this.readers.delete(reader)) this.departed();
+    if (!this.readers.delete(reader)) return;
+    this.countReader(-1);
+    this.departed();
   }
 
   protected departed(): void {}

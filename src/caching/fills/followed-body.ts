@@ -11,7 +11,7 @@ import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 export interface FollowedBodyOwner {
   /** Opens the file that is being written, or what became of it. May throw. */
   openFile(): BodyFile;
-  /** Nothing more is asked of the table, and no file is held. */
+  /** Nothing more is asked of the table: all has come, and is read from the file or from memory, or it broke. */
   onOver(): void;
 }
 
@@ -102,6 +102,11 @@ export class FollowedBody extends FlowingBody {
     this.#break(new ProxyError("http_response_incomplete", "the body broke off while it was fetched"));
   }
 
+  protected override countReader(change: 1 | -1): void {
+    // Until then the row is this fill's.
+    if (!this.#isOver) this.#table.countReader(this.#row, change);
+  }
+
   protected override joined(): void {
     if (!this.isComplete || this.#whole !== null || this.#file !== null) return;
     try {
@@ -115,6 +120,11 @@ export class FollowedBody extends FlowingBody {
     if (this.readers.size > 0 || (!this.isComplete && this.error === null)) return;
     this.#file?.letGo();
     this.#file = null;
+    this.#leave();
+  }
+
+  /** The fill's place is for others from here on, however long it takes to read what has come. */
+  #leave(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#owner.onOver();
@@ -138,6 +148,7 @@ export class FollowedBody extends FlowingBody {
     this.isComplete = true;
     this.#end = this.available;
     if (this.bytes < 0) this.bytes = this.available;
+    this.#leave();
   }
 
   #break(error: ProxyError): void {

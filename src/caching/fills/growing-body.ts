@@ -41,6 +41,8 @@ export interface GrowingBodyOwner {
   onDrained(): void;
   /** Nothing will be stored, and nobody reads. */
   unwanted(): void;
+  /** Somebody has begun to read, or is done. */
+  onReader(change: 1 | -1): void;
 }
 
 export class GrowingBody extends FlowingBody {
@@ -216,6 +218,10 @@ export class GrowingBody extends FlowingBody {
   override moved(from: number, to: number): void {
     // Blocks are given back whole: only who leaves the first one can make room.
     if (this.#isUnkept && from < this.#blocksStart + BLOCK_BYTES && to >= this.#blocksStart + BLOCK_BYTES) this.#trim();
+  }
+
+  protected override countReader(change: 1 | -1): void {
+    this.#owner.onReader(change);
   }
 
   protected override joined(): void {

@@ -14,6 +14,7 @@ const FLOATS = ROW_BYTES / Float64Array.BYTES_PER_ELEMENT;
 const GENERATION = 0;
 const STATE = 1;
 const WAKES = 2;
+const READERS = 3;
 const WRITTEN = 2;
 const READABLE = 3;
 
@@ -60,6 +61,7 @@ export class ProgressTable {
   begin(row: number): number {
     this.#floats[row * FLOATS + WRITTEN] = 0;
     this.#floats[row * FLOATS + READABLE] = 0;
+    Atomics.store(this.#ints, row * INTS + READERS, 0);
     Atomics.store(this.#ints, row * INTS + STATE, PROGRESS_STATES.growing);
     return Atomics.add(this.#ints, row * INTS + GENERATION, 1) + 1;
   }
@@ -82,6 +84,16 @@ export class ProgressTable {
   settle(row: number, state: ProgressState): void {
     Atomics.store(this.#ints, row * INTS + STATE, state);
     this.#wake(row);
+  }
+
+  /** Somebody begins to read, or is done: by who fills or follows, and never once the row may be another fill's. */
+  countReader(row: number, change: 1 | -1): void {
+    Atomics.add(this.#ints, row * INTS + READERS, change);
+  }
+
+  /** Those of a thread that died count on. */
+  readersOf(row: number): number {
+    return Atomics.load(this.#ints, row * INTS + READERS);
   }
 
   generationOf(row: number): number {

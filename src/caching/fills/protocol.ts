@@ -49,7 +49,14 @@ export type ToKeeper =
       readonly inline: Uint8Array | null;
       readonly checksums: Uint32Array;
     }
-  | { readonly kind: "refresh"; readonly flight: number; readonly refreshed: Refreshed }
+  /** `names` and `values` as in "begin". */
+  | {
+      readonly kind: "refresh";
+      readonly flight: number;
+      readonly refreshed: Refreshed;
+      readonly names: readonly string[];
+      readonly values: readonly string[];
+    }
   /** `passMs`: for so long others need not wait; null: nobody has wanted it any more, somebody else may fetch it. */
   | {
       readonly kind: "release";
@@ -113,6 +120,8 @@ export type ToThread =
   | { readonly kind: "pass"; readonly asks: readonly number[]; readonly reason: PassReason; readonly passMs: number }
   /** For who fills: another thread reads as well, so there has to be a file. */
   | { readonly kind: "share"; readonly flight: number }
+  /** For who fills: it is slow, or its place is needed, and nobody reads it: it is to end, unless somebody reads it by now. */
+  | { readonly kind: "giveUp"; readonly flight: number }
   /** For who follows: there is a file now. */
   | { readonly kind: "file"; readonly flight: number }
   /** For who follows: it was over before there was a file. */

@@ -117,10 +117,12 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
   refresh(stored: CachedAnswer, head: AnswerHead): void {
     if (this.#state !== "waiting") return;
     if (!(stored instanceof StoredAnswer)) return this.release("failed", 0);
+    const { names } = this;
+    const values = valuesOf(this.#request, names);
     this.#over();
     const { id, version, key } = stored;
     const refreshed = { id, version, record: encodeHead(key, head) };
-    this.#parts.link.send({ kind: "refresh", flight: this.#granted.flight, refreshed });
+    this.#parts.link.send({ kind: "refresh", flight: this.#granted.flight, refreshed, names, values });
   }
 
   release(reason: "uncacheable" | "failed", passMs: number): void {
@@ -152,6 +154,11 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
   /** Another thread reads it too. */
   share(): void {
     this.#body?.share();
+  }
+
+  /** It is slow, or its place is needed. */
+  giveUp(): void {
+    if (this.#state === "flowing" && this.#parts.table.readersOf(this.#granted.row) === 0) this.unwanted();
   }
 
   /** The keeper asks nothing more of it. */
@@ -197,6 +204,11 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
 
   unwanted(): void {
     this.onUnwanted?.();
+  }
+
+  onReader(change: 1 | -1): void {
+    // Behind its end the row may be another fill's at any time.
+    if (this.#state === "flowing") this.#parts.table.countReader(this.#granted.row, change);
   }
 
   #over(): void {

@@ -127,6 +127,9 @@ export class ThreadFills {
       case "share":
         this.#fills.get(message.flight)?.share();
         return true;
+      case "giveUp":
+        this.#fills.get(message.flight)?.giveUp();
+        return true;
       case "file":
         this.#followed.get(message.flight)?.body.opened();
         return true;

@@ -5,7 +5,15 @@
 import type { PurgePattern } from "../cache.ts";
 import type { CacheBooks, EntryId } from "../ports.ts";
 import type { SharedCache } from "../shared.ts";
-import { decodePurges, encodePurges, judge, type LoggedPurge, PURGES_FACT, type Verdict } from "./purge-log.ts";
+import {
+  decodePurges,
+  encodePurges,
+  everything,
+  judge,
+  type LoggedPurge,
+  PURGES_FACT,
+  type Verdict,
+} from "./purge-log.ts";
 import { isMet } from "./purge-patterns.ts";
 
 /** A moment in the order of purges and invalidations. */
@@ -93,7 +101,9 @@ export class KeeperPurges {
     // What says the same and no more than this one is done with it; a soft one does not stand for a hard one.
     const isDone = (other: LoggedPurge): boolean =>
       other.pattern.kind === pattern.kind && other.pattern.text === pattern.text && (!isSoft || other.isSoft);
-    this.#purges = [...this.#purges.filter((other) => !isDone(other)), purge];
+    const others = this.#purges.filter((other) => !isDone(other));
+    // On a disk from which nothing can be removed the list gets no shorter: all is purged then.
+    this.#purges = others.length < 2 * PURGES_MAX ? [...others, purge] : [everything(purge.number)];
     this.#recent.push({ mark: ++this.#mark, pattern });
     if (this.#recent.length > RECENT_MAX) this.#forget(this.#recent.shift()!.mark);
     return purge;

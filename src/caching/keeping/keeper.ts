@@ -81,18 +81,18 @@ export class Keeper implements CacheOperations {
   }
 
   async purge(pattern: PurgePattern, { soft }: { readonly soft: boolean }): Promise<PurgeOutcome> {
-    const { outcome } = await this.#purging.purge(pattern, soft);
+    const { outcome } = await this.enforce(pattern, soft);
     return outcome;
   }
 
-  /** Resolves when it is in force; what it meets is removed behind that. */
-  async enforce(pattern: PurgePattern, isSoft: boolean): Promise<void> {
-    await this.#purging.purge(pattern, isSoft);
+  /** Resolves when it is in force; what it gives resolves when what it meets is removed. */
+  enforce(pattern: PurgePattern, isSoft: boolean): Promise<{ readonly outcome: Promise<PurgeOutcome> }> {
+    return this.#purging.purge(pattern, isSoft);
   }
 
   /** Resolves when it is in force. */
-  invalidateTag(tag: string): Promise<void> {
-    return this.enforce({ kind: "tag", text: tag }, false);
+  async invalidateTag(tag: string): Promise<void> {
+    await this.enforce({ kind: "tag", text: tag }, false);
   }
 
   /** What is under way is finished, the uses are written; the books are closed. Idempotent. */

@@ -146,7 +146,7 @@ export class Keeping {
 
   stats(): KeepingStats {
     const { entries, bytes } = this.slots;
-    return { entries, bytes, removed: { ...this.#removed }, trouble: this.health.trouble };
+    return { entries, bytes, removed: { ...this.#removed }, trouble: this.health.trouble, shared: null };
   }
 
   /** Never rejects. */

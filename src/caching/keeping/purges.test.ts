@@ -8,6 +8,7 @@ import { settle } from "../../../test/support/cache-dialogue.ts";
 import { KeepingStage } from "../../../test/support/keeping-stage.ts";
 import { seed } from "../../../test/support/seed.ts";
 import type { PurgePattern } from "../cache.ts";
+import { DISK_STATES } from "../shared.ts";
 import { entryIdOf } from "./entry-id.ts";
 import { isMet } from "./purge-patterns.ts";
 
@@ -173,8 +174,10 @@ describe("a purge", () => {
     await stage.keep("https://h/a", "a");
     await stage.keep("https://h/b", "b");
     stage.folder.fault = (operation) => (operation === "writeFact" ? new Error("ENOSPC: full") : null);
-    void stage.keeper.purge({ kind: "url", text: "https://h/a" }, HARD);
-    await settle();
+    await assert.rejects(
+      stage.keeper.purge({ kind: "url", text: "https://h/a" }, HARD),
+      /could not be written .* nothing is found in the cache until it can be: ENOSPC: full/,
+    );
     assert.deepEqual([stage.textOf("https://h/a"), stage.textOf("https://h/b")], [null, null]);
     assert.deepEqual(stage.events, ["ENOSPC: full"]);
     assert.equal(stage.keeper.stats().trouble, "ENOSPC: full");
@@ -185,6 +188,63 @@ describe("a purge", () => {
     assert.deepEqual([stage.textOf("https://h/a"), stage.textOf("https://h/b")], [null, "b"]);
     await stage.keep("https://h/a", "anew");
     assert.deepEqual([stage.textOf("https://h/a"), stage.events], ["anew", ["ENOSPC: full", "recovered"]]);
+  });
+
+  test("that cannot be written down is in force after a restart, too: nothing of before is found", async () => {
+    const stage = await KeepingStage.open();
+    await stage.keep("https://h/a", "a");
+    stage.folder.fault = (operation) => (operation === "writeFact" ? new Error("EIO") : null);
+    await assert.rejects(stage.keeper.purge({ kind: "url", text: "https://h/a" }, HARD), /EIO/);
+    const next = await stage.restart();
+    assert.equal(next.textOf("https://h/a"), null);
+  });
+
+  test("says that it is in force when what it meets cannot be removed, and what it meets goes later", async () => {
+    for (const operation of ["remove", "scan"] as const) {
+      const stage = await KeepingStage.open();
+      await stage.keep("https://h/a", "a");
+      await stage.keep("https://h/b", "b");
+      stage.folder.fault = (failing) => (failing === operation ? new Error("EIO: bad") : null);
+      const purging = stage.keeper.purge({ kind: "url", text: "https://h/a" }, HARD);
+      await assert.rejects(purging, /is in force, but .* goes later: (EIO: bad|what was purged could not be removed)/);
+      assert.deepEqual([stage.textOf("https://h/a"), stage.textOf("https://h/b")], [null, "b"], operation);
+      // The cache is turned off, and back; what was purged is not.
+      assert.equal(stage.shared.state, DISK_STATES.storesNothing);
+      stage.folder.fault = null;
+      await elapse(stage, 3_600_000);
+      assert.equal(stage.shared.state, DISK_STATES.works);
+      assert.deepEqual([stage.textOf("https://h/a"), stage.textOf("https://h/b")], [null, "b"], operation);
+      assert.equal(stage.folder.records.size, 1);
+    }
+  });
+
+  test("is answered when the cache is closed: what was written is in force at the next start", async () => {
+    const stage = await KeepingStage.open();
+    await stage.keep("https://h/a", "a");
+    await stage.keep("https://h/b", "b");
+    stage.folder.slowness.writeFact = 100;
+    stage.folder.slowness.remove = 100;
+    const purging = stage.keeper.purge({ kind: "url", text: "https://h/a" }, HARD);
+    const answered = assert.rejects(purging, /the cache is closed: the purge is in force/);
+    await settle();
+    await stage.over(stage.keeper.close());
+    await answered;
+    await assert.rejects(
+      stage.keeper.purge({ kind: "url", text: "https://h/b" }, HARD),
+      /the cache is closed: nothing was purged/,
+    );
+    stage.folder.slowness.writeFact = stage.folder.slowness.remove = 0;
+    const next = await stage.restart();
+    assert.deepEqual([next.textOf("https://h/a"), next.textOf("https://h/b")], [null, "b"]);
+  });
+
+  test("turns into one of everything when nothing can be removed, before there are too many", async () => {
+    const stage = await KeepingStage.open();
+    await stage.keep("https://h/a", "a");
+    stage.folder.fault = (operation) => (operation === "scan" ? new Error("EIO") : null);
+    for (let index = 0; index < 2001; index++) await stage.keeper.invalidateTag(`t${index}`);
+    assert.ok(stage.keeping.purges.purges.length < 10);
+    assert.equal(stage.textOf("https://h/a"), null);
   });
 
   test("does not wait for ever when there are very many, and forgets none", async () => {

@@ -2,6 +2,9 @@
  * Removes in the background what purges have met, and tells how much it was: one pass over all records for all purges that are in
  * force when it begins. What it is through with leaves the list, so that look-ups need not compare with it any more. On the way it
  * removes variants that nobody can find since their vary record was replaced.
+ *
+ * Who purges is answered, whatever becomes of the disk: with what was removed, or with why that is not known, and whether the purge
+ * is in force. It always is at least in this process: while it cannot be written down, nothing at all is found.
  */
 import { HEAD_FLAGS, type PurgePattern } from "../cache.ts";
 import type { PurgeOutcome } from "../operating.ts";
@@ -17,8 +20,11 @@ import { type AnswerRecord, decodeRecord, summariseRecord } from "./record.ts";
 interface Waiting {
   readonly purge: LoggedPurge;
   entries: number;
-  readonly onDone: (outcome: PurgeOutcome) => void;
+  readonly resolve: (outcome: PurgeOutcome) => void;
+  readonly reject: (error: Error) => void;
 }
+
+const CLOSED = "the cache is closed";
 
 export class Purging {
   readonly #keeping: Keeping;
@@ -33,22 +39,31 @@ export class Purging {
 
   /**
    * Resolves when it is in force: nothing that it meets is found any more, by any thread. What it gives resolves when all of that is
-   * gone. Throws RangeError when the pattern is too long.
+   * gone, and rejects with an Error that may be shown when nobody can say when that will be. Rejects with RangeError when the
+   * pattern is too long, with an Error when the cache is closed.
    */
   async purge(pattern: PurgePattern, isSoft: boolean): Promise<{ readonly outcome: Promise<PurgeOutcome> }> {
     const { purges, health } = this.#keeping;
     if (pattern.text.length > PURGE_TEXT_MAX) throw new RangeError("what is to be purged is longer than any URL");
     while (purges.isFull && this.#pass !== null) await this.#pass;
+    if (this.#signal.aborted) throw new Error(`${CLOSED}: nothing was purged`);
     const purge = purges.add(pattern, isSoft);
-    const { promise, resolve } = Promise.withResolvers<PurgeOutcome>();
-    this.#waiting.push({ purge, entries: 0, onDone: resolve });
+    const { promise, resolve, reject } = Promise.withResolvers<PurgeOutcome>();
+    // Not all who purge wait for it.
+    promise.catch(() => {});
+    this.#waiting.push({ purge, entries: 0, resolve, reject });
     try {
       await purges.write();
     } catch (error) {
       // Nothing at all is found until it is written.
       health.owe(error, () => purges.write());
+      this.#refuse(
+        (waiting) => waiting.purge === purge,
+        `the purge could not be written to the disk, and nothing is found in the cache until it can be: ${textOf(error)}`,
+      );
     }
-    this.start();
+    if (this.#signal.aborted) this.#refuseAsClosed();
+    else this.start();
     return { outcome: promise };
   }
 
@@ -56,15 +71,38 @@ export class Purging {
   start(): void {
     if (this.#pass !== null || this.#signal.aborted || this.#keeping.purges.purges.length === 0) return;
     this.#pass = this.#run()
-      .catch((error: unknown) => this.#keeping.health.failed(error))
+      .catch((error: unknown) => {
+        this.#keeping.health.failed(error);
+        const { committed } = this.#keeping.purges;
+        this.#refuse(
+          ({ purge }) => purge.number <= committed,
+          `the purge is in force, but what it meets cannot be removed now and goes later: ${textOf(error)}`,
+        );
+      })
       .finally(() => {
         this.#pass = null;
       });
   }
 
-  /** When the pass that is under way is over. */
+  /** When the pass that is under way is over. Who waits still is told that all is closed. */
   async settled(): Promise<void> {
     while (this.#pass !== null) await this.#pass;
+    this.#refuseAsClosed();
+  }
+
+  /** Those that are not committed are told when that is known. */
+  #refuseAsClosed(): void {
+    const { committed } = this.#keeping.purges;
+    this.#refuse(
+      ({ purge }) => purge.number <= committed,
+      `${CLOSED}: the purge is in force, and what it meets goes at the next start`,
+    );
+  }
+
+  #refuse(isMeant: (waiting: Waiting) => boolean, why: string): void {
+    const meant = this.#waiting.filter(isMeant);
+    this.#waiting = this.#waiting.filter((waiting) => !meant.includes(waiting));
+    for (const { reject } of meant) reject(new Error(why));
   }
 
   async #run(): Promise<void> {
@@ -77,7 +115,7 @@ export class Purging {
       await around.books.scan((id, bytes) => this.#visit(id, bytes, until, inForce), this.#signal);
       if (this.#signal.aborted) return;
       this.#waiting = this.#waiting.filter((waiting) => !inForce.includes(waiting));
-      for (const { entries, onDone } of inForce) onDone({ entries });
+      for (const { entries, resolve } of inForce) resolve({ entries });
       // All of it is gone, whether the list can be written now or not.
       await purges.trim(until);
     }
@@ -124,6 +162,10 @@ export class Purging {
     const primary = bytes === null ? null : decodeRecord(bytes);
     return primary?.kind !== "vary" || !variant.startsWith(primary.generation);
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function count(inForce: readonly Waiting[], number: number, key: string, tags: readonly string[]): void {

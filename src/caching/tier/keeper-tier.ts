@@ -2,15 +2,13 @@
 import type { Clock } from "../../core/ports.ts";
 import type { PurgePattern } from "../cache.ts";
 import type { Keeper } from "../keeping/keeper.ts";
-import type { AnswerToKeep } from "../keeping/keeping.ts";
-import type { AnswerRecord } from "../keeping/record.ts";
-import type { PurgeOutcome } from "../operating.ts";
+import type { PurgeOutcome, SharingStats } from "../operating.ts";
 import type { EntryId } from "../ports.ts";
 import { TierMember, type TierTimes } from "./member.ts";
 import type { TierPosition, TierStore } from "./ports.ts";
 import { decodeTierPurge, encodeTierPurge } from "./purges.ts";
 import type { TierMark } from "./shared-answer.ts";
-import { SharedAnswers, type TierFinding } from "./shared-answers.ts";
+import { type AnswerToGive, type SeenAnswer, SharedAnswers, type TierFinding } from "./shared-answers.ts";
 
 const POSITION_FACT = "tier";
 
@@ -21,13 +19,16 @@ export interface KeeperTierParts {
   readonly times?: TierTimes;
   /** No other machine has it, nor had it before a restart. */
   readonly machine: string;
+  /** It takes part from now on, or does not any more, or cannot begin to, with the reason. */
+  readonly onChange?: (cutOff: string | null) => void;
 }
 
 /** What the broker of fills asks of it. */
 export interface FillTier {
   mark(): TierMark | null;
-  find(id: EntryId, key: string, seenMs: number): Promise<TierFinding>;
-  put(id: EntryId, answer: AnswerToKeep, record: AnswerRecord, mark: TierMark): Promise<void>;
+  find(id: EntryId, key: string, seen: SeenAnswer | null): Promise<TierFinding>;
+  give(given: AnswerToGive): Promise<void>;
+  confirm(given: AnswerToGive): Promise<void>;
   invalidate(key: string): void;
   invalidateTag(tag: string): void;
 }
@@ -37,20 +38,22 @@ export class KeeperTier implements FillTier {
   readonly #member: TierMember;
   readonly #answers: SharedAnswers;
 
-  constructor({ keeper, store, clock, times, machine }: KeeperTierParts) {
+  constructor({ keeper, store, clock, times, machine, onChange = () => {} }: KeeperTierParts) {
     this.#keeper = keeper;
     const { keeping } = keeper;
     const { shared, books } = keeping.around;
-    shared.isCutOff = true;
+    // Nothing is found before it takes part.
+    shared.leaseUntilMs = 0;
     this.#member = new TierMember({
       store,
       clock,
       ...(times === undefined ? {} : { times }),
       machine,
       apply: (text) => this.#apply(text),
-      onServing: (isServing) => {
-        shared.isCutOff = !isServing;
+      onLease: (untilMs) => {
+        shared.leaseUntilMs = untilMs;
       },
+      onChange,
       readPosition: () => decodePosition(books.readFact(POSITION_FACT)),
       writePosition: (position) => books.writeFact(POSITION_FACT, Buffer.from(JSON.stringify(position))),
     });
@@ -62,6 +65,11 @@ export class KeeperTier implements FillTier {
     return this.#member.isServing;
   }
 
+  stats(): SharingStats {
+    const { cutOff, sinceMs, behind, owed } = this.#member.state;
+    return { cutOff, since: new Date(sinceMs).toISOString(), ...this.#answers.counts, behind, owed };
+  }
+
   /** Until it has caught up with the others, nothing is found in the cache. */
   start(): void {
     this.#member.start();
@@ -71,37 +79,47 @@ export class KeeperTier implements FillTier {
     return this.#answers.mark();
   }
 
-  find(id: EntryId, key: string, seenMs: number): Promise<TierFinding> {
-    return this.#answers.find(id, key, seenMs);
+  find(id: EntryId, key: string, seen: SeenAnswer | null): Promise<TierFinding> {
+    return this.#answers.find(id, key, seen);
   }
 
-  put(id: EntryId, answer: AnswerToKeep, record: AnswerRecord, mark: TierMark): Promise<void> {
-    return this.#answers.put(id, answer, record, mark);
+  give(given: AnswerToGive): Promise<void> {
+    return this.#answers.give(given);
+  }
+
+  confirm(given: AnswerToGive): Promise<void> {
+    return this.#answers.confirm(given);
   }
 
   /**
    * Resolves when it is in force on every machine that is there, and done on this one. Rejects when the others cannot be told now: it
    * is in force here, and they are told when that can be done.
    */
-  async purge(pattern: PurgePattern, options: { readonly soft: boolean }): Promise<PurgeOutcome> {
-    const line = encodeTierPurge({ kind: "pattern", pattern, isSoft: options.soft });
-    const [here, everywhere] = await Promise.allSettled([
-      this.#keeper.purge(pattern, options),
-      this.#member.purge(line),
-    ]);
+  async purge(pattern: PurgePattern, { soft }: { readonly soft: boolean }): Promise<PurgeOutcome> {
+    const own = this.#member.announce(encodeTierPurge({ kind: "pattern", pattern, isSoft: soft }));
+    let done: Promise<PurgeOutcome>;
+    try {
+      ({ outcome: done } = await this.#keeper.enforce(pattern, soft));
+    } catch (error) {
+      this.#member.withdraw(own);
+      throw error;
+    }
+    const [here, everywhere] = await Promise.allSettled([done, this.#member.tell(own)]);
     if (here.status === "rejected") throw here.reason;
-    if (everywhere.status === "rejected") throw everywhere.reason;
+    if (everywhere.status === "rejected") {
+      const why = everywhere.reason instanceof Error ? everywhere.reason.message : "they cannot be asked";
+      throw new Error(`the purge is in force on this machine, and nobody knows of the others: ${why}`);
+    }
     return here.value;
   }
 
-  /** The others are told; nobody waits for them. Here it is the keeper's. */
+  /** The others are told; nobody waits for them. Here it is the keeper's, from now on. */
   invalidate(key: string): void {
-    this.#member.purge(encodeTierPurge({ kind: "key", key })).catch(() => {});
+    this.#tell(encodeTierPurge({ kind: "key", key }));
   }
 
   invalidateTag(tag: string): void {
-    const pattern: PurgePattern = { kind: "tag", text: tag };
-    this.#member.purge(encodeTierPurge({ kind: "pattern", pattern, isSoft: false })).catch(() => {});
+    this.#tell(encodeTierPurge({ kind: "pattern", pattern: { kind: "tag", text: tag }, isSoft: false }));
   }
 
   /** Before the keeper. */
@@ -109,15 +127,19 @@ export class KeeperTier implements FillTier {
     return this.#member.close();
   }
 
-  #apply(text: string): Promise<void> {
+  #tell(text: string): void {
+    this.#member.tell(this.#member.announce(text)).catch(() => {});
+  }
+
+  async #apply(text: string): Promise<void> {
     const purge = decodeTierPurge(text);
     switch (purge.kind) {
       case "pattern":
-        return this.#keeper.enforce(purge.pattern, purge.isSoft);
+        return void (await this.#keeper.enforce(purge.pattern, purge.isSoft));
       case "key":
         return this.#keeper.keeping.invalidate(purge.key);
       case "everything":
-        return this.#keeper.enforce({ kind: "prefix", text: "" }, false);
+        return void (await this.#keeper.enforce({ kind: "prefix", text: "" }, false));
     }
   }
 }
@@ -125,11 +147,13 @@ export class KeeperTier implements FillTier {
 function decodePosition(fact: Buffer | null): TierPosition | null {
   if (fact === null) return null;
   try {
-    const { generation, last } = JSON.parse(fact.toString()) as Record<string, unknown>;
-    if (typeof generation === "string" && Number.isSafeInteger(last)) return { generation, last: last as number };
+    const { generation, number, id } = JSON.parse(fact.toString()) as Record<string, unknown>;
+    if (typeof generation === "string" && Number.isSafeInteger(number) && typeof id === "string") {
+      return { generation, number: number as number, id };
+    }
   } catch {
     // Below.
   }
   // Nobody knows where it was: as if the log had been lost since.
-  return { generation: "", last: 0 };
+  return { generation: "", number: 0, id: "" };
 }

@@ -1,8 +1,12 @@
 /**
  * This machine among those that share a cache. It may serve while it holds a lease: it has applied the whole log of purges, and has
- * said so, a short time ago. A purge is done when every machine that is there has applied it; a machine that does not say so is there
- * no more when its presence ends, which is after its lease has: it serves nothing until it has applied what it missed. What the log
- * does not hold any more, or what was lost with it, may have been anything: then all is forgotten.
+ * said so, a short time ago. The lease ends by the clock, whoever looks at it: no timer has to fire. A purge is done when every machine
+ * that is there has applied it; a machine that does not say so is there no more when its presence ends, which is after its lease has: it
+ * serves nothing until it has applied what it missed. What the log does not hold any more, or what was lost with it, may have been
+ * anything: then all is forgotten.
+ *
+ * The log is a chain of ids, so that a machine sees when it goes on from another entry than the one that it knows: a server that had not
+ * seen all has taken over. What was lost with the old one nobody can say who comes later, so that everything is purged then, for all.
  */
 import type { Clock, TimerHandle } from "../../core/ports.ts";
 import { type LoggedText, TIER_LOG_MAX, type TierPosition, type TierStore } from "./ports.ts";
@@ -11,13 +15,14 @@ import { EVERYTHING } from "./purges.ts";
 export interface TierTimes {
   /** How long a purge waits at most for a machine that has vanished. */
   readonly presenceMs: number;
-  /** Shorter than that by more than clocks differ in so short a time, and by what a busy thread may be late. */
+  /** Shorter than that by more than clocks differ in so short a time, and by what a thread takes to give what it has found. */
   readonly leaseMs: number;
   /** Three times within a lease. */
   readonly renewMs: number;
 }
 
 export const TIER_TIMES: TierTimes = { presenceMs: 10_000, leaseMs: 7000, renewMs: 2000 };
+
 /** For servers that do not tell what changes. */
 const LOOK_MS = 250;
 /** What could not be logged waits for Redis to be back; behind that many, everything is purged in their place. */
@@ -27,15 +32,38 @@ export interface MemberSurroundings {
   readonly store: TierStore;
   readonly clock: Clock;
   readonly times?: TierTimes;
-  /** No other machine has it. */
+  /** No other machine has it, nor had it before a restart. */
   readonly machine: string;
   /** Resolves when it is in force on this machine. EVERYTHING: all goes. */
   readonly apply: (text: string) => Promise<void>;
-  readonly onServing: (isServing: boolean) => void;
+  /** It may serve until then, by the clock. */
+  readonly onLease: (untilMs: number) => void;
+  /** It takes part from now on, or does not, with the reason: once for each change. What it begins with is no change. */
+  readonly onChange: (cutOff: string | null) => void;
   /** What survives a restart. */
   readonly readPosition: () => TierPosition | null;
   readonly writePosition: (position: TierPosition) => Promise<void>;
 }
+
+/** A purge of this machine's own, in force here, that the others are told of. */
+export interface OwnPurge {
+  readonly id: string;
+  readonly text: string;
+}
+
+export interface MemberState {
+  /** Why it does not take part, in a sentence; null: it does. */
+  readonly cutOff: string | null;
+  /** On the wall clock: since when that is so. */
+  readonly sinceMs: number;
+  /** Purges that it knows to be logged, and has not applied. */
+  readonly behind: number;
+  /** Purges of its own that the others have not been told of. */
+  readonly owed: number;
+}
+
+const NOT_YET = "it has not caught up with the others yet";
+const TOO_LATE = "it was too busy to say in time that it is there";
 
 export class TierMember {
   readonly #around: MemberSurroundings;
@@ -44,43 +72,65 @@ export class TierMember {
   #position: TierPosition | null;
   /** What is known of the log, in order, also of what was applied before. */
   #known: LoggedText[] = [];
-  #isServing = false;
+  /** The number of the last entry, as was heard last. */
+  #heard = 0;
+  #leaseUntilMs = 0;
   #isClosed = false;
-  #lease: TimerHandle | null = null;
+  /** Tells of the end of the lease, a moment behind it. */
+  #ending: TimerHandle | null = null;
   #timer: TimerHandle | null = null;
   #step: Promise<void> | null = null;
   #isStepDue = false;
-  readonly #owed: string[] = [];
+  #ownCount = 0;
+  /** Own purges that were not yet found in the log, by id. */
+  readonly #untold = new Map<string, OwnPurge>();
+  /** Those of them that could not be logged. */
+  readonly #owed: OwnPurge[] = [];
+  /** How often what was logged here may have got lost. */
+  #losses = 0;
   readonly #looking = new Set<() => void>();
+  /** Why the last step failed; null: it did not. */
+  #trouble: string | null = null;
+  #cutOff: string | null = NOT_YET;
+  #sinceMs: number;
 
   constructor(around: MemberSurroundings) {
+    const { store, clock } = around;
     this.#around = around;
     this.#times = around.times ?? TIER_TIMES;
     this.#position = around.readPosition();
-    around.store.onChange = () => {
-      for (const look of this.#looking) look();
+    this.#sinceMs = clock.wallMs();
+    store.onLog = () => {
+      this.#look();
       this.#begin();
     };
+    store.onMachines = () => this.#look();
   }
 
   get isServing(): boolean {
-    return this.#isServing;
+    return this.#around.clock.now() < this.#leaseUntilMs;
   }
 
-  /** The number of the last purge that is in force here. */
-  get applied(): number {
-    return this.#position?.last ?? 0;
+  /** Up to where purges are in force here; null: it never took part. */
+  get position(): TierPosition | null {
+    return this.#position;
   }
 
-  get generation(): string {
-    return this.#position?.generation ?? "";
+  get state(): MemberState {
+    const behind = Math.max(0, this.#heard - (this.#position?.number ?? 0));
+    const cutOff = this.#cutOff ?? (this.isServing ? null : (this.#trouble ?? TOO_LATE));
+    return { cutOff, sinceMs: this.#sinceMs, behind, owed: this.#owed.length };
   }
 
-  /** What was logged behind this number; null: not all of it is known any more. */
-  logBehind(number: number): readonly LoggedText[] | null {
+  /** What was purged behind this position, here or anywhere; null: not all of it is known any more, or it is of another log. */
+  purgesBehind({ generation, number, id }: TierPosition): readonly { readonly text: string }[] | null {
+    const at = this.#position;
+    if (at === null || generation !== at.generation || number > at.number) return null;
+    const untold = [...this.#untold.values()];
+    if (number === at.number) return id === at.id ? untold : null;
     const [first] = this.#known;
-    if (number > this.applied || (first === undefined ? number < this.applied : number < first.number - 1)) return null;
-    return this.#known.filter((logged) => logged.number > number);
+    const from = first === undefined ? -1 : number + 1 - first.number;
+    return this.#known[from]?.before === id ? [...this.#known.slice(from), ...untold] : null;
   }
 
   start(): void {
@@ -88,42 +138,64 @@ export class TierMember {
     this.#begin();
   }
 
+  /** From here on nothing that it meets is taken from others. To be told, or withdrawn, when it is in force here. */
+  announce(text: string): OwnPurge {
+    const own = { id: `${this.#around.machine}.${++this.#ownCount}`, text };
+    this.#untold.set(own.id, own);
+    return own;
+  }
+
+  withdraw({ id }: OwnPurge): void {
+    this.#untold.delete(id);
+  }
+
   /**
-   * Resolves when every machine that is there has applied it, this one too. Rejects when it cannot be logged: the others get it when
-   * that can be done again. It is to be in force here before.
+   * Resolves when every machine that is there has applied it. Rejects when it cannot be logged: the others get it when that can be done
+   * again. It is to be in force here before.
    */
-  async purge(text: string): Promise<void> {
-    const { store } = this.#around;
-    if (!this.#isServing) {
-      this.#owe(text);
-      throw new Error("the machines that share the cache cannot be told now; they will be");
+  async tell(own: OwnPurge): Promise<void> {
+    while (!this.#isClosed) {
+      if (!this.isServing) {
+        this.#owe(own);
+        throw new Error("the machines that share the cache cannot be told now; they will be");
+      }
+      const losses = this.#losses;
+      let number: number | null;
+      try {
+        number = await this.#around.store.append(this.#position!.generation, own.id, own.text);
+      } catch (error) {
+        this.#owe(own);
+        throw error;
+      }
+      this.#begin();
+      // Of another generation: the log was lost. It is told to the next one, as everything that is lost behind it.
+      if (number === null) await this.#step;
+      else if (await this.#isAppliedByAll(number, losses)) return;
     }
-    let number: number;
-    try {
-      number = await store.append(text);
-    } catch (error) {
-      this.#owe(text);
-      throw error;
-    }
-    this.#begin();
-    await this.#appliedByAll(number);
+    throw new Error("the cache is closed");
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.cancel();
-    this.#stopServing();
-    for (const look of this.#looking) look();
+    this.#ending?.cancel();
+    this.#serveUntil(0);
+    this.#look();
     await this.#step;
     // Without it, purges wait until its presence ends.
     await this.#around.store.leave(this.#around.machine).catch(() => {});
     await this.#around.store.close();
   }
 
-  #owe(text: string): void {
-    if (this.#owed.length >= OWED_MAX) this.#owed.splice(0, this.#owed.length, EVERYTHING);
-    else this.#owed.push(text);
+  #owe(own: OwnPurge): void {
+    if (this.#owed.length < OWED_MAX) {
+      this.#owed.push(own);
+      return;
+    }
+    const all = this.announce(EVERYTHING);
+    for (const { id } of this.#owed.splice(0, this.#owed.length, all)) this.#untold.delete(id);
+    this.#untold.delete(own.id);
   }
 
   /** A step, or another one when one is under way. */
@@ -136,8 +208,12 @@ export class TierMember {
     this.#isStepDue = false;
     this.#timer?.cancel();
     this.#step = this.#catchUp()
-      // The lease ends by itself; who watches the link has told of it.
-      .catch(() => {})
+      .then(
+        () => {
+          this.#trouble = null;
+        },
+        (error: unknown) => this.#failed(error),
+      )
       .finally(() => {
         this.#step = null;
         if (this.#isStepDue) this.#begin();
@@ -145,55 +221,104 @@ export class TierMember {
       });
   }
 
+  /** The lease ends by itself. */
+  #failed(error: unknown): void {
+    this.#trouble = error instanceof Error ? error.message : "it could not catch up with the others";
+    if (this.#cutOff === NOT_YET) this.#changed(this.#trouble);
+  }
+
   async #catchUp(): Promise<void> {
-    const { store, machine, clock } = this.#around;
-    let sentMs = clock.now();
     const before = this.#position;
-    let there = await store.renew(machine, this.applied, this.#times.presenceMs);
-    while (this.#owed.length > 0) {
-      await store.append(this.#owed[0]!);
+    let sentMs = this.#around.clock.now();
+    let there = await this.#report();
+    // What was purged before it took part does not concern what is stored here.
+    if (before === null) await this.#move(there.position);
+    else if (before.generation !== there.position.generation) await this.#forget(there.position);
+    else if (this.#isAnother(there.position)) return this.#branch(there.position);
+    await this.#payOwed();
+    do {
+      if (!(await this.#applyUntil(there.position))) return this.#branch(there.position);
+      sentMs = this.#around.clock.now();
+      there = await this.#report();
+      if (there.position.generation !== this.#position!.generation) return this.#again();
+    } while (there.position.number > this.#position!.number);
+    if (this.#isAnother(there.position)) return this.#again();
+    // What was purged while it was away may be known to others alone, who say so when they come.
+    if (there.isYoung && !this.isServing && before?.generation === there.position.generation) return;
+    if (!this.#isClosed) this.#takePartUntil(sentMs + this.#times.leaseMs);
+  }
+
+  async #report(): ReturnType<TierStore["report"]> {
+    const { store, machine } = this.#around;
+    const there = await store.report(machine, this.#position, this.#times.presenceMs);
+    this.#heard = there.position.number;
+    return there;
+  }
+
+  /** The log's end is where this machine cannot have been before it: it is another log, of the same generation. */
+  #isAnother(there: TierPosition): boolean {
+    const at = this.#position!;
+    return there.number < at.number || (there.number === at.number && there.id !== at.id);
+  }
+
+  /** Whoever comes later must not take what he has for all that there was. */
+  async #branch(there: TierPosition): Promise<void> {
+    await this.#forget(there);
+    this.#owe(this.announce(EVERYTHING));
+    this.#again();
+  }
+
+  #again(): void {
+    this.#isStepDue = true;
+  }
+
+  async #payOwed(): Promise<void> {
+    for (let own = this.#owed[0]; own !== undefined; own = this.#owed[0]) {
+      if ((await this.#around.store.append(this.#position!.generation, own.id, own.text)) === null)
+        return this.#again();
       this.#owed.shift();
     }
-    // What was purged before it took part does not concern what is stored here.
-    if (before === null) await this.#move(there);
-    else if (before.generation !== there.generation || before.last > there.last) await this.#forget(there);
-    do {
-      await this.#applyUntil(there.last);
-      sentMs = clock.now();
-      there = await store.renew(machine, this.applied, this.#times.presenceMs);
-      if (there.generation !== this.generation) return this.#around.store.onChange();
-    } while (there.last > this.applied);
-    if (!this.#isClosed) this.#serveUntil(sentMs + this.#times.leaseMs);
   }
 
   /** Anything may have been purged meanwhile. */
   async #forget(there: TierPosition): Promise<void> {
+    this.#losses++;
     this.#known = [];
     await this.#around.apply(EVERYTHING);
     await this.#move(there);
+    this.#look();
   }
 
-  async #applyUntil(last: number): Promise<void> {
+  /** false: what is logged does not go on from what is known here. */
+  async #applyUntil(there: TierPosition): Promise<boolean> {
     // What was logged before it took part is needed to judge the answers of others.
-    if (this.#known.length === 0 && last > 0)
-      this.#known = [...(await this.#readFrom(0))].filter((one) => one.number <= this.applied);
-    while (this.applied < last) {
-      const some = await this.#around.store.read(this.applied);
-      if (some[0]?.number !== this.applied + 1) {
-        await this.#forget({ generation: this.generation, last });
-        continue;
-      }
-      for (const { text } of some) await this.#around.apply(text);
-      this.#known.push(...some);
-      if (this.#known.length > TIER_LOG_MAX) this.#known.splice(0, this.#known.length - TIER_LOG_MAX);
-      await this.#move({ generation: this.generation, last: some.at(-1)!.number });
+    if (this.#known.length === 0 && there.number > 0) {
+      this.#known = (await this.#readAll()).filter((one) => one.number <= this.#position!.number);
     }
+    while (this.#position!.number < there.number) {
+      const { number, id } = this.#position!;
+      const some = await this.#around.store.read(number);
+      if (some[0]?.number !== number + 1) {
+        // More than the log keeps.
+        await this.#forget(there);
+        return true;
+      }
+      if (some[0].before !== id) return false;
+      // Known before they are applied, so that answers are compared with each of them at any moment.
+      while ((this.#known.at(-1)?.number ?? 0) > number) this.#known.pop();
+      this.#known.push(...some);
+      for (const { id: own, text } of some) if (!this.#untold.delete(own)) await this.#around.apply(text);
+      if (this.#known.length > TIER_LOG_MAX) this.#known.splice(0, this.#known.length - TIER_LOG_MAX);
+      const last = some.at(-1)!;
+      await this.#move({ generation: there.generation, number: last.number, id: last.id });
+    }
+    return true;
   }
 
-  async #readFrom(after: number): Promise<LoggedText[]> {
+  async #readAll(): Promise<LoggedText[]> {
     const all: LoggedText[] = [];
     for (;;) {
-      const some = await this.#around.store.read(all.at(-1)?.number ?? after);
+      const some = await this.#around.store.read(all.at(-1)?.number ?? 0);
       if (some.length === 0) return all;
       all.push(...some);
     }
@@ -204,41 +329,53 @@ export class TierMember {
     this.#position = position;
   }
 
-  #serveUntil(untilMs: number): void {
-    const { clock, onServing } = this.#around;
-    const restMs = untilMs - clock.now();
+  #takePartUntil(untilMs: number): void {
+    const restMs = untilMs - this.#around.clock.now();
     if (restMs <= 0) return;
-    this.#lease?.cancel();
-    this.#lease = clock.after(restMs, () => this.#stopServing());
-    if (this.#isServing) return;
-    this.#isServing = true;
-    onServing(true);
+    this.#serveUntil(untilMs);
+    this.#ending?.cancel();
+    this.#ending = this.#around.clock.after(restMs, () => this.#changed(this.#trouble ?? TOO_LATE));
+    if (this.#cutOff !== null) this.#changed(null);
   }
 
-  #stopServing(): void {
-    this.#lease?.cancel();
-    if (!this.#isServing) return;
-    this.#isServing = false;
-    this.#around.onServing(false);
+  #serveUntil(untilMs: number): void {
+    this.#leaseUntilMs = untilMs;
+    this.#around.onLease(untilMs);
   }
 
-  async #appliedByAll(number: number): Promise<void> {
+  #changed(cutOff: string | null): void {
+    this.#cutOff = cutOff;
+    this.#sinceMs = this.#around.clock.wallMs();
+    this.#around.onChange(cutOff);
+  }
+
+  /** false: what was logged may have got lost before. */
+  async #isAppliedByAll(number: number, losses: number): Promise<boolean> {
     const { store } = this.#around;
     while (!this.#isClosed) {
-      const changed = this.#changed();
+      const next = this.#nextLook();
       try {
-        const machines = await store.machines();
-        if ([...machines.values()].every((applied) => applied >= number) && this.applied >= number) return;
-        await changed.promise;
+        const there = await store.machines(this.#times.presenceMs);
+        if (losses !== this.#losses) return false;
+        const at = this.#position!;
+        if (there?.generation !== at.generation) this.#begin();
+        else if (!there.isYoung && at.number >= number && there.applied.every((applied) => applied >= number)) {
+          return true;
+        }
+        await next.promise;
       } finally {
-        changed.cancel();
+        next.cancel();
       }
     }
-    throw new Error("the cache is closed");
+    return false;
+  }
+
+  #look(): void {
+    for (const look of this.#looking) look();
   }
 
   /** When something has changed since this call, or a moment later. */
-  #changed(): { readonly promise: Promise<void>; cancel(): void } {
+  #nextLook(): { readonly promise: Promise<void>; cancel(): void } {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.#around.clock.after(LOOK_MS, resolve);
     this.#looking.add(resolve);

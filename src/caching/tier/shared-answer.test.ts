@@ -5,72 +5,108 @@ import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { headOf } from "../../../test/support/cache-dialogue.ts";
 import { SeededRandom } from "../../testing/seeded-random.ts";
-import { type AnswerRecord, BLOCK_BYTES } from "../keeping/record.ts";
+import { type AnswerRecord, BLOCK_BYTES, type FileBody } from "../keeping/record.ts";
 import { decodeTierPurge, encodeTierPurge, isMetBy } from "./purges.ts";
-import { decodeShared, encodeAnswer, encodeVary } from "./shared-answer.ts";
+import {
+  bodyNameOf,
+  decodeShared,
+  encodeAnswer,
+  encodeVary,
+  isBodyOf,
+  type SharedAnswer,
+  sharedBodyOf,
+} from "./shared-answer.ts";
 
 const ID = "0".repeat(32);
 const KEY = "http://host/a";
-const mark = { generation: "g", number: 7 };
+const mark = { generation: "g", number: 7, id: "m.1" };
 const vary = { names: ["accept-language"], values: ["en"] };
 
-function recordOf(body: AnswerRecord["body"]): AnswerRecord {
+function recordOf<B extends AnswerRecord["body"]>(body: B): AnswerRecord & { readonly body: B } {
   const head = headOf(body.end, { tags: ["x"] });
   return { kind: "answer", key: KEY, variant: "", version: 1, slot: 2, purges: 3, head, body };
 }
 
-function inFile(bytes: Buffer): { readonly record: AnswerRecord; readonly blocks: Buffer[] } {
+function blocksOf(bytes: Buffer): Buffer[] {
   const blocks: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += BLOCK_BYTES) blocks.push(bytes.subarray(at, at + BLOCK_BYTES));
-  const checksums = Uint32Array.from(blocks, (block) => crc32(block));
-  const place = { start: 0, end: bytes.length, body: 5, blockBytes: BLOCK_BYTES, checksums };
-  return { record: recordOf({ kind: "file", ...place }), blocks };
+  return blocks;
 }
 
-const inline = {
-  record: recordOf({ kind: "inline", start: 0, end: 5, bytes: Buffer.from("hello") }),
-  blocks: [],
-};
-const large = inFile(Buffer.alloc(BLOCK_BYTES * 2 + 9, "abc"));
+function fileOf(bytes: Buffer): FileBody {
+  const checksums = Uint32Array.from(blocksOf(bytes), (block) => crc32(block));
+  return { kind: "file", start: 0, end: bytes.length, body: 5, blockBytes: BLOCK_BYTES, checksums };
+}
+
+function answerOf(bytes: Buffer): Omit<SharedAnswer, "kind"> {
+  return { mark, ...vary, ageMs: 12, ttlMs: 3000, record: recordOf(fileOf(bytes)) };
+}
+
+const LARGE = Buffer.alloc(BLOCK_BYTES * 2 + 9, "abc");
 
 test("an answer comes back as it was given", () => {
-  for (const { record, blocks } of [inline, large]) {
-    const entry = decodeShared(ID, KEY, encodeAnswer(ID, { mark, ...vary, record, blocks }));
+  for (const bytes of [LARGE, Buffer.from("hello"), Buffer.alloc(0)]) {
+    const given = answerOf(bytes);
+    const entry = decodeShared(ID, KEY, encodeAnswer(ID, given));
     assert.ok(entry?.kind === "answer");
-    assert.deepEqual([entry.mark, entry.names, entry.values], [mark, vary.names, vary.values]);
-    assert.deepEqual(entry.record.body, record.body);
-    assert.deepEqual(entry.blocks, blocks);
-    assert.deepEqual(entry.record.head.tags, ["x"]);
+    const { kind, record, ...rest } = entry;
+    const { record: before, ...said } = given;
+    assert.deepEqual(rest, said);
+    assert.deepEqual(record.body, before.body);
+    assert.deepEqual(record.head.tags, ["x"]);
+    assert.ok(isBodyOf(record.body, blocksOf(bytes)));
   }
   assert.deepEqual(decodeShared(ID, KEY, encodeVary(ID, ["a", "b"])), { kind: "vary", names: ["a", "b"] });
 });
 
-test("what is for another id or key, or lacks a block, or has one too many, is nothing", () => {
-  const parts = encodeAnswer(ID, { mark, ...vary, ...large });
-  assert.ok(decodeShared(ID, KEY, parts));
-  assert.equal(decodeShared("1".repeat(32), KEY, parts), null);
-  assert.equal(decodeShared(ID, `${KEY}?`, parts), null);
-  assert.equal(decodeShared(ID, KEY, parts.slice(0, -1)), null);
-  assert.equal(decodeShared(ID, KEY, [...parts, Buffer.from("x")]), null);
-  assert.equal(decodeShared(ID, KEY, [parts[0]!, parts[2]!, parts[1]!, parts[3]!]), null);
-  assert.equal(decodeShared(ID, KEY, []), null);
+test("a body is the same one wherever it stands here, and another one when a byte differs", () => {
+  for (const text of ["", "hello"]) {
+    const bytes = Buffer.from(text);
+    const inline = sharedBodyOf(recordOf({ kind: "inline", start: 0, end: bytes.length, bytes }));
+    const file = sharedBodyOf(recordOf(fileOf(bytes)));
+    assert.deepEqual(inline, file);
+    assert.ok(isBodyOf(inline, blocksOf(bytes)));
+  }
+  const names = [LARGE, Buffer.concat([LARGE, Buffer.from("x")]), Buffer.alloc(LARGE.length, "abd")].map((bytes) =>
+    bodyNameOf(fileOf(bytes)),
+  );
+  assert.equal(new Set(names).size, 3);
+});
+
+test("what is for another id or key, and a body that lacks a block or has one too many, is nothing", () => {
+  const head = encodeAnswer(ID, answerOf(LARGE));
+  assert.ok(decodeShared(ID, KEY, head));
+  assert.equal(decodeShared("1".repeat(32), KEY, head), null);
+  assert.equal(decodeShared(ID, `${KEY}?`, head), null);
+  const body = fileOf(LARGE);
+  const blocks = blocksOf(LARGE);
+  assert.ok(isBodyOf(body, blocks));
+  assert.ok(!isBodyOf(body, blocks.slice(0, -1)));
+  assert.ok(!isBodyOf(body, [...blocks, Buffer.from("x")]));
+  assert.ok(!isBodyOf(body, [blocks[1]!, blocks[0]!, blocks[2]!.subarray(1)]));
+  const part = { ...answerOf(LARGE), record: recordOf({ ...body, start: 1 }) };
+  assert.equal(decodeShared(ID, KEY, encodeAnswer(ID, part)), null);
+  const inline = recordOf({ kind: "inline", start: 0, end: 1, bytes: Buffer.from("a") }) as never;
+  assert.equal(decodeShared(ID, KEY, encodeAnswer(ID, { ...answerOf(LARGE), record: inline })), null);
 });
 
 test("one bad byte of a record or a body is seen; nothing that is cut or made up throws", () => {
   const random = new SeededRandom(6);
-  const parts = encodeAnswer(ID, { mark, names: [], values: [], ...large });
-  const metaEnd = 4 + parts[0]!.readUInt32LE(0);
+  const head = encodeAnswer(ID, answerOf(LARGE));
+  const blocks = blocksOf(LARGE);
+  const metaEnd = 4 + head.readUInt32LE(0);
   for (let round = 0; round < 500; round++) {
-    const copies = parts.map((part) => Buffer.from(part));
-    const part = copies[random.below(copies.length)]!;
-    const at = random.between(part === copies[0] ? metaEnd : 0, part.length - 1);
-    part[at]! ^= 1 << random.below(8);
-    assert.equal(decodeShared(ID, KEY, copies), null, `round ${round}`);
-    const head = Buffer.from(parts[0]!);
-    head[random.below(metaEnd)]! ^= 1 << random.below(8);
-    decodeShared(ID, KEY, [head, ...parts.slice(1)]);
-    assert.equal(decodeShared(ID, KEY, [parts[0]!.subarray(0, random.below(parts[0]!.length))]), null);
-    decodeShared(ID, KEY, [Buffer.from(Array.from({ length: random.below(40) }, () => random.below(256)))]);
+    const bad = Buffer.from(head);
+    bad[random.between(metaEnd, head.length - 1)]! ^= 1 << random.below(8);
+    assert.equal(decodeShared(ID, KEY, bad), null, `round ${round}`);
+    const block = Buffer.from(blocks[random.below(2)]!);
+    block[random.below(block.length)]! ^= 1 << random.below(8);
+    assert.ok(!isBodyOf(fileOf(LARGE), [block, block, blocks[2]!]), `round ${round}`);
+    const other = Buffer.from(head);
+    other[random.below(metaEnd)]! ^= 1 << random.below(8);
+    decodeShared(ID, KEY, other);
+    assert.equal(decodeShared(ID, KEY, head.subarray(0, random.below(head.length))), null);
+    decodeShared(ID, KEY, Buffer.from(Array.from({ length: random.below(40) }, () => random.below(256))));
   }
 });
 

@@ -125,7 +125,7 @@ const storeTimeouts = z.strictObject({
     .describe("For a connection to be there: name resolution, TCP, TLS and authentication together."),
   command: duration()
     .prefault(formatDuration(STORE_COMMAND_TIMEOUT_MS))
-    .describe("For an answer to a look-up. After it the client gets 503."),
+    .describe("For an answer to a look-up. After it the client gets 503; a cache that is shared goes on without."),
 });
 
 const longForm = z.strictObject({
@@ -142,7 +142,7 @@ const longForm = z.strictObject({
     .describe(
       "`auto`: Redis tells at once what has changed among the answers that we keep. `off`: for proxies between us and Redis that do not pass that on.",
     ),
-  cache: storeCache.prefault({}).describe("Answers of Redis that are kept in memory."),
+  cache: storeCache.prefault({}).describe("Answers of Redis that are kept in memory; of sessions."),
   timeouts: storeTimeouts.prefault({}).describe("How long to wait for Redis."),
   grace: z
     .union([z.literal("off").transform((): null => null), duration()])
@@ -219,7 +219,7 @@ export const storeOptions = z
       })
       .transform(settingsOf),
   ])
-  .describe("A store of sessions. A URL is short for `{ url: URL }`.");
+  .describe("A store of sessions, or what caches are shared by. A URL is short for `{ url: URL }`.");
 
 export interface LmdbSettings {
   readonly kind: "lmdb";
@@ -252,6 +252,9 @@ export interface RedisSettings {
   readonly graceMs: number | null;
 }
 
+/** A store on Redis, by its name. */
+export type RedisStoreConfig = RedisSettings & Pick<StoreConfig, "name">;
+
 export type StoreSettings = LmdbSettings | RedisSettings;
 
 /** A store, opened once in each thread whatever number of routes use it. */
@@ -266,7 +269,16 @@ export interface StoreReference {
   readonly name: string;
 }
 
-/** A store that the options name by its URL, until the configuration is resolved. */
+/** A store that the options name, until the configuration is resolved. */
+export class StoreByName implements StoreReference {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** The same by its URL. */
 export class StoreByUrl implements StoreReference {
   /** Without credentials. */
   readonly name: string;
@@ -296,14 +308,14 @@ const STORE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 /** The JSON Schema's name for a reference, by which config/ finds what names a store. */
 export const STORE_REFERENCE = "storeReference";
 
-/** For a feature's options: the name of a store, or a URL. */
+/** Where a store is used: its name, or a URL. */
 export const storeReference = textKind<StoreReference>({
   id: STORE_REFERENCE,
   expected: `the name of a store or ${URL_EXPECTED}`,
   description: "A name in `stores`, or a URL as a store has it: then with the defaults of a store for all else.",
   isSecret: true,
   parse: (text) => {
-    if (!isStoreUrl(text)) return STORE_NAME.test(text) ? { name: text } : null;
+    if (!isStoreUrl(text)) return STORE_NAME.test(text) ? new StoreByName(text) : null;
     const url = parseStoreUrl(text);
     return url === null ? null : new StoreByUrl(url);
   },

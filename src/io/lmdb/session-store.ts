@@ -15,6 +15,7 @@ import { open, type RootDatabase } from "lmdb";
 import type { ProxyError } from "../../core/errors.ts";
 import type { Clock, Random, SessionRecord, SessionStore, TimerHandle } from "../../core/ports.ts";
 import { AnswerCache } from "../answer-cache.ts";
+import { reasonOfCommit } from "../cache/commit-error.ts";
 import { checkRecord, isPossibleKey } from "../session-records.ts";
 
 export interface LmdbSurroundings {
@@ -53,6 +54,8 @@ export class LmdbSessionStore implements SessionStore {
   readonly #decoded = new AnswerCache(DECODED_MAX, DECODED_BYTES_MAX);
   #nextSweep: TimerHandle | null = null;
   #isClosed = false;
+  /** The last commit has failed. */
+  #hasFailed = false;
 
   /** Makes the folder when there is none. Throws an Error when it cannot be opened. */
   constructor(folder: string, around: LmdbSurroundings) {
@@ -63,6 +66,8 @@ export class LmdbSessionStore implements SessionStore {
       noSubdir: false,
       encoding: "binary" as const,
       maxReaders: READERS_MAX,
+      // With it, the library makes a promise for each commit that fails which nobody hears: it would end the process.
+      eventTurnBatching: false,
       // The library passes it on, and its types do not know it.
       permissionsMode: 0o600,
     };
@@ -137,6 +142,8 @@ export class LmdbSessionStore implements SessionStore {
     this.#isClosed = true;
     this.#nextSweep?.cancel();
     this.#decoded.clear();
+    // The library waits for the flush of the last commit, which never comes when that has failed: one that changes nothing succeeds.
+    if (this.#hasFailed) await this.#write(() => this.#database.transaction(() => {})).catch(() => {});
     await this.#database.close();
   }
 
@@ -169,8 +176,10 @@ export class LmdbSessionStore implements SessionStore {
     try {
       await change();
       await this.#database.flushed;
+      this.#hasFailed = false;
     } catch (error) {
-      throw this.#around.unavailable(error as Error);
+      this.#hasFailed = true;
+      throw this.#around.unavailable(await reasonOfCommit(error));
     }
   }
 

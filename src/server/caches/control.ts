@@ -22,7 +22,7 @@ export interface CacheStatus extends KeepingStats {
 /** Of each cache that was meant, or why nothing was done, in a sentence. */
 export type CacheAnswer<T> =
   | { readonly ok: true; readonly caches: readonly (T & { readonly name: string })[] }
-  | { readonly ok: false; readonly why: "no such cache" | "no pattern"; readonly reason: string };
+  | { readonly ok: false; readonly why: "no such cache" | "no pattern" | "failed"; readonly reason: string };
 
 /** What an operator wants purged, in his own words: `kind` should be one of PurgePattern. */
 export interface PurgeWish {

@@ -23,7 +23,7 @@ export interface CacheKeeper extends CacheOperations {
   onThreadGone: () => void;
   /** Other limits, which apply from now on. */
   change(config: CacheConfig): void;
-  /** What is under way is written. Never rejects. */
+  /** What is under way is written. Rejects when the disk fails at that. */
   close(): Promise<void>;
 }
 
@@ -71,7 +71,7 @@ export class CacheKeepers implements CacheControl {
         caches.push(kept);
       }
     } catch (error) {
-      await Promise.all(opened.map(({ keeper }) => keeper.close()));
+      await Promise.all(opened.map((kept) => this.#close(kept)));
       throw error;
     }
     return { caches, opened };
@@ -92,7 +92,7 @@ export class CacheKeepers implements CacheControl {
 
   /** A plan that is not to be. */
   async forget({ opened }: KeeperPlan): Promise<void> {
-    await Promise.all(opened.map(({ keeper }) => keeper.close()));
+    await Promise.all(opened.map((kept) => this.#close(kept)));
   }
 
   /** What a thread needs of them, with ways of its own to their keepers. */
@@ -112,8 +112,8 @@ export class CacheKeepers implements CacheControl {
 
   /** Closes all of them. When it resolves, no file is open. */
   async close(): Promise<void> {
-    const leaving = [...this.#leaving.values()].map(({ kept, closing }) => closing ?? kept.keeper.close());
-    await Promise.all([...leaving, ...this.#current.map(({ keeper }) => keeper.close())]);
+    const leaving = [...this.#leaving.values()].map(({ kept, closing }) => closing ?? this.#close(kept));
+    await Promise.all([...leaving, ...this.#current.map((kept) => this.#close(kept))]);
     this.#leaving.clear();
     this.#current = [];
   }
@@ -133,11 +133,18 @@ export class CacheKeepers implements CacheControl {
   async purge(cache: string | null, { kind, text }: PurgeWish, isSoft: boolean): ReturnType<CacheControl["purge"]> {
     const read = purgePatternsOf(kind, text);
     if (!read.ok) return { ok: false, why: "no pattern", reason: read.reason };
-    return this.#each(cache, async (keeper) => {
+    const failures: string[] = [];
+    const answer = await this.#each(cache, async (keeper, name) => {
       const purges = read.patterns.map((pattern) => keeper.purge(pattern, { soft: isSoft }));
-      const outcomes = await Promise.all(purges);
-      return { entries: outcomes.reduce((sum, { entries }) => sum + entries, 0) };
+      let entries = 0;
+      for (const outcome of await Promise.allSettled(purges)) {
+        if (outcome.status === "fulfilled") entries += outcome.value.entries;
+        else failures.push(`cache ${name}: ${outcome.reason instanceof Error ? outcome.reason.message : "it failed"}`);
+      }
+      return { entries };
     });
+    if (failures.length > 0) return { ok: false, why: "failed", reason: [...new Set(failures)].join("; ") };
+    return answer;
   }
 
   verify(cache: string | null): ReturnType<CacheControl["verify"]> {
@@ -146,7 +153,7 @@ export class CacheKeepers implements CacheControl {
 
   async #each<T extends object>(
     cache: string | null,
-    ask: (keeper: CacheKeeper) => Promise<T>,
+    ask: (keeper: CacheKeeper, name: string) => Promise<T>,
   ): Promise<CacheAnswer<T>> {
     const meant = cache === null ? this.#current : this.#current.filter(({ config }) => config.name === cache);
     if (meant.length === 0) {
@@ -158,7 +165,10 @@ export class CacheKeepers implements CacheControl {
       return { ok: false, why: "no such cache", reason };
     }
     // All at once: a purge is in force in each as soon as it is asked.
-    const answers = meant.map(async ({ config, keeper }) => ({ name: config.name, ...(await ask(keeper)) }));
+    const answers = meant.map(async ({ config, keeper }) => ({
+      name: config.name,
+      ...(await ask(keeper, config.name)),
+    }));
     return { ok: true, caches: await Promise.all(answers) };
   }
 
@@ -183,12 +193,23 @@ export class CacheKeepers implements CacheControl {
     this.#leaving.set(folder, leaving);
     const closeWhenAlone = (): void => {
       if (keeper.threads > 0 || leaving.closing !== null) return;
-      leaving.closing = keeper.close().then(() => {
+      leaving.closing = this.#close(kept).then(() => {
         if (this.#leaving.get(folder) === leaving) this.#leaving.delete(folder);
       });
     };
     keeper.onThreadGone = closeWhenAlone;
     closeWhenAlone();
+  }
+
+  /** Never rejects: what could not be written is known to be missing at the next start. */
+  async #close({ keeper, config }: Kept): Promise<void> {
+    try {
+      await keeper.close();
+    } catch (error) {
+      this.#log.error(
+        `cache ${config.name}: ${error instanceof Error ? error.message : "it could not be closed well"}`,
+      );
+    }
   }
 
   #all(): readonly Kept[] {

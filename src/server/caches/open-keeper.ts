@@ -13,7 +13,8 @@ import type { CacheConfig } from "../../caching/options.ts";
 import type { CacheBooks } from "../../caching/ports.ts";
 import type { KeeperTier } from "../../caching/tier/keeper-tier.ts";
 import type { AppLog } from "../app-log.ts";
-import { clock, random } from "../surroundings.ts";
+import { SetupError } from "../setup-error.ts";
+import { clock, random, unheldClock } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
 import type { CacheHandout } from "./handout.ts";
 import type { CacheKeeper } from "./keepers.ts";
@@ -30,7 +31,7 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   const { S3Fifo } = await import("../../caching/eviction/s3-fifo.ts");
   // Changed in place by a reload.
   const limits = { ...config };
-  const shared = SharedCache.ofOneThread(SLOTS_MAX);
+  const shared = SharedCache.ofOneThread(SLOTS_MAX, unheldClock);
   let opened: CacheBooks | Keeper | null = null;
   try {
     const books = openCacheBooks(folder, () => {
@@ -48,8 +49,8 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
     });
     opened = keeper;
     const { keeping } = keeper;
-    const { shared: place, name } = config;
-    const tier = place === null ? null : (await import("./open-tier.ts")).openTier(name, place, keeper, log);
+    const { shared: store, name } = config;
+    const tier = store === null ? null : await (await import("./open-tier.ts")).openTier(name, store, keeper, log);
     const progress = progressBuffer();
     const broker = new Broker({
       keeping,
@@ -65,6 +66,7 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
   } catch (error) {
     // Or this process would go on to hold the folder, and could not open it when the reason is mended.
     await opened?.close().catch(() => {});
+    if (error instanceof SetupError) throw error;
     throw cannotOpen(config, reasonOf(error), error);
   }
 }
@@ -129,7 +131,7 @@ class KeeperOfThreads implements CacheKeeper {
   }
 
   stats(): ReturnType<CacheKeeper["stats"]> {
-    return this.#keeper.stats();
+    return { ...this.#keeper.stats(), shared: this.#tier?.stats() ?? null };
   }
 
   list(query: ListQuery): ReturnType<CacheKeeper["list"]> {

@@ -1,7 +1,7 @@
 /** Opens what a thread has of one cache: the disk to read and to write bodies, and the way to the keeper. */
 import { CacheCountSums, CacheCounts } from "../../caching/counts.ts";
 import type { ToKeeper, ToThread } from "../../caching/fills/protocol.ts";
-import { clock } from "../surroundings.ts";
+import { clock, unheldClock } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
 import type { CacheHandout } from "./handout.ts";
 import { PortLink } from "./links.ts";
@@ -17,7 +17,7 @@ export async function openThreadCache(handout: CacheHandout): Promise<OpenCache>
   const { name, hotBytesMax, objectBytesMax } = config;
   try {
     const disk = openCacheDisk(folder);
-    const memory = new SharedCache(shared);
+    const memory = new SharedCache(shared, unheldClock);
     const table = new ProgressTable(progress, atomicWakes);
     const sums = new CacheCountSums(counts);
     const link = new PortLink<ToKeeper, ToThread>(port);

@@ -3,47 +3,49 @@
 import type { Keeper } from "../../caching/keeping/keeper.ts";
 import { KeeperTier } from "../../caching/tier/keeper-tier.ts";
 import { TIER_LOG_MAX } from "../../caching/tier/ports.ts";
-import { CONNECT_TIMEOUT_MS, STORE_COMMAND_TIMEOUT_MS } from "../../core/limits.ts";
-import type { RedisPlace } from "../../core/option-redis.ts";
-import { RedisTierStore } from "../../io/redis/tier-store.ts";
+import { SHARED_FORMAT } from "../../caching/tier/shared-answer.ts";
+import type { RedisStoreConfig } from "../../identity/stores/options.ts";
+import { openRedisTier } from "../../io/redis/open.ts";
 import type { AppLog } from "../app-log.ts";
-import { clock, random } from "../surroundings.ts";
+import { unheldClock as clock, random } from "../surroundings.ts";
+import { TlsFiles } from "../tls-files.ts";
 
-/** It begins to take part; a Redis that is away is no reason to wait. `name`: caches of the same one share. */
-export function openTier(
+/**
+ * It begins to take part; a Redis that is away is no reason to wait. `name`: caches of the same one share. Rejects with a SetupError when
+ * a file that the store names cannot be used.
+ */
+export async function openTier(
   name: string,
-  { address, isTls, ...place }: RedisPlace,
+  store: RedisStoreConfig,
   keeper: Keeper,
   log: AppLog,
-): KeeperTier {
-  const store = new RedisTierStore(
-    {
-      ...place,
-      name,
-      logMax: TIER_LOG_MAX,
-      address: () => Promise.resolve(address),
-      tls: isTls ? { ca: null, cert: null, key: null, serverName: null } : null,
-      connectTimeoutMs: CONNECT_TIMEOUT_MS,
-      commandTimeoutMs: STORE_COMMAND_TIMEOUT_MS,
-      mustBeMaster: false,
-    },
+): Promise<KeeperTier> {
+  const files = await TlsFiles.load({ servers: [], upstreams: [], caches: [], stores: [store] }, clock);
+  const tls = store.tls === null ? null : { ...files.forUpstream(store.tls), serverName: store.tls.serverName };
+  const way = openRedisTier(
+    { ...store, tls },
+    { name, format: SHARED_FORMAT, logMax: TIER_LOG_MAX },
     {
       clock,
       random,
-      observer: {
-        onAway: ({ message }) =>
-          log.warn(
-            `cache ${name}: ${message}; until it is back, nothing is found in it, and requests go to the origin`,
-          ),
-        onBack: () => log.info(`cache ${name}: Redis is back`),
-        onUntracked: () =>
-          log.warn(`cache ${name}: Redis does not tell what changes: purges of other machines come later`),
-      },
+      onUntracked: () =>
+        log.warn(`cache ${name}: Redis does not tell what changes: purges of other machines come later`),
     },
   );
+  const onChange = (cutOff: string | null): void => {
+    if (cutOff === null) log.info(`cache ${name}: shared with other machines`);
+    else
+      log.warn(
+        `cache ${name}: cut off from the machines that share it, so that nothing is found in it, and requests go to the origin: ${cutOff}`,
+      );
+  };
   // Another one after each start: a machine that is back is one that has to catch up.
-  const machine = `${Math.floor(random.next() * 2 ** 48).toString(36)}${Math.floor(random.next() * 2 ** 48).toString(36)}`;
-  const tier = new KeeperTier({ keeper, store, clock, machine });
+  const machine = `${chance()}${chance()}`;
+  const tier = new KeeperTier({ keeper, store: way, clock, machine, onChange });
   tier.start();
   return tier;
+}
+
+function chance(): string {
+  return Math.floor(random.next() * 2 ** 48).toString(36);
 }
