@@ -38,6 +38,8 @@ const BROKEN_PART = "The origin says that it sends six bytes, and sends five: it
 export const OPTIMAL_NOT_PASSED: Readonly<Record<string, string>> = {
   "method-POST": "Answers to POST are not stored.",
   "vary-normalise-lang-select": "No language is chosen for a client: variants are told apart by what is asked for.",
+  "vary-normalise-space":
+    "RFC 9111, section 4.1: whitespace counts for nothing where the field's syntax allows it, and the suite's field has none that is known.",
   "conditional-lm-fresh-no-lm":
     "RFC 9111, section 4.3.2: without Last-Modified the answer's Date counts, and that is later than the client's date.",
   "partial-store-partial-reuse-partial": BROKEN_PART,

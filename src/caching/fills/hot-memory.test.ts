@@ -58,3 +58,21 @@ test("without memory nothing is kept, and what is larger than its share neither"
   hot.put(new Entry("a", 5000));
   assert.deepEqual([hot.get("a"), hot.bytes], [undefined, 0]);
 });
+
+test("what comes to hold more has others go, itself too, and is counted with it", () => {
+  const hot = new HotMemory<Entry>(10_000);
+  const entries = ["a", "b", "c"].map((key) => new Entry(key, 500));
+  for (const entry of entries) hot.put(entry);
+  hot.grow(entries[0]!, 300);
+  assert.equal(hot.bytes, 1800);
+  hot.grow(entries[2]!, 9000);
+  assert.ok(hot.bytes <= 10_000);
+  const size = hot.size;
+  const bytes = ["a", "b", "c"].reduce((sum, key) => sum + (hot.get(key)?.hotBytes ?? 0), 0);
+  assert.equal(hot.bytes, bytes);
+  for (const entry of entries) hot.delete(entry);
+  assert.deepEqual([hot.bytes, size < 3], [0, true]);
+  // One that is not there any more.
+  hot.grow(entries[1]!, 100);
+  assert.equal(hot.bytes, 0);
+});

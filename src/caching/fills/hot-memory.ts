@@ -16,8 +16,8 @@ const GHOSTS = 8192;
 
 export abstract class HotEntry {
   readonly hotKey: string;
-  /** An estimate of all that it holds. */
-  readonly hotBytes: number;
+  /** An estimate of all that it holds. Once it is in memory, `grow` changes it. */
+  hotBytes: number;
   /** Raised by hits. */
   uses = 0;
   isMain = false;
@@ -90,6 +90,14 @@ export class HotMemory<Entry extends HotEntry> {
     entry.uses = 0;
     this.#entries.set(entry.hotKey, entry);
     (entry.isMain ? this.#main : this.#small).push(entry);
+    while (this.bytes > this.#bytesMax) this.#evict();
+  }
+
+  /** It holds so many bytes more than it did, or less. */
+  grow(entry: Entry, bytes: number): void {
+    if (this.#entries.get(entry.hotKey) !== entry) return;
+    entry.hotBytes += bytes;
+    (entry.isMain ? this.#main : this.#small).bytes += bytes;
     while (this.bytes > this.#bytesMax) this.#evict();
   }
 

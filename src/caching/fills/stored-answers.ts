@@ -12,6 +12,7 @@ import { type FoundRecord, StoredReader } from "../keeping/stored-reader.ts";
 import type { CacheDisk, EntryId } from "../ports.ts";
 import type { SharedCache } from "../shared.ts";
 import { HotEntry, HotMemory } from "./hot-memory.ts";
+import { KnownVariants } from "./known-variants.ts";
 import { MemoryBody, StoredFile, type StoredFileOwner } from "./stored-body.ts";
 import { NO_NAMES, valuesOf } from "./variants.ts";
 
@@ -55,8 +56,10 @@ class HotVary extends HotEntry {
   readonly names: readonly string[];
   readonly generation: string;
   readonly shard: number;
-  readonly epoch: number;
   readonly slot: number;
+  readonly known: KnownVariants;
+  /** At which it was good. */
+  epoch: number;
 
   constructor(
     hotKey: string,
@@ -67,6 +70,7 @@ class HotVary extends HotEntry {
     super(hotKey, 2 * hotKey.length + ENTRY_BYTES);
     this.slot = slot;
     this.names = names;
+    this.known = new KnownVariants(names);
     this.generation = generation;
     this.shard = shard;
     this.epoch = epoch;
@@ -152,14 +156,18 @@ export class StoredAnswers {
     return this.#findVariant(key, hot, request);
   }
 
-  #findVariant(key: string, { names, generation, slot }: HotVary, request: FieldBlock): StoredAnswer | null {
+  #findVariant(key: string, vary: HotVary, request: FieldBlock): StoredAnswer | null {
     // Without it none of its variants is found: it goes no sooner than they do.
-    this.#shared.use(slot, Math.floor(this.#clock.wallMs() / 1000));
-    const variant = variantOf(generation, valuesOf(request, names));
-    const hotKey = `${key}\0${variant}`;
+    this.#shared.use(vary.slot, Math.floor(this.#clock.wallMs() / 1000));
+    const known = vary.known.find(request);
+    const variant = known?.variant ?? variantOf(vary.generation, valuesOf(request, vary.names));
+    const hotKey = known?.hotKey ?? `${key}\0${variant}`;
     const hot = this.#hot.get(hotKey);
-    if (hot?.isVary === false && this.#isGood(hot)) return hot;
-    return this.#load(hotKey, entryIdOf(key, variant), key, variant, hot?.isVary === false ? hot : null);
+    const kept = hot?.isVary === false ? hot : null;
+    const isGood = kept !== null && this.#isGood(kept);
+    const answer = isGood ? kept : this.#load(hotKey, entryIdOf(key, variant), key, variant, kept);
+    if (known === null && answer !== null) this.#hot.grow(vary, vary.known.remember(request, variant, hotKey));
+    return answer;
   }
 
   /** Whether it is as good as when it was looked at last. */
@@ -189,6 +197,11 @@ export class StoredAnswers {
   #takeVary(key: string, { record, shard, epoch }: FoundRecord): HotVary | null {
     // Another key with the same id would take a chance of one in 2^128, or somebody who looks for it.
     if (record.kind !== "vary" || record.key !== key) return null;
+    const hot = this.#hot.get(key);
+    if (hot?.isVary === true && hot.generation === record.generation && hot.slot === record.slot) {
+      hot.epoch = epoch;
+      return hot;
+    }
     const vary = new HotVary(key, record, shard, epoch);
     this.#hot.put(vary);
     return vary;

@@ -250,6 +250,39 @@ test("variants: who gets another one than is fetched asks for his own, and each 
   await stage.close();
 });
 
+test("variants: what a request literally said leads to what is stored now, whatever was stored before", async () => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const en = [["Accept-Language", "en, de"]] as const;
+  const spelled = [["Accept-Language", "de,EN"]] as const;
+  const find = (lines: readonly (readonly [string, string])[]): string | undefined => {
+    return cache.find(KEY, requestOf(lines))?.body.memory?.toString();
+  };
+  const store = async (lines: readonly (readonly [string, string])[], vary: string[], text: string) => {
+    const asked = Asked.of(cache, KEY, requestOf(lines), cache.find(KEY, requestOf(lines)));
+    await settle();
+    asked.fill!.begin(headOf(text.length, { vary }));
+    write(asked.fill!, text);
+    asked.fill!.end();
+    await settle(200);
+  };
+  await store(en, ["accept-language"], "first");
+  for (let times = 0; times < 3; times++) assert.deepEqual([find(en), find(spelled)], ["first", "first"]);
+  // The same variant, replaced: by another answer under the same id.
+  await store(spelled, ["accept-language"], "second");
+  for (let times = 0; times < 2; times++) assert.deepEqual([find(en), find(spelled)], ["second", "second"]);
+  // By more than before: what was known of the one name says nothing any more.
+  await store([...en, ["X-Kind", "a"]], ["accept-language", "x-kind"], "third");
+  assert.deepEqual(
+    [find(en), find([...spelled, ["X-Kind", "a"]]), find([...spelled, ["X-Kind", "b"]])],
+    [undefined, "third", undefined],
+  );
+  assert.equal(find([...en, ["X-Kind", "a"]]), "third");
+  await stage.thread().cache.invalidate(KEY);
+  assert.deepEqual([find([...en, ["X-Kind", "a"]]), find([...spelled, ["X-Kind", "a"]])], [undefined, undefined]);
+  await stage.close();
+});
+
 test("what is good still gets a new head; who waited for that looks again", async () => {
   const stage = await CacheStage.open();
   const { cache } = stage.thread();

@@ -4,13 +4,16 @@
  * as ever. When what is there was used last comes from a fact that is written now and then, and at the end.
  */
 import type { BodyId, EntryId } from "../ports.ts";
-import { type SharedCache, SLOTS_MAX } from "../shared.ts";
+import type { SharedCache } from "../shared.ts";
 import type { Keeping } from "./keeping.ts";
 import { summariseRecord } from "./record.ts";
 
 /** Slots that one fact tells of: 20 KiB, so that few uses cost little to write. */
 const USES_OF_FACT = 4096;
 const USE_BYTES = 5;
+
+/** Slots that are put in order in one turn: some milliseconds. */
+const QUEUED_AT_ONCE = 32_768;
 
 export function usesFactName(index: number): string {
   return `uses/${index}`;
@@ -95,7 +98,10 @@ async function readRecords(keeping: Keeping, signal: AbortSignal): Promise<Index
   return found;
 }
 
-/** In the order of their last use, as if they had been stored then. */
+/**
+ * In the order of their last use, as if they had been stored then. Sorted by its lower half and then by its upper one, each time by
+ * counting: that can be left and gone on with, and a million of them do not hold this thread up.
+ */
 async function queueForEviction(
   keeping: Keeping,
   slots: readonly number[],
@@ -103,22 +109,39 @@ async function queueForEviction(
   signal: AbortSignal,
 ): Promise<void> {
   const { shared, policy } = keeping.around;
-  let oldest = Number.POSITIVE_INFINITY;
-  for (const slot of slots) oldest = Math.min(oldest, shared.usedSecondsOf(slot));
-  // One number for both, which sorts by the last use: 29 bits of seconds, and 24 of the slot.
-  const order = new Float64Array(slots.length);
-  for (let index = 0; index < slots.length; index++) {
-    const slot = slots[index]!;
-    order[index] = Math.min(shared.usedSecondsOf(slot) - oldest, 2 ** 29 - 1) * SLOTS_MAX + slot;
+  const inPieces = async (act: (index: number) => void): Promise<void> => {
+    for (let index = 0; index < slots.length && !signal.aborted; index++) {
+      act(index);
+      if (index % QUEUED_AT_ONCE === QUEUED_AT_ONCE - 1) await turn();
+    }
+  };
+  // Copied: it goes on being used meanwhile.
+  const used = new Uint32Array(slots.length);
+  let order = new Uint32Array(slots.length);
+  await inPieces((index) => {
+    used[index] = shared.usedSecondsOf(slots[index]!);
+    order[index] = index;
+  });
+  for (const shift of [0, 16]) {
+    const halfOf = (index: number): number => (used[index]! >>> shift) & 0xffff;
+    const ends = new Uint32Array(0x10000);
+    await inPieces((index) => {
+      ends[halfOf(index)]!++;
+    });
+    for (let half = 1; half < ends.length; half++) ends[half]! += ends[half - 1]!;
+    const sorted = new Uint32Array(slots.length);
+    const before = order;
+    // From the end, so that equal ones stay in their order.
+    await inPieces((index) => {
+      const which = before[before.length - 1 - index]!;
+      sorted[--ends[halfOf(which)]!] = which;
+    });
+    order = sorted;
   }
-  order.sort();
-  for (let index = 0; index < order.length; index++) {
-    const slot = order[index]! % SLOTS_MAX;
+  await inPieces((index) => {
+    const slot = slots[order[index]!]!;
     if (keeping.slots.isTaken(slot)) policy.add(slot, keeping.slots.bytesOf(slot), keeping.slots.hashOf(slot));
-    if (index % USES_OF_FACT !== USES_OF_FACT - 1) continue;
-    await turn();
-    if (signal.aborted) return;
-  }
+  });
 }
 
 function isAmong(sorted: Float64Array, number: number): boolean {

@@ -4,8 +4,16 @@ import type { ListedEntry, ListOrder, ListOutcome, ListQuery, VerifyOutcome } fr
 import type { BodyFile, EntryId } from "../ports.ts";
 import { urlOfKey } from "./entry-id.ts";
 import type { Keeping } from "./keeping.ts";
-import { Pace } from "./pace.ts";
-import { type AnswerRecord, decodeRecord, type FileBody, summariseRecord, verifyBlock } from "./record.ts";
+import { Pace, type PaceRates } from "./pace.ts";
+import {
+  type AnswerRecord,
+  decodeRecord,
+  type FileBody,
+  storedBytes,
+  summariseRecord,
+  verifyBlock,
+  verifyRecord,
+} from "./record.ts";
 import { diskBytes } from "./slots.ts";
 
 /** A process that has as many open files as it may: nothing is wrong with the one that it cannot open. */
@@ -58,42 +66,49 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
   return { matching, entries };
 }
 
-/** Reads all of it, this many bytes in a second. Rejects with an Error when that says nothing of what is stored. */
-export async function verifyStored(
-  keeping: Keeping,
-  bytesPerSecond: number,
-  signal: AbortSignal,
-): Promise<VerifyOutcome> {
-  const pace = new Pace(keeping.around.clock, bytesPerSecond, signal);
+/** Reads all of it, at this pace. Rejects with an Error when that says nothing of what is stored. */
+export async function verifyStored(keeping: Keeping, rates: PaceRates, signal: AbortSignal): Promise<VerifyOutcome> {
+  const pace = new Pace(keeping.around.clock, rates, signal);
   let entries = 0;
   let bytes = 0;
   const damaged: string[] = [];
   const tell = (url: string): void => {
     if (damaged.length < DAMAGED_TOLD_MAX) damaged.push(url);
   };
-  const check = async (id: EntryId, record: AnswerRecord): Promise<void> => {
+  const check = async (id: EntryId, record: AnswerRecord, body: FileBody): Promise<void> => {
+    await pace.took(1, 0);
     if (signal.aborted) return;
-    if (record.body.kind === "inline") await pace.took(record.body.bytes.length);
-    const isGood = record.body.kind === "inline" || (await verifyBody(keeping, record.body, pace, signal));
+    const isGood = await verifyBody(keeping, body, pace, signal);
     // What was replaced meanwhile may have lost its file, and is nobody's damage.
     if (!isGood && (await keeping.drop(id, record.version, "damaged"))) tell(urlOfKey(record.key));
     if (!isGood) return;
     entries++;
-    bytes += record.body.end - record.body.start;
-    if (record.body.kind === "file" && !signal.aborted) keeping.around.shared.setVerified(record.slot);
+    bytes += body.end - body.start;
+    if (!signal.aborted) keeping.around.shared.setVerified(record.slot);
+  };
+  const drop = async (id: EntryId, what: string): Promise<void> => {
+    if (await keeping.dropDamaged(id)) tell(what);
   };
   // One body at a time, whatever the scan gives at once.
   let before = Promise.resolve();
   const each = (id: EntryId, record: Buffer): void | Promise<void> => {
-    const decoded = decodeRecord(record);
-    if (decoded === null) {
-      const url = summariseRecord(record) === null ? "a record that cannot be read" : `entry ${id}`;
-      return keeping.dropDamaged(id).then((isDropped) => {
-        if (isDropped) tell(url);
-      });
+    const summary = verifyRecord(record);
+    if (summary === null) {
+      return drop(id, summariseRecord(record) === null ? "a record that cannot be read" : `entry ${id}`);
     }
-    if (decoded.kind !== "answer") return;
-    before = before.then(() => check(id, decoded));
+    if (summary.kind === "vary") return;
+    if (summary.body === 0) {
+      // Most are such, and nothing has to be made of them.
+      const length = storedBytes(record);
+      entries++;
+      bytes += length;
+      before = before.then(() => pace.took(1, length));
+      return before;
+    }
+    const decoded = decodeRecord(record);
+    if (decoded?.kind !== "answer" || decoded.body.kind !== "file") return drop(id, `entry ${id}`);
+    const { body } = decoded;
+    before = before.then(() => check(id, decoded, body));
     return before;
   };
   await keeping.around.books.scan(each, signal);
@@ -114,7 +129,7 @@ async function verifyBody(keeping: Keeping, body: FileBody, pace: Pace, signal: 
       const at = index * body.blockBytes;
       const block = await file.read(at, Math.min(body.blockBytes, length - at));
       if (!verifyBlock(body, index, block)) return false;
-      await pace.took(block.length);
+      await pace.took(0, block.length);
     }
     return true;
   } catch {

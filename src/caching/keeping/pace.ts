@@ -2,7 +2,7 @@
 import type { Clock } from "../../core/ports.ts";
 
 /** Shorter ones are put together: a timer for each would cost more than what it is for. */
-const PAUSE_MS_MIN = 10;
+const PAUSE_MS_MIN = 25;
 
 /** Resolves when the time is over, or at once when all is to end; then nothing of it is left. */
 export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
@@ -18,21 +18,29 @@ export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
   });
 }
 
+/** How much may be read. Records are counted too: of short ones it is not their bytes that take time. */
+export interface PaceRates {
+  readonly bytesPerSecond: number;
+  readonly recordsPerSecond: number;
+}
+
 export class Pace {
   readonly #clock: Clock;
-  readonly #bytesPerSecond: number;
+  readonly #msOfByte: number;
+  readonly #msOfRecord: number;
   readonly #signal: AbortSignal;
   #owedMs = 0;
 
-  constructor(clock: Clock, bytesPerSecond: number, signal: AbortSignal) {
+  constructor(clock: Clock, { bytesPerSecond, recordsPerSecond }: PaceRates, signal: AbortSignal) {
     this.#clock = clock;
-    this.#bytesPerSecond = bytesPerSecond;
+    this.#msOfByte = 1000 / bytesPerSecond;
+    this.#msOfRecord = 1000 / recordsPerSecond;
     this.#signal = signal;
   }
 
   /** So much was read; resolves when the next may be. */
-  async took(bytes: number): Promise<void> {
-    this.#owedMs += (bytes / this.#bytesPerSecond) * 1000;
+  async took(records: number, bytes: number): Promise<void> {
+    this.#owedMs += records * this.#msOfRecord + bytes * this.#msOfByte;
     if (this.#owedMs < PAUSE_MS_MIN) return;
     const ms = this.#owedMs;
     this.#owedMs = 0;

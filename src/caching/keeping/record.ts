@@ -190,9 +190,15 @@ export function summariseRecord(bytes: Buffer): RecordSummary | null {
   };
 }
 
+/** The same, when all that stands behind it verifies too. */
+export function verifyRecord(bytes: Buffer): RecordSummary | null {
+  const summary = summariseRecord(bytes);
+  return summary !== null && bytes.readUInt32LE(CHECKSUM_AT) === crc32(bytes.subarray(FIXED)) ? summary : null;
+}
+
 /** All of it, verified; nothing of it is in `bytes` any more. null: it is no record, or damaged. */
 export function decodeRecord(bytes: Buffer): StoredRecord | null {
-  if (summariseRecord(bytes) === null || bytes.readUInt32LE(CHECKSUM_AT) !== crc32(bytes.subarray(FIXED))) return null;
+  if (verifyRecord(bytes) === null) return null;
   if (bytes[1] === KIND_ANSWER) return decodeAnswer(bytes);
   return bytes[1] === KIND_VARY ? decodeVary(bytes) : null;
 }
@@ -239,6 +245,12 @@ function decodeAnswer(bytes: Buffer): AnswerRecord | null {
     },
     body,
   };
+}
+
+/** Of an answer that verifies: how much of the representation is there. */
+export function storedBytes(bytes: Buffer): number {
+  if (bytes.length < ANSWER_PARTS) return 0;
+  return bytes.readDoubleLE(ANSWER_NUMBERS + 7 * 8) - bytes.readDoubleLE(ANSWER_NUMBERS + 6 * 8);
 }
 
 function decodeBody(

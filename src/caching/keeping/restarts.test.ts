@@ -211,6 +211,24 @@ describe("verifying", () => {
     assert.equal(next.folder.openFiles, 0);
   });
 
+  test("takes its time with many small ones, too, when nobody waits", async () => {
+    const stage = await KeepingStage.open();
+    const ids = Array.from({ length: 600 }, (_, index) => entryIdOf(keyOf(index), "")).sort();
+    for (let index = 0; index < ids.length; index++) await stage.keep(keyOf(index), "small");
+    const next = await stage.restart();
+    next.folder.corruptRecord(ids[0]!, 100);
+    next.folder.corruptRecord(ids.at(-1)!, 100);
+    const damaged = (): number => next.keeper.stats().removed.damaged;
+    await passTime(next, 10_100);
+    assert.equal(damaged(), 1);
+    await passTime(next, 600);
+    assert.equal(damaged(), 2);
+    const asked = next.keeper.verify();
+    await passTime(next, 20);
+    assert.deepEqual(await asked, { entries: 598, bytes: 598 * 5, damaged: [] });
+    await next.keeper.close();
+  });
+
   test("drops nothing when this process cannot open any more files", async () => {
     const stage = await KeepingStage.open();
     await stage.keepInFile(keyOf(0), Buffer.alloc(5000));

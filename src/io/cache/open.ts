@@ -29,7 +29,16 @@ const SCANNED_AT_ONCE = 256;
 const MAP_BYTES = 2 ** 38;
 const OWNER_FACT = "owner";
 
-type Records = Database<Buffer, Buffer>;
+type Records = Database<Buffer, EntryId>;
+
+/** Ids stand in the books as their 16 bytes, and are read and written without a Buffer for each. */
+const ENTRY_IDS = {
+  writeKey: (id: EntryId, target: Buffer, position: number): number => position + target.write(id, position, "hex"),
+  readKey: (source: Buffer, start: number, end: number): EntryId => source.toString("hex", start, end),
+};
+/** The library knows `keyEncoder`, and its types do not. */
+const RECORDS = { name: "records", encoding: "binary" as const, keyEncoder: ENTRY_IDS };
+const FIRST_ID: EntryId = "0".repeat(32);
 type Facts = Database<Buffer, string>;
 
 /** In a thread that does not keep the books. Throws an Error when they are not there. */
@@ -94,13 +103,20 @@ class LmdbCacheDisk implements CacheDisk {
       permissionsMode: 0o600,
     };
     this.root = open<Buffer, Buffer>(options);
-    this.records = this.root.openDB({ name: "records", encoding: "binary", keyEncoding: "binary" });
+    this.records = this.root.openDB(RECORDS);
     this.facts = this.root.openDB<Buffer, string>({ name: "facts", encoding: "binary" });
   }
 
   read(id: EntryId): Buffer | null {
     if (this.isClosed) return null;
-    return this.readKey(Buffer.from(id, "hex"));
+    try {
+      const bytes = this.records.getBinaryFast(id);
+      // The library lends one buffer to all reads, with a length that only it goes by.
+      return bytes === undefined ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    } catch {
+      // A disk that cannot be read has nothing.
+      return null;
+    }
   }
 
   readFact(name: string): Buffer | null {
@@ -127,17 +143,6 @@ class LmdbCacheDisk implements CacheDisk {
     if (this.isClosed) return;
     this.isClosed = true;
     await this.root.close();
-  }
-
-  protected readKey(key: Buffer): Buffer | null {
-    try {
-      const bytes = this.records.getBinaryFast(key);
-      // The library lends one buffer to all reads, with a length that only it goes by.
-      return bytes === undefined ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    } catch {
-      // A disk that cannot be read has nothing.
-      return null;
-    }
   }
 }
 
@@ -177,28 +182,28 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   }
 
   async put(id: EntryId, record: Uint8Array): Promise<void> {
-    await committed(this.records.put(Buffer.from(id, "hex"), asBuffer(record)));
+    await committed(this.records.put(id, asBuffer(record)));
   }
 
   async remove(id: EntryId): Promise<void> {
-    await committed(this.records.remove(Buffer.from(id, "hex")));
+    await committed(this.records.remove(id));
   }
 
   async scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void> {
-    let range: { start?: Buffer; exclusiveStart?: true } = {};
+    let range: { start: EntryId; exclusiveStart?: true } = { start: FIRST_ID };
     for (;;) {
       if (signal?.aborted === true || this.isClosed) return;
-      const keys = [...this.records.getKeys({ ...range, limit: SCANNED_AT_ONCE })];
+      const ids = [...this.records.getKeys({ ...range, limit: SCANNED_AT_ONCE })];
       const waiting: Promise<void>[] = [];
-      for (const key of keys) {
-        const record = this.readKey(key);
+      for (const id of ids) {
+        const record = this.read(id);
         if (record === null) continue;
-        const promise = each(key.toString("hex"), record);
+        const promise = each(id, record);
         if (promise !== undefined) waiting.push(promise);
       }
       await Promise.all(waiting);
-      if (keys.length < SCANNED_AT_ONCE) return;
-      range = { start: keys.at(-1)!, exclusiveStart: true };
+      if (ids.length < SCANNED_AT_ONCE) return;
+      range = { start: ids.at(-1)!, exclusiveStart: true };
       await new Promise(setImmediate);
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Vary (RFC 9111, section 4.1): by which fields of a request the answers of one URL differ, and what of their values makes a variant.
- * Two requests get the same variant when their values say the same: other spaces, other lines, and where the grammar of the field
- * allows it another order or other letters. It never decides that two different wishes are one.
+ * Two requests get the same variant when their values say the same: on other lines, and where the grammar of the field allows it with
+ * other spaces, in another order or in other letters. It never decides that two different wishes are one.
  */
 import { type FieldBlock, isToken } from "../../core/fields.ts";
 import { splitList, splitParameters } from "../field-list.ts";
@@ -9,20 +9,16 @@ import { splitList, splitParameters } from "../field-list.ts";
 /** More names than this are a mistake, and each request would pay for them. Fastly and Varnish see three at most in practice. */
 export const VARY_NAMES_MAX = 32;
 
-/** How a value is normalised: as a list of weighted elements whose order says nothing, or not at all but for its ends. */
+/** Lists of weighted elements whose order says nothing. */
 const WEIGHTED = new Set(["accept", "accept-charset", "accept-encoding", "accept-language"]);
-/** A comma in these separates nothing. */
-const WHOLE = new Set([
-  "authorization",
-  "cookie",
-  "date",
-  "from",
-  "host",
-  "if-modified-since",
-  "if-unmodified-since",
-  "origin",
-  "referer",
-  "user-agent",
+/**
+ * Other lists: spaces beside their commas say nothing. What is not known to be one is text, in which a comma may be anything, and a
+ * space too (section 4.1 lets go of whitespace "where allowed in the header field's syntax").
+ */
+const LISTS = new Set([
+  ...["access-control-request-headers", "cache-control", "content-encoding", "content-language", "expect", "forwarded"],
+  ...["if-match", "if-none-match", "pragma", "prefer", "sec-ch-ua", "sec-ch-ua-full-version-list", "te", "via"],
+  "x-forwarded-for",
 ]);
 
 /** The names of Vary, in lower case and order, without duplicates; "*" when only the origin can tell. */
@@ -56,12 +52,18 @@ export function variantOf(request: FieldBlock, names: readonly string[]): string
 }
 
 function normalisedLine(name: string, line: string): string {
-  if (WHOLE.has(name)) return line.trim();
+  const isWeighted = WEIGHTED.has(name);
+  if (!isWeighted && !LISTS.has(name)) return withoutOuterSpace(line);
   if (line.includes('"') || line.includes(";")) return normalisedLines(name, [line]);
-  if (!WEIGHTED.has(name)) return line.includes(",") ? elementsOf(line).join(",") : line.trim();
+  if (!isWeighted) return elementsOf(line).join(",");
   const lower = line.toLowerCase();
   const elements = elementsOf(name === "accept-encoding" && lower.includes("x-gzip") ? withoutOldNames(lower) : lower);
   return elements.length < 2 ? elements.join("") : joined(elements);
+}
+
+/** OWS = *( SP / HTAB ): what else JavaScript takes for space may be a part of what is said. */
+function withoutOuterSpace(line: string): string {
+  return line.replace(/^[ \t]+|[ \t]+$/g, "");
 }
 
 /** Without quotes, and without anything but commas and spaces between them. */
@@ -96,9 +98,11 @@ function joined(elements: string[]): string {
 }
 
 function normalisedLines(name: string, lines: readonly string[]): string {
-  if (WHOLE.has(name)) return lines.map((line) => line.trim()).join(name === "cookie" ? "; " : ", ");
+  const isWeighted = WEIGHTED.has(name);
+  // Lines of one field may be combined, whatever it is.
+  if (!isWeighted && !LISTS.has(name)) return lines.map(withoutOuterSpace).join(name === "cookie" ? "; " : ", ");
   const elements = lines.flatMap(splitList);
-  if (!WEIGHTED.has(name)) return elements.join(",");
+  if (!isWeighted) return elements.join(",");
   const normal = elements.map((element) =>
     name === "accept" ? normalisedRange(element) : normalisedElement(name, element),
   );
