@@ -34,7 +34,7 @@ export type ToKeeper =
       readonly start: number;
       readonly end: number;
     }
-  /** The file is there that others may read. */
+  /** The file is there that others may read, and its first bytes. */
   | { readonly kind: "file"; readonly flight: number }
   /** Nothing will be stored, and nobody else can read what comes from now on. `trouble`: the disk's; null: it is too long. */
   | { readonly kind: "unkept"; readonly flight: number; readonly trouble: string | null }
@@ -86,6 +86,7 @@ export interface FollowedFill {
   readonly row: number;
   readonly generation: number;
   readonly body: BodyId;
+  /** false: it was over before there was one, and comes whole. */
   readonly hasFile: boolean;
 }
 
@@ -113,8 +114,6 @@ export type ToThread =
   | { readonly kind: "pass"; readonly asks: readonly number[]; readonly reason: PassReason; readonly passMs: number }
   /** For who fills: another thread reads as well, so there has to be a file. */
   | { readonly kind: "share"; readonly flight: number }
-  /** For who follows: there is a file now. */
-  | { readonly kind: "file"; readonly flight: number }
   /** For who follows: it was over before there was a file. */
   | { readonly kind: "whole"; readonly flight: number; readonly bytes: Uint8Array }
   | { readonly kind: "broken"; readonly flight: number }

@@ -127,9 +127,6 @@ export class ThreadFills {
       case "share":
         this.#fills.get(message.flight)?.share();
         return true;
-      case "file":
-        this.#followed.get(message.flight)?.body.opened();
-        return true;
       case "whole":
         this.#followed.get(message.flight)?.body.whole(asBuffer(message.bytes));
         return true;
