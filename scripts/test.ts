@@ -35,6 +35,7 @@ const onEveryTransport: readonly string[] = [
 const onOneTransport: readonly string[] = [
   "src/server/authority-operator",
   "src/server/caches",
+  "src/server/create-proxy-cache",
   "src/server/interception-authority",
   "test/cli/ca-command",
   "test/cli/errors",
@@ -46,7 +47,10 @@ const onOneTransport: readonly string[] = [
   "test/examples/forward-",
   "test/examples/plugin",
   "test/examples/start",
+  "test/integration/cache-faults",
+  "test/integration/cache-kills",
   "test/integration/cache-scale",
+  "test/integration/cache-warm",
   "test/integration/forward-clients/apt",
   "test/integration/forward-clients/cached-downloads",
   "test/integration/forward-clients/chromium",

@@ -126,8 +126,8 @@ test("a thread follows the fill of another one, and fetches itself when that one
   await one.expect("fill");
   two.do({ kind: "acquire", key: "http://host/a" });
   one.do({ kind: "begin", bodyBytes: 2 * PIECE });
-  await two.expect("answer");
   one.do({ kind: "write", bytes: PIECE, byte: 1 });
+  await two.expect("answer");
   await one.expect("reading");
   // Before the end: it reads while it is fetched.
   await two.expect("reading");

@@ -167,7 +167,7 @@ export class Broker {
         return this.#begin(flight, message);
       case "file":
         flight.hasFile = true;
-        return this.#tellFollowers(flight, { kind: "file", flight: flight.number });
+        return this.#follow(flight, this.#takeWaiters(flight));
       case "unkept":
         return this.#unkept(flight, message.trouble);
       case "end":
@@ -195,10 +195,7 @@ export class Broker {
       if (isAlone) return this.#pass([waiter], reason, LONE_FETCH_PASS_MS);
       if (flight.isStalled && !this.#hasMoved(flight)) return this.#pass([waiter], "stalled", 0);
       if (flight.phase === "flowing") return this.#follow(flight, [waiter]);
-      waiter.flight = flight;
-      flight.waiters.add(waiter);
-      waiter.thread.waiters.set(waiter.ask, waiter);
-      return;
+      return this.#waitFor(flight, waiter);
     }
     const version = this.#versionFor(waiter);
     if (version !== 0 && version !== waiter.seen) return this.#tell([waiter], (asks) => ({ kind: "stored", asks }));
@@ -278,17 +275,35 @@ export class Broker {
     flight.thread?.link.send({ kind: "giveUp", flight: flight.number });
   }
 
+  #waitFor(flight: Flight, waiter: Waiter): void {
+    waiter.flight = flight;
+    flight.waiters.add(waiter);
+    waiter.thread.waiters.set(waiter.ask, waiter);
+  }
+
+  /**
+   * Those on other threads wait for the file, and for something in it: where the disk is full already, or takes no new file, they have
+   * got nothing yet that would break.
+   */
   #follow(flight: Flight, waiters: readonly Waiter[]): void {
     flight.unreadMs = this.#clock.now();
     flight.unreadBytes = this.#table.writtenOf(flight.row);
+    if (flight.hasFile) return this.#tellToFollow(flight, waiters);
+    const isHere = ({ thread }: Waiter): boolean => thread === flight.thread;
+    this.#tellToFollow(flight, waiters.filter(isHere));
+    const others = waiters.filter((waiter) => !isHere(waiter));
+    for (const waiter of others) this.#waitFor(flight, waiter);
+    if (others.length === 0 || flight.isShared) return;
+    flight.isShared = true;
+    flight.thread?.link.send({ kind: "share", flight: flight.number });
+  }
+
+  #tellToFollow(flight: Flight, waiters: readonly Waiter[]): void {
     this.#tell(waiters, (asks, thread) => {
       if (thread === flight.thread) return { kind: "follow", asks, flight: flight.number, fill: null };
       flight.follows.set(thread, (flight.follows.get(thread) ?? 0) + asks.length);
       return { kind: "follow", asks, flight: flight.number, fill: flight.followedFill() };
     });
-    if (flight.follows.size === 0 || flight.hasFile || flight.isShared) return;
-    flight.isShared = true;
-    flight.thread?.link.send({ kind: "share", flight: flight.number });
   }
 
   #begin(flight: Flight, begun: Extract<ToKeeper, { kind: "begin" }>): void {
@@ -316,12 +331,16 @@ export class Broker {
     if (trouble !== null) this.#keeping.health.failed(new Error(trouble));
     else for (const id of [flight.askedId, flight.id]) this.#passes.remember(id, "too-large", OVERLONG_PASS_MS);
     this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
+    this.#placeAgain(flight);
   }
 
   #end(flight: Flight, message: Extract<ToKeeper, { kind: "end" }>): void {
     flight.phase = "ending";
     const { inline, checksums, start, end, bodyBytes } = message;
-    if (inline !== null) this.#tellFollowers(flight, { kind: "whole", flight: flight.number, bytes: inline });
+    if (inline !== null) {
+      this.#tellToFollow(flight, this.#takeWaiters(flight));
+      this.#tellFollowers(flight, { kind: "whole", flight: flight.number, bytes: inline });
+    }
     const decoded = decodeRecord(Buffer.from(flight.record ?? []));
     if (this.#isMet(flight) || flight.isUnkept || decoded?.kind !== "answer") return this.#settle(flight, false, true);
     const { body: id, key, names, values, since } = flight;

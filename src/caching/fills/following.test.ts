@@ -6,20 +6,27 @@ import { Asked, headOf, requestOf, settle, Taker } from "../../../test/support/c
 import { CacheStage } from "../../../test/support/cache-stage.ts";
 import { ProxyError } from "../../core/errors.ts";
 import { diskError } from "../../testing/cache-folder.ts";
-import type { Cache, CachedAnswer } from "../cache.ts";
+import type { Cache, CachedAnswer, Fill } from "../cache.ts";
 
 const KEY = "http://host/a";
 const BODY = Buffer.alloc(300_000, "0123456789abcdefghijk");
 
-async function begun(stage: CacheStage, head = headOf(-1)) {
+/** Of the body, in the beginning. */
+const FIRST = 10;
+
+/** One thread fetches, another one waits until there is something to read in the file. */
+async function begun(stage: CacheStage) {
   const [one, two] = [stage.thread(), stage.thread()];
   const filler = Asked.of(one.cache, KEY);
   await settle();
   const early = Asked.of(two.cache, KEY);
   await settle();
-  const own = Taker.of(filler.fill!.begin(head));
+  const own = Taker.of(filler.fill!.begin(headOf(-1)));
   await settle();
-  assert.deepEqual([filler.outcomes, early.outcomes], [["fill"], ["answer"]]);
+  assert.deepEqual([filler.outcomes, early.outcomes], [["fill"], []]);
+  filler.fill!.write(BODY, 0, FIRST);
+  await settle();
+  assert.deepEqual(early.outcomes, ["answer"]);
   return { one, two, fill: filler.fill!, own, other: Taker.of(early.answer!) };
 }
 
@@ -31,10 +38,9 @@ function assertAllBack(stage: CacheStage): void {
 test("another thread reads while it is fetched, as far as it is in the file; a late one too", async () => {
   const stage = await CacheStage.open();
   const { two, fill, own, other } = await begun(stage);
-  fill.write(BODY, 0, 10);
   await settle();
-  assert.equal(other.taken.toString(), BODY.toString("latin1", 0, 10));
-  fill.write(BODY, 10, 200_000);
+  assert.equal(other.taken.toString(), BODY.toString("latin1", 0, FIRST));
+  fill.write(BODY, FIRST, 200_000);
   await settle();
   assert.equal(other.bytes, 200_000);
   const late = Asked.of(two.cache, KEY);
@@ -59,11 +65,17 @@ test("another thread reads while it is fetched, as far as it is in the file; a l
 
 test("a small one that is over before there is a file comes whole", async () => {
   const stage = await CacheStage.open();
-  const { fill, other } = await begun(stage, headOf(5));
-  // The keeper has told the thread to make a file, in the same turn in which all ends.
+  const [one, two] = [stage.thread(), stage.thread()];
+  const fill = await granted(one.cache);
+  const early = Asked.of(two.cache, KEY);
+  await settle();
+  // The keeper tells the thread to make a file when all has ended.
+  fill.begin(headOf(5));
   fill.write(BODY, 0, 5);
   fill.end();
   await settle();
+  assert.deepEqual(early.outcomes, ["answer"]);
+  const other = Taker.of(early.answer!);
   assert.deepEqual([other.taken.toString(), other.outcome], ["01234", "ended"]);
   assert.equal(stage.folder.bodies.length, 0);
   assertAllBack(stage);
@@ -79,12 +91,13 @@ test("a part of a representation keeps its place in other threads too, small or 
     const [start, end] = [1000, 1000 + length];
     filler.fill!.begin(headOf(BODY.length), { start, end });
     const follower = Asked.of(two.cache, KEY);
+    filler.fill!.write(BODY, start, start + 5);
     await settle();
     const { body } = follower.answer!;
     assert.deepEqual([body.bytes, body.start, body.end], [BODY.length, start, end]);
     const takers = [Taker.of(follower.answer!, start, end), Taker.of(follower.answer!, start + 3, end - 2)];
     const outside = [Taker.of(follower.answer!, 0, 10), Taker.of(follower.answer!, end, end + 1)];
-    filler.fill!.write(BODY, start, end);
+    filler.fill!.write(BODY, start + 5, end);
     filler.fill!.end();
     await settle(300);
     assert.ok(takers[0]!.taken.equals(BODY.subarray(start, end)));
@@ -124,7 +137,7 @@ test("who dies while he waits is not given what he waited for", async () => {
 test("a fill that fails breaks the answers in other threads too", async () => {
   const stage = await CacheStage.open();
   const { two, fill, other } = await begun(stage);
-  fill.write(BODY, 0, 100_000);
+  fill.write(BODY, FIRST, 100_000);
   await settle();
   fill.fail(new ProxyError("connection_terminated", "gone"));
   await settle();
@@ -142,7 +155,7 @@ test("a fill that fails breaks the answers in other threads too", async () => {
 test("a thread that dies breaks what it was fetching, and whoever waited for its head fetches himself", async () => {
   const stage = await CacheStage.open();
   const { one, two, fill, other } = await begun(stage);
-  fill.write(BODY, 0, 100_000);
+  fill.write(BODY, FIRST, 100_000);
   const waiting = Asked.of(one.cache, "http://host/b");
   await settle();
   const waiters = [1, 2].map(() => Asked.of(two.cache, "http://host/b"));
@@ -172,7 +185,7 @@ test("a thread that dies while it follows leaves nothing behind", async () => {
   const stage = await CacheStage.open();
   const { two, fill } = await begun(stage);
   two.end();
-  fill.write(BODY, 0, BODY.length);
+  fill.write(BODY, FIRST, BODY.length);
   fill.end();
   await settle(300);
   assert.equal(stage.broker.flights, 0);
@@ -238,7 +251,7 @@ test("more fills than there may be: the next one passes", async () => {
 test("a disk that fails: who reads in the thread that fetches gets everything, at the pace of the slowest; nothing is stored", async () => {
   const stage = await CacheStage.open();
   const { one, two, fill, own, other } = await begun(stage);
-  fill.write(BODY, 0, 200_000);
+  fill.write(BODY, FIRST, 200_000);
   await settle();
   assert.equal(other.bytes, 200_000);
   const slow = Taker.of(await answered(one.cache));
@@ -279,6 +292,47 @@ test("a disk that fails: who reads in the thread that fetches gets everything, a
   await stage.close();
 });
 
+for (const [where, operation] of [
+  ["takes no file", "createBody"],
+  ["takes nothing into one", "append"],
+] as const) {
+  test(`a disk that ${where}: other threads have got nothing that would break, and fetch for themselves`, async () => {
+    const stage = await CacheStage.open();
+    const [one, two] = [stage.thread(), stage.thread()];
+    const fill = await granted(one.cache);
+    const early = Asked.of(two.cache, KEY);
+    await settle();
+    stage.folder.fault = (attempted) => (attempted === operation ? diskError("ENOSPC", "no space left") : null);
+    const own = Taker.of(fill.begin(headOf(-1)));
+    await settle();
+    fill.write(BODY, 0, 1000);
+    await settle();
+    assert.deepEqual(early.outcomes, ["pass: off"]);
+    fill.write(BODY, 1000, BODY.length);
+    fill.end();
+    await settle(300);
+    assert.ok(own.taken.equals(BODY));
+    assert.deepEqual(stage.troubles, ["ENOSPC: no space left"]);
+    assertAllBack(stage);
+    await stage.close();
+  });
+}
+
+test("an origin that breaks off before there is anything in the file leaves other threads to try again", async () => {
+  const stage = await CacheStage.open();
+  const [one, two] = [stage.thread(), stage.thread()];
+  const fill = await granted(one.cache);
+  const early = Asked.of(two.cache, KEY);
+  await settle();
+  fill.begin(headOf(-1));
+  await settle();
+  fill.fail(new ProxyError("connection_terminated", "gone"));
+  await settle();
+  assert.deepEqual(early.outcomes, ["pass: failed"]);
+  assertAllBack(stage);
+  await stage.close();
+});
+
 test("longer than may be stored: who reads gets everything, nobody else joins, and the others pass for a while", async () => {
   const stage = await CacheStage.open({ objectBytesMax: 100_000, bytesMax: 1_000_000 });
   const { cache } = stage.thread();
@@ -304,6 +358,13 @@ test("longer than may be stored: who reads gets everything, nobody else joins, a
   assertAllBack(stage);
   await stage.close();
 });
+
+async function granted(cache: Cache): Promise<Fill> {
+  const asked = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(asked.outcomes, ["fill"]);
+  return asked.fill!;
+}
 
 async function answered(cache: Cache): Promise<CachedAnswer> {
   const asked = Asked.of(cache, KEY);

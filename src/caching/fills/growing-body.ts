@@ -31,7 +31,7 @@ export interface GrowingBodyOwner {
   reopen(): BodyFile;
   /** So much has come, and so much of it is in the file. */
   onProgress(written: number, readable: number): void;
-  /** The file is there, for other threads to open. */
+  /** The file is there, for other threads to open, and something is in it. */
   onFile(): void;
   /** What others could read ends here, and nothing will be stored: the disk has failed, or it is too long. */
   onUnkept(error: Error | null): void;
@@ -279,9 +279,7 @@ export class GrowingBody extends FlowingBody {
       this.#file = this.#owner.createFile();
     } catch (error) {
       this.stopKeeping(asError(error));
-      return;
     }
-    this.#owner.onFile();
   }
 
   /** Writes what is not in the file yet, a block at a time. */
@@ -308,6 +306,8 @@ export class GrowingBody extends FlowingBody {
     this.#isAppending = false;
     file.letGo();
     if (this.#isUnkept) return this.#settleWhole();
+    // A disk that is full takes a file, and nothing into it.
+    if (this.#flushed === this.start) this.#owner.onFile();
     this.#flushed += length;
     if (this.memory === null) {
       while (this.#blocks.length > 0 && this.#blocksStart + BLOCK_BYTES <= this.#flushed) {

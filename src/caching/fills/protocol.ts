@@ -34,7 +34,7 @@ export type ToKeeper =
       readonly start: number;
       readonly end: number;
     }
-  /** The file is there that others may read. */
+  /** The file is there that others may read, and its first bytes. */
   | { readonly kind: "file"; readonly flight: number }
   /** Nothing will be stored, and nobody else can read what comes from now on. `trouble`: the disk's; null: it is too long. */
   | { readonly kind: "unkept"; readonly flight: number; readonly trouble: string | null }
@@ -93,6 +93,7 @@ export interface FollowedFill {
   readonly row: number;
   readonly generation: number;
   readonly body: BodyId;
+  /** false: it was over before there was one, and comes whole. */
   readonly hasFile: boolean;
 }
 
@@ -122,8 +123,6 @@ export type ToThread =
   | { readonly kind: "share"; readonly flight: number }
   /** For who fills: it is slow, or its place is needed, and nobody reads it: it is to end, unless somebody reads it by now. */
   | { readonly kind: "giveUp"; readonly flight: number }
-  /** For who follows: there is a file now. */
-  | { readonly kind: "file"; readonly flight: number }
   /** For who follows: it was over before there was a file. */
   | { readonly kind: "whole"; readonly flight: number; readonly bytes: Uint8Array }
   | { readonly kind: "broken"; readonly flight: number }

@@ -130,9 +130,6 @@ export class ThreadFills {
       case "giveUp":
         this.#fills.get(message.flight)?.giveUp();
         return true;
-      case "file":
-        this.#followed.get(message.flight)?.body.opened();
-        return true;
       case "whole":
         this.#followed.get(message.flight)?.body.whole(asBuffer(message.bytes));
         return true;

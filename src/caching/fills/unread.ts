@@ -18,7 +18,7 @@ export const UNREAD_MS_MIN = 10_000;
 /** To be called now and then of each fill that has a head: whether it is to be given up. */
 export function isTooSlow(flight: Flight, table: ProgressTable, nowMs: number): boolean {
   const written = table.writtenOf(flight.row);
-  const isRead = table.readersOf(flight.row) > 0;
+  const isRead = isWanted(flight, table);
   // Its thread went on with it.
   if (isRead) flight.isGivenUp = false;
   if (!isRead && nowMs - flight.unreadMs < UNREAD_WINDOW_MS) return false;
@@ -35,11 +35,16 @@ export function slowestUnread(flights: Iterable<Flight>, table: ProgressTable, n
   for (const flight of flights) {
     const ms = nowMs - flight.unreadMs;
     if (flight.phase !== "flowing" || flight.isGivenUp || ms < UNREAD_MS_MIN) continue;
-    if (table.readersOf(flight.row) > 0) continue;
+    if (isWanted(flight, table)) continue;
     const rate = (table.writtenOf(flight.row) - flight.unreadBytes) / ms;
     if (rate >= rateMin) continue;
     rateMin = rate;
     slowest = flight;
   }
   return slowest;
+}
+
+/** Somebody reads it, or waits for its file to read it on another thread. */
+function isWanted(flight: Flight, table: ProgressTable): boolean {
+  return table.readersOf(flight.row) > 0 || flight.waiters.size > 0;
 }

@@ -105,7 +105,6 @@ export class DiskHealth {
 
   async #writeTrial(): Promise<void> {
     const { books, newBodyId } = this.#around;
-    await books.writeFact("trial", Buffer.alloc(1));
     const file = books.createBody(newBodyId());
     try {
       await file.append(Buffer.alloc(TRIAL_BYTES));
@@ -113,5 +112,7 @@ export class DiskHealth {
       file.discard();
       file.letGo();
     }
+    // Last: where there is no room for a file, the library of the books need not find out, which does not keep that to itself.
+    await books.writeFact("trial", Buffer.alloc(1));
   }
 }

@@ -110,7 +110,7 @@ export class Keeper implements CacheOperations {
     await this.keeping.settled();
     this.keeping.health.close();
     // Lost, they make what goes first a worse guess.
-    await this.#uses.write().catch(() => {});
+    if (this.#mayWrite) await this.#uses.write().catch(() => {});
     await this.keeping.around.books.close();
   }
 
@@ -143,7 +143,12 @@ export class Keeper implements CacheOperations {
     await this.#keepFree();
     if (this.#isIndexed && this.#looks % LOOKS_OF_INACTIVE === 0) await this.#dropInactive();
     if (this.#isIndexed && this.#looks >= this.#verifyAtLook) this.#verifyUnasked();
-    if (this.#looks % LOOKS_OF_USES === 0) await this.#uses.write();
+    if (this.#looks % LOOKS_OF_USES === 0 && this.#mayWrite) await this.#uses.write();
+  }
+
+  /** While the disk fails, trials alone write: that they fail is known, and not said again. */
+  get #mayWrite(): boolean {
+    return this.keeping.around.shared.diskState === DISK_STATES.works;
   }
 
   /** Not at the very start, which has enough to read. One that takes longer than a day is followed by the next. */

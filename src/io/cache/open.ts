@@ -28,6 +28,8 @@ const SCANNED_AT_ONCE = 256;
  */
 const MAP_BYTES = 2 ** 38;
 const OWNER_FACT = "owner";
+/** More than what a small commit writes. Where one fails, the library says so on the standard error in words of its own. */
+const COMMIT_BYTES = 64 * 1024;
 
 type Records = Database<Buffer, EntryId>;
 
@@ -150,6 +152,8 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   readonly #folder: string;
   #isOwner = false;
   #isDistrusted = false;
+  /** The last commit has failed. */
+  #isFailing = false;
 
   constructor(folder: string) {
     super(folder);
@@ -182,11 +186,11 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   }
 
   async put(id: EntryId, record: Uint8Array): Promise<void> {
-    await committed(this.records.put(id, asBuffer(record)));
+    await this.#committed(this.records.put(id, asBuffer(record)));
   }
 
   async remove(id: EntryId): Promise<void> {
-    await committed(this.records.remove(id));
+    await this.#committed(this.records.remove(id));
   }
 
   async scan(each: (id: EntryId, record: Buffer) => void | Promise<void>, signal?: AbortSignal): Promise<void> {
@@ -236,25 +240,38 @@ class LmdbCacheBooks extends LmdbCacheDisk implements CacheBooks {
   }
 
   async writeFact(name: string, fact: Uint8Array): Promise<void> {
-    await committed(this.facts.put(name, asBuffer(fact)));
+    await this.#committed(this.facts.put(name, asBuffer(fact)));
   }
 
   override async close(): Promise<void> {
     if (!this.isClosed && this.#isOwner) {
       this.#isOwner = false;
       // A claim that stays is that of a process that is gone.
-      await committed(this.facts.remove(OWNER_FACT)).catch(() => {});
+      if (await this.#hasRoom()) await this.#committed(this.facts.remove(OWNER_FACT)).catch(() => {});
     }
-    await super.close();
+    const closed = super.close();
+    // Behind a commit that has failed, the library waits without end for that to reach the disk.
+    if (!this.#isFailing) await closed;
   }
-}
 
-/** Rejects with what the system says. */
-async function committed(commit: Promise<boolean>): Promise<void> {
-  try {
-    await commit;
-  } catch (error) {
-    throw await reasonOfCommit(error);
+  async #hasRoom(): Promise<boolean> {
+    try {
+      return (await this.freeBytes()) >= COMMIT_BYTES;
+    } catch {
+      // The folder is gone.
+      return false;
+    }
+  }
+
+  /** Rejects with what the system says. */
+  async #committed(commit: Promise<boolean>): Promise<void> {
+    try {
+      await commit;
+      this.#isFailing = false;
+    } catch (error) {
+      this.#isFailing = true;
+      throw await reasonOfCommit(error);
+    }
   }
 }
 

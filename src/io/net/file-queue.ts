@@ -2,11 +2,39 @@
  * What a connection still has to send once a file is among it: files, and the bytes that were written behind them, in
  * order. One piece of one file is in memory at a time, and the next is read when the kernel has taken it, so a slow reader
  * holds no more. It decides when a file is read; what becomes of the connection is decided there.
+ *
+ * Memory for a piece is taken when its read begins and lent to the next one when the kernel has the bytes, and a few reads of a thread
+ * are under way at a time: hundreds of connections that are sent the same few KiB as they arrive share some pieces.
  */
 import { read } from "node:fs";
 
 /** As much as a connection may queue before its writers are held back; every piece costs a trip to the thread pool. */
 const PIECE_BYTES = 128 * 1024;
+/** Node reads files in four threads of the process: twice as many keep those busy, and more would only wait with memory in hand. */
+const READS_AT_ONCE = 8;
+/** As many as are read into at a time, and as many again that are being taken: 2 MiB in a thread. */
+const PIECES_KEPT_MAX = 2 * READS_AT_ONCE;
+
+const freePieces: Buffer[] = [];
+let readsUnderWay = 0;
+/** In the order in which they came. */
+const waiting: FileQueue[] = [];
+
+function takePiece(): Buffer {
+  return freePieces.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES);
+}
+
+function putBack(piece: Buffer): void {
+  if (freePieces.length < PIECES_KEPT_MAX) freePieces.push(piece);
+}
+
+function readNext(): void {
+  while (readsUnderWay < READS_AT_ONCE) {
+    const queue = waiting.shift();
+    if (queue === undefined) return;
+    if (queue.beginRead()) readsUnderWay++;
+  }
+}
 
 /** The connection, as the queue sees it. */
 export interface FileOutlet {
@@ -30,7 +58,8 @@ interface FileRest {
 export class FileQueue {
   readonly #outlet: FileOutlet;
   readonly #items: (Buffer | FileRest)[] = [];
-  readonly #piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+  /** Being read into, or taken by the kernel. */
+  #piece: Buffer | null = null;
   /** Bytes that have not been handed to Node. */
   bytes = 0;
   /** The descriptor of the first file is in use. */
@@ -38,7 +67,7 @@ export class FileQueue {
   #isStopped = false;
   #isOver = false;
   #hasBegun = false;
-  readonly #onTaken = (): void => this.#advance();
+  readonly #onTaken = (): void => this.#pieceTaken();
   readonly #onRead = (error: Error | null, bytesRead: number): void => this.#pieceRead(error, bytesRead);
 
   constructor(outlet: FileOutlet) {
@@ -71,6 +100,22 @@ export class FileQueue {
     if (!this.#isReading) this.#giveBack();
   }
 
+  /** It is its turn. false: it does not want it any more. */
+  beginRead(): boolean {
+    const [file] = this.#items;
+    if (this.#isStopped || file === undefined || Buffer.isBuffer(file)) return false;
+    this.#isReading = true;
+    this.#piece = takePiece();
+    read(file.descriptor, this.#piece, 0, Math.min(file.length, PIECE_BYTES), file.offset, this.#onRead);
+    return true;
+  }
+
+  #pieceTaken(): void {
+    if (this.#piece !== null) putBack(this.#piece);
+    this.#piece = null;
+    this.#advance();
+  }
+
   #giveBack(): void {
     for (const item of this.#items.splice(0)) if (!Buffer.isBuffer(item)) this.#outlet.fileDone(item.onSent);
   }
@@ -91,8 +136,8 @@ export class FileQueue {
         this.#items.shift();
         this.#outlet.fileDone(item.onSent);
       } else {
-        this.#isReading = true;
-        read(item.descriptor, this.#piece, 0, Math.min(item.length, PIECE_BYTES), item.offset, this.#onRead);
+        waiting.push(this);
+        readNext();
         return;
       }
     }
@@ -100,19 +145,25 @@ export class FileQueue {
 
   #pieceRead(error: Error | null, bytesRead: number): void {
     this.#isReading = false;
-    if (this.#isStopped) {
-      if (this.#isOver) this.#giveBack();
-      return;
-    }
-    if (error !== null || bytesRead === 0) {
-      this.#outlet.fileFailed(error);
+    readsUnderWay--;
+    this.#pass(error, bytesRead);
+    readNext();
+  }
+
+  #pass(error: Error | null, bytesRead: number): void {
+    const piece = this.#piece!;
+    if (this.#isStopped || error !== null || bytesRead === 0) {
+      putBack(piece);
+      this.#piece = null;
+      if (!this.#isStopped) this.#outlet.fileFailed(error);
+      else if (this.#isOver) this.#giveBack();
       return;
     }
     const file = this.#items[0] as FileRest;
     file.offset += bytesRead;
     file.length -= bytesRead;
     this.bytes -= bytesRead;
-    this.#outlet.putPiece(this.#piece.subarray(0, bytesRead), this.#onTaken);
+    this.#outlet.putPiece(piece.subarray(0, bytesRead), this.#onTaken);
   }
 }
 

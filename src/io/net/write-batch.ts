@@ -1,8 +1,8 @@
 /**
  * What the connections of a transport have written and not yet handed to Node: bytes side by side in one slab, and the
  * list of the connections that must be flushed. Everything written while an event of a socket is handled leaves when the
- * handler returns, as one write a connection; everything written elsewhere leaves in the next tick, which is the same
- * turn of the loop.
+ * handler returns, as one write a connection, or earlier when it fills a slab; everything written elsewhere leaves in the
+ * next tick, which is the same turn of the loop.
  *
  * The slab is reused at once when the kernel has taken all of it, which is the rule on plain sockets. What Node holds on
  * to lies below the slab's `floor` and is not written again until Node has let go of it; a slab that is used up waits aside
@@ -96,6 +96,10 @@ export class WriteBatch {
   }
 
   #makeRoom(length: number): void {
+    if (this.hasRoom(length)) return;
+    // One event that writes to hundreds of connections, such as a piece of a download that all of them follow, would otherwise fill
+    // slab after slab, and each would be garbage behind it.
+    this.#flushAll();
     if (this.hasRoom(length)) return;
     const usedUp = this.slab;
     this.slab = this.#spare.pop() ?? new Slab();
