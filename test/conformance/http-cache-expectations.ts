@@ -36,7 +36,8 @@ const BROKEN_PART =
 
 const OPTIMAL_IN_BOTH = {
   "method-POST": "Answers to POST are not stored.",
-  "vary-normalise-lang-select": "RFC 9111, section 4.1: a variant is good for requests that ask for the same. Here another language is asked for as well, and what the origin would choose is its own affair.",
+  "vary-normalise-lang-select":
+    "RFC 9111, section 4.1: a variant is good for requests that ask for the same. Here another language is asked for as well, and what the origin would choose is its own affair.",
   "conditional-lm-fresh-no-lm":
     "RFC 9111, section 4.3.2: without Last-Modified the answer's Date counts, and that is later than the client's date: 200, not 304.",
   "partial-store-partial-reuse-partial": BROKEN_PART,
