@@ -1,4 +1,4 @@
-// Thirty thousand requests with clients that leave and an origin that fails, and nothing is left of them. `npm run soak` does a
+// Fifty thousand requests with clients that leave and an origin that fails, and nothing is left of them. `npm run soak` does a
 // million.
 
 import { test } from "node:test";
@@ -10,6 +10,6 @@ import { endure } from "../support/soak-endurance.ts";
  */
 const SLOPE_MAX = 20;
 
-test("thirty thousand requests leave nothing behind", { timeout: 120_000 }, (context) =>
-  endure(context, { requests: 30_000, warmUpRequests: 20_000, slopeMax: SLOPE_MAX }),
+test("fifty thousand requests leave nothing behind", { timeout: 120_000 }, (context) =>
+  endure(context, { requests: 50_000, warmUpRequests: 20_000, slopeMax: SLOPE_MAX }),
 );
