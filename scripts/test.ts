@@ -145,6 +145,7 @@ const sharingProcess: readonly string[] = [
   "test/integration/",
   "test/security/",
   "test/simulation/",
+  "test/transport/",
 ];
 
 /** Of these, what changes its process or looks at the whole of it, and what mostly waits for other programs. */
@@ -153,6 +154,13 @@ const aloneInProcess: readonly string[] = [
   "test/integration/idle-connections",
   "test/integration/large-bodies",
   "test/integration/redirected-",
+  "test/transport/descriptor",
+  "test/transport/dialing",
+  "test/transport/many-connections",
+  "test/transport/process-lifetime",
+  "test/transport/splicing-ends",
+  "test/transport/tls-layer-failures",
+  "test/transport/worker-threads",
 ];
 
 /** So many that the other cores have something to do meanwhile, and that whoever hangs is found among a few. */

@@ -35,7 +35,8 @@ const BROKEN_PART =
   "RFC 9110, section 15.3.7.1: Content-Range says which bytes a part has. This one says six and has five: it is not known which ones, and the four tests differ in what they take them for.";
 
 const OPTIMAL_IN_BOTH = {
-  "method-POST": "Answers to POST are not stored.",
+  "method-POST":
+    "RFC 9110, section 9.3.3, allows it and does not ask for it. Of two POSTs that overlap nobody knows whose answer is what GET would get now.",
   "vary-normalise-lang-select":
     "RFC 9111, section 4.1: a variant is good for requests that ask for the same. Here another language is asked for as well, and what the origin would choose is its own affair.",
   "conditional-lm-fresh-no-lm":
