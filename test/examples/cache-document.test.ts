@@ -32,7 +32,7 @@ describe("docs/cache.md", () => {
       PATH: `${installCommand(folder)}:${process.env.PATH}`,
       CURL_CA_BUNDLE: ca,
       CACHE_DIRECTORY: folder.file("cache"),
-      NODE_COMPILE_CACHE: folder.file("compiled"),
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? folder.file("compiled"),
     };
     await using shell = Program.command(command, args, { cwd: folder.path, env });
     assert.equal(await shell.exit(), 0, shell.output);

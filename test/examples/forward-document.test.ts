@@ -50,7 +50,7 @@ describe("docs/forward.md", () => {
       NODE_EXTRA_CA_CERTS: ca,
       CACHE_DIRECTORY: folder.file("cache"),
       // It starts the command ten times.
-      NODE_COMPILE_CACHE: folder.file("compiled"),
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? folder.file("compiled"),
     };
     await using shell = Program.command(command, args, { cwd: folder.path, env });
     assert.equal(await shell.exit(), 0, shell.output);

@@ -14,6 +14,7 @@ function runTests(
   context: TestContext,
   files: Record<string, string>,
   environment: NodeJS.ProcessEnv = {},
+  paths: readonly string[] = ["src", "test"],
 ): { status: number | null; lines: string[] } {
   const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-tally-"));
   context.after(() => rmSync(folder, { recursive: true }));
@@ -28,7 +29,7 @@ function runTests(
   for (const [name, text] of Object.entries(files)) {
     write(name, name.endsWith(".ts") ? `import { describe, test } from "node:test";\n${text}\n` : text);
   }
-  const args = [path.join(folder, "scripts/test.ts"), "src", "test"];
+  const args = [path.join(folder, "scripts/test.ts"), ...paths];
   const ours = { TEST_FILE_MS_MAX: "2000", HEADGATE_TRANSPORT: undefined, HEADGATE_ADDON: undefined };
   const { status, stdout } = spawnSync(process.execPath, args, {
     cwd: folder,
@@ -79,6 +80,37 @@ test("a path without tests is a failure", (context) => {
   const { status, lines } = runTests(context, {});
   assert.equal(lines.at(-1), "0 passed, 1 failed");
   assert.equal(status, 1);
+});
+
+describe("files of one folder", () => {
+  const files = {
+    "src/core/a.test.ts": 'globalThis.isShared = true; test("a", () => {});',
+    "src/core/b.test.ts": 'test("b", () => { if (globalThis.isShared) throw new Error("shared"); });',
+    "test/cli/c.test.ts": 'test("c", () => { if (globalThis.isShared) throw new Error("shared"); });',
+  };
+
+  test("share a process in a run of everything, and a failure says of which file it is", (context) => {
+    const { status, lines } = runTests(context, files, { CI: undefined }, []);
+    assert.ok(lines.includes("✖ once: src/core/b.test.ts: b"), lines.join("\n"));
+    // The tree has neither a compiler nor a linter: these two fail, too.
+    assert.deepEqual([lines.at(-1), status], ["2 passed, 3 failed", 1]);
+  });
+
+  test("fail together when one of them cannot be loaded", (context) => {
+    const { lines } = runTests(
+      context,
+      { ...files, "src/core/d.test.ts": 'import "./missing.ts";' },
+      { CI: undefined },
+      [],
+    );
+    assert.match(lines.join("\n"), /src\/core\/d\.test\.ts/);
+    assert.equal(lines.at(-1), "1 passed, 3 failed");
+  });
+
+  test("have a process each in a run of paths", (context) => {
+    const { status, lines } = runTests(context, files);
+    assert.deepEqual([lines.at(-1), status], ["3 passed, 0 failed", 0]);
+  });
 });
 
 describe("what uses a transport", () => {
