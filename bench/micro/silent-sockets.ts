@@ -43,6 +43,8 @@ export function submit(count: number): number {
   for (let at = 0; at < count * wire.COMMAND_INTS; at += wire.COMMAND_INTS) {
     const opcode = commands[at]! & 0xff;
     const slot = commands[at + 1]!;
+    // A dialled one may have been idle for too long, where the cache answers.
+    if (opcode === wire.DESTROY && isDialled[slot] === 1) continue;
     if (opcode === wire.DESTROY) throw new Error(`slot ${slot} was closed: something is wrong with the heads`);
     if ((opcode !== wire.WRITE && opcode !== wire.FORWARD) || wrote[slot] === 1) continue;
     wrote[slot] = 1;

@@ -76,7 +76,7 @@ export const cacheEntries: Scenario = {
   title: "a hit of a shared cache with 1,000,000 entries against one with 1,000",
   about:
     "500 objects of 2 KB are asked for, beside entries of 2 KiB that nobody asks for, which were put into the folder before. It needs " +
-    "5 GiB where the run stands. The last column is what the process has more of anonymous resident memory, by entry.",
+    "5 GiB where the run stands. Meanwhile all of them are verified in the background, as soon after any start. The last column is what the process has more of anonymous resident memory, by entry.",
   columns: [
     ...costColumns("hit", "hits/s"),
     { title: "bytes/entry", metric: "bytesPerEntry", statistic: "max", digits: 0 },
