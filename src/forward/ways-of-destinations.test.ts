@@ -23,6 +23,7 @@ const NO_TLS: TlsLayer = {
 function accessTo(key: string, refused: string | null = null): DestinationAccess {
   return {
     key,
+    reach: "",
     refusalOf: (address) =>
       address === refused
         ? new ProxyError("destination_ip_prohibited", `${address} is refused`, { status: 403 })

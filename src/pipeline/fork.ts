@@ -44,6 +44,8 @@ export interface ForkPoint {
 export interface Fork {
   /** "address:port" of the upstream's connection; null before there is one. */
   readonly upstreamAddress: string | null;
+  /** A feature that it has passed has found out who asks, which the exchange that it comes from does not know. */
+  readonly isIdentified: boolean;
   /** The body's flow. A few calls of onBody may still come after `pause`. */
   pause(): void;
   resume(): void;

@@ -135,6 +135,7 @@ export class ForkClient implements Downstream {
   readonly origin: ConnectionOrigin | null;
   readonly user: Identity | null;
   readonly protocol?: string;
+  readonly #identity: Identity | null;
   readonly #report: (fork: Exchange) => void;
   readonly #forks: Forks;
   /** null: nothing more is told. */
@@ -148,8 +149,9 @@ export class ForkClient implements Downstream {
   /** Of the body that was announced, what has not come; BODY_UNTIL_END: only its end will tell. */
   #left = 0;
 
-  constructor({ site, connection }: ForkOrigin, handler: ForkHandler, report: (fork: Exchange) => void) {
+  constructor({ site, connection, identity }: ForkOrigin, handler: ForkHandler, report: (fork: Exchange) => void) {
     this.#forks = site.forks;
+    this.#identity = identity;
     this.#handler = handler;
     this.#report = report;
     // What is true of the client's connection, and not that itself: it closes while this goes on.
@@ -178,6 +180,10 @@ export class ForkClient implements Downstream {
 
   get upstreamAddress(): string | null {
     return this.#life === null ? this.#upstreamAddress : this.#life.upstreamAddress;
+  }
+
+  get isIdentified(): boolean {
+    return this.#life !== null && this.#life.identity !== this.#identity;
   }
 
   pause(): void {
@@ -294,6 +300,10 @@ class ForkedRequest implements Fork {
 
   get upstreamAddress(): string | null {
     return this.#client.upstreamAddress;
+  }
+
+  get isIdentified(): boolean {
+    return this.#client.isIdentified;
   }
 
   pause(): void {

@@ -24,6 +24,11 @@ export interface Destination {
 export interface DestinationAccess extends AddressFilter {
   /** Equal texts, equal access. */
   readonly key: string;
+  /**
+   * To which addresses: equal texts, equal ones; "" for all that are public. What was fetched by one reach is nothing to another one,
+   * which might have been refused the address that it came from.
+   */
+  readonly reach: string;
   /** The name of the rule that lets this address pass, or the host whatever its address is (null); null: none does. */
   ruleOf(address: string | null): string | null;
 }

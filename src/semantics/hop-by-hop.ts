@@ -29,10 +29,11 @@ import {
   FIELD_TE,
   FIELD_TRANSFER_ENCODING,
   FIELD_UPGRADE,
+  fieldIdOf,
   LOWER,
 } from "../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_NAME, ROW_NAME_END, ROW_VALUE, ROW_VALUE_END } from "../core/fields.ts";
-import { listHas } from "./field-list.ts";
+import { listHas, splitList } from "./field-list.ts";
 
 /** HOP_BY_HOP[number of the name] is 1 for the names above. Larger than any number of a name. */
 const HOP_BY_HOP = new Uint8Array(256);
@@ -66,6 +67,17 @@ export function removeHopByHop(fields: FieldBlock, receivedRows: number = fields
     if (id === FIELD_CONNECTION) removeNominated(fields, row, receivedRows);
     fields.removeRow(row);
   }
+}
+
+/** Whether Connection takes away fields that are there: whoever gets this next is asked for something else than it says here. */
+export function nominatesFields(fields: FieldBlock): boolean {
+  for (let row = fields.rowOfId(FIELD_CONNECTION); row >= 0; row = fields.rowOfId(FIELD_CONNECTION, row + 1)) {
+    for (const option of splitList(fields.valueAt(row))) {
+      const name = option.toLowerCase();
+      if (fieldIdOf(name) === FIELD_OTHER && fields.has(name)) return true;
+    }
+  }
+  return false;
 }
 
 /** Whether the sender of this request wants trailers of the answer (RFC 9110, section 10.1.4). */

@@ -93,6 +93,7 @@ export async function explainForward(
   const decision = rules.decide(wish);
   const about = { ...facts, destination, findings: rules.explain(wish) };
   if (decision instanceof ProxyError) return { ...about, refused: decision };
+  exchange.forward!.access = decision;
   const way = new Ways(via, () => null).of(host, port);
   // Of a name that another proxy resolves no address is ever known here.
   const rule = isAddress ? decision.ruleOf(host) : way === null ? null : decision.ruleOf(null);

@@ -53,7 +53,7 @@ function stage() {
 
 function wish(kind: "http" | "https" | "tunnel", host: string): Sender {
   const forward = new Forwarding({ kind, host, isAddress: false, port: 80, address: null }, null);
-  forward.access = { key: "a0", ruleOf: () => null, refusalOf: () => null };
+  forward.access = { key: "a0", reach: "", ruleOf: () => null, refusalOf: () => null };
   return { forward, attempts: 1, clientAddress: "192.0.2.1" } as Sender;
 }
 

@@ -71,6 +71,24 @@ describe("what a client says of the URL in other fields", () => {
   }
 });
 
+describe("a field that Connection keeps from the origin", () => {
+  const hidden = { "X-Tenant": "a", Connection: "keep-alive, x-tenant" };
+  const tell = ({ get }: Asked): string => `of tenant ${get("x-tenant")}`;
+
+  it("is not answered for those who have it: in the key", async () => {
+    const proxy = await echoing({ cache: { key: { headers: ["x-tenant"] } } }, tell);
+    assert.equal((await proxy.fetch("/a", { fields: hidden })).body, "of tenant null");
+    assert.equal((await proxy.fetch("/a", { fields: { "X-Tenant": "a" } })).body, "of tenant a");
+  });
+
+  it("is not answered for those who have it: in Vary", async () => {
+    const proxy = await open();
+    proxy.answer = (asked) => answerOf(200, { ...FRESH, Vary: "X-Tenant" }, tell(asked));
+    assert.equal((await proxy.fetch("/a", { fields: hidden })).body, "of tenant null");
+    assert.equal((await proxy.fetch("/a", { fields: { "X-Tenant": "a" } })).body, "of tenant a");
+  });
+});
+
 describe("a request with a body", () => {
   it("is no GET that others send", async () => {
     const proxy = await echoing({}, ({ get }) => `with ${get("content-length")}`);
@@ -177,6 +195,32 @@ describe("what clients of a forward proxy say of themselves", () => {
     };
     assert.equal((await proxy.fetch("http://o.example/a", { host: "o.example", fields })).body, "links to null");
     assert.equal(proxy.asked[0]!.get("forwarded"), null);
+  });
+});
+
+describe("what a rule lets one client of a forward proxy fetch", () => {
+  const reach = (key: string): Feature => ({
+    name: "forward",
+    request(exchange) {
+      const destination = { kind: "http", host: "o.example", isAddress: false, port: 80, address: null } as const;
+      const access = { reach: exchange.request.fields.get("x-reach") ?? key };
+      exchange.forward = {
+        destination,
+        claimed: null,
+        isHostVerified: true,
+        access,
+      } as unknown as typeof exchange.forward;
+    },
+  });
+
+  it("is not found by another one, who might be refused the address of that name", async () => {
+    const proxy = await echoing({ front: [reach("")] }, ({ get }) => `asked by ${get("x-reach")}`);
+    const fetch = (fields = {}) => proxy.fetch("http://o.example/a", { host: "o.example", fields });
+    assert.equal((await fetch({ "X-Reach": "intranet" })).body, "asked by intranet");
+    assert.equal((await fetch()).body, "asked by null");
+    assert.equal((await fetch({ "X-Reach": "other" })).body, "asked by other");
+    assert.match((await fetch({ "X-Reach": "intranet" })).cacheStatus ?? "", /hit/);
+    assert.match((await fetch()).cacheStatus ?? "", /hit/);
   });
 });
 

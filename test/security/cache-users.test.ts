@@ -52,6 +52,14 @@ describe("an answer to somebody whom a feature has identified", () => {
     }
   });
 
+  it("is nobody else's when it is a feature behind the cache that has identified him", async () => {
+    for (const identity of [false, true]) {
+      const proxy = await open({ behind: [believing], cache: { key: { identity } } });
+      proxy.answer = (asked) => answerOf(200, FRESH, echo(asked));
+      for (const user of ["alice", "bob"]) assert.equal((await proxy.fetch("/a", as(user))).body, `for ${user}`);
+    }
+  });
+
   it("is its own when the key says who asks", async () => {
     const proxy = await open({ front: [believing], cache: { key: { identity: true } } });
     proxy.answer = (asked) => answerOf(200, FRESH, echo(asked));
@@ -123,6 +131,43 @@ describe("an answer to a request with Authorization", () => {
     proxy.answer = () => answerOf(200, { "Cache-Control": "public, max-age=600" }, "x");
     const { cacheStatus } = await proxy.fetch("/a", with_("NTLM TlRMTVNTUAAB"));
     assert.equal(cacheStatus, "headgate; fwd=miss; fwd-status=200; detail=authorization");
+  });
+});
+
+describe("an answer to somebody of whom a proxy in front says who it is", () => {
+  const names = ["X-Forwarded-User", "X-Forwarded-Client-Cert", "Remote-User", "Remote_User", "Client-Cert"];
+  const stage = { trustedProxies: ["192.0.2.0/24"] };
+
+  for (const name of names) {
+    it(`is nobody else's: ${name}`, async () => {
+      const proxy = await open({ stage });
+      proxy.answer = ({ get }) => answerOf(200, FRESH, `for ${get(name)}`);
+      for (const user of ["alice", "bob"]) {
+        assert.equal((await proxy.fetch("/a", { fields: { [name]: user } })).body, `for ${user}`);
+      }
+      assert.equal((await proxy.fetch("/a")).body, "for null");
+      assert.match((await proxy.fetch("/a")).cacheStatus ?? "", /hit/);
+    });
+  }
+
+  it("is everybody's when it says so, and its own when the key has the field", async () => {
+    const proxy = await open({ stage, cache: { key: { headers: ["x-forwarded-user"] } } });
+    proxy.answer = ({ get }) => answerOf(200, FRESH, `for ${get("x-forwarded-user")}`);
+    for (const user of ["alice", "bob", "alice", "bob"]) {
+      assert.equal((await proxy.fetch("/a", { fields: { "X-Forwarded-User": user } })).body, `for ${user}`);
+    }
+    assert.equal(proxy.asked.length, 2);
+    const open2 = await open({ stage });
+    open2.answer = () => answerOf(200, { "Cache-Control": "public, max-age=600" }, "for all");
+    await open2.fetch("/a", { fields: { "X-Forwarded-User": "alice" } });
+    assert.match((await open2.fetch("/a")).cacheStatus ?? "", /hit/);
+  });
+
+  it("is as good as any when nobody believes the client, and its word goes no further", async () => {
+    const proxy = await open();
+    proxy.answer = ({ get }) => answerOf(200, FRESH, `for ${get("x-forwarded-user")}`);
+    assert.equal((await proxy.fetch("/a", { fields: { "X-Forwarded-User": "eve" } })).body, "for null");
+    assert.match((await proxy.fetch("/a")).cacheStatus ?? "", /hit/);
   });
 });
 

@@ -34,6 +34,7 @@ export class StandInFork implements Fork {
   readonly request: RequestMessage;
   readonly handler: ForkHandler;
   readonly upstreamAddress = null;
+  readonly isIdentified = false;
   isPaused = false;
   isAborted = false;
   readonly #point: ForkPoint;

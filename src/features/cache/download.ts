@@ -199,8 +199,9 @@ export class Download implements ForkHandler {
   }
 
   #answered(): AnsweredRequest {
-    const { template, url, isIdentified } = this.#job;
+    const { template, url } = this.#job;
     const { fields } = template;
+    const isIdentified = this.#job.isIdentified || this.#fork.isIdentified;
     return { method: "GET", fields, url, isIdentified, noStore: false, requestedMs: this.#requestedMs };
   }
 

@@ -28,7 +28,8 @@ import { normalisePath } from "../../semantics/uri.ts";
 import { isBypassed } from "./bypass.ts";
 import type { CacheContext } from "./context.ts";
 import { AnswerGiver } from "./give.ts";
-import { CacheKeys, urlOf } from "./keys.ts";
+import { ToldIdentities } from "./identities.ts";
+import { authorityOf, CacheKeys, urlOf } from "./keys.ts";
 import type { CacheOptions } from "./options.ts";
 import { hasOverride } from "./overrides.ts";
 import { onPassedAnswer, PassNote } from "./passing.ts";
@@ -68,6 +69,7 @@ class CacheFeature implements Feature {
   readonly #context: CacheContext;
   readonly #answersHead: boolean;
   readonly #keyHasAuthorization: boolean;
+  readonly #told: ToldIdentities;
   readonly #uses: UseCounts | null;
   /** Requests that wait. */
   readonly #visits = new Map<Exchange, Visit>();
@@ -78,6 +80,7 @@ class CacheFeature implements Feature {
     this.#options = options;
     this.#answersHead = options.methods.includes("HEAD");
     this.#keyHasAuthorization = options.key.headers.includes("authorization");
+    this.#told = new ToldIdentities(options.key.headers);
     this.#uses = options.minUses > 1 ? new UseCounts() : null;
     this.#context = {
       options,
@@ -155,7 +158,7 @@ class CacheFeature implements Feature {
     if (request.method === "HEAD") {
       // The answer to HEAD is no answer to GET: it passes, and what is there is compared with it.
       const requestedMs = this.#context.clock.wallMs();
-      const isComparable = seen !== null && isAsOthersAsk(exchange);
+      const isComparable = seen !== null && isAsOthersAsk(exchange, key);
       const head = isComparable ? { key, path, stored: seen, isIdentified, requestedMs } : null;
       exchange.cache = new PassNote("head", forward, null, head);
       return;
@@ -219,16 +222,17 @@ class CacheFeature implements Feature {
       seen,
       directives: NO_REQUEST_DIRECTIVES,
       isIdentified: this.#isIdentified(exchange),
-      template: templateOf(exchange),
+      template: templateOf(exchange, key),
       point: exchange.forkPoint(),
     } as const;
     new Refresh(this.#context, job, () => this.#refreshed.delete(key)).begin();
   }
 
   /** The request says who asks, and the key does not: RFC 9111 section 3.5. */
-  #isIdentified({ request, identity }: Exchange): boolean {
+  #isIdentified({ request: { fields }, identity, forward }: Exchange): boolean {
     if (identity !== null && !this.#options.key.identity) return true;
-    return !this.#keyHasAuthorization && request.fields.rowOfId(FIELD_AUTHORIZATION) >= 0;
+    if (!this.#keyHasAuthorization && fields.rowOfId(FIELD_AUTHORIZATION) >= 0) return true;
+    return this.#told.areIn(fields, forward !== null);
   }
 }
 
@@ -244,7 +248,8 @@ function reasonOf({ request, forward }: Exchange): RequestReason | null {
 }
 
 /** What is answered to it says something of the key's URL: it goes as it came, and nothing in it leads somewhere else. */
-function isAsOthersAsk({ request: { fields }, forward }: Exchange): boolean {
+function isAsOthersAsk({ request: { fields }, forward }: Exchange, key: string): boolean {
+  if (fields.get("host") !== authorityOf(key)) return false;
   if (hasOverride(fields) || authenticatesConnection(fields)) return false;
   // A fork of it is sent without these, see templateOf.
   return forward === null || !hasForwarded(fields);

@@ -6,6 +6,8 @@
  *   destination.
  * - What the upstream is told of the client's own URL by a trusted proxy in front (X-Forwarded-Host and its like) is there when it
  *   says something else: applications make links and redirects of it.
+ * - In `forward`, to which addresses the rules let the request go is there unless it is to all that are public: what is found in the
+ *   cache is connected to nowhere, and a name may lead to an address that is refused to others.
  * - The scope tells apart what one URL leads to on different routes.
  *
  * No part can pass for another one: none has a line break in it, and each line begins with what it is and says whether there is a
@@ -70,6 +72,9 @@ export class CacheKeys {
     if (forward === null) {
       const front = frontOf(request);
       if (front !== "") key += front;
+    } else {
+      const reach = forward.access?.reach ?? "";
+      if (reach !== "") key += `\n>${reach}`;
     }
     if (!this.#isPlain) key += this.#linesOf(exchange);
     return key.length <= KEY_LENGTH_MAX ? key : null;
@@ -144,6 +149,12 @@ export class CacheKeys {
 export function urlOf(key: string): string {
   const end = key.indexOf("\n");
   return end < 0 ? key : key.slice(0, end);
+}
+
+/** The part of it that says whose URL it is: as the origin is to be asked, however the client has spelled it. */
+export function authorityOf(key: string): string {
+  const start = key.indexOf("//") + 2;
+  return key.slice(start, key.indexOf("/", start));
 }
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;

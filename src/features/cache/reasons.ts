@@ -37,7 +37,8 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   "key-too-long": "What tells the answer apart is longer than keys may be.",
   bypass: "An item of `bypass` matches the request.",
   "request-no-store": "The client asks for nothing to be kept (`Cache-Control: no-store`).",
-  override: "A field of the request asks for another URL or method than its request line does.",
+  override:
+    "A field of the request asks for another URL or method than its request line does, or keeps other fields from the upstream (`Connection`).",
   head: "Nothing is known that could answer HEAD.",
   range: "A range is asked for that the cache cannot answer, nor fetch for others.",
   condition: "The request has a condition that only the upstream can judge.",

@@ -1,7 +1,9 @@
 /**
  * How often something was asked for before it is kept (`minUses`). Counted in two generations: when the younger one is full, it
- * becomes the older one, and what is not asked for again is forgotten with it.
+ * becomes the older one, and what is not asked for again is forgotten with it. Of a key no more is kept than its digest: clients choose
+ * how long keys are.
  */
+import { entryIdOf } from "../../caching/keeping/entry-id.ts";
 import { USES_COUNTED_MAX } from "./limits.ts";
 
 export class UseCounts {
@@ -10,12 +12,13 @@ export class UseCounts {
 
   /** Counts one more and says how many it makes. */
   count(key: string): number {
-    const uses = (this.#counts.get(key) ?? this.#before.get(key) ?? 0) + 1;
+    const id = entryIdOf(key, "");
+    const uses = (this.#counts.get(id) ?? this.#before.get(id) ?? 0) + 1;
     if (this.#counts.size >= USES_COUNTED_MAX / 2) {
       this.#before = this.#counts;
       this.#counts = new Map();
     }
-    this.#counts.set(key, uses);
+    this.#counts.set(id, uses);
     return uses;
   }
 }

@@ -143,7 +143,7 @@ export class Visit implements AcquireHandler, DownloadStarter {
         seen: this.#seen,
         directives,
         isIdentified,
-        template: templateOf(this.#exchange),
+        template: templateOf(this.#exchange, key),
         point: this.#exchange.forkPoint(),
       },
       this,

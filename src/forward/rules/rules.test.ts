@@ -153,6 +153,24 @@ test("equal keys are equal access, whoever asked", () => {
   );
 });
 
+test("an equal reach refuses the same addresses, and that of public ones alone is none", () => {
+  const lists = fc.tuple(fc.array(rule(false), { maxLength: 2 }), fc.array(rule(true), { minLength: 1, maxLength: 3 }));
+  fc.assert(
+    fc.property(lists, wish, lists, wish, (one, oneWish, other, otherWish) => {
+      const decide = ([deny, allowed]: typeof one, asked: Wish) =>
+        new ForwardRules(deny, allowed, unknownUser).decide(asked);
+      const [first, second] = [decide(one, oneWish), decide(other, otherWish)];
+      if (first instanceof ProxyError || second instanceof ProxyError) return;
+      for (const address of ADDRESSES) {
+        const isRefused: boolean = first.refusalOf(address) !== null;
+        if (first.reach === second.reach) assert.equal(second.refusalOf(address) !== null, isRefused, address);
+        if (first.reach === "") assert.equal(isRefused, isPrivateInModel(address), address);
+      }
+    }),
+    { seed, numRuns: 2_000 },
+  );
+});
+
 describe("time windows", () => {
   const FRI = 5;
   const SAT = 6;

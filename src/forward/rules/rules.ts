@@ -6,6 +6,7 @@
  * is what may be decided without its address; the rest of it, a DestinationAccess, is asked about every address before it is
  * connected to. A private address passes only by a rule that names its network.
  */
+import { createHash } from "node:crypto";
 import type { ProxyError } from "../../core/errors.ts";
 import type { DestinationAccess } from "../../pipeline/forwarding.ts";
 import { CidrSet } from "../../semantics/cidr.ts";
@@ -120,6 +121,7 @@ export class ForwardRules {
 /** The rules that are left when all but the address is known. */
 export class RuledAccess implements DestinationAccess {
   readonly key: string;
+  readonly reach: string;
   /** Until when one of the rules asks the log to tell more, on the wall clock; 0: none does. */
   readonly debugUntilMs: number;
   /** The most that one of them wants to be shown of a body. */
@@ -138,6 +140,7 @@ export class RuledAccess implements DestinationAccess {
     unknownUser: (() => ProxyError) | null,
   ) {
     this.key = key;
+    this.reach = reachOf(denied, allowed);
     this.#isPrivate = isPrivate;
     this.#unknownUser = unknownUser;
     this.#denied = denied;
@@ -178,6 +181,19 @@ export class RuledAccess implements DestinationAccess {
     }
     return null;
   }
+}
+
+/** What `refusalOf` goes by. */
+function reachOf(denied: readonly Rule[], allowed: readonly Rule[]): string {
+  const networksOf = (rules: readonly Rule[]): string[] =>
+    [...new Set(rules.flatMap(({ config }) => config.networks ?? []))].sort();
+  const isPublic = allowed.some(({ networks }) => networks === null);
+  const [refused, named] = [networksOf(denied), networksOf(allowed)];
+  if (isPublic && refused.length + named.length === 0) return "";
+  return createHash("sha256")
+    .update(JSON.stringify([isPublic, refused, named]))
+    .digest("hex")
+    .slice(0, 16);
 }
 
 class Rule {

@@ -4,7 +4,13 @@
  * make another origin's answers obsolete.
  */
 import type { FieldBlock } from "../../core/fields.ts";
-import { groupsOf, groupTag, originOf } from "./tags.ts";
+import { groupsOf, groupTag, originOf, TAG_CHARACTERS_MAX } from "./tags.ts";
+
+/**
+ * Groups that one answer makes obsolete; further ones are passed over. RFC 9875 section 2.2.1 asks for 32 at least; each costs a purge,
+ * and an origin's answer has room for thousands. Nothing is stored with a longer tag than TAG_CHARACTERS_MAX.
+ */
+export const GROUPS_INVALIDATED_MAX = 128;
 
 /** Methods that change nothing by their definition (RFC 9110 section 9.2.1, and the registry); any other one may. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY", "PRI"]);
@@ -24,7 +30,11 @@ const NOTHING: Invalidation = { urls: [], tags: [] };
 /** `url`: of the request, absolute. */
 export function invalidatedBy(method: string, url: string, status: number, response: FieldBlock): Invalidation {
   if (isSafe(method) || status < 200 || status > 399) return NOTHING;
-  const tags = groupsOf(response, "cache-group-invalidation").map((group) => groupTag(originOf(url), group));
+  const groups = new Set(groupsOf(response, "cache-group-invalidation"));
+  const tags = [...groups]
+    .map((group) => groupTag(originOf(url), group))
+    .filter(({ length }) => length <= TAG_CHARACTERS_MAX)
+    .slice(0, GROUPS_INVALIDATED_MAX);
   // A host that is served may have a name that this parser refuses; nothing is then resolved against it.
   if (!URL.canParse(url)) return { urls: [url], tags };
   const { origin, href } = new URL(url);

@@ -45,6 +45,7 @@ function explainCache(exchange: Exchange, { options, cache }: CacheUse, scope: s
     ...headers.map((name) => `header ${name}`),
     ...cookies.map((name) => `cookie ${name}`),
     ...(identity ? ["who asks"] : []),
+    ...((forward?.access?.reach ?? "") === "" ? [] : ["the networks of the rules that it meets"]),
   ];
   const path = forward === null ? request.path : (normalisePath(request.path) ?? request.path);
   const key = new CacheKeys(options.key, scope).of(exchange);

@@ -19,7 +19,7 @@ class Stage {
         change() {},
         purge: (...asked: Parameters<CacheKeeper["purge"]>) => this.purge(...asked),
         close: () => {
-          this.closed.push(directory!);
+          this.closed.push(String(directory));
           return this.close();
         },
       }) as unknown as CacheKeeper,
