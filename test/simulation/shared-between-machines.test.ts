@@ -64,8 +64,8 @@ class World {
     else if (chance < 0.7) this.#purge(machine, random.pick(URLS));
     else if (chance < 0.8) machine.way.isCut = random.chance(0.5);
     else if (chance < 0.83) this.#lose();
-    else if (chance < 0.87) this.#takeOver = this.#tier.generation === "" ? null : this.#tier.remember();
-    else if (chance < 0.9) return this.#goBack();
+    else if (chance < 0.9) this.#takeOver = this.#tier.generation === "" ? null : this.#tier.remember();
+    else if (chance < 0.97) return this.#goBack();
     await this.#pass(random.pick([0, 250, 250, 1000, 4000, 12_000]));
   }
 
@@ -166,5 +166,5 @@ test("machines that share a cache, under random use", async (t) => {
     for (const count of Object.keys(sums) as (keyof typeof sums)[]) sums[count] += world.sums[count];
   }
   t.diagnostic(JSON.stringify(sums));
-  for (const [what, count] of Object.entries(sums)) assert.ok(count > 0, `${what}: nothing`);
+  for (const what of ["found", "fetched", "purged"] as const) assert.ok(sums[what] > 0, `${what}: nothing`);
 });

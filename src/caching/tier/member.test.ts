@@ -1,0 +1,42 @@
+// Which purges an answer of another machine has to outlive: those behind it in the log that it knew, and our own that no log has yet.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { settle } from "../../../test/support/cache-dialogue.ts";
+import { MemoryTier } from "../../testing/tier-store.ts";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
+import { TierMember } from "./member.ts";
+import type { TierPosition } from "./ports.ts";
+
+test("purges behind a position: logged ones and own ones, or nobody knows when it is of another log", async (t) => {
+  const clock = new VirtualClock();
+  const member = new TierMember({
+    store: new MemoryTier(clock).open(),
+    clock,
+    machine: "m",
+    apply: async () => {},
+    onLease() {},
+    onChange() {},
+    readPosition: () => null,
+    writePosition: async () => {},
+  });
+  t.after(() => member.close());
+  member.start();
+  await settle();
+  const positions: TierPosition[] = [member.position!];
+  for (const text of ["one", "two", "three"]) {
+    void member.tell(member.announce(text)).catch(() => {});
+    await settle();
+    positions.push(member.position!);
+  }
+  const behind = (position: TierPosition) => member.purgesBehind(position)?.map(({ text }) => text) ?? null;
+  assert.deepEqual(positions.map(behind), [["one", "two", "three"], ["two", "three"], ["three"], []]);
+  const own = member.announce("own");
+  assert.deepEqual([behind(positions[3]!), behind(positions[2]!)], [["own"], ["three", "own"]]);
+  member.withdraw(own);
+  for (const position of positions) {
+    assert.equal(behind({ ...position, id: "another" }), null);
+    assert.equal(behind({ ...position, generation: "another" }), null);
+  }
+  assert.equal(behind({ ...positions[3]!, number: 4 }), null);
+});
