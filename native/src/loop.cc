@@ -41,8 +41,8 @@ ssize_t receive_now(int fd, void* bytes, size_t length) {
   return syscall(SYS_recvfrom, fd, bytes, length, 0, nullptr, nullptr);
 }
 
-ssize_t send_now(int fd, const void* bytes, size_t length) {
-  return syscall(SYS_sendto, fd, bytes, length, MSG_NOSIGNAL, nullptr, 0);
+ssize_t send_now(int fd, const void* bytes, size_t length, int flags) {
+  return syscall(SYS_sendto, fd, bytes, length, flags, nullptr, 0);
 }
 
 int socket_error(int fd) {
@@ -278,6 +278,11 @@ void Loop::handle(int32_t index, uint32_t ready) {
       return;
   }
   if ((ready & EPOLLOUT) != 0) {
+    // A unix socket tells whenever its peer has read something.
+    if (ready == EPOLLOUT && !is_sending(slot) && slot.incoming == nullptr) {
+      slot.blocks = false;
+      return touch(index);
+    }
     if (!slot.queue.empty()) flush(index);
     if (slot.state == State::kOpen && slot.queue.empty() && slot.incoming != nullptr) step(slot.incoming);
   }
@@ -439,6 +444,7 @@ int32_t Loop::write_commands(int32_t first, int32_t count) {
   const int32_t index = record[first * kCommandInts + 1];
   int32_t used = 0;
   bool watch = false;
+  bool more = false;
   int32_t next = first;
   for (; next < count && used < kPartsMax; next++) {
     const int32_t* command = record + next * kCommandInts;
@@ -452,27 +458,29 @@ int32_t Loop::write_commands(int32_t first, int32_t count) {
     parts[used].iov_len = static_cast<size_t>(length);
     used++;
     watch = watch || (command[0] >> 8 & kFlagWatch) != 0;
+    more = (command[0] >> 8 & kFlagMore) != 0;
   }
   if (watch) at(index).watched = true;
-  if (used > 0) write(index, parts, used);
+  if (used > 0) write(index, parts, used, more);
   if (watch && at(index).state == State::kOpen) after_flush(index);
   return next;
 }
 
-void Loop::write(int32_t index, iovec* parts, int32_t count) {
+void Loop::write(int32_t index, iovec* parts, int32_t count, bool more) {
   Slot& slot = at(index);
+  const int flags = more ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
   if (slot.finish_wanted) return;
   if (slot.error != 0) return write_failed(index, slot.error);
   if (!slot.queue.empty() || slot.incoming != nullptr) return keep(index, parts, count, 0);
   ssize_t sent;
   if (count == 1) {
-    sent = send_now(slot.fd, parts[0].iov_base, parts[0].iov_len);
+    sent = send_now(slot.fd, parts[0].iov_base, parts[0].iov_len, flags);
     if (sent == static_cast<ssize_t>(parts[0].iov_len)) return;
   } else {
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = static_cast<size_t>(count);
-    sent = sendmsg(slot.fd, &message, MSG_NOSIGNAL);
+    sent = sendmsg(slot.fd, &message, flags);
   }
   if (sent < 0) {
     if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS) return write_failed(index, errno);
@@ -499,7 +507,10 @@ void Loop::keep(int32_t index, const iovec* parts, int32_t count, size_t skip) {
   }
   if (slot.queue.empty()) return;
   touch(index);
-  if (slot.incoming != nullptr) touch(slot.incoming->from);
+  if (slot.incoming == nullptr) return;
+  // Nobody has tried to send it: the kernel must be asked whether it can be.
+  ask_again(index);
+  touch(slot.incoming->from);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- sending
@@ -572,7 +583,10 @@ void Loop::update_interest(int32_t index) {
   } else if (slot.state == State::kOpen) {
     wanted = EPOLLET;
     if (!slot.paused && !slot.read_ended && !is_blocked(slot)) wanted |= kReadable;
-    if (is_sending(slot) && slot.error == 0) wanted |= EPOLLOUT;
+    // Once it was needed it stays: edge-triggered, it costs nothing where everything is taken, and two calls are saved wherever
+    // not everything is.
+    slot.blocks = slot.blocks || is_sending(slot);
+    if (slot.blocks && slot.error == 0) wanted |= EPOLLOUT;
   } else {
     return;
   }
@@ -641,12 +655,17 @@ int32_t Loop::send_file(int32_t index, int file, int32_t id, int64_t offset, int
     write_failed(index, slot.error);
     return -EPIPE;
   }
+  const bool is_first = slot.queue.empty() && slot.incoming == nullptr;
   if (!slot.queue.append_file(file, id, offset, length)) return -ENOMEM;
   queued()[index] += static_cast<double>(length);
-  touch(index);
-  if (slot.incoming != nullptr) touch(slot.incoming->from);
+  if (is_first) {
+    flush(index);
+  } else if (slot.incoming != nullptr) {
+    ask_again(index);
+    touch(slot.incoming->from);
+  }
   settle();
-  return 0;
+  return static_cast<int32_t>(pending_.size()) / kEventInts;
 }
 
 int32_t Loop::release(int32_t index) {

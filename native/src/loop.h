@@ -53,6 +53,8 @@ struct Slot {
   bool finish_wanted;
   bool finished;
   bool watched;
+  // It could not take everything once: whether it can is watched from then on.
+  bool blocks;
   // Something that was told was not dealt with to its end.
   bool again;
   // An urgent mark was seen.
@@ -111,6 +113,7 @@ class Loop {
   int32_t resume_listener(int32_t slot);
   // The slot of a connection that is being made: kConnected or kClosed follow.
   int32_t connect(int fd, int keep_alive_seconds);
+  // What the socket takes of it leaves at once. How many events wait, or a negative errno.
   int32_t send_file(int32_t slot, int file, int32_t id, int64_t offset, int64_t length);
   int32_t splice(int32_t from, int32_t to, int64_t bytes);
   // The descriptor, which is the caller's from now on, and of which nothing more is told; or a negative errno: EBUSY while
@@ -141,7 +144,7 @@ class Loop {
   void silent_failure(int32_t index, uint32_t ready);
 
   int32_t write_commands(int32_t first, int32_t count);
-  void write(int32_t index, iovec* parts, int32_t count);
+  void write(int32_t index, iovec* parts, int32_t count, bool more);
   void keep(int32_t index, const iovec* parts, int32_t count, size_t skip);
   void flush(int32_t index);
   int64_t flush_file(int32_t index, int64_t budget);

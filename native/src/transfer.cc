@@ -32,7 +32,7 @@ void Loop::flush(int32_t index) {
   }
   if (slot.state != State::kOpen) return;
   touch(index);
-  if (budget <= 0) ask_again(index);
+  if (budget <= 0 && !slot.queue.empty()) ask_again(index);
   // Somebody may have waited for the queue to be empty before his bytes may follow.
   if (slot.queue.empty() && slot.incoming != nullptr) touch(slot.incoming->from);
   after_flush(index);
@@ -70,8 +70,8 @@ int64_t Loop::flush_bytes(int32_t index) {
   Slot& slot = at(index);
   iovec parts[kSegmentsMax];
   int count = 0;
-  for (Segment* segment = slot.queue.head(); segment != nullptr && segment->file < 0 && count < kSegmentsMax;
-       segment = segment->next) {
+  Segment* segment = slot.queue.head();
+  for (; segment != nullptr && segment->file < 0 && count < kSegmentsMax; segment = segment->next) {
     parts[count].iov_base = segment->data + segment->start;
     parts[count].iov_len = static_cast<size_t>(segment->end - segment->start);
     count++;
@@ -79,7 +79,8 @@ int64_t Loop::flush_bytes(int32_t index) {
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = static_cast<size_t>(count);
-  ssize_t sent = sendmsg(slot.fd, &message, MSG_NOSIGNAL);
+  // What follows leaves with it, in packets that are full.
+  ssize_t sent = sendmsg(slot.fd, &message, segment == nullptr ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_MORE);
   if (sent < 0) {
     if (errno == EINTR || errno == ENOBUFS) ask_again(index);
     else if (errno != EAGAIN) write_failed(index, errno);
@@ -87,7 +88,7 @@ int64_t Loop::flush_bytes(int32_t index) {
   }
   int64_t left = sent;
   while (left > 0) {
-    Segment* segment = slot.queue.head();
+    segment = slot.queue.head();
     int64_t length = std::min(left, segment->end - segment->start);
     segment->start += length;
     left -= length;

@@ -6,7 +6,7 @@
 namespace headgate {
 
 // Raised with every change of what is said here, or of what the addon exports; JavaScript refuses an addon that speaks another version.
-constexpr int32_t kWireVersion = 2;
+constexpr int32_t kWireVersion = 3;
 
 // One event is four numbers: kind, slot, a, b.
 constexpr int32_t kEventInts = 4;
@@ -36,6 +36,8 @@ enum Command : int32_t {
 };
 // On kWrite and kForward: the same as a kWatch behind it.
 constexpr int32_t kFlagWatch = 1;
+// The same: a file follows at once, with which the last of these bytes are to leave.
+constexpr int32_t kFlagMore = 2;
 
 constexpr int32_t kReceiveBytes = 1 << 20;
 constexpr int32_t kSendBytes = 1 << 20;

@@ -4,6 +4,7 @@
 import { CacheCounts } from "../../src/caching/counts.ts";
 import { S3Fifo } from "../../src/caching/eviction/s3-fifo.ts";
 import { Broker } from "../../src/caching/fills/broker.ts";
+import { OPEN_FILE_REST_MS } from "../../src/caching/fills/open-files.ts";
 import { ProgressTable, progressBuffer, type Wakes } from "../../src/caching/fills/progress-table.ts";
 import type { LinkToKeeper, LinkToThread, ToKeeper, ToThread } from "../../src/caching/fills/protocol.ts";
 import { ThreadCache } from "../../src/caching/fills/thread-cache.ts";
@@ -141,6 +142,12 @@ export class CacheStage {
       clock: this.clock,
     });
     return { cache, end: () => this.broker.detach(number) };
+  }
+
+  /** So long that what rests after a use is closed, and what else is done in that time is over. */
+  async rest(): Promise<void> {
+    this.clock.advance(2 * OPEN_FILE_REST_MS);
+    for (let turn = 0; turn < 400; turn++) await null;
   }
 
   async close(): Promise<void> {

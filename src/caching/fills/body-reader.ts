@@ -8,8 +8,12 @@ import type { AnswerSink, ProducedBody } from "../../pipeline/body.ts";
 import type { BodyFile } from "../ports.ts";
 import type { FlowingBody } from "./flowing-body.ts";
 
-/** What is sent of a file at a time: the descriptor is held until it has left, and a client that leaves costs no more than this. */
-export const SENT_BYTES_MAX = 1024 * 1024;
+/**
+ * What is sent of a file at a time. Between two pieces somebody has to be woken, and a client that leaves costs nothing either way:
+ * what its socket has not taken is dropped. The descriptor is held until a piece has left. How long one connection may keep the
+ * others waiting is the transport's to bound.
+ */
+export const SENT_BYTES_MAX = 16 * 1024 * 1024;
 /** What is read of a file at a time where it cannot be sent unseen: one read of a transport. */
 export const READ_BYTES_MAX = 64 * 1024;
 

@@ -111,6 +111,7 @@ test("a part of a representation keeps its place in other threads too, small or 
     const stored = Taker.of(found, start + 1, end);
     await settle(300);
     assert.ok(stored.taken.equals(BODY.subarray(start + 1, end)));
+    two.cache.close();
     assertAllBack(stage);
     await stage.close();
   }

@@ -28,6 +28,9 @@ export abstract class HotEntry {
     this.hotKey = hotKey;
     this.hotBytes = hotBytes;
   }
+
+  /** It is not in the memory any more, or was not taken. */
+  left(): void {}
 }
 
 /** Linked by the entries themselves; the oldest is the first. */
@@ -85,7 +88,7 @@ export class HotMemory<Entry extends HotEntry> {
   put(entry: Entry): void {
     const old = this.#entries.get(entry.hotKey);
     if (old !== undefined) this.delete(old);
-    if (entry.hotBytes > this.#bytesMax * SMALL_SHARE) return;
+    if (entry.hotBytes > this.#bytesMax * SMALL_SHARE) return entry.left();
     entry.isMain = old?.isMain === true || this.#takeGhost(entry.hotKey);
     entry.uses = 0;
     this.#entries.set(entry.hotKey, entry);
@@ -105,6 +108,7 @@ export class HotMemory<Entry extends HotEntry> {
     if (this.#entries.get(entry.hotKey) !== entry) return;
     this.#entries.delete(entry.hotKey);
     (entry.isMain ? this.#main : this.#small).remove(entry);
+    entry.left();
   }
 
   clear(): void {
@@ -125,6 +129,7 @@ export class HotMemory<Entry extends HotEntry> {
     }
     this.#entries.delete(entry.hotKey);
     if (isSmallFull) this.#ghosts[hashOf(entry.hotKey) & (GHOSTS - 1)] = hashOf(entry.hotKey);
+    entry.left();
   }
 
   #takeGhost(key: string): boolean {

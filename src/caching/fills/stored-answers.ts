@@ -13,6 +13,7 @@ import type { CacheDisk, EntryId } from "../ports.ts";
 import type { SharedCache } from "../shared.ts";
 import { HotEntry, HotMemory } from "./hot-memory.ts";
 import { KnownVariants } from "./known-variants.ts";
+import { OpenFiles } from "./open-files.ts";
 import { MemoryBody, StoredFile, type StoredFileOwner } from "./stored-body.ts";
 import { NO_NAMES, valuesOf } from "./variants.ts";
 
@@ -45,6 +46,10 @@ export class StoredAnswer extends HotEntry implements CachedAnswer {
     this.shard = shard;
     this.epoch = epoch;
     this.purges = purges;
+  }
+
+  override left(): void {
+    if (this.body instanceof StoredFile) this.body.retire();
   }
 }
 
@@ -99,6 +104,7 @@ export class StoredAnswers {
   readonly #clock: Clock;
   readonly #reader: StoredReader;
   readonly #hot: HotMemory<StoredAnswer | HotVary>;
+  readonly #openFiles: OpenFiles;
   /** What was invalidated here and is not gone yet: how often. */
   readonly #barredKeys = new Map<string, number>();
   readonly #barredTags = new Map<string, number>();
@@ -109,6 +115,12 @@ export class StoredAnswers {
     this.#clock = parts.clock;
     this.#reader = new StoredReader(parts.disk, parts.shared, (id) => parts.onDamaged(id, 0));
     this.#hot = new HotMemory(parts.hotBytesMax);
+    this.#openFiles = new OpenFiles(parts.clock);
+  }
+
+  /** Files are closed as soon as nobody reads them. */
+  close(): void {
+    this.#openFiles.close();
   }
 
   get hotBytes(): number {
@@ -243,7 +255,9 @@ export class StoredAnswers {
       hotKey,
       id,
       found,
-      body.kind === "inline" ? new MemoryBody(body, bytes) : new StoredFile(this.#fileOwner(id, record), body, bytes),
+      body.kind === "inline"
+        ? new MemoryBody(body, bytes)
+        : new StoredFile(this.#fileOwner(id, record), this.#openFiles, body, bytes),
     );
     this.#hot.put(answer);
     return answer;

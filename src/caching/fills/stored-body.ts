@@ -9,6 +9,7 @@ import type { AnswerBody } from "../cache.ts";
 import { type FileBody, type InlineBody, verifyBlock } from "../keeping/record.ts";
 import type { BodyFile } from "../ports.ts";
 import { FlowingBody } from "./flowing-body.ts";
+import { isShortOfFiles, type OpenFileHolder, type OpenFiles } from "./open-files.ts";
 
 /** A part of a representation that is held in memory. */
 export class MemoryBody implements AnswerBody {
@@ -44,7 +45,7 @@ const OVER: ProducedBody = { pause() {}, resume() {} };
 
 export interface StoredFileOwner {
   /** May throw. */
-  open(): BodyFile;
+  readonly open: () => BodyFile;
   /** Whether all its blocks have been verified since the start. */
   isVerified(): boolean;
   /** All blocks were found good. */
@@ -53,10 +54,12 @@ export interface StoredFileOwner {
   onBad(): void;
 }
 
-export class StoredFile extends FlowingBody {
+export class StoredFile extends FlowingBody implements OpenFileHolder {
   override readonly start: number;
+  isFileUsed = false;
   readonly #end: number;
   readonly #owner: StoredFileOwner;
+  readonly #openFiles: OpenFiles;
   readonly #stored: FileBody;
   #file: BodyFile | null = null;
   /** A bit for each block that was found good, while not all of them are. */
@@ -65,10 +68,15 @@ export class StoredFile extends FlowingBody {
   #isBad = false;
   /** Nothing is wrong with the file: this process has too many. */
   #isShort = false;
+  /** It may be asked for again: the file stays open for a while. */
+  #isWanted = true;
+  /** It is among the open files. */
+  #isKept = false;
 
-  constructor(owner: StoredFileOwner, stored: FileBody, bytes: number) {
+  constructor(owner: StoredFileOwner, openFiles: OpenFiles, stored: FileBody, bytes: number) {
     super(bytes);
     this.#owner = owner;
+    this.#openFiles = openFiles;
     this.#stored = stored;
     this.start = stored.start;
     this.#end = stored.end;
@@ -128,26 +136,45 @@ export class StoredFile extends FlowingBody {
   unreadable(cause: unknown): ProxyError {
     if (!this.#isBad && !this.#isShort) {
       this.#isBad = true;
+      this.retire();
       this.#owner.onBad();
     }
     return new ProxyError("proxy_internal_error", "a stored body is damaged, or cannot be read", { cause });
   }
 
+  get isRead(): boolean {
+    return this.readersCount > 0;
+  }
+
+  /** Nobody finds it any more: whoever reads it now is the last. */
+  retire(): void {
+    this.#isWanted = false;
+    this.#openFiles.forget(this);
+    this.departed();
+  }
+
+  closeFile(): void {
+    this.#file?.letGo();
+    this.#file = null;
+    this.#isKept = false;
+  }
+
   protected override joined(): void {
+    this.isFileUsed = true;
     if (this.#file !== null) return;
     try {
-      this.#file = this.#owner.open();
+      this.#file = this.#openFiles.open(this.#owner.open);
       this.#isShort = false;
     } catch (error) {
       // The reader finds that there is none, and breaks its answer.
-      const { code } = error as { code?: string };
-      this.#isShort = code === "EMFILE" || code === "ENFILE";
+      this.#isShort = isShortOfFiles(error);
     }
   }
 
   protected override departed(): void {
-    if (this.readers.size > 0) return;
-    this.#file?.letGo();
-    this.#file = null;
+    if (this.isRead || this.#file === null) return;
+    if (!this.#isWanted || this.#openFiles.isClosed) return this.closeFile();
+    this.#isKept = this.#isKept || this.#openFiles.keep(this);
+    if (!this.#isKept) this.closeFile();
   }
 }

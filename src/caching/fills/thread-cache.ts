@@ -68,6 +68,11 @@ export class ThreadCache implements Cache {
     return this.#stored.hotBytes;
   }
 
+  /** Lets the disk's files go, so that it can be closed. What is being given from them still is. */
+  close(): void {
+    this.#stored.close();
+  }
+
   find(key: string, request: FieldBlock): CachedAnswer | null {
     return this.#stored.find(key, request);
   }

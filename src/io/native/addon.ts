@@ -44,6 +44,7 @@ export interface Addon {
   resumeListener(slot: number): number;
   /** The slot of a connection that is being made: CONNECTED or CLOSED follows. Port 0: a unix socket's path. */
   connect(address: string, port: number, keepAliveSeconds: number): number;
+  /** What the socket takes of it leaves at once. How many events wait, or a negative errno. */
   sendFile(slot: number, descriptor: number, id: number, offset: number, length: number): number;
   splice(from: number, to: number, bytes: number): number;
   /**

@@ -188,8 +188,7 @@ export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving
       process.nextTick(() => this.fileSent(id));
       return;
     }
-    this.#loop.handOver();
-    this.#loop.addon.sendFile(this.slot, descriptor, id, offset, length);
+    this.#loop.sendFile(this.slot, descriptor, id, offset, length);
     this.#noteHighWater();
   }
 

@@ -27,6 +27,7 @@ import {
   EVENT_INTS,
   EVENTS_MAX,
   FILE_SENT,
+  FLAG_MORE,
   FLAG_WATCH,
   FORWARD,
   NOTHING,
@@ -189,10 +190,15 @@ export class EventLoop {
   /** Asks to be told when nothing is queued for the connection, to which something was just written. */
   watch(slot: number): void {
     const last = this.#at - COMMAND_INTS;
-    const commands = this.#commands;
-    const opcode = last < 0 ? 0 : commands[last]! & 0xff;
-    if (commands[last + 1] === slot && (opcode === WRITE || opcode === FORWARD)) commands[last]! |= FLAG_WATCH << 8;
+    if (this.#isWrite(last, slot)) this.#commands[last]! |= FLAG_WATCH << 8;
     else this.command(WATCH, slot, 0, 0);
+  }
+
+  /** Whether the command that begins at `at` writes to this connection; -COMMAND_INTS: there is none. */
+  #isWrite(at: number, slot: number): boolean {
+    if (at < 0 || this.#commands[at + 1] !== slot) return false;
+    const opcode = this.#commands[at]! & 0xff;
+    return opcode === WRITE || opcode === FORWARD;
   }
 
   command(opcode: number, slot: number, a: number, b: number): void {
@@ -223,9 +229,12 @@ export class EventLoop {
     if (this.#tail === slot) this.#tail = -1;
   }
 
-  /** Everything that was written so far is handed over now, for a call of the addon that must come behind it. */
-  handOver(): void {
+  /** Behind everything that was written so far, which is handed over now; what of it is not full packets leaves with the file. */
+  sendFile(slot: number, descriptor: number, id: number, offset: number, length: number): void {
+    const last = this.#at - COMMAND_INTS;
+    if (this.#isWrite(last, slot)) this.#commands[last]! |= FLAG_MORE << 8;
     this.#makeRoom();
+    if (this.addon.sendFile(slot, descriptor, id, offset, length) > 0) this.#eventsWait = true;
   }
 
   /** Starts when everything that was written before has been handed over. */

@@ -4,7 +4,7 @@
  */
 
 /** An addon that speaks another version, or exports something else, is refused. */
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 
 /** One event is four numbers: kind, slot, a, b. */
 export const EVENT_INTS = 4;
@@ -45,6 +45,8 @@ export const RESUME = 6;
 export const WATCH = 7;
 /** On WRITE and FORWARD: the same as a WATCH behind it. */
 export const FLAG_WATCH = 1;
+/** The same: a file follows at once, with which the last of these bytes are to leave. */
+export const FLAG_MORE = 2;
 
 export const RECEIVE_BYTES = 1 << 20;
 export const SEND_BYTES = 1 << 20;

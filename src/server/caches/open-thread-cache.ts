@@ -40,6 +40,7 @@ export async function openThreadCache(handout: CacheHandout): Promise<OpenCache>
       },
       close: async () => {
         link.close();
+        cache.close();
         await disk.close();
       },
     };

@@ -1,0 +1,114 @@
+/**
+ * Files of stored bodies that stay open although nobody reads them, because what was asked for a moment ago is asked for again: a hit
+ * then opens and closes nothing. One list for each thread and cache, bounded; who was not used for some seconds is closed by a coarse
+ * timer, and whoever learns that a file is of no use any more closes it at once. So the blocks of a file that was removed meanwhile are
+ * free at the latest when those seconds are over (an answer that is being sent from it holds them for as long as that takes).
+ */
+import type { Clock, TimerHandle } from "../../core/ports.ts";
+import type { BodyFile } from "../ports.ts";
+
+/**
+ * A process has 1024 to 1048576 descriptors (`ulimit -n`), and needs most of them for connections. With two threads this is a small part
+ * of the least; on a machine with 64 threads, a sixteenth of what service managers give (524288 by default).
+ */
+export const OPEN_FILES_MAX = 256;
+/** It is closed after one to two of these without a use. nginx's `open_file_cache` is commonly given 20 to 60 s. */
+export const OPEN_FILE_REST_MS = 5_000;
+
+/** Whose file is open. */
+export interface OpenFileHolder {
+  /** Set with each use. */
+  isFileUsed: boolean;
+  /** Somebody is being given the body. */
+  readonly isRead: boolean;
+  /** Lets the file go. */
+  closeFile(): void;
+}
+
+export class OpenFiles {
+  readonly #clock: Clock;
+  /** In the order in which they were opened, or spared. */
+  readonly #holders = new Set<OpenFileHolder>();
+  #timer: TimerHandle | null = null;
+  /** Nothing rests any more. */
+  isClosed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Opens it. Where the process has no descriptor left, all that rest are closed, and it is tried once more. Throws as `open` does. */
+  open(open: () => BodyFile): BodyFile {
+    try {
+      return open();
+    } catch (error) {
+      if (!isShortOfFiles(error)) throw error;
+      this.#closeResting();
+      return open();
+    }
+  }
+
+  /** Its file may stay open from now on. False: there is no place, it is to be closed when nobody reads it. */
+  keep(holder: OpenFileHolder): boolean {
+    if (this.isClosed || (this.#holders.size >= OPEN_FILES_MAX && !this.#makeRoom())) return false;
+    this.#holders.add(holder);
+    this.#timer ??= this.#clock.after(OPEN_FILE_REST_MS, this.#onTimer);
+    return true;
+  }
+
+  /** It is closed, or will be: it is not ours any more. */
+  forget(holder: OpenFileHolder): void {
+    this.#holders.delete(holder);
+  }
+
+  /** What is read is closed by its last reader. */
+  close(): void {
+    this.isClosed = true;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#closeResting();
+    this.#holders.clear();
+  }
+
+  #closeResting(): void {
+    for (const holder of this.#holders) if (!holder.isRead) this.#close(holder);
+  }
+
+  #close(holder: OpenFileHolder): void {
+    this.#holders.delete(holder);
+    holder.closeFile();
+  }
+
+  /** Closes the first that was not used since it was looked at last; false: all are being read. */
+  #makeRoom(): boolean {
+    // Whom the loop spares it meets once more, at the end of the set.
+    let looks = 2 * this.#holders.size;
+    for (const holder of this.#holders) {
+      if (looks-- === 0) return false;
+      if (!holder.isRead && !holder.isFileUsed) {
+        this.#close(holder);
+        return true;
+      }
+      holder.isFileUsed = false;
+      this.#holders.delete(holder);
+      this.#holders.add(holder);
+    }
+    return false;
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = null;
+    for (const holder of this.#holders) {
+      if (holder.isRead) continue;
+      if (holder.isFileUsed) holder.isFileUsed = false;
+      else this.#close(holder);
+    }
+    if (this.#holders.size > 0) this.#timer = this.#clock.after(OPEN_FILE_REST_MS, this.#onTimer);
+  };
+}
+
+/** Nothing is wrong with the file: this process, or the system, has too many. */
+export function isShortOfFiles(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === "EMFILE" || code === "ENFILE";
+}
