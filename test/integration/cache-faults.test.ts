@@ -11,7 +11,7 @@ import { findCommand } from "../support/requirements.ts";
 import { needsProc, ProxyProcess } from "../support/soak-process.ts";
 import { untilTrue } from "../support/soak-wait.ts";
 
-const TIMEOUT = { timeout: 60_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 const REASONS: Readonly<Record<CacheName, RegExp>> = {
   full: /no space left on device/i,

@@ -14,7 +14,7 @@ import { internalAuthority } from "../support/interception-stage.ts";
 import { Origin } from "../support/origin.ts";
 import { Program } from "../support/program.ts";
 
-const TIMEOUT = { timeout: 60_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 interface WarmStage extends AsyncDisposable {
   readonly folder: TestFolder;

@@ -162,7 +162,7 @@ export class FaultyDisks implements AsyncDisposable {
   }
 
   get #filler(): string {
-    return `/proc/${this.proxy.pid}/root/mnt/filler`;
+    return path.join("/proc", String(this.proxy.pid), "root", "mnt", "filler");
   }
 
   #fill(): void {

@@ -30,8 +30,8 @@ export interface KillOutcome {
 
 const PATHS_OF_KIND = 6;
 const CLIENTS = 24;
-/** Less than all of it takes, so that some of it has to go. */
-const SIZE = "6MiB";
+/** All of it fits: what is gone was purged. */
+const SIZE = "64MiB";
 /** All clients name it, whichever port the proxy has got this time. */
 const HOST = "origin.test";
 
@@ -71,9 +71,15 @@ export async function killAgainAndAgain({ rounds, eventsMax, seed }: KillOptions
     // The last one only answers.
     for (let round = 0; round <= rounds; round++) {
       await using proxy = await startProxy(folder, origin.url);
-      await load.askForAll(proxy.port);
-      if (round === rounds) await load.verify(folder);
-      else await load.runUntilKilled(proxy, folder, random.between(1, eventsMax));
+      try {
+        await load.askForAll(proxy.port);
+        if (round === rounds) await load.verify(folder);
+        else await load.runUntilKilled(proxy, folder, random.between(1, eventsMax));
+      } catch (error) {
+        // It says what it has to say before it ends.
+        await proxy.program.stop();
+        throw new Error(`round ${round}: ${proxy.program.output}`, { cause: error });
+      }
     }
   } finally {
     rmSync(folder, { recursive: true });
@@ -162,7 +168,7 @@ class Load implements KillOutcome {
   async #get(agent: Connections, wish: Wish, fields: Readonly<Record<string, string>>): Promise<{ isHit: boolean }> {
     const floor = { ...this.#floors.get(wish)! };
     const answer = await agent.ask("GET", wish, fields, this.#onEvent);
-    if (answer === null) return this.#broken(wish.path, "no answer");
+    if (typeof answer === "string") return this.#broken(wish.path, answer);
     const cacheStatus = String(answer.fields["cache-status"]);
     const tell = (): string =>
       `${wish.path} ${wish.language}: ${cacheStatus} ${JSON.stringify({ floor, ...answer, body: answer.body.length })}`;
@@ -227,7 +233,7 @@ class Load implements KillOutcome {
   async #change(agent: Connections, path: string): Promise<void> {
     const { next } = this.#origin;
     const answer = await agent.ask("POST", { path, language: "" }, { "Content-Length": "0" }, () => {});
-    if (answer === null) return void this.#broken(path, "no answer");
+    if (typeof answer === "string") return void this.#broken(path, answer);
     assert.equal(answer.status, 204);
     this.#promise(
       WISHES.filter((wish) => wish.path === path),
@@ -284,16 +290,16 @@ class Connections implements Disposable {
     this.#port = port;
   }
 
-  /** What came of it; null: nothing. `onPiece`: a piece of the body has come. */
+  /** What came of it; a text: why nothing did. `onPiece`: a piece of the body has come. */
   ask(
     method: string,
     wish: Wish,
     fields: Readonly<Record<string, string>>,
     onPiece: () => void,
-  ): Promise<Answer | null> {
-    const { promise, resolve } = Promise.withResolvers<Answer | null>();
+  ): Promise<Answer | string> {
+    const { promise, resolve } = Promise.withResolvers<Answer | string>();
     const request = this.#request(method, wish, fields);
-    request.on("error", () => resolve(null));
+    request.on("error", (error) => resolve(error.message));
     request.on("response", (response) => {
       const pieces: Buffer[] = [];
       const done = (isWhole: boolean): void =>

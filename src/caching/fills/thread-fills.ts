@@ -223,7 +223,7 @@ export class ThreadFills {
     }
   }
 
-  /** null: it is broken already, or nobody wants it. */
+  /** null: it is broken already, or gone, or nobody wants it. */
   #follow(flight: number, fill: FollowedFill, follows: number, isWanted: boolean): CachedAnswer | null {
     const { link, table } = this.#parts;
     const known = this.#followed.get(flight);
@@ -255,7 +255,8 @@ export class ThreadFills {
     followed.follows = follows;
     this.#followed.set(flight, followed);
     if (fill.hasFile) body.opened();
-    return followed.answer;
+    // What was over, and stored, and had to go again before we came to open it, is nothing that anybody was given yet.
+    return body.error === null ? followed.answer : null;
   }
 
   /** It may have been kept meanwhile, under its own name. */

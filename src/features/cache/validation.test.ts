@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Asked, answerOf, type CachingProxy, cachingProxies } from "../../../test/support/caching-proxy.ts";
+import { type Asked, answerOf, type CachingProxy, cachingProxies, gotOf } from "../../../test/support/caching-proxy.ts";
 
 const open = cachingProxies();
 
@@ -46,6 +46,28 @@ describe("what has turned stale", () => {
     version.name = "v2";
     assert.deepEqual([(await proxy.fetch("/a")).body, (await proxy.fetch("/a")).body], ["v2", "v2"]);
     assert.equal(proxy.asked.length, 2);
+  });
+
+  it("is given when it is confirmed, though it has lost its file while the origin was asked", async () => {
+    const proxy = await open();
+    const body = "0123456789abcdef".repeat(20_000);
+    const said = { "Cache-Control": "max-age=10", ETag: '"v1"' };
+    proxy.answer = ({ get }) => (get("if-none-match") === null ? answerOf(200, said, body) : null);
+    await proxy.fetch("/a");
+    await proxy.passes(11_000);
+    const client = proxy.client("/a");
+    await proxy.settle();
+    const purged = proxy.store.keeper.purge({ kind: "url", text: "http://a.example/a" }, { soft: false });
+    await proxy.settle();
+    assert.equal((await purged).entries, 1);
+    assert.equal(proxy.store.folder.bodies.length, 0);
+    proxy.asked.at(-1)!.server.sends(answerOf(304, said));
+    await proxy.settle();
+    const got = gotOf(client, "GET");
+    assert.deepEqual([got.status, got.isWhole, got.body === body], [200, true, true]);
+    // It was given to who had asked before the purge, and to nobody else.
+    assert.equal((await proxy.fetch("/a")).cacheStatus, "headgate; fwd=miss; fwd-status=200; stored; ttl=10");
+    assert.equal(proxy.store.folder.openFiles, 0);
   });
 
   it("takes the fields of the confirmation", async () => {

@@ -23,6 +23,7 @@ import type { CacheContext } from "./context.ts";
 import { type Aim, Download, type DownloadStarter } from "./download.ts";
 import type { EarlyReader } from "./early-reader.ts";
 import { isWhole } from "./give.ts";
+import { HeldBody } from "./held-body.ts";
 import { urlOf } from "./keys.ts";
 import { LOOKS_MAX, RANGE_WAIT_BYTES_MAX } from "./limits.ts";
 import { PassNote } from "./passing.ts";
@@ -63,12 +64,15 @@ export class Visit implements AcquireHandler, DownloadStarter {
   #relay: Relay | null = null;
   /** Its place at a body that is on its way, until its answer is sent. */
   #reader: EarlyReader | null = null;
+  /** What is there stays readable until the exchange is over, should it be confirmed, or have to do. */
+  #held: HeldBody | null;
 
   constructor(context: CacheContext, exchange: Exchange, facts: VisitFacts) {
     this.#context = context;
     this.#exchange = exchange;
     this.#facts = facts;
     this.#seen = facts.seen;
+    this.#held = facts.seen === null || facts.seen.body.memory !== null ? null : new HeldBody(facts.seen.body);
     this.#startedMs = context.clock.wallMs();
   }
 
@@ -91,11 +95,13 @@ export class Visit implements AcquireHandler, DownloadStarter {
     this.#relay = null;
     this.#reader?.leave(new ProxyError("http_request_error", "the client has left", { status: 499 }));
     this.#reader = null;
+    this.#held?.release();
+    this.#held = null;
     this.#finish();
   }
 
   get isOver(): boolean {
-    return this.#isDone && this.#relay === null && this.#reader === null;
+    return this.#isDone && this.#relay === null && this.#reader === null && this.#held === null;
   }
 
   #acquire(): void {
