@@ -286,6 +286,7 @@ export class Broker {
    * got nothing yet that would break.
    */
   #follow(flight: Flight, waiters: readonly Waiter[]): void {
+    if (waiters.length === 0) return;
     flight.unreadMs = this.#clock.now();
     flight.unreadBytes = this.#table.writtenOf(flight.row);
     if (flight.hasFile) return this.#tellToFollow(flight, waiters);

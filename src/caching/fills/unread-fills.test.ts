@@ -133,11 +133,11 @@ test("who reads slowly on another thread what has come whole holds no place", as
   const [one, two] = [stage.thread(), stage.thread()];
   const body = Buffer.alloc(300_000, "0123456789abcdefghijk");
   const filling = await Dripping.begin(one.cache, "http://host/a");
+  filling.fill.write(body, 0, 200_000);
   const follower = Asked.of(two.cache, "http://host/a");
-  await settle();
+  await settle(100);
   const taker = new Taker();
   const produced = follower.answer!.body.produce(taker, 0, -1);
-  filling.fill.write(body, 0, 200_000);
   await settle(100);
   produced.pause();
   filling.fill.write(body, 200_000, body.length);
