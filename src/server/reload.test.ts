@@ -241,8 +241,9 @@ describe("certificates", () => {
       await using proxy = await ProxyUnderTest.start(servers(200));
       // It watches the same files: what it notices, the other one has noticed about now.
       await using witness = await ProxyUnderTest.start(servers(200));
-      write(folder, second);
       const prepared = await proxy.server.prepare(configOf(servers(204)), null);
+      // Behind the reading, or it would be no change for the configuration that comes.
+      write(folder, second);
       await witness.untilLogged("files that have changed were read again");
       await prepared.commit();
       await proxy.untilLogged("files that have changed were read again");
