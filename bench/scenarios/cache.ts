@@ -134,6 +134,7 @@ export const cacheHitLarge: Scenario = {
     "Moving bytes is most of the work: nginx and Headgate leave it to the kernel (sendfile), the others have them in memory.",
   columns: costColumns("hit", "hits/s"),
   baseline: "nginx",
+  ...MANY_SHORT_ROUNDS,
   claims: [{ text: "a hit of 1 MiB costs at most what it costs nginx", against: "nginx", atMost: 1, ...cost }],
   missing: notInstalled,
   async prepare(stage) {
