@@ -2,11 +2,11 @@
  * Nanoseconds of JavaScript for a request and its answer on the native transport, from the record of events to that of
  * commands, without a socket: the best of many short rounds, since everything else on the machine can only make a round slower.
  *
- *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser | hit | vary]
+ *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser | hit | vary | file]
  *
  * One kind of head a run, since V8 compiles for what it has seen. The two peers that are played take about a tenth of it. `hit`: 2 KB
  * from a shared cache in memory, of which only the first one is asked of the origin. `vary`: the same of an answer that varies by two
- * fields, asked for in three spellings of two variants.
+ * fields, asked for in three spellings of two variants. `file`: 100 KB, which are sent from a file.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,17 +30,17 @@ Connection: keep-alive\r
 {"message":"Hello world"}
 `;
 
-const cacheable = (date: string, vary: string): string => `HTTP/1.1 200 OK\r
+const cacheable = (date: string, vary: string, bytes: number): string => `HTTP/1.1 200 OK\r
 Server: nginx\r
 Date: ${date}\r
 Content-Type: application/json\r
-Content-Length: 2048\r
+Content-Length: ${bytes}\r
 Last-Modified: Sat, 21 Nov 2026 05:00:00 GMT\r
 ETag: "65f0c1a2-800"\r
 Cache-Control: public, max-age=86400\r
 ${vary}Accept-Ranges: bytes\r
 \r
-${"x".repeat(2048)}`;
+${"x".repeat(bytes)}`;
 
 const smallHead = ["GET / HTTP/1.1", "Host: 127.0.0.1:8080"];
 const varying = ["gzip, deflate, br, zstd", "gzip, br;q=1.0, deflate, zstd", "gzip, deflate"].map((codings) => [
@@ -48,10 +48,16 @@ const varying = ["gzip, deflate, br, zstd", "gzip, br;q=1.0, deflate, zstd", "gz
   `Accept-Encoding: ${codings}`,
   "Accept-Language: en-US,en;q=0.9",
 ]);
-const kinds = { small: [smallHead], browser: variantsOf(browserHead), hit: [smallHead], vary: varying };
+const kinds = {
+  small: [smallHead],
+  browser: variantsOf(browserHead),
+  hit: [smallHead],
+  vary: varying,
+  file: [smallHead],
+};
 const [, , wanted = "small"] = process.argv;
 const kind = Object.hasOwn(kinds, wanted) ? (wanted as keyof typeof kinds) : "small";
-const isCached = kind === "hit" || kind === "vary";
+const isCached = kind === "hit" || kind === "vary" || kind === "file";
 const folder = mkdtempSync(path.join(tmpdir(), "headgate-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
@@ -80,7 +86,10 @@ await proxy.listen();
 const vary = kind === "vary" ? "Vary: Accept-Encoding, Accept-Language\r\n" : "";
 const peers = new Peers({
   requests: kinds[kind].map((lines) => Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1")),
-  answer: Buffer.from(isCached ? cacheable(new Date().toUTCString(), vary) : ANSWER, "latin1"),
+  answer: Buffer.from(
+    isCached ? cacheable(new Date().toUTCString(), vary, kind === "file" ? 100_000 : 2048) : ANSWER,
+    "latin1",
+  ),
 });
 // What is asked for the first time is waited for, and a moment passes until it is kept.
 for (const clients of [1, CLIENTS - 1]) {

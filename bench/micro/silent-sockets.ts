@@ -31,6 +31,8 @@ const wrote = new Uint8Array(SLOTS);
 let connecting: number[] = [];
 /** Slots that were written to since the last turn, once each. */
 let written: number[] = [];
+/** [slot, number] of files that are sent by the next turn. */
+let files: [number, number][] = [];
 
 export const wireVersion = wire.WIRE_VERSION;
 
@@ -58,6 +60,11 @@ export function connect(): number {
   connecting.push(slots);
   return slots++;
 }
+
+export const sendFile: Addon["sendFile"] = (slot, _descriptor, id) => {
+  files.push([slot, id]);
+  return 0;
+};
 
 export const bind: Addon["bind"] = () => LISTENER;
 export const listen: Addon["listen"] = () => LISTENER;
@@ -101,6 +108,8 @@ export class Peers {
       this.#used += length;
     }
     connecting = [];
+    for (const [slot, id] of files) this.#emit(wire.FILE_SENT, slot, id, 0);
+    files = [];
     const now = written;
     written = [];
     let answered = 0;
