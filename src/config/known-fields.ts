@@ -159,5 +159,15 @@ export function ownNameOf(path: Path): string | null {
 /** What to say of an unknown field instead of "unknown field"; null when there is nothing. */
 export function whereItBelongs(path: Path): string | null {
   const text = formatPath(path);
-  return ELSEWHERE.find(([pattern]) => pattern.test(text))?.[1] ?? null;
+  const found = ELSEWHERE.find(([pattern]) => pattern.test(text));
+  if (found !== undefined) return found[1];
+  const name = String(path.at(-1));
+  const holder = path.slice(0, -1);
+  const isFeature = /^servers\.[^.[]+(\.routes\[\d+\])?$/.test(formatPath(holder)) && featuresAt(holder).includes(name);
+  return isFeature ? `is a feature, which stands in "use": use: [{ ${name}: ... }]` : null;
+}
+
+/** The names of features that the `use` of a server or a route may have. */
+function featuresAt(holder: Path): readonly string[] {
+  return knownFields([...holder, "use", 0]);
 }
