@@ -14,7 +14,7 @@ export type CacheOutcome =
   | "stale"
   /** From the cache, after the origin had said that it is good still. */
   | "revalidated"
-  /** From a download that another request had begun. */
+  /** From a download that another request had begun, or from another machine. */
   | "shared"
   /** By a download of its own, which others could share and which may be stored. */
   | "miss"

@@ -3,7 +3,7 @@
  * uses. They decide what may be said of one cache; what a request gets out of it is decided by the feature `cache`.
  */
 import { z } from "zod";
-import { filePath } from "../core/option-files.ts";
+import { folderPath } from "../core/option-files.ts";
 import { duration, formatDuration, formatSize, sizeBetween, textKind } from "../core/option-types.ts";
 import type { RedisStoreConfig } from "../identity/stores/options.ts";
 
@@ -42,7 +42,7 @@ export const cacheReference = textKind<string>({
 /** `caches.NAME`, but for `shared`, which config/ adds: it is a store as sessions have one. */
 export const cacheOptions = z
   .strictObject({
-    directory: filePath()
+    directory: folderPath()
       .optional()
       .describe(
         "Its folder, made when it is not there, for this cache and this proxy alone. By default a folder of its name in the cache folder of the user or of the service.",

@@ -9,7 +9,7 @@ const SENTENCES: Readonly<Record<CacheOutcome, string>> = {
   hit: "from the cache, fresh",
   stale: "from the cache, stale: the origin failed, or is asked meanwhile",
   revalidated: "from the cache, confirmed by the origin",
-  shared: "from a download that another request had begun",
+  shared: "from a download that another request had begun, or from another machine",
   miss: "downloaded",
   pass: "downloaded past the cache",
 };
@@ -48,7 +48,7 @@ function sharingLines({ cutOff, since, taken, given, errors, late, behind, owed 
     cutOff === null
       ? `  shared with other machines since ${since}`
       : `  cut off from other machines since ${since}, and finds nothing: ${cutOff}`,
-    `    ${from} from them, ${to} for them; ${count(errors, "error", "errors")}, ${late} too late`,
+    `    ${from} from them, ${to} for them; ${count(errors, "error", "errors")}, ${count(late, "look-up", "look-ups")} given up`,
     ...(behind > 0 ? [`    ${count(behind, "purge", "purges")} of theirs to be applied here`] : []),
     ...(owed > 0 ? [`    ${count(owed, "purge", "purges")} they could not be told of yet`] : []),
   ];

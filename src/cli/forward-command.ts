@@ -41,7 +41,10 @@ export function addForwardCommand(program: Command): void {
       "--via <url>",
       "the proxy that requests go through: http://, https:// or socks5://; of a list with commas, the first that can be reached. A password in it can be read by everybody on this machine (ps): a file keeps it",
     )
-    .option("--intercept <hosts>", "hosts whose HTTPS is opened, such as *.example.org: see `headgate ca init`")
+    .option(
+      "--intercept <hosts>",
+      "hosts whose HTTPS is opened, on the ports of tunnels, such as *.example.org: see `headgate ca init`",
+    )
     .option("--ca <dir>", "the folder of the CA for --intercept; otherwise where `headgate ca init` makes one")
     .option(
       "--cache <dir>",

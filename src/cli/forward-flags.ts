@@ -39,6 +39,7 @@ const FLAGS: readonly (readonly [field: RegExp, flag: string])[] = [
   [/^forward\.allow\[\d\]\.networks\b/, "--networks"],
   [/^forward\.via\b/, "--via"],
   [/^forward\.intercept\.ca\b/, "--ca"],
+  [/^forward\.intercept\.ports\b/, "--connect-ports"],
   [/^forward\.intercept\b/, "--intercept"],
 ];
 
@@ -75,7 +76,13 @@ function objectOf(flags: ForwardFlags, users: Users | null) {
     ...(users !== null && { auth: { basic: { users: users.hashes } } }),
     ...(!isPlain && { allow }),
     ...(via !== undefined && { via: [{ proxy: listOf(via) }] }),
-    ...(intercept !== undefined && { intercept: { hosts: listOf(intercept), ...(ca !== undefined && { ca }) } }),
+    ...(intercept !== undefined && {
+      intercept: {
+        hosts: listOf(intercept),
+        ...(connectPorts !== undefined && { ports: listOf(connectPorts) }),
+        ...(ca !== undefined && { ca }),
+      },
+    }),
     ...(cache !== undefined && { cache: DEFAULT_CACHE }),
   };
   return {

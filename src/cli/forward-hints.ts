@@ -74,9 +74,9 @@ function parentsOf({ via }: Forward): readonly string[] {
   });
 }
 
-function interceptionHint({ hosts, ca }: NonNullable<Forward["intercept"]>): string {
+function interceptionHint({ hosts, ports, ca }: NonNullable<Forward["intercept"]>): string {
   const dir = ca === null ? "" : ` --dir ${quoted(ca)}`;
-  return `it opens the HTTPS of ${joinOr(hosts)}; clients have to trust its CA: headgate ca show${dir}`;
+  return `it opens the HTTPS of ${joinOr(hosts)} on port ${portsOf(ports)}; clients have to trust its CA: headgate ca show${dir}`;
 }
 
 function cacheHint(cache: Config["caches"][number], isOpened: boolean): string {

@@ -31,7 +31,7 @@ export const ACCESS_FIELDS = {
   upstreamMs: "Milliseconds from the request's last byte to the upstream's first one.",
   attempts: "Attempts to reach an upstream.",
   cache:
-    "How a shared cache served it: `hit`, `stale`, `revalidated`, `shared` (by a download that another request had begun), `miss` (downloaded), `pass` (past the cache). `upstream` and what follows are those of the download that it waited for.",
+    "How a shared cache served it: `hit`, `stale`, `revalidated`, `shared` (by a download that another request had begun, or by another machine), `miss` (downloaded), `pass` (past the cache). `upstream` and what follows are those of the download that it waited for.",
   cacheReason: "Why it was not answered from the cache, or not kept in it: a word such as `no-store`.",
   ended:
     "What ended a tunnel: `client` or `upstream`, whichever closed or ended its half first; `idle`, `lifetime`, `stopped` (with the proxy or its server); `intercepted`: its requests have lines of their own; `error`: see there.",

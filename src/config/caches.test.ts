@@ -106,9 +106,21 @@ describe("a `cache`", () => {
     assert.deepEqual(result.problems.map(formatProblem), [
       'headgate.yaml:2:49: servers.web.use[0].cache: no cache has the name "artefacts"; did you mean "artifacts"?',
     ]);
-    assert.deepEqual(problems("{ cache: artifacts }"), ['servers.web.use[0].cache: no cache has the name "artifacts"']);
+    assert.deepEqual(problems("{ cache: artifacts }"), [
+      'servers.web.use[0].cache: no cache has the name "artifacts": "caches" says what it is: caches: { artifacts: { directory: PATH } }',
+    ]);
     assert.deepEqual(problems("{ cache: true }", "caches: { a: {}, b: {} }"), [
       "servers.web.use[0].cache: more than one cache could be meant: name one (a, b)",
+    ]);
+  });
+
+  it("that stands beside routes, as in other proxies, is told where it belongs", () => {
+    const cached = "listen: 127.0.0.1:1, cache: a, proxy: http://127.0.0.1:2";
+    const text = `caches: { a: {} }\nservers: { web: { ${cached} } }`;
+    const result = parseConfig(text, { file: "headgate.yaml", files });
+    assert.ok(!result.ok);
+    assert.deepEqual(result.problems.map(formatProblem), [
+      'headgate.yaml:2:40: servers.web.cache: is a feature, which stands in "use": use: [{ cache: ... }]',
     ]);
   });
 
@@ -202,6 +214,15 @@ describe("what a cache is shared by", () => {
       ["farm"],
     );
     assert.deepEqual(config.caches[0]!.shared, config.stores[0]);
+  });
+
+  it("is asked for as what machines can share", () => {
+    assert.deepEqual(problems("{ cache: true }", shared("{}", "redis.internal:6379")), [
+      "caches.artifacts.shared: expected the name of a store or a URL such as redis://127.0.0.1:6379, got other text",
+    ]);
+    assert.deepEqual(problems("{ cache: true }", shared("{}", "lmdb")), [
+      'caches.artifacts.shared: no store has the name "lmdb": "stores" says what it is: stores: { lmdb: URL }',
+    ]);
   });
 
   it("is there, and no LMDB", () => {

@@ -307,7 +307,10 @@ class Checker implements Checks {
     const [all, used] = kind === "store" ? [this.#stores, this.#usedStores] : [this.#caches, this.#usedCaches];
     used.add(name);
     if (Object.hasOwn(all, name)) return;
-    this.#fail(path, `no ${kind} has the name ${JSON.stringify(name)}`, "value", nearest(name, Object.keys(all)));
+    const there = Object.keys(all);
+    const what = kind === "store" ? "URL" : "{ directory: PATH }";
+    const advice = there.length === 0 ? `: "${kind}s" says what it is: ${kind}s: { ${name}: ${what} }` : "";
+    this.#fail(path, `no ${kind} has the name ${JSON.stringify(name)}${advice}`, "value", nearest(name, there));
   }
 
   #kindNamedAt(place: Path): "store" | "cache" | null {

@@ -20,6 +20,7 @@ type Slip = readonly [path: RegExp, isIt: (value: unknown) => boolean, advice: s
 const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 const SLIPS: readonly Slip[] = [
+  [/\.match\.path(\[\d+\])?$/, (value) => /\*./.test(String(value)), "use pathRegex for more"],
   [/^servers\.[^.]+\.forward$/, (value) => value === null, "for a proxy without options write forward: {}"],
   [/\.forward\.(allow|deny|via)$/, isMapping, "a list of one is [{ ... }]"],
   [/\.forward\.(allow|deny|via)\[\d+\]\.hosts(\[\d+\])?$/, (value) => value === "*", "for every host leave hosts out"],
@@ -27,6 +28,7 @@ const SLIPS: readonly Slip[] = [
   [/^caches\.[^.]+$/, (value) => value === null, "for a cache without options write {}"],
   [/^caches\.[^.]+$/, (value) => typeof value === "string", "write { directory: PATH }"],
   [/^caches\.[^.]+\.memory$/, (value) => value === "off" || value === false, "for nothing in memory write 0"],
+  [/^caches\.[^.]+\.shared$/, isMapping, 'such fields stand in "stores": stores: { NAME: { url: URL } }, shared: NAME'],
   [/^caches\.[^.]+\.inactive$/, (value) => value === "never" || value === 0, "write off"],
   [/\.cache\.(rules|bypass)$/, isMapping, "a list of one is [{ ... }]"],
   [/\.cache\.key$/, Array.isArray, "write { headers: [...] }, or query, cookies or identity"],

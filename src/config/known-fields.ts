@@ -131,6 +131,8 @@ const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
     /(^caches\.[^.[]+|\.cache)\.(ttl|maxAge|max_age|expires?|for|valid|status)$/,
     "how long answers are fresh is said by rules of `cache`: rules: [{ status: 200, for: 1d }]",
   ],
+  [/\.cache\.(lock|lockTimeout|lock_timeout|collapse|coalesce|revalidate)$/, "is always so: leave it out"],
+  [/^caches\.[^.[]+\.(levels|keysZone|keys_zone|use_temp_path)$/, "is nothing that this cache needs: leave it out"],
   [/\.cache\.ignore$/, "belongs to a rule: rules: [{ ignore: [cache-control] }]"],
   [/\.cache\.vary$/, 'belongs to "key": key: { headers: [accept-language] }'],
 ];
@@ -142,7 +144,8 @@ const OTHER_NAMES: readonly (readonly [path: RegExp, name: string])[] = [
   [/^caches\.[^.[]+\.(mem|ram|hot|maxMemory)$/, "memory"],
   [/^caches\.[^.[]+\.(free|reserve)$/, "minFree"],
   [/^caches\.[^.[]+\.(redis|valkey|url|tier|store)$/, "shared"],
-  [/\.cache\.(swr|updating)$/, "staleWhileRevalidate"],
+  [/\.cache\.(swr|updating|grace)$/, "staleWhileRevalidate"],
+  [/\.cache\.(keep|useStale|use_stale|staleIfError)$/, "staleOnError"],
   [/\.cache\.(name|cache|caches)$/, "store"],
   [/\.cache\.rules\[\d+\]\.(ttl|maxAge|max_age|valid|lifetime|fresh|time)$/, "for"],
   [/\.cache\.rules\[\d+\]\.(code|codes)$/, "status"],
@@ -159,5 +162,15 @@ export function ownNameOf(path: Path): string | null {
 /** What to say of an unknown field instead of "unknown field"; null when there is nothing. */
 export function whereItBelongs(path: Path): string | null {
   const text = formatPath(path);
-  return ELSEWHERE.find(([pattern]) => pattern.test(text))?.[1] ?? null;
+  const found = ELSEWHERE.find(([pattern]) => pattern.test(text));
+  if (found !== undefined) return found[1];
+  const name = String(path.at(-1));
+  const holder = path.slice(0, -1);
+  const isFeature = /^servers\.[^.[]+(\.routes\[\d+\])?$/.test(formatPath(holder)) && featuresAt(holder).includes(name);
+  return isFeature ? `is a feature, which stands in "use": use: [{ ${name}: ... }]` : null;
+}
+
+/** The names of features that the `use` of a server or a route may have. */
+function featuresAt(holder: Path): readonly string[] {
+  return knownFields([...holder, "use", 0]);
 }

@@ -13,7 +13,7 @@ import { filePath } from "../core/option-files.ts";
 import { duration, formatDuration, oneOrMore, TOKEN, textKind, tlsVersion } from "../core/option-types.ts";
 import { cacheOptions as cacheFeature } from "../features/cache/options.ts";
 import { forwardOptions } from "../forward/options.ts";
-import { storeOptions, storeReference } from "../identity/stores/options.ts";
+import { sharedStoreReference, storeOptions } from "../identity/stores/options.ts";
 import { upstreamOptions } from "../upstreams/options.ts";
 import { admin } from "./admin-schema.ts";
 import type { ViaConfig } from "./config.ts";
@@ -154,7 +154,7 @@ const server = z.strictObject({
 });
 
 const cacheBlock = cacheOptions.extend({
-  shared: storeReference()
+  shared: sharedStoreReference()
     .optional()
     .describe(
       "A Redis or Valkey by which machines share what they have: a name in `stores`, or a URL. Caches of the same name there are asked before the origin is, and a purge of one is one of all. Without it this one is for itself. While it cannot be reached, nothing is found in the cache, and requests go to the origin. A change of it takes a restart.",

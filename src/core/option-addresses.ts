@@ -272,7 +272,7 @@ export const pathPattern = textKind<string>({
     return path === null || path.includes("*") ? null : text.endsWith("/*") ? `${path}*` : path;
   },
   explain: (text) => {
-    if (text.slice(0, -1).includes("*")) return "a path has its only `*` at the end: use pathRegex for more";
+    if (text.slice(0, -1).includes("*")) return "a path has its only `*` at the end";
     return text.startsWith("/") && text.endsWith("*") && !text.endsWith("/*")
       ? "`*` stands behind a slash, as in /jmap/*"
       : null;

@@ -52,6 +52,14 @@ export const filePath = textKind<string>({
   parse: (text) => (text === "" || text.includes("\0") ? null : filesOfParse.resolvePath(text)),
 });
 
+/** A folder, in the same way. */
+export const folderPath = textKind<string>({
+  id: "folder",
+  expected: "the path of a folder",
+  description: "The path of a folder. A relative one begins at the folder of the configuration file.",
+  parse: (text) => (text === "" || text.includes("\0") ? null : filesOfParse.resolvePath(text)),
+});
+
 const secretFileName = z
   .strictObject({
     file: z.string().min(1).describe("The path of the file, relative to the configuration file's folder."),

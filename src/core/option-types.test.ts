@@ -54,7 +54,9 @@ describe("durations", () => {
       ["100 msec", "100ms"],
       ["100millis", "100ms"],
       ["2 Hours", "2h"],
-      ["3 weeks", null],
+      ["3 weeks", "21d"],
+      ["1w", "7d"],
+      ["999999 w", null],
       ["soon", null],
     ];
     for (const [text, suggestion] of cases) assert.equal(suggestionOf(duration().safeParse(text)), suggestion, text);

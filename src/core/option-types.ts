@@ -85,13 +85,14 @@ export function formatDuration(ms: number): string {
   return `${ms}ms`;
 }
 
-/** "30 s", "30sec", "5 min" and a bare "30" are what people write instead. */
+/** "30 s", "30sec", "5 min", "1w" and a bare "30" are what people write instead. */
 function suggestDuration(text: string): string | null {
   const match = /^\s*(\d{1,9})\s*([a-z]*)\s*$/i.exec(text);
   if (match === null) return null;
   const word = (match[2] ?? "").toLowerCase();
   const unit = word === "" ? "s" : /^m(s|illi)/.test(word) ? "ms" : word.slice(0, 1);
-  const suggestion = `${match[1]}${unit}`;
+  const isWeeks = /^w(eeks?|ks?)?$/.test(word);
+  const suggestion = isWeeks ? `${7 * Number(match[1])}d` : `${match[1]}${unit}`;
   return suggestion !== text && parseDuration(suggestion) !== null ? suggestion : null;
 }
 

@@ -139,12 +139,15 @@ export class ControlPlane implements Control {
   }
 
   drain(why = "headgate drain"): void {
-    if (!this.#isEnding) void this.#end(why);
+    if (this.#isEnding) return;
+    const seconds = this.#config.drainTimeoutMs / 1000;
+    const grace = `what is under way may take ${seconds} s, a second signal cuts it off`;
+    void this.#end(`${why}: no new connections; ${grace}`);
   }
 
   stop(why = "headgate stop"): void {
-    this.drain(why);
-    this.#options.output.log.warn(`${why}: cutting off what is left`);
+    if (this.#isEnding) this.#options.output.log.warn(`${why}: cutting off what is left`);
+    else void this.#end(`${why}: no new connections; what is under way is cut off`);
     this.#group?.destroy();
   }
 
@@ -220,12 +223,12 @@ export class ControlPlane implements Control {
     }
   }
 
-  async #end(why: string): Promise<void> {
+  /** `line` is for the log: who asked, and what becomes of what is under way. */
+  async #end(line: string): Promise<void> {
     this.#isEnding = true;
     const { log } = this.#options.output;
-    const drainMs = this.#config.drainTimeoutMs;
-    log.info(`${why}: no new connections; what is under way may take ${drainMs / 1000} s, a second signal cuts it off`);
-    const cut = (await this.#group?.drain(drainMs)) ?? 0;
+    log.info(line);
+    const cut = (await this.#group?.drain(this.#config.drainTimeoutMs)) ?? 0;
     if (cut > 0) log.warn(`the time is up: ${cut} ${cut === 1 ? "connection was" : "connections were"} cut off`);
     log.info("stopped");
     this.#admin?.close();

@@ -28,7 +28,7 @@ describe("headgate cache stats", () => {
   hit          6  5.9 KiB  from the cache, fresh
   stale        0      0 B  from the cache, stale: the origin failed, or is asked meanwhile
   revalidated  1    500 B  from the cache, confirmed by the origin
-  shared       1  1.5 KiB  from a download that another request had begun
+  shared       1  1.5 KiB  from a download that another request had begun, or from another machine
   miss         1  1.5 KiB  downloaded
   pass         1    500 B  downloaded past the cache
   gone: 2 size, 1 purged
@@ -60,7 +60,7 @@ describe("headgate cache stats", () => {
     assert.ok(
       (await there("stats")).stdout.endsWith(`  gone: 2 size, 1 purged
   shared with other machines since 2026-11-21T10:00:00.000Z
-    2 answers (2.0 KiB) from them, 1 answer (1.0 KiB) for them; 0 errors, 3 too late
+    2 answers (2.0 KiB) from them, 1 answer (1.0 KiB) for them; 0 errors, 3 look-ups given up
 `),
     );
     const cutOff = { ...shared, cutOff: "Redis is silent", behind: 1, owed: 2 };

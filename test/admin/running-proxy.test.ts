@@ -188,6 +188,10 @@ describe("an end", () => {
       const { status, stdout, stderr } = await run(folder.path, "stop");
       assert.deepEqual([status, stdout, stderr], [0, `process ${running.process.pid} has ended\n`, ""]);
       await client.untilEnded();
+      assert.deepEqual(
+        running.entries.map(({ msg }) => msg).filter((msg) => /^headgate stop|cut off|cutting off/.test(msg)),
+        ["headgate stop: no new connections; what is under way is cut off"],
+      );
     }));
 
   test("by headgate stop comes at once while it drains, too", () =>

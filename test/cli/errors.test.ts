@@ -137,7 +137,7 @@ describe("a machine that cannot give what is asked for", () => {
     );
     const { stderr } = headgate(folder.path, "check");
     const said =
-      /^warning: cache pages: \d+[GM]iB of the file system of .* are free, less than minFree \(\d+[GM]iB\): until /;
+      /^warning: cache pages: \d+[GM]iB of the file system of .* are free, less than minFree \(\d+[GMK]iB\): until /;
     assert.match(stderr, said);
   });
 

@@ -182,6 +182,23 @@ test("--cache keeps answers in a folder, --size says how much; both say what is 
   });
 });
 
+test("--intercept opens what tunnels may go to, and says on which ports", async () => {
+  const listening = { server: "proxy", address: { family: 4, address: "127.0.0.1", port: 3128 }, isTls: false };
+  for (const [connectPorts, ports] of [
+    [undefined, "443"],
+    ["443,8000-8999", "443 or 8000-8999"],
+  ] as const) {
+    const flags = { intercept: "a.example", ca: "/etc/ca", ...(connectPorts !== undefined && { connectPorts }) };
+    const { config } = await configOf(flags);
+    const line = `it opens the HTTPS of a.example on port ${ports}; clients have to trust its CA: headgate ca show --dir /etc/ca`;
+    assert.ok(forwardHints(config.servers[0]!, [listening as Listening]).includes(line), line);
+  }
+  await assert.rejects(configOf({ intercept: "a.example", connectPorts: "x" }), (error: Error) => {
+    assert.deepEqual(error.message.match(/--[\w-]+:/g), ["--connect-ports:"]);
+    return true;
+  });
+});
+
 test("--auth takes hashes for what they are, and warns of a password that everybody can read", TIMEOUT, async () => {
   const hash = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$MDEyMzQ1Njc4OWFiY2RlZg";
   const bcrypt = `$2y$04$${"a".repeat(21)}e${"b".repeat(31)}`;

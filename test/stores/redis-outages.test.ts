@@ -236,7 +236,11 @@ test("a server whose certificate is not trusted, or has another name, is not spo
   await refused(openRedis(url, { told, tls: { ...none, ca: authority.cert, serverName: null } }).get("k"));
   assert.deepEqual(
     told.events.map((event) => event.replace("away: Redis cannot be reached: ", "")),
-    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "ERR_TLS_CERT_ALTNAME_INVALID", "ERR_TLS_CERT_ALTNAME_INVALID"],
+    [
+      "UNABLE_TO_VERIFY_LEAF_SIGNATURE: nobody whom this machine trusts has signed its certificate: see `tls.ca` of its store",
+      "ERR_TLS_CERT_ALTNAME_INVALID: its certificate is for another name: see `tls.serverName` of its store",
+      "ERR_TLS_CERT_ALTNAME_INVALID: its certificate is for another name: see `tls.serverName` of its store",
+    ],
   );
   assert.equal(heard, "");
   server.close();

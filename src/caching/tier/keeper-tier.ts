@@ -108,7 +108,7 @@ export class KeeperTier implements FillTier {
     if (here.status === "rejected") throw here.reason;
     if (everywhere.status === "rejected") {
       const why = everywhere.reason instanceof Error ? everywhere.reason.message : "they cannot be asked";
-      throw new Error(`the purge is in force on this machine, and nobody knows of the others: ${why}`);
+      throw new Error(`the purge is in force on this machine, and on the others as soon as they can be told: ${why}`);
     }
     return here.value;
   }

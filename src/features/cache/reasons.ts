@@ -52,7 +52,7 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   stalled: "Who fetches it makes no progress.",
   variants: "Other variants of it are being fetched, again and again.",
   full: "Too much is being fetched.",
-  off: "The store does not work for now.",
+  off: "The store does not work for now, or the cache is cut off from the machines that share it.",
   "no-store": "The answer forbids it (`no-store`).",
   private: "The answer is for one user alone (`private`).",
   authorization: "The request says who asks, and the answer does not say that it is for everybody.",

@@ -23,7 +23,8 @@ export type StoreAddress = RedisAddressOption;
 const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
-const URL_EXPECTED = "a URL such as redis://127.0.0.1:6379 or lmdb:/var/lib/headgate/sessions";
+const REDIS_EXPECTED = "a URL such as redis://127.0.0.1:6379";
+const URL_EXPECTED = `${REDIS_EXPECTED} or lmdb:/var/lib/headgate/sessions`;
 
 function parseStoreUrl(text: string): StoreUrl | null {
   if (text.includes("\0")) return null;
@@ -308,17 +309,30 @@ const STORE_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 /** The JSON Schema's name for a reference, by which config/ finds what names a store. */
 export const STORE_REFERENCE = "storeReference";
 
-/** Where a store is used: its name, or a URL. */
-export const storeReference = textKind<StoreReference>({
-  id: STORE_REFERENCE,
-  expected: `the name of a store or ${URL_EXPECTED}`,
-  description: "A name in `stores`, or a URL as a store has it: then with the defaults of a store for all else.",
+/** What names a store, or is the URL of one. */
+const REFERENCE = {
   isSecret: true,
-  parse: (text) => {
+  parse: (text: string): StoreReference | null => {
     if (!isStoreUrl(text)) return STORE_NAME.test(text) ? new StoreByName(text) : null;
     const url = parseStoreUrl(text);
     return url === null ? null : new StoreByUrl(url);
   },
   explain: explainStoreUrl,
   suggest: suggestStoreUrl,
+};
+
+/** Where a store is used: its name, or a URL. */
+export const storeReference = textKind<StoreReference>({
+  ...REFERENCE,
+  id: STORE_REFERENCE,
+  expected: `the name of a store or ${URL_EXPECTED}`,
+  description: "A name in `stores`, or a URL as a store has it: then with the defaults of a store for all else.",
+});
+
+/** The same where only what machines can share will do; that it is no LMDB is checked when all of the file is known. */
+export const sharedStoreReference = textKind<StoreReference>({
+  ...REFERENCE,
+  id: "sharedStoreReference",
+  expected: `the name of a store or ${REDIS_EXPECTED}`,
+  description: "A name in `stores`, or the URL of a Redis or Valkey: then with the defaults of a store for all else.",
 });

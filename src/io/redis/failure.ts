@@ -10,13 +10,22 @@ const WORDS: Readonly<Record<string, string>> = {
   NOAUTH: "it asks for a password",
   NOPERM: "the user has no right to a command or a key",
   READONLY: "it is a replica",
-  MOVED: 'it is a part of a cluster, which "cluster: true" says',
-  ASK: 'it is a part of a cluster, which "cluster: true" says',
+  MOVED: 'it is a part of a cluster: its store needs "cluster: true"',
+  ASK: 'it is a part of a cluster: its store needs "cluster: true"',
   CLUSTERDOWN: "the cluster is down",
   LOADING: "it is loading its data",
   OOM: "it is out of memory",
   WRONGTYPE: "what it has under the key is no text",
 };
+
+/** What Node says of a certificate that it does not accept, and what to do about it. */
+const CERTIFICATES: readonly (readonly [code: RegExp, words: string])[] = [
+  [
+    /^(UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/,
+    "nobody whom this machine trusts has signed its certificate: see `tls.ca` of its store",
+  ],
+  [/^ERR_TLS_CERT_ALTNAME_INVALID$/, "its certificate is for another name: see `tls.serverName` of its store"],
+];
 
 /** Where a node of a cluster sends who asks it for a key of another one. */
 export interface Redirect {
@@ -57,7 +66,9 @@ export function failureOf(error: unknown): RedisFailure {
   // Of all addresses of a name, when none could be reached.
   const inner =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException | undefined)?.code : undefined;
-  return new RedisFailure(`Redis cannot be reached: ${inner ?? code ?? message}`);
+  const what = inner ?? code ?? message;
+  const certificate = CERTIFICATES.find(([pattern]) => pattern.test(what));
+  return new RedisFailure(`Redis cannot be reached: ${what}${certificate === undefined ? "" : `: ${certificate[1]}`}`);
 }
 
 /** "MOVED 3999 127.0.0.1:6381" */

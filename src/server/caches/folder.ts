@@ -5,6 +5,7 @@ import path from "node:path";
 import type { CacheConfig } from "../../caching/options.ts";
 import { defaultCacheFolder } from "../../config/authority-folders.ts";
 import type { Config } from "../../config/config.ts";
+import { formatSize } from "../../core/sizes.ts";
 import { booksIn, formatIn } from "../../io/cache/folder.ts";
 import { folderOwner } from "../authority-folder.ts";
 import { SetupError } from "../setup-error.ts";
@@ -116,10 +117,10 @@ function tooLarge({ name, bytesMax, freeBytesMin }: CacheConfig, there: string):
   if (whole === 0) return [];
   if (bytesMax + freeBytesMin <= whole) {
     if (free >= freeBytesMin) return [];
-    const room = `${sizeText(free)} of the file system of ${there} are free, less than minFree (${sizeText(freeBytesMin)})`;
+    const room = `${sizeText(free)} of the file system of ${there} are free, less than minFree (${formatSize(freeBytesMin)})`;
     return [`cache ${name}: ${room}: until that changes it lets go of what it has and stores nothing`];
   }
-  const sum = `size ${sizeText(bytesMax)} and minFree ${sizeText(freeBytesMin)}`;
+  const sum = `size ${formatSize(bytesMax)} and minFree ${formatSize(freeBytesMin)}`;
   const room = whole > freeBytesMin ? `it gets ${sizeText(whole - freeBytesMin)} at most` : "it stores nothing";
   return [`cache ${name}: ${sum} are more than the whole file system of ${there} (${sizeText(whole)}): ${room}`];
 }
