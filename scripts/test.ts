@@ -88,6 +88,7 @@ const onOneTransport: readonly string[] = [
   "test/security/smuggling-verdicts",
   "test/security/spoofed-identity",
   "test/threads/access-lines",
+  "test/threads/cache-files-left-open",
   "test/threads/cache-fills",
   "test/threads/connections-maximum",
   "test/threads/session-stores",

@@ -34,6 +34,8 @@ export class FollowedBody extends FlowingBody {
   /** All that came, of a small one. */
   #whole: Buffer | null = null;
   #isOver = false;
+  /** It is about to be given to those who waited for it: the file stays open for them, though all has come already. */
+  #isAwaited = true;
 
   /** `bytes`: of the whole representation, -1 when nobody knows yet. */
   constructor(owner: FollowedBodyOwner, bytes: number, table: ProgressTable, place: FollowedPlace) {
@@ -85,6 +87,13 @@ export class FollowedBody extends FlowingBody {
     this.#watch();
   }
 
+  /** Who waited for it reads it by now, or does not. */
+  given(): void {
+    if (!this.#isAwaited) return;
+    this.#isAwaited = false;
+    this.departed();
+  }
+
   /** All of it, when it was small. */
   whole(bytes: Buffer): void {
     if (this.isComplete || this.error !== null) return;
@@ -117,7 +126,7 @@ export class FollowedBody extends FlowingBody {
   }
 
   protected override departed(): void {
-    if (this.readers.size > 0 || (!this.isComplete && this.error === null)) return;
+    if (this.#isAwaited || this.readers.size > 0 || (!this.isComplete && this.error === null)) return;
     this.#file?.letGo();
     this.#file = null;
     this.#leave();

@@ -59,6 +59,30 @@ test("another thread reads while it is fetched, as far as it is in the file; a l
     new Array(4).fill("ended"),
   );
   assert.ok(two.cache.find(KEY, requestOf()) !== null);
+  await stage.rest();
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("who is told of one that is over by then reads it, though its file goes at once", async () => {
+  const stage = await CacheStage.open();
+  const { two, fill } = await begun(stage);
+  fill.write(BODY, FIRST, BODY.length);
+  await settle(300);
+  const late = Asked.of(two.cache, KEY);
+  let taker: Taker | null = null;
+  late.onOutcome = () => {
+    // Stored and removed again, by another thread.
+    stage.folder.fault = (operation) =>
+      operation === "openBody" ? Object.assign(new Error("no"), { code: "ENOENT" }) : null;
+    taker = Taker.of(late.answer!, 0, -1, (...range) => stage.folder.readDescriptor(...range));
+  };
+  fill.end();
+  await settle(300);
+  assert.deepEqual(late.outcomes, ["answer"]);
+  assert.ok(taker!.taken.equals(BODY));
+  stage.folder.fault = null;
+  await stage.rest();
   assertAllBack(stage);
   await stage.close();
 });

@@ -221,6 +221,7 @@ export class ThreadFills {
       if (answer === null) this.#sendAgain(ask, names, "failed");
       else this.#take(number)!.handler.onAnswer(answer);
     }
+    if (answer?.body instanceof FollowedBody) answer.body.given();
   }
 
   /** null: it is broken already, or gone, or nobody wants it. */
@@ -256,7 +257,9 @@ export class ThreadFills {
     this.#followed.set(flight, followed);
     if (fill.hasFile) body.opened();
     // What was over, and stored, and had to go again before we came to open it, is nothing that anybody was given yet.
-    return body.error === null ? followed.answer : null;
+    if (body.error === null) return followed.answer;
+    body.given();
+    return null;
   }
 
   /** It may have been kept meanwhile, under its own name. */

@@ -70,6 +70,23 @@ describe("what is stored", () => {
     assert.equal(await stage.keeping.refresh(ID, refreshed.version, head, stage.keeping.mark()), null);
   });
 
+  test("is not replaced by what was asked for before it was confirmed", async () => {
+    const stage = await KeepingStage.open();
+    const nowMs = stage.clock.wallMs();
+    const keep = (text: string, requestedMs: number) =>
+      stage.keep(KEY, text, { head: headOf(text.length, { requestedMs, receivedMs: nowMs }) });
+    const version = versionOf(await keep("one", nowMs - 3000));
+    const confirmed = headOf(3, { requestedMs: nowMs - 1000, receivedMs: nowMs });
+    assert.ok((await stage.keeping.refresh(ID, version, confirmed, stage.keeping.mark())) !== null);
+    assert.equal(reasonOf(await keep("slow", nowMs - 2000)), "older");
+    assert.equal(stage.textOf(KEY), "one");
+    assert.equal(reasonOf(await keep("two", nowMs - 1000)), "kept");
+    // The clock was set back since.
+    assert.equal(reasonOf(await keep("three", nowMs + 10_000)), "kept");
+    assert.equal(reasonOf(await keep("four", nowMs)), "kept");
+    assert.equal(stage.textOf(KEY), "four");
+  });
+
   test("is dropped when it is the version that was meant, or does not verify", async () => {
     const stage = await KeepingStage.open();
     const version = versionOf(await stage.keep(KEY, "body"));

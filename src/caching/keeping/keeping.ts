@@ -64,6 +64,8 @@ export type KeepRefusal =
   | "large"
   /** Answers of this key have come to vary by more than what is known of its request. */
   | "vary"
+  /** What is there was asked for, or confirmed by the origin, by a request that was sent later. */
+  | "older"
   /** There is no room, and nothing that could go. */
   | "full"
   /** The disk does not work. */
@@ -289,6 +291,7 @@ export class Keeping {
   ): Promise<KeepOutcome> {
     const place = this.#placeOf(primaryId, key, vary);
     if (place === null) return refused("vary");
+    if (this.#isOlder(head, place.id)) return refused("older");
     if (body.kind === "file") await this.around.books.keepBody(body.body);
     if (place.vary !== null) {
       if (reserved.vary < 0) return refused("full");
@@ -310,6 +313,14 @@ export class Keeping {
     await this.#put(place.id, record);
     reserved.answer = -1;
     return { isKept: true, id: place.id, record };
+  }
+
+  /** A download may take long, and what is there is confirmed meanwhile for somebody who did not want to wait. */
+  #isOlder({ requestedMs }: AnswerHead, id: EntryId): boolean {
+    const there = this.#read(id);
+    if (there?.kind !== "answer") return false;
+    // What is from the future was stored before the clock was set back: it may be as old as anything.
+    return there.head.requestedMs > requestedMs && there.head.requestedMs <= this.around.clock.wallMs();
   }
 
   /** Where an answer goes, and the vary record that has to be written first; null: its request's fields are not known. */

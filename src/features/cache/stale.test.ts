@@ -47,6 +47,17 @@ describe("while it is fetched anew", () => {
     assert.equal(proxy.asked.length, 2);
   });
 
+  it("for who asked with HEAD, it is for everybody", async () => {
+    const proxy = await stale("max-age=10, stale-while-revalidate=30");
+    proxy.answer = ({ method }) =>
+      answerOf(200, { "Cache-Control": "max-age=10", ETag: '"v2"' }, method === "HEAD" ? "" : "new");
+    await proxy.fetch("/a", { method: "HEAD" });
+    await proxy.settle();
+    assert.equal(proxy.asked[1]!.method, "GET");
+    const { body, cacheStatus } = await proxy.fetch("/a");
+    assert.deepEqual([body, cacheStatus], ["new", "headgate; hit; ttl=10"]);
+  });
+
   it("and that fails, it is tried again", async () => {
     const proxy = await stale("max-age=10, stale-while-revalidate=3000");
     proxy.answer = () => answerOf(503, {});

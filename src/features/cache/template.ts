@@ -8,6 +8,8 @@ import { authorityOf } from "./keys.ts";
 /** Whoever gets it releases its fields. */
 export function templateOf({ request, forward }: Exchange, key: string): RequestMessage {
   const template = request.copyWithoutBody();
+  // A HEAD may find something stale, and what is fetched anew then is for GET too.
+  template.method = "GET";
   // Some have upper case, or a port that goes without saying, of which the origin would make links for all.
   const authority = authorityOf(key);
   const { fields } = template;

@@ -17,9 +17,15 @@ const FILE_NAME = /^([0-9a-f]{14})(\.part)?$/;
 
 export class BodyFolder {
   readonly #folder: string;
+  readonly #closer = new Closer();
 
   constructor(folder: string) {
     this.#folder = folder;
+  }
+
+  /** Resolves when no file that was let go is open any more. Those that are let go later are closed at once. */
+  close(): Promise<void> {
+    return this.#closer.end();
   }
 
   /** Makes all folders that are not there. */
@@ -30,23 +36,23 @@ export class BodyFolder {
   }
 
   open(body: BodyId): BodyFile {
-    return new OpenFile(openSync(this.#pathOf(body), "r"));
+    return new OpenFile(openSync(this.#pathOf(body), "r"), this.#closer);
   }
 
   /** One that is being written; it may have got its name meanwhile. */
   openPart(body: BodyId): BodyFile {
     const name = this.#pathOf(body);
     try {
-      return new OpenFile(openSync(name + PART, "r"));
+      return new OpenFile(openSync(name + PART, "r"), this.#closer);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      return new OpenFile(openSync(name, "r"));
+      return new OpenFile(openSync(name, "r"), this.#closer);
     }
   }
 
   create(body: BodyId): GrowingFile {
     const name = this.#pathOf(body) + PART;
-    return new OpenGrowingFile(openSync(name, "wx+", FILE_MODE), name);
+    return new OpenGrowingFile(openSync(name, "wx+", FILE_MODE), this.#closer, name);
   }
 
   keep(body: BodyId): Promise<void> {
@@ -91,10 +97,12 @@ async function removeFile(name: string): Promise<void> {
 
 class OpenFile implements BodyFile {
   readonly descriptor: number;
+  protected readonly closer: Closer;
   #holders = 1;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, closer: Closer) {
     this.descriptor = descriptor;
+    this.closer = closer;
   }
 
   hold(): void {
@@ -109,12 +117,8 @@ class OpenFile implements BodyFile {
 
   /** A microsecond here, five by way of the pool; and what is closed because descriptors are short is needed at once. */
   protected close(): void {
-    if (isRemoved(this.descriptor)) return closeElsewhere(this.descriptor);
-    try {
-      closeSync(this.descriptor);
-    } catch {
-      // It was read only: whatever the disk says of it now loses nothing, and the descriptor is free.
-    }
+    if (isRemoved(this.descriptor)) this.closer.closeElsewhere(this.descriptor);
+    else closeHere(this.descriptor);
   }
 
   async read(offset: number, length: number): Promise<Buffer> {
@@ -138,8 +142,8 @@ class OpenGrowingFile extends OpenFile implements GrowingFile {
   #length = 0;
   #isAppending = false;
 
-  constructor(descriptor: number, name: string) {
-    super(descriptor);
+  constructor(descriptor: number, closer: Closer, name: string) {
+    super(descriptor, closer);
     this.#name = name;
   }
 
@@ -161,7 +165,7 @@ class OpenGrowingFile extends OpenFile implements GrowingFile {
 
   /** Some file systems write what they hold back when a file is closed. */
   protected override close(): void {
-    closeElsewhere(this.descriptor);
+    this.closer.closeElsewhere(this.descriptor);
   }
 
   discard(): void {
@@ -200,9 +204,37 @@ function isRemoved(descriptor: number): boolean {
   }
 }
 
-/** In the pool. */
-function closeElsewhere(descriptor: number): void {
-  close(descriptor, ignore);
+function closeHere(descriptor: number): void {
+  try {
+    closeSync(descriptor);
+  } catch {
+    // Whatever the disk says of it now: the descriptor is free.
+  }
 }
 
-function ignore(): void {}
+/**
+ * Closes files in the pool. A thread that ends takes along what it has in the pool, undone, and the descriptors would stay open until
+ * the process ends: so their end is waited for before, and at the end nothing more goes there.
+ */
+class Closer {
+  #underWay = 0;
+  #isEnding = false;
+  readonly #ended = Promise.withResolvers<void>();
+
+  closeElsewhere(descriptor: number): void {
+    if (this.#isEnding) return closeHere(descriptor);
+    this.#underWay++;
+    close(descriptor, this.#onClosed);
+  }
+
+  end(): Promise<void> {
+    this.#isEnding = true;
+    if (this.#underWay === 0) this.#ended.resolve();
+    return this.#ended.promise;
+  }
+
+  readonly #onClosed = (): void => {
+    this.#underWay--;
+    if (this.#isEnding && this.#underWay === 0) this.#ended.resolve();
+  };
+}

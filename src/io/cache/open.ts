@@ -144,7 +144,7 @@ class LmdbCacheDisk implements CacheDisk {
   async close(): Promise<void> {
     if (this.isClosed) return;
     this.isClosed = true;
-    await this.root.close();
+    await Promise.all([this.bodies.close(), this.root.close()]);
   }
 }
 
