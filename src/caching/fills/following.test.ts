@@ -59,7 +59,6 @@ test("another thread reads while it is fetched, as far as it is in the file; a l
     new Array(4).fill("ended"),
   );
   assert.ok(two.cache.find(KEY, requestOf()) !== null);
-  await stage.rest();
   assertAllBack(stage);
   await stage.close();
 });

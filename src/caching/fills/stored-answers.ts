@@ -20,12 +20,6 @@ import { NO_NAMES, valuesOf } from "./variants.ts";
 /** What an entry takes beside its texts and bytes: objects, maps, the tables of its fields. */
 const ENTRY_BYTES = 800;
 
-/**
- * So often is looked for what is stored when its file is gone before it was opened. Each time somebody must have replaced it within
- * the same microseconds.
- */
-const LOOKS_MAX = 3;
-
 /** A stored answer, ready to be given. */
 export class StoredAnswer extends HotEntry implements CachedAnswer {
   readonly isVary = false;
@@ -134,7 +128,7 @@ export class StoredAnswers {
   }
 
   find(key: string, request: FieldBlock): StoredAnswer | null {
-    const answer = this.#findReadable(key, request);
+    const answer = this.#find(key, request);
     if (answer === null) return null;
     if (this.#barredKeys.size > 0 && this.#barredKeys.has(key)) return null;
     if (this.#barredTags.size > 0 && answer.head.tags.some((tag) => this.#barredTags.has(tag))) return null;
@@ -164,24 +158,6 @@ export class StoredAnswers {
 
   unbarTag(tag: string): void {
     lower(this.#barredTags, tag);
-  }
-
-  /**
-   * What is found can be read: its file is open. The keeper removes files without asking anybody, and may do so between the look at a
-   * record and the opening of its file; then there is another record by now, or none.
-   */
-  #findReadable(key: string, request: FieldBlock): StoredAnswer | null {
-    let before: StoredFile | null = null;
-    for (let looks = 0; looks < LOOKS_MAX; looks++) {
-      const answer = this.#find(key, request);
-      if (!(answer?.body instanceof StoredFile) || answer.body.open()) return answer;
-      if (answer.body === before) {
-        before.unreadable(null);
-        return null;
-      }
-      before = answer.body;
-    }
-    return null;
   }
 
   #find(key: string, request: FieldBlock): StoredAnswer | null {

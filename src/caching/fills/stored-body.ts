@@ -159,14 +159,6 @@ export class StoredFile extends FlowingBody implements OpenFileHolder {
     this.#isKept = false;
   }
 
-  /** So that whoever is given it now can read it, whatever becomes of it meanwhile. False: it cannot be opened. */
-  open(): boolean {
-    this.joined();
-    if (this.#file === null) return false;
-    if (!this.isRead) this.#rest();
-    return true;
-  }
-
   protected override joined(): void {
     this.isFileUsed = true;
     if (this.#file !== null) return;
@@ -174,21 +166,15 @@ export class StoredFile extends FlowingBody implements OpenFileHolder {
       this.#file = this.#openFiles.open(this.#owner.open);
       this.#isShort = false;
     } catch (error) {
-      // A reader finds that there is none, and breaks its answer.
+      // The reader finds that there is none, and breaks its answer.
       this.#isShort = isShortOfFiles(error);
     }
   }
 
   protected override departed(): void {
     if (this.isRead || this.#file === null) return;
-    if (this.#isWanted) return this.#rest();
-    this.#openFiles.forget(this);
-    this.closeFile();
-  }
-
-  /** Nobody reads it: it stays open for a while, where there is room. */
-  #rest(): void {
-    this.#isKept = !this.#openFiles.isClosed && (this.#isKept || this.#openFiles.keep(this));
+    if (!this.#isWanted || this.#openFiles.isClosed) return this.closeFile();
+    this.#isKept = this.#isKept || this.#openFiles.keep(this);
     if (!this.#isKept) this.closeFile();
   }
 }
