@@ -18,6 +18,7 @@ import { DISK_STATES, type SharedCache } from "../shared.ts";
 import type { FillTier } from "../tier/keeper-tier.ts";
 import type { TierFinding } from "../tier/shared-answers.ts";
 import { type FillThread, Flight, type Waiter } from "./flight.ts";
+import { Leaving } from "./leaving.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
@@ -76,9 +77,7 @@ export class Broker {
   /** Who waits for what other machines have under an id. */
   readonly #lookups = new Map<EntryId, Waiter[]>();
   readonly #tier: FillTier | null;
-  /** What is invalid though its removal is not committed yet: how often, by key and by tag. */
-  readonly #leavingKeys = new Map<string, number>();
-  readonly #leavingTags = new Map<string, number>();
+  readonly #leaving = new Leaving();
   readonly #freeRows: number[] = [];
   #nextThread = 1;
   #nextFlight = 1;
@@ -247,11 +246,10 @@ export class Broker {
 
   /** The version of what the ask would find now; 0: nothing. */
   #versionFor({ storedId, key }: Waiter): number {
-    if (this.#leavingKeys.has(key)) return 0;
     const record = this.#reader.read(storedId)?.record;
     if (record === undefined || record.key !== key) return 0;
-    if (record.kind === "answer" && record.head.tags.some((tag) => this.#leavingTags.has(tag))) return 0;
-    return record.version;
+    const tags = record.kind === "answer" ? record.head.tags : [];
+    return this.#leaving.has(storedId, record.version, key, tags) ? 0 : record.version;
   }
 
   /** Whether a purge or an invalidation has met it since it began: then nobody else joins it, and it is not stored. */
@@ -378,7 +376,8 @@ export class Broker {
   }
 
   #dropDamaged(id: EntryId, version: number): void {
-    void (version === 0 ? this.#keeping.dropDamaged(id) : this.#keeping.drop(id, version, "damaged"));
+    const dropped = version === 0 ? this.#keeping.dropDamaged(id) : this.#keeping.drop(id, version, "damaged");
+    void this.#leaving.damaged(id, version, dropped);
   }
 
   #release(flight: Flight, reason: "uncacheable" | "failed", passMs: number | null): void {
@@ -464,31 +463,19 @@ export class Broker {
   #invalidate(thread: FillThread, call: number, key: string): void {
     this.#tier?.invalidate(key);
     this.#passes.forget(entryIdOf(key, ""));
-    this.#whileLeaving(this.#leavingKeys, key, thread, call, this.#keeping.invalidate(key));
+    this.#answer(thread, call, this.#leaving.key(key, () => this.#keeping.invalidate(key)));
   }
 
   #invalidateTag(thread: FillThread, call: number, tag: string): void {
     this.#tier?.invalidateTag(tag);
-    this.#whileLeaving(this.#leavingTags, tag, thread, call, this.#parts.invalidateTag(tag));
+    this.#answer(thread, call, this.#leaving.tag(tag, () => this.#parts.invalidateTag(tag)));
   }
 
-  #whileLeaving(
-    leaving: Map<string, number>,
-    what: string,
-    thread: FillThread,
-    call: number,
-    done: Promise<void>,
-  ): void {
-    leaving.set(what, (leaving.get(what) ?? 0) + 1);
-    const settle = (trouble: string | null): void => {
-      const count = leaving.get(what)! - 1;
-      if (count > 0) leaving.set(what, count);
-      else leaving.delete(what);
-      thread.link.send({ kind: "invalidated", call, trouble });
-    };
+  #answer(thread: FillThread, call: number, done: Promise<void>): void {
+    const tell = (trouble: string | null): void => thread.link.send({ kind: "invalidated", call, trouble });
     done.then(
-      () => settle(null),
-      (error) => settle(error instanceof Error ? error.message : "it could not be removed"),
+      () => tell(null),
+      (error) => tell(error instanceof Error ? error.message : "it could not be removed"),
     );
   }
 
