@@ -590,7 +590,8 @@ void Loop::update_interest(int32_t index) {
   } else {
     return;
   }
-  const bool asks = slot.again && (wanted & (EPOLLIN | EPOLLOUT)) != 0;
+  // Not where nothing is read and nothing waits to be sent: a connection that is over would be told of in every turn.
+  const bool asks = slot.again && ((wanted & EPOLLIN) != 0 || ((wanted & EPOLLOUT) != 0 && is_sending(slot)));
   if (wanted == slot.interest && !asks) return;
   epoll_event event{};
   event.events = wanted;

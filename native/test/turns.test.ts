@@ -3,9 +3,13 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
+import os from "node:os";
+import path from "node:path";
 import { after, describe, test } from "node:test";
-import { ACCEPTED, CLOSED, PAUSE, READ, RECEIVE_BYTES, WATCH } from "../../src/io/native/wire.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ACCEPTED, CLOSED, END, PAUSE, READ, RECEIVE_BYTES, RESUME, WATCH } from "../../src/io/native/wire.ts";
 import { Driver, type Event, withoutAddon } from "./driver.ts";
 
 /** More than two turns take from one side (kReadyMax of native/src/loop.cc is 128). */
@@ -17,7 +21,11 @@ const SLAB_FULL = RECEIVE_BYTES / READ_BYTES_MAX + 8;
 describe("a turn", { skip: withoutAddon }, () => {
   const driver = withoutAddon ? null! : new Driver();
   const listener = withoutAddon ? null! : driver.listen();
-  after(() => driver.destroyAll());
+  const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-turns-"));
+  after(() => {
+    driver.destroyAll();
+    rmSync(folder, { recursive: true });
+  });
 
   /** The slots from which bytes came, batch by batch, after `speakers` have been made to speak in their order. */
   async function heardOf(speakers: readonly number[]): Promise<number[][]> {
@@ -77,5 +85,51 @@ describe("a turn", { skip: withoutAddon }, () => {
     victim.socket.resetAndDestroy();
     await driver.next(CLOSED, victim.slot, from);
     for (const { socket } of clients) socket.destroy();
+  });
+
+  test("does not come again and again for a connection that is over in both directions while nobody reads it", async () => {
+    const socket = path.join(folder, "over");
+    const { slot: listening } = driver.listen(socket);
+    const from = driver.events.length;
+    const peer = net.connect(socket).pause();
+    await once(peer, "connect");
+    const isClosed = once(peer, "close");
+    const { slot } = await driver.next(ACCEPTED, undefined, from);
+    // It cannot take everything once.
+    const wanted = Buffer.alloc(RECEIVE_BYTES);
+    driver.write(slot, wanted);
+    driver.submit();
+    assert.ok(driver.queued[slot]! > 0);
+    // Paused when more, and the end, are there already: all that there is to tell of it from then on is that it is over.
+    const isPaused = Promise.withResolvers<void>();
+    driver.onBatch = (batch) => {
+      if (!batch.some((event) => event.kind === READ && event.slot === slot)) return;
+      driver.onBatch = null;
+      driver.command(PAUSE, slot);
+      isPaused.resolve();
+    };
+    const sent = Buffer.alloc(READ_BYTES_MAX + 1, "unread");
+    let left = wanted.length;
+    // Answered in the turn in which the last of it is read.
+    peer.on("data", (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left === 0) peer.write(sent, () => peer.destroy());
+    });
+    peer.resume();
+    await Promise.all([isPaused.promise, isClosed]);
+    const turnsIn = async (ms: number): Promise<number> => {
+      const before = performance.nodeTiming.uvMetricsInfo.loopCount;
+      await sleep(ms);
+      return performance.nodeTiming.uvMetricsInfo.loopCount - before;
+    };
+    await turnsIn(5);
+    // One that comes again and again comes some thousand times.
+    assert.ok((await turnsIn(20)) < 20);
+    driver.command(RESUME, slot);
+    driver.submit();
+    await driver.next(END, slot, from);
+    assert.ok(driver.received(slot, from).equals(sent));
+    driver.addon.closeListener(listening);
+    driver.destroy(slot);
   });
 });

@@ -26,6 +26,11 @@ export interface AnswerBody {
   readonly start: number;
   readonly end: number;
   /**
+   * Whether it can be read as far as is known, to be asked before an answer is begun with it: a file is opened by that, and stays open
+   * for a moment. What cannot be opened, or did not verify, is no answer.
+   */
+  open(): boolean;
+  /**
    * Gives [start, end) of the representation to the sink, as it arrives and as fast as it is taken; `end` is -1: all that comes. Of
    * what was cut, or does not verify, the sink is told by `abort`. The sink may get it as ranges of a file. `isPaused`: of a body that
    * is on its way, nothing is given before `resume`, but from now on it has somebody who reads it.

@@ -17,11 +17,14 @@ import type { CacheBooks, EntryId } from "../ports.ts";
 import { DISK_STATES, type SharedCache } from "../shared.ts";
 import type { FillTier } from "../tier/keeper-tier.ts";
 import type { TierFinding } from "../tier/shared-answers.ts";
-import { type FillThread, Flight, type Waiter } from "./flight.ts";
+import type { FillThread, Flight, Waiter } from "./flight.ts";
+import { Flights } from "./flights.ts";
+import { Leaving } from "./leaving.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
 import { isTooSlow, slowestUnread } from "./unread.ts";
+import { forgetWaiter, takeWaiters, tell, waitFor } from "./waiters.ts";
 
 /**
  * A fill whose body has not grown for so long, or that has no head yet, makes nobody wait any more. nginx: proxy_cache_lock_timeout
@@ -70,18 +73,12 @@ export class Broker {
   readonly #stallMs: number;
   readonly #passes: PassMemory;
   readonly #threads = new Map<number, FillThread>();
-  readonly #flights = new Map<number, Flight>();
-  /** Which flight whoever asks for an id joins. */
-  readonly #listed = new Map<EntryId, Flight>();
+  readonly #flights: Flights;
   /** Who waits for what other machines have under an id. */
   readonly #lookups = new Map<EntryId, Waiter[]>();
   readonly #tier: FillTier | null;
-  /** What is invalid though its removal is not committed yet: how often, by key and by tag. */
-  readonly #leavingKeys = new Map<string, number>();
-  readonly #leavingTags = new Map<string, number>();
-  readonly #freeRows: number[] = [];
+  readonly #leaving = new Leaving();
   #nextThread = 1;
-  #nextFlight = 1;
   #look: TimerHandle | null = null;
 
   constructor(parts: BrokerParts) {
@@ -94,7 +91,7 @@ export class Broker {
     this.#table = table;
     this.#stallMs = stallMs;
     this.#passes = new PassMemory(clock);
-    for (let row = table.rows - 1; row >= 0; row--) this.#freeRows.push(row);
+    this.#flights = new Flights(table);
   }
 
   /** Fills that have not ended, or that somebody still reads. */
@@ -115,9 +112,8 @@ export class Broker {
     const thread = this.#threads.get(number);
     if (thread === undefined) return;
     this.#threads.delete(number);
-    for (const waiter of thread.waiters.values()) waiter.flight?.waiters.delete(waiter);
-    thread.waiters.clear();
-    for (const flight of [...this.#flights.values()]) {
+    for (const ask of thread.waiters.keys()) forgetWaiter(thread, ask);
+    for (const flight of [...this.#flights.all()]) {
       flight.follows.delete(thread);
       if (flight.thread === thread) {
         flight.thread = null;
@@ -140,7 +136,7 @@ export class Broker {
         return this.#place({ thread, ask, id, storedId, key, seen, flight: null });
       }
       case "cancel":
-        return this.#cancel(thread, message.ask);
+        return forgetWaiter(thread, message.ask);
       case "left":
         return this.#left(thread, message.flight, message.follows);
       case "refreshStored":
@@ -167,7 +163,7 @@ export class Broker {
         return this.#begin(flight, message);
       case "file":
         flight.hasFile = true;
-        return this.#follow(flight, this.#takeWaiters(flight));
+        return this.#follow(flight, takeWaiters(flight));
       case "unkept":
         return this.#unkept(flight, message.trouble);
       case "end":
@@ -190,15 +186,15 @@ export class Broker {
     const isAlone = reason === "uncacheable";
     const passMs = isAlone ? this.#passes.restMsFor(id) : this.#passes.msFor(id);
     if (reason !== null && passMs > 0) return this.#pass([waiter], reason, passMs);
-    const flight = this.#listed.get(id);
+    const flight = this.#flights.listed(id);
     if (flight !== undefined && !this.#isMet(flight)) {
       if (isAlone) return this.#pass([waiter], reason, LONE_FETCH_PASS_MS);
       if (flight.isStalled && !this.#hasMoved(flight)) return this.#pass([waiter], "stalled", 0);
       if (flight.phase === "flowing") return this.#follow(flight, [waiter]);
-      return this.#waitFor(flight, waiter);
+      return waitFor(flight, waiter);
     }
     const version = this.#versionFor(waiter);
-    if (version !== 0 && version !== waiter.seen) return this.#tell([waiter], (asks) => ({ kind: "stored", asks }));
+    if (version !== 0 && version !== waiter.seen) return tell([waiter], (asks) => ({ kind: "stored", asks }));
     if (isSought || isAlone || this.#tier === null) this.#grant(waiter);
     else this.#seek(waiter, this.#tier);
   }
@@ -221,37 +217,34 @@ export class Broker {
     // The others have given up, or their thread is gone.
     const waiting = waiters.filter((waiter) => waiter.thread.waiters.get(waiter.ask) === waiter);
     for (const { thread, ask } of waiting) thread.waiters.delete(ask);
-    if (finding.kind === "kept") return this.#tell(waiting, (asks) => ({ kind: "stored", asks }));
+    if (finding.kind === "kept") return tell(waiting, (asks) => ({ kind: "stored", asks }));
     const { kind } = finding;
-    if (kind === "names") return this.#tell(waiting, (asks) => ({ kind, asks, names: finding.names }));
+    if (kind === "names") return tell(waiting, (asks) => ({ kind, asks, names: finding.names }));
     for (const waiter of waiting) this.#place(waiter, true);
   }
 
-  #grant({ thread, ask, id, key }: Waiter): void {
-    const row = this.#freeRows.pop();
-    if (row === undefined) {
+  #grant(waiter: Waiter): void {
+    const { thread, ask } = waiter;
+    const nowMs = this.#clock.now();
+    if (this.#flights.isFull) {
       // Its place comes too late for this one, which passes.
-      const slowest = slowestUnread(this.#flights.values(), this.#table, this.#clock.now());
+      const slowest = slowestUnread(this.#flights.all(), this.#table, nowMs);
       if (slowest !== null) this.#giveUp(slowest);
-      return thread.link.send({ kind: "pass", asks: [ask], reason: "full", passMs: 0 });
+      return this.#pass([waiter], "full", 0);
     }
-    const place = { row, generation: this.#table.begin(row), body: this.#keeping.newBodyId() };
-    const since = this.#keeping.mark();
-    const flight = new Flight(this.#nextFlight++, thread, key, entryIdOf(key, ""), id, place, since, this.#clock.now());
+    const flight = this.#flights.open(waiter, this.#keeping.newBodyId(), this.#keeping.mark(), nowMs);
     flight.shared = this.#tier?.mark() ?? null;
-    this.#flights.set(flight.number, flight);
-    this.#listed.set(id, flight);
     this.#look ??= this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
-    thread.link.send({ kind: "granted", ask, flight: flight.number, ...place });
+    const { number, row, generation, body } = flight;
+    thread.link.send({ kind: "granted", ask, flight: number, row, generation, body });
   }
 
   /** The version of what the ask would find now; 0: nothing. */
   #versionFor({ storedId, key }: Waiter): number {
-    if (this.#leavingKeys.has(key)) return 0;
     const record = this.#reader.read(storedId)?.record;
     if (record === undefined || record.key !== key) return 0;
-    if (record.kind === "answer" && record.head.tags.some((tag) => this.#leavingTags.has(tag))) return 0;
-    return record.version;
+    const tags = record.kind === "answer" ? record.head.tags : [];
+    return this.#leaving.has(storedId, record.version, key, tags) ? 0 : record.version;
   }
 
   /** Whether a purge or an invalidation has met it since it began: then nobody else joins it, and it is not stored. */
@@ -259,26 +252,16 @@ export class Broker {
     const { since, primaryId, key, tags } = flight;
     if (!flight.isObsolete && this.#keeping.purges.isMetSince(since, primaryId, key, tags)) {
       flight.isObsolete = true;
-      this.#unlist(flight);
+      this.#flights.unlist(flight);
     }
     return flight.isObsolete;
-  }
-
-  #unlist(flight: Flight): void {
-    for (const id of [flight.askedId, flight.id]) if (this.#listed.get(id) === flight) this.#listed.delete(id);
   }
 
   /** Nobody joins it any more. Should somebody read it after all, its thread goes on with it. */
   #giveUp(flight: Flight): void {
     flight.isGivenUp = true;
-    this.#unlist(flight);
+    this.#flights.unlist(flight);
     flight.thread?.link.send({ kind: "giveUp", flight: flight.number });
-  }
-
-  #waitFor(flight: Flight, waiter: Waiter): void {
-    waiter.flight = flight;
-    flight.waiters.add(waiter);
-    waiter.thread.waiters.set(waiter.ask, waiter);
   }
 
   /**
@@ -293,14 +276,14 @@ export class Broker {
     const isHere = ({ thread }: Waiter): boolean => thread === flight.thread;
     this.#tellToFollow(flight, waiters.filter(isHere));
     const others = waiters.filter((waiter) => !isHere(waiter));
-    for (const waiter of others) this.#waitFor(flight, waiter);
+    for (const waiter of others) waitFor(flight, waiter);
     if (others.length === 0 || flight.isShared) return;
     flight.isShared = true;
     flight.thread?.link.send({ kind: "share", flight: flight.number });
   }
 
   #tellToFollow(flight: Flight, waiters: readonly Waiter[]): void {
-    this.#tell(waiters, (asks, thread) => {
+    tell(waiters, (asks, thread) => {
       if (thread === flight.thread) return { kind: "follow", asks, flight: flight.number, fill: null };
       flight.follows.set(thread, (flight.follows.get(thread) ?? 0) + asks.length);
       return { kind: "follow", asks, flight: flight.number, fill: flight.followedFill() };
@@ -322,13 +305,13 @@ export class Broker {
     this.#forgetPasses(flight);
     // Those who came behind a purge of its tags, which nobody knew then, must not get it. Who they are is not known either.
     if (!flight.isObsolete && this.#isMet(flight)) return this.#placeAgain(flight);
-    if (!flight.isObsolete && !this.#listed.has(id)) this.#listed.set(id, flight);
-    this.#follow(flight, this.#takeWaiters(flight));
+    if (!flight.isObsolete) this.#flights.list(flight);
+    this.#follow(flight, takeWaiters(flight));
   }
 
   #unkept(flight: Flight, trouble: string | null): void {
     flight.isUnkept = true;
-    this.#unlist(flight);
+    this.#flights.unlist(flight);
     if (trouble !== null) this.#keeping.health.failed(new Error(trouble));
     else for (const id of [flight.askedId, flight.id]) this.#passes.remember(id, "too-large", OVERLONG_PASS_MS);
     this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
@@ -339,7 +322,7 @@ export class Broker {
     flight.phase = "ending";
     const { inline, checksums, start, end, bodyBytes } = message;
     if (inline !== null) {
-      this.#tellToFollow(flight, this.#takeWaiters(flight));
+      this.#tellToFollow(flight, takeWaiters(flight));
       this.#tellFollowers(flight, { kind: "whole", flight: flight.number, bytes: inline });
     }
     const decoded = decodeRecord(Buffer.from(flight.record ?? []));
@@ -378,7 +361,8 @@ export class Broker {
   }
 
   #dropDamaged(id: EntryId, version: number): void {
-    void (version === 0 ? this.#keeping.dropDamaged(id) : this.#keeping.drop(id, version, "damaged"));
+    const dropped = version === 0 ? this.#keeping.dropDamaged(id) : this.#keeping.drop(id, version, "damaged");
+    void this.#leaving.damaged(id, version, dropped);
   }
 
   #release(flight: Flight, reason: "uncacheable" | "failed", passMs: number | null): void {
@@ -387,8 +371,7 @@ export class Broker {
     const isRemembered = !flight.isObsolete && passMs > 0;
     if (isRemembered) this.#passes.remember(flight.askedId, reason, passMs);
     // What is only marked is fetched by one of them to be stored; the others are let go behind him.
-    if (!isRemembered || reason !== "uncacheable")
-      this.#pass(this.#takeWaiters(flight), reason, isRemembered ? passMs : 0);
+    if (!isRemembered || reason !== "uncacheable") this.#pass(takeWaiters(flight), reason, isRemembered ? passMs : 0);
     this.#settle(flight, false, false);
   }
 
@@ -400,7 +383,7 @@ export class Broker {
 
   #fail(flight: Flight): void {
     this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
-    this.#pass(this.#takeWaiters(flight), "failed", 0);
+    this.#pass(takeWaiters(flight), "failed", 0);
     this.#settle(flight, false, true);
   }
 
@@ -415,41 +398,22 @@ export class Broker {
   #settle(flight: Flight, isKept: boolean, isDiscarded: boolean): void {
     flight.phase = "over";
     flight.isDiscarded = isDiscarded;
-    this.#unlist(flight);
-    if (isKept) this.#tell(this.#takeWaiters(flight), (asks) => ({ kind: "stored", asks }));
+    this.#flights.unlist(flight);
+    if (isKept) tell(takeWaiters(flight), (asks) => ({ kind: "stored", asks }));
     else this.#placeAgain(flight);
     this.#retire(flight);
   }
 
   /** When nobody looks at it any more: its row goes to another one, and a file that is nobody's is removed. */
   #retire(flight: Flight): void {
-    if (flight.phase !== "over" || flight.follows.size > 0 || !this.#flights.delete(flight.number)) return;
+    if (flight.phase !== "over" || flight.follows.size > 0 || !this.#flights.close(flight)) return;
     const { number, thread, isDiscarded } = flight;
     if (thread !== null) thread.link.send({ kind: "settled", flight: number, isDiscarded });
     else if (isDiscarded && flight.record !== null) void this.#parts.books.removeBody(flight.body).catch(ignore);
-    this.#table.free(flight.row);
-    this.#freeRows.push(flight.row);
   }
 
   #placeAgain(flight: Flight): void {
-    for (const waiter of this.#takeWaiters(flight)) this.#place(waiter);
-  }
-
-  #takeWaiters(flight: Flight): Waiter[] {
-    const waiters = [...flight.waiters];
-    flight.waiters.clear();
-    for (const waiter of waiters) {
-      waiter.flight = null;
-      waiter.thread.waiters.delete(waiter.ask);
-    }
-    return waiters;
-  }
-
-  #cancel(thread: FillThread, ask: number): void {
-    const waiter = thread.waiters.get(ask);
-    if (waiter === undefined) return;
-    thread.waiters.delete(ask);
-    waiter.flight?.waiters.delete(waiter);
+    for (const waiter of takeWaiters(flight)) this.#place(waiter);
   }
 
   #left(thread: FillThread, number: number, follows: number): void {
@@ -464,31 +428,27 @@ export class Broker {
   #invalidate(thread: FillThread, call: number, key: string): void {
     this.#tier?.invalidate(key);
     this.#passes.forget(entryIdOf(key, ""));
-    this.#whileLeaving(this.#leavingKeys, key, thread, call, this.#keeping.invalidate(key));
+    this.#answer(
+      thread,
+      call,
+      this.#leaving.key(key, () => this.#keeping.invalidate(key)),
+    );
   }
 
   #invalidateTag(thread: FillThread, call: number, tag: string): void {
     this.#tier?.invalidateTag(tag);
-    this.#whileLeaving(this.#leavingTags, tag, thread, call, this.#parts.invalidateTag(tag));
+    this.#answer(
+      thread,
+      call,
+      this.#leaving.tag(tag, () => this.#parts.invalidateTag(tag)),
+    );
   }
 
-  #whileLeaving(
-    leaving: Map<string, number>,
-    what: string,
-    thread: FillThread,
-    call: number,
-    done: Promise<void>,
-  ): void {
-    leaving.set(what, (leaving.get(what) ?? 0) + 1);
-    const settle = (trouble: string | null): void => {
-      const count = leaving.get(what)! - 1;
-      if (count > 0) leaving.set(what, count);
-      else leaving.delete(what);
-      thread.link.send({ kind: "invalidated", call, trouble });
-    };
+  #answer(thread: FillThread, call: number, done: Promise<void>): void {
+    const tell = (trouble: string | null): void => thread.link.send({ kind: "invalidated", call, trouble });
     done.then(
-      () => settle(null),
-      (error) => settle(error instanceof Error ? error.message : "it could not be removed"),
+      () => tell(null),
+      (error) => tell(error instanceof Error ? error.message : "it could not be removed"),
     );
   }
 
@@ -505,34 +465,23 @@ export class Broker {
     this.#look = null;
     const now = this.#clock.now();
     let isAnyOpen = false;
-    for (const flight of this.#flights.values()) {
+    for (const flight of this.#flights.all()) {
       if (!flight.isOpen) continue;
       isAnyOpen = true;
       if (flight.phase === "flowing" && isTooSlow(flight, this.#table, now)) this.#giveUp(flight);
       if (this.#hasMoved(flight) || flight.isStalled || now - flight.progressMs < this.#stallMs) continue;
       flight.isStalled = true;
-      this.#pass(this.#takeWaiters(flight), "stalled", 0);
+      this.#pass(takeWaiters(flight), "stalled", 0);
     }
     if (isAnyOpen) this.#look = this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
   };
 
   #pass(waiters: readonly Waiter[], reason: PassReason, passMs: number): void {
-    this.#tell(waiters, (asks) => ({ kind: "pass", asks, reason, passMs }));
+    tell(waiters, (asks) => ({ kind: "pass", asks, reason, passMs }));
   }
 
   #tellFollowers(flight: Flight, message: ToThread): void {
     for (const thread of flight.follows.keys()) thread.link.send(message);
-  }
-
-  /** One message to each thread for all its asks. */
-  #tell(waiters: readonly Waiter[], message: (asks: number[], thread: FillThread) => ToThread): void {
-    const asks = new Map<FillThread, number[]>();
-    for (const { thread, ask } of waiters) {
-      const known = asks.get(thread);
-      if (known === undefined) asks.set(thread, [ask]);
-      else known.push(ask);
-    }
-    for (const [thread, numbers] of asks) thread.link.send(message(numbers, thread));
   }
 }
 

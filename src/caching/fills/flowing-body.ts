@@ -36,6 +36,10 @@ export abstract class FlowingBody implements AnswerBody {
     return this.readers.size;
   }
 
+  open(): boolean {
+    return true;
+  }
+
   produce(sink: AnswerSink, start: number, end: number, isPaused = false): ProducedBody {
     const reader = new BodyReader(this, sink, start, end);
     if (isPaused) reader.pause();

@@ -13,6 +13,7 @@ import type { CacheDisk, EntryId } from "../ports.ts";
 import type { SharedCache } from "../shared.ts";
 import { HotEntry, HotMemory } from "./hot-memory.ts";
 import { KnownVariants } from "./known-variants.ts";
+import { Leaving } from "./leaving.ts";
 import { OpenFiles } from "./open-files.ts";
 import { MemoryBody, StoredFile, type StoredFileOwner } from "./stored-body.ts";
 import { NO_NAMES, valuesOf } from "./variants.ts";
@@ -105,9 +106,8 @@ export class StoredAnswers {
   readonly #reader: StoredReader;
   readonly #hot: HotMemory<StoredAnswer | HotVary>;
   readonly #openFiles: OpenFiles;
-  /** What was invalidated here and is not gone yet: how often. */
-  readonly #barredKeys = new Map<string, number>();
-  readonly #barredTags = new Map<string, number>();
+  /** What was invalidated here and is not gone yet. */
+  readonly leaving = new Leaving();
 
   constructor(parts: StoredAnswersParts) {
     this.#parts = parts;
@@ -129,9 +129,7 @@ export class StoredAnswers {
 
   find(key: string, request: FieldBlock): StoredAnswer | null {
     const answer = this.#find(key, request);
-    if (answer === null) return null;
-    if (this.#barredKeys.size > 0 && this.#barredKeys.has(key)) return null;
-    if (this.#barredTags.size > 0 && answer.head.tags.some((tag) => this.#barredTags.has(tag))) return null;
+    if (answer === null || this.leaving.has(answer.id, answer.version, key, answer.head.tags)) return null;
     this.#shared.use(answer.slot, Math.floor(this.#clock.wallMs() / 1000));
     return answer;
   }
@@ -141,23 +139,6 @@ export class StoredAnswers {
     const vary = this.#varyOf(key);
     if (vary === null) return { names: NO_NAMES, id: entryIdOf(key, "") };
     return { names: vary.names, id: entryIdOf(key, variantOf(vary.generation, valuesOf(request, vary.names))) };
-  }
-
-  /** Not found from now on, until as many calls of `unbar` have come. */
-  barKey(key: string): void {
-    this.#barredKeys.set(key, (this.#barredKeys.get(key) ?? 0) + 1);
-  }
-
-  unbarKey(key: string): void {
-    lower(this.#barredKeys, key);
-  }
-
-  barTag(tag: string): void {
-    this.#barredTags.set(tag, (this.#barredTags.get(tag) ?? 0) + 1);
-  }
-
-  unbarTag(tag: string): void {
-    lower(this.#barredTags, tag);
   }
 
   #find(key: string, request: FieldBlock): StoredAnswer | null {
@@ -282,10 +263,4 @@ export class StoredAnswers {
 function isAnswerOf(found: FoundRecord, key: string, variant: string): found is FoundAnswer {
   const { record } = found;
   return record.kind === "answer" && record.key === key && record.variant === variant;
-}
-
-function lower(counts: Map<string, number>, what: string): void {
-  const count = (counts.get(what) ?? 1) - 1;
-  if (count > 0) counts.set(what, count);
-  else counts.delete(what);
 }

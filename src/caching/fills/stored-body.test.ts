@@ -90,9 +90,11 @@ test("a file that is gone or shorter breaks the answer, and the entry is dropped
     const stage = await CacheStage.open({ folder: await folderWithBody() });
     const { cache } = stage.thread();
     spoil(stage.folder);
-    const taker = Taker.of(cache.find(KEY, requestOf())!, 0, -1, readOf(stage));
+    const answer = cache.find(KEY, requestOf())!;
+    const taker = Taker.of(answer, 0, -1, readOf(stage));
     await settle(100);
     assert.deepEqual([taker.outcome, taker.bytes], ["aborted", 0]);
+    assert.equal(answer.body.open(), false, "nobody else begins with it");
     assert.equal(cache.find(KEY, requestOf()), null);
     await stage.close();
   }

@@ -27,6 +27,10 @@ export class MemoryBody implements AnswerBody {
     this.memory = body.start === 0 && body.end === bytes ? body.bytes : null;
   }
 
+  open(): boolean {
+    return true;
+  }
+
   produce(sink: AnswerSink, start: number, end: number): ProducedBody {
     const from = start - this.start;
     const to = (end < 0 ? this.end : end) - this.start;
@@ -133,13 +137,31 @@ export class StoredFile extends FlowingBody implements OpenFileHolder {
     return true;
   }
 
-  unreadable(cause: unknown): ProxyError {
-    if (!this.#isBad && !this.#isShort) {
-      this.#isBad = true;
-      this.retire();
+  override open(): boolean {
+    if (this.#isBad) {
+      // The keeper may not have been able to drop it.
       this.#owner.onBad();
+      return false;
     }
+    if (this.#file !== null) return true;
+    this.#openFile();
+    const isOpen = this.#file !== null;
+    if (!isOpen) this.#foundBad();
+    // Nobody reads it yet: it rests among the open files.
+    this.departed();
+    return isOpen;
+  }
+
+  unreadable(cause: unknown): ProxyError {
+    this.#foundBad();
     return new ProxyError("proxy_internal_error", "a stored body is damaged, or cannot be read", { cause });
+  }
+
+  #foundBad(): void {
+    if (this.#isBad || this.#isShort) return;
+    this.#isBad = true;
+    this.retire();
+    this.#owner.onBad();
   }
 
   get isRead(): boolean {
@@ -161,12 +183,15 @@ export class StoredFile extends FlowingBody implements OpenFileHolder {
 
   protected override joined(): void {
     this.isFileUsed = true;
-    if (this.#file !== null) return;
+    if (this.#file === null) this.#openFile();
+  }
+
+  /** Where it cannot be opened there is none: a reader breaks its answer then. */
+  #openFile(): void {
     try {
       this.#file = this.#openFiles.open(this.#owner.open);
       this.#isShort = false;
     } catch (error) {
-      // The reader finds that there is none, and breaks its answer.
       this.#isShort = isShortOfFiles(error);
     }
   }

@@ -91,22 +91,12 @@ export class ThreadCache implements Cache {
     this.#link.send({ kind: "refreshStored", refreshed: { id, version, record: encodeHead(key, head) } });
   }
 
-  async invalidate(key: string): Promise<void> {
-    this.#stored.barKey(key);
-    try {
-      await this.#call((call) => ({ kind: "invalidate", call, key }));
-    } finally {
-      this.#stored.unbarKey(key);
-    }
+  invalidate(key: string): Promise<void> {
+    return this.#stored.leaving.key(key, () => this.#call((call) => ({ kind: "invalidate", call, key })));
   }
 
-  async invalidateTag(tag: string): Promise<void> {
-    this.#stored.barTag(tag);
-    try {
-      await this.#call((call) => ({ kind: "invalidateTag", call, tag }));
-    } finally {
-      this.#stored.unbarTag(tag);
-    }
+  invalidateTag(tag: string): Promise<void> {
+    return this.#stored.leaving.tag(tag, () => this.#call((call) => ({ kind: "invalidateTag", call, tag })));
   }
 
   #call(message: (call: number) => Parameters<LinkToKeeper["send"]>[0]): Promise<void> {

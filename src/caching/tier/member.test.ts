@@ -1,12 +1,14 @@
-// Which purges an answer of another machine has to outlive: those behind it in the log that it knew, and our own that no log has yet.
+// Which purges an answer of another machine has to outlive: those behind it in the log that it knew, and our own that no log has yet;
+// and what becomes of those that cannot be logged.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { settle } from "../../../test/support/cache-dialogue.ts";
 import { MemoryTier } from "../../testing/tier-store.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
-import { TierMember } from "./member.ts";
+import { OWED_MAX, TierMember } from "./member.ts";
 import type { TierPosition } from "./ports.ts";
+import { EVERYTHING } from "./purges.ts";
 
 test("purges behind a position: logged ones and own ones, or nobody knows when it is of another log", async (t) => {
   const clock = new VirtualClock();
@@ -39,4 +41,39 @@ test("purges behind a position: logged ones and own ones, or nobody knows when i
     assert.equal(behind({ ...position, generation: "another" }), null);
   }
   assert.equal(behind({ ...positions[3]!, number: 4 }), null);
+});
+
+test("more is owed than is kept, while the first of it is being told: the others are told to purge everything", async (t) => {
+  const clock = new VirtualClock();
+  const tier = new MemoryTier(clock);
+  const store = tier.open();
+  const { promise: isThere, resolve } = Promise.withResolvers<void>();
+  const append = store.append.bind(store);
+  store.append = async (...args) => {
+    await isThere;
+    return append(...args);
+  };
+  const member = new TierMember({
+    store,
+    clock,
+    machine: "m",
+    apply: async () => {},
+    onLease() {},
+    onChange() {},
+    readPosition: () => null,
+    writePosition: async () => {},
+  });
+  t.after(() => member.close());
+  const tell = (text: string) => void member.tell(member.announce(text)).catch(() => {});
+  for (let count = 0; count < OWED_MAX; count++) tell(`${count}`);
+  member.start();
+  await settle();
+  tell("one more");
+  resolve();
+  await settle();
+  assert.deepEqual(
+    tier.log.map(({ text }) => text),
+    ["0", EVERYTHING],
+  );
+  assert.equal(member.state.owed, 0);
 });

@@ -26,7 +26,7 @@ export const TIER_TIMES: TierTimes = { presenceMs: 10_000, leaseMs: 7000, renewM
 /** For servers that do not tell what changes. */
 const LOOK_MS = 250;
 /** What could not be logged waits for Redis to be back; behind that many, everything is purged in their place. */
-const OWED_MAX = 1000;
+export const OWED_MAX = 1000;
 
 export interface MemberSurroundings {
   readonly store: TierStore;
@@ -276,7 +276,8 @@ export class TierMember {
     for (let own = this.#owed[0]; own !== undefined; own = this.#owed[0]) {
       if ((await this.#around.store.append(this.#position!.generation, own.id, own.text)) === null)
         return this.#again();
-      this.#owed.shift();
+      // Everything may stand in its place by now.
+      if (this.#owed[0] === own) this.#owed.shift();
     }
   }
 

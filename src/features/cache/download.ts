@@ -224,7 +224,7 @@ export class Download implements ForkHandler {
   #joinable(response: ResponseMessage, head: AnswerHead, rules: StoringRules): AnswerHead | null {
     const seen = this.#seen;
     const part = partOf(response.fields, response.bodyBytes);
-    if (seen === null || part === null || seen.body.end < 0) return null;
+    if (seen === null || part === null || seen.body.end < 0 || !seen.body.open()) return null;
     const { start, end } = seen.body;
     if (part.start < start || part.start > end || part.end <= end) return null;
     const stored = { start, end, completeBytes: seen.head.bodyBytes };

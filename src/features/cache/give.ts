@@ -24,7 +24,9 @@ export type Given =
   /** It has a condition that only the origin can judge. */
   | "ask-origin"
   /** It wants bytes that are not there. */
-  | "not-covered";
+  | "not-covered"
+  /** Its body is lost, or cannot be read for now: it is as if it were not there. */
+  | "unreadable";
 
 export type OnEarlyReader = (reader: EarlyReader) => void;
 
@@ -71,6 +73,7 @@ export class AnswerGiver {
       }
     }
     if (!isWhole(body)) return "not-covered";
+    if (body.memory === null && !body.open()) return "unreadable";
     exchange.respond({
       status: head.status,
       fields: head.fields,
@@ -95,6 +98,7 @@ export class AnswerGiver {
       return "given";
     }
     if (!ranges.every((range) => isThere(body, range))) return "not-covered";
+    if (body.memory === null && !body.open()) return "unreadable";
     const [first] = ranges;
     if (ranges.length === 1) {
       const { start, end } = first!;

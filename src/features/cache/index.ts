@@ -129,6 +129,7 @@ class CacheFeature implements Feature {
           return;
         }
         if (given === "ask-origin") return pass(exchange, "condition");
+        if (given === "unreadable") return this.#miss(exchange, key, directives);
         forward = "partial";
         break;
       }

@@ -36,6 +36,8 @@ import { templateOf } from "./template.ts";
 const FIELD_RANGE = fieldIdOf("range");
 /** What is above is no status (RFC 9110, section 15). */
 const STATUS_MAX = 599;
+/** Why the exchange goes on when it cannot be given. */
+const NOT_GIVEN = { "ask-origin": "condition", "not-covered": "range", unreadable: "unreadable" } as const;
 
 /** What was found out before it had to wait. */
 export interface VisitFacts {
@@ -95,9 +97,14 @@ export class Visit implements AcquireHandler, DownloadStarter {
     this.#relay = null;
     this.#reader?.leave(new ProxyError("http_request_error", "the client has left", { status: 499 }));
     this.#reader = null;
+    this.#letGo();
+    this.#finish();
+  }
+
+  /** What was there is not what it gets. */
+  #letGo(): void {
     this.#held?.release();
     this.#held = null;
-    this.#finish();
   }
 
   get isOver(): boolean {
@@ -244,6 +251,7 @@ export class Visit implements AcquireHandler, DownloadStarter {
   #goOn(reason: Reason): void {
     const seen = this.#seen;
     if (seen !== null && isWhole(seen.body) && isValidatable(seen)) return this.#fetch(null, "validation");
+    this.#letGo();
     this.#exchange.cache = new PassNote(reason, this.#facts.forward);
     this.#finish();
   }
@@ -274,6 +282,7 @@ export class Visit implements AcquireHandler, DownloadStarter {
 
   onRefused(response: ResponseMessage, relay: Relay, reason: Reason): void {
     this.#download = null;
+    this.#letGo();
     if (response.status > STATUS_MAX) {
       // Nothing of ours has such a status; the exchange passes on what the origin says to it.
       relay.abort();
@@ -320,7 +329,7 @@ export class Visit implements AcquireHandler, DownloadStarter {
     if (given === "given") {
       exchange.cache = note;
       if (onlyForAsker !== null) exchange.response?.fields.appendEncoded(onlyForAsker);
-    } else exchange.cache = new PassNote(given === "ask-origin" ? "condition" : "range", this.#facts.forward);
+    } else exchange.cache = new PassNote(NOT_GIVEN[given], this.#facts.forward);
     this.#finish();
   }
 }
@@ -338,7 +347,9 @@ function withField(error: ProxyError, name: string, value: string): ProxyError {
   });
 }
 
-function isValidatable({ head }: CachedAnswer): boolean {
+/** Whether it can be asked if what is there is good still; what cannot be read is not. */
+function isValidatable({ head, body }: CachedAnswer): boolean {
+  if (!body.open()) return false;
   const { etag, lastModifiedMs } = validatorsOf(head.fields, head.receivedMs);
   return etag !== null || lastModifiedMs !== null;
 }

@@ -234,7 +234,8 @@ export class EventLoop {
     const last = this.#at - COMMAND_INTS;
     if (this.#isWrite(last, slot)) this.#commands[last]! |= FLAG_MORE << 8;
     this.#makeRoom();
-    if (this.addon.sendFile(slot, descriptor, id, offset, length) > 0) this.#eventsWait = true;
+    // A negative one: it was refused, perhaps because the connection was found to be lost, of which an event tells.
+    if (this.addon.sendFile(slot, descriptor, id, offset, length) !== 0) this.#eventsWait = true;
   }
 
   /** Starts when everything that was written before has been handed over. */
