@@ -105,6 +105,12 @@ class Load implements KillOutcome {
   readonly #origin: NumberedOrigin;
   readonly #random: SeededRandom;
   readonly #floors = new Map<Wish, Floor>(WISHES.map((wish) => [wish, { body: 0, said: 0 }]));
+  /**
+   * Hits of this life: they are stored, and nothing older is found in the next one. In this one another worker may give what was
+   * there before for a moment: records are read as soon as they are committed, a moment before the keeper says so to those who have
+   * an older one in memory. What is purged or made obsolete is confirmed behind that.
+   */
+  #found: { readonly wish: Wish; readonly body: number; readonly said: number }[] = [];
   #isKilled = false;
   /** Called with everything that comes to pass. */
   #onEvent: () => void = () => {};
@@ -153,6 +159,8 @@ class Load implements KillOutcome {
     assert.equal(await proxy.program.exit(), "SIGKILL", proxy.program.output);
     this.#onEvent = () => {};
     this.#isKilled = false;
+    for (const { wish, body, said } of this.#found) this.#promise([wish], body, said);
+    this.#found = [];
   }
 
   async #act(agent: Connections, folder: string): Promise<void> {
@@ -184,8 +192,7 @@ class Load implements KillOutcome {
     assert.ok(answer.body.equals(expected), tell());
     assert.ok(body >= floor.body && said >= floor.said, tell());
     const isHit = /^headgate; hit(;|$)/.test(cacheStatus);
-    // It is stored, and what was there before is not found any more.
-    if (isHit) this.#promise([wish], body, said);
+    if (isHit) this.#found.push({ wish, body, said });
     this.answers++;
     this.#onEvent();
     return { isHit };
