@@ -122,6 +122,29 @@ test("what hot memory does not keep is closed with its last reader", async () =>
   await stage.close();
 });
 
+test("what was opened to be given is opened once, also where hot memory does not keep it; not given, it is closed a while later", async () => {
+  for (const hotBytesMax of [0, 1_000_000]) {
+    const opened = await open({ hotBytesMax });
+    const { stage, cache } = opened;
+    await store(cache, KEY, "one");
+    for (const isGiven of [true, false]) {
+      const before = opened.opens;
+      const answer = cache.find(KEY, requestOf())!;
+      assert.ok(answer.body.open());
+      assert.deepEqual([stage.folder.openFiles, opened.opens - before], [1, isGiven || hotBytesMax === 0 ? 1 : 0]);
+      if (isGiven) {
+        const taker = Taker.of(answer, 0, -1, (...range) => stage.folder.readDescriptor(...range));
+        await settle(50);
+        assert.ok(taker.taken.equals(Buffer.alloc(BODY_BYTES, "one")));
+        assert.equal(opened.opens - before, 1);
+      }
+    }
+    await stage.rest();
+    assert.equal(stage.folder.openFiles, 0);
+    await stage.close();
+  }
+});
+
 test("no more than the limit stay open, and what is used often stays longest", async () => {
   const opened = await open();
   const { stage, cache } = opened;

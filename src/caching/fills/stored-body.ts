@@ -145,11 +145,12 @@ export class StoredFile extends FlowingBody implements OpenFileHolder {
     }
     if (this.#file !== null) return true;
     this.#openFile();
-    const isOpen = this.#file !== null;
-    if (!isOpen) this.#foundBad();
-    // Nobody reads it yet: it rests among the open files.
-    this.departed();
-    return isOpen;
+    if (this.#file === null) {
+      this.#foundBad();
+      return false;
+    }
+    this.#rest();
+    return true;
   }
 
   unreadable(cause: unknown): ProxyError {
@@ -198,8 +199,14 @@ export class StoredFile extends FlowingBody implements OpenFileHolder {
 
   protected override departed(): void {
     if (this.isRead || this.#file === null) return;
-    if (!this.#isWanted || this.#openFiles.isClosed) return this.closeFile();
-    this.#isKept = this.#isKept || this.#openFiles.keep(this);
+    if (this.#isWanted) return this.#rest();
+    this.#openFiles.forget(this);
+    this.closeFile();
+  }
+
+  /** Nobody reads it now: it stays open for a while, where there is room. Also what nobody finds again, when it is about to be given. */
+  #rest(): void {
+    this.#isKept = !this.#openFiles.isClosed && (this.#isKept || this.#openFiles.keep(this));
     if (!this.#isKept) this.closeFile();
   }
 }
