@@ -1,6 +1,8 @@
 /**
  * A client's place at a body that is on its way: taken when it is known that the client gets it, which is before its answer is sent.
- * In between, what comes must not be taken for something that nobody reads: where it is not kept, it would be gone.
+ * In between, what comes must not be taken for something that nobody reads: where it is not kept, it would be gone. The same holds
+ * for what is stored while the origin is asked about it: what is replaced or purged meanwhile loses its file, and only who has opened
+ * that before reads it to its end.
  */
 import type { AnswerBody } from "../../caching/cache.ts";
 import type { ProxyError } from "../../core/errors.ts";

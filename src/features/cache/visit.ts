@@ -21,9 +21,8 @@ import { mayGiveOnError, mayReuse } from "../../semantics/caching/reuse.ts";
 import { mayBeShared } from "../../semantics/caching/storing.ts";
 import type { CacheContext } from "./context.ts";
 import { type Aim, Download, type DownloadStarter } from "./download.ts";
-import type { EarlyReader } from "./early-reader.ts";
+import { EarlyReader } from "./early-reader.ts";
 import { isWhole } from "./give.ts";
-import { HeldBody } from "./held-body.ts";
 import { urlOf } from "./keys.ts";
 import { LOOKS_MAX, RANGE_WAIT_BYTES_MAX } from "./limits.ts";
 import { PassNote } from "./passing.ts";
@@ -36,6 +35,7 @@ import { templateOf } from "./template.ts";
 const FIELD_RANGE = fieldIdOf("range");
 /** What is above is no status (RFC 9110, section 15). */
 const STATUS_MAX = 599;
+const RELEASED = new ProxyError("http_request_error", "it is not held any more");
 /** Why the exchange goes on when it cannot be given. */
 const NOT_GIVEN = { "ask-origin": "condition", "not-covered": "range", unreadable: "unreadable" } as const;
 
@@ -67,14 +67,15 @@ export class Visit implements AcquireHandler, DownloadStarter {
   /** Its place at a body that is on its way, until its answer is sent. */
   #reader: EarlyReader | null = null;
   /** What is there stays readable until the exchange is over, should it be confirmed, or have to do. */
-  #held: HeldBody | null;
+  #held: EarlyReader | null;
 
   constructor(context: CacheContext, exchange: Exchange, facts: VisitFacts) {
     this.#context = context;
     this.#exchange = exchange;
     this.#facts = facts;
     this.#seen = facts.seen;
-    this.#held = facts.seen === null || facts.seen.body.memory !== null ? null : new HeldBody(facts.seen.body);
+    const body = facts.seen?.body;
+    this.#held = body === undefined || body.memory !== null ? null : new EarlyReader(body, body.start, body.end);
     this.#startedMs = context.clock.wallMs();
   }
 
@@ -103,7 +104,7 @@ export class Visit implements AcquireHandler, DownloadStarter {
 
   /** What was there is not what it gets. */
   #letGo(): void {
-    this.#held?.release();
+    this.#held?.leave(RELEASED);
     this.#held = null;
   }
 
