@@ -44,12 +44,17 @@ export function resolveOptionPath(path: string): string {
   return filesOfParse.resolvePath(path);
 }
 
-/** A file; gives its absolute path. Whether it can be read is decided by whoever opens it. */
+/** Whether anything is there is decided by whoever opens it. */
+function absolutePath(text: string): string | null {
+  return text === "" || text.includes("\0") ? null : filesOfParse.resolvePath(text);
+}
+
+/** A file; gives its absolute path. */
 export const filePath = textKind<string>({
   id: "path",
   expected: "the path of a file",
   description: "The path of a file. A relative one begins at the folder of the configuration file.",
-  parse: (text) => (text === "" || text.includes("\0") ? null : filesOfParse.resolvePath(text)),
+  parse: absolutePath,
 });
 
 /** A folder, in the same way. */
@@ -57,7 +62,7 @@ export const folderPath = textKind<string>({
   id: "folder",
   expected: "the path of a folder",
   description: "The path of a folder. A relative one begins at the folder of the configuration file.",
-  parse: (text) => (text === "" || text.includes("\0") ? null : filesOfParse.resolvePath(text)),
+  parse: absolutePath,
 });
 
 const secretFileName = z
