@@ -11,16 +11,12 @@ import {
 } from "../../core/limits.ts";
 import { hostName } from "../../core/option-addresses.ts";
 import { filePath, needsPair, resolveOptionPath, secret } from "../../core/option-files.ts";
-import { parseNode, parseRedisUrl, type RedisAddressOption, type RedisPlace } from "../../core/option-redis.ts";
 import { duration, formatDuration, textKind } from "../../core/option-types.ts";
+import { parseNode, parseRedisUrl, REDIS_PORT, type RedisPlace, type StoreAddress } from "./redis-url.ts";
 
 /** What a store's URL says. */
 type StoreUrl = { readonly kind: "lmdb"; readonly path: string } | ({ readonly kind: "redis" } & RedisPlace);
 
-/** A node of Redis, or the unix socket of one. */
-export type StoreAddress = RedisAddressOption;
-
-const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
 const REDIS_EXPECTED = "a URL such as redis://127.0.0.1:6379";

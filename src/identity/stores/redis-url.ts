@@ -2,24 +2,24 @@
  * Where a Redis is, as text: `redis://USER:PASSWORD@HOST:PORT/DATABASE` (or `valkey://`, with an s behind it for TLS), or the unix socket
  * of one. It decides what may be said; messages never quote it, since it may hold a password.
  */
-import { canonicalHost } from "./option-addresses.ts";
-import { resolveOptionPath } from "./option-files.ts";
+import { canonicalHost } from "../../core/option-addresses.ts";
+import { resolveOptionPath } from "../../core/option-files.ts";
 
 /** A node of Redis, or the unix socket of one. `host` has no brackets. */
-export type RedisAddressOption =
+export type StoreAddress =
   | { readonly host: string; readonly port: number }
   /** Absolute. */
   | { readonly path: string };
 
 export interface RedisPlace {
-  readonly address: RedisAddressOption;
+  readonly address: StoreAddress;
   readonly isTls: boolean;
   readonly database: number;
   readonly username: string | null;
   readonly password: string | null;
 }
 
-const REDIS_PORT = 6379;
+export const REDIS_PORT = 6379;
 const REDIS_URL = /^(redis|rediss|valkey|valkeys):\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/(\d{0,5}))?$/i;
 const UNIX_URL = /^redis\+unix:(?:\/\/(?=\/))?(.+)$/is;
 
