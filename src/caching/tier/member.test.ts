@@ -4,16 +4,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { settle } from "../../../test/support/cache-dialogue.ts";
+import type { Clock } from "../../core/ports.ts";
 import { MemoryTier } from "../../testing/tier-store.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { OWED_MAX, TierMember } from "./member.ts";
-import type { TierPosition } from "./ports.ts";
+import type { TierPosition, TierStore } from "./ports.ts";
 import { EVERYTHING } from "./purges.ts";
 
-test("purges behind a position: logged ones and own ones, or nobody knows when it is of another log", async (t) => {
-  const clock = new VirtualClock();
-  const member = new TierMember({
-    store: new MemoryTier(clock).open(),
+function memberOf(store: TierStore, clock: Clock): TierMember {
+  return new TierMember({
+    store,
     clock,
     machine: "m",
     apply: async () => {},
@@ -22,6 +22,11 @@ test("purges behind a position: logged ones and own ones, or nobody knows when i
     readPosition: () => null,
     writePosition: async () => {},
   });
+}
+
+test("purges behind a position: logged ones and own ones, or nobody knows when it is of another log", async (t) => {
+  const clock = new VirtualClock();
+  const member = memberOf(new MemoryTier(clock).open(), clock);
   t.after(() => member.close());
   member.start();
   await settle();
@@ -53,16 +58,7 @@ test("more is owed than is kept, while the first of it is being told: the others
     await isThere;
     return append(...args);
   };
-  const member = new TierMember({
-    store,
-    clock,
-    machine: "m",
-    apply: async () => {},
-    onLease() {},
-    onChange() {},
-    readPosition: () => null,
-    writePosition: async () => {},
-  });
+  const member = memberOf(store, clock);
   t.after(() => member.close());
   const tell = (text: string) => void member.tell(member.announce(text)).catch(() => {});
   for (let count = 0; count < OWED_MAX; count++) tell(`${count}`);
