@@ -1,6 +1,7 @@
 // What people write in place of what a field takes, and what they are told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { hintOf } from "./hints.ts";
 import { parseConfig } from "./parse.ts";
 import { formatProblem } from "./problems.ts";
 
@@ -80,4 +81,12 @@ describe("a common slip", () => {
       assert.match(lines[0]!, expected);
     });
   }
+});
+
+it("a value of a program that has no text is no slip", () => {
+  const path = ["servers", "web", "routes", 0, "match", "path"];
+  for (const value of [Object.create(null), [Object.create(null)], Symbol("a"), () => {}]) {
+    assert.deepEqual(hintOf(path, value), {});
+  }
+  assert.deepEqual(hintOf(path, ["/a", "/a*b"]), { advice: "use pathRegex for more" });
 });

@@ -19,8 +19,10 @@ type Slip = readonly [path: RegExp, isIt: (value: unknown) => boolean, advice: s
 
 const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
 
+const hasInnerStar = (value: unknown) => [value].flat().some((one) => typeof one === "string" && /\*./.test(one));
+
 const SLIPS: readonly Slip[] = [
-  [/\.match\.path(\[\d+\])?$/, (value) => /\*./.test(String(value)), "use pathRegex for more"],
+  [/\.match\.path(\[\d+\])?$/, hasInnerStar, "use pathRegex for more"],
   [/^servers\.[^.]+\.forward$/, (value) => value === null, "for a proxy without options write forward: {}"],
   [/\.forward\.(allow|deny|via)$/, isMapping, "a list of one is [{ ... }]"],
   [/\.forward\.(allow|deny|via)\[\d+\]\.hosts(\[\d+\])?$/, (value) => value === "*", "for every host leave hosts out"],
