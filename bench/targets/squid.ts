@@ -35,7 +35,7 @@ export const squid: Target = {
   launch({ folder, port, originPort, clientsMax, role, cache }) {
     const file = path.join(folder, "squid.conf");
     const reverse = `http_port 127.0.0.1:${port} accel defaultsite=localhost
-cache_peer 127.0.0.1 parent ${originPort} 0 no-query no-digest originserver name=origin
+cache_peer 127.0.0.1 parent ${originPort} 0 no-query no-digest no-netdb-exchange originserver name=origin
 never_direct allow all`;
     const forward = `http_port 127.0.0.1:${port}
 always_direct allow all

@@ -258,6 +258,7 @@ void Loop::turn(uint32_t sides) {
 void Loop::read_ready(Side side) {
   epoll_event ready[kReadyMax];
   const int count = epoll_wait(epoll(side), ready, kReadyMax, 0);
+  transfer_bytes_max_ = std::max(kTransferBytesMin, kTransferBytesMax / std::max(count, 1));
   // JavaScript may close everything between two of them.
   for (int at = 0; at < count && is_open_; at++) {
     if (kReceiveBytes - used_ < kReadRoomMin || count_ > kEventsMax - kEventsOfSocketMax) deliver();

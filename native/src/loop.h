@@ -30,6 +30,11 @@ enum class Side : uint8_t { kAccepted, kDialled };
 constexpr Side kSides[] = {Side::kAccepted, Side::kDialled};
 constexpr uint32_t bit_of(Side side) { return 1u << static_cast<uint32_t>(side); }
 
+// What is moved between sockets and files, or other sockets, in a turn, shared by those that are ready, and what each may move at
+// least: the fewer they are, the longer one goes on before the others are asked for again.
+constexpr int64_t kTransferBytesMax = 4 << 20;
+constexpr int64_t kTransferBytesMin = 1 << 20;
+
 // Bytes that go from one connection to another without being seen.
 struct Splice {
   int32_t from;
@@ -194,6 +199,8 @@ class Loop {
   bool in_turn_ = false;
   int32_t count_ = 0;
   int32_t used_ = 0;
+  // What one connection may move in this turn before the others have theirs.
+  int64_t transfer_bytes_max_ = kTransferBytesMin;
 };
 
 }  // namespace headgate

@@ -1,5 +1,6 @@
 // What leaves without JavaScript: queued bytes, files, and splices.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -14,21 +15,28 @@ namespace headgate {
 
 namespace {
 
-// What one connection may move in a turn before the others have theirs.
-constexpr int64_t kTransferBytesMax = 1 << 20;
 constexpr size_t kCopyBytes = 64 * 1024;
 constexpr int kSegmentsMax = 16;
+
+bool may_be_written(int fd) {
+  pollfd asked{fd, POLLOUT, 0};
+  return poll(&asked, 1, 0) != 0;
+}
 
 }  // namespace
 
 void Loop::flush(int32_t index) {
   Slot& slot = at(index);
-  int64_t budget = kTransferBytesMax;
+  int64_t budget = transfer_bytes_max_;
   while (!slot.queue.empty() && budget > 0) {
-    int64_t sent = slot.queue.head()->file >= 0 ? flush_file(index, budget) : flush_bytes(index);
+    const Segment* head = slot.queue.head();
+    const int64_t asked = std::min(head->end - head->start, budget);
+    const int64_t sent = head->file >= 0 ? flush_file(index, budget) : flush_bytes(index);
     if (slot.state != State::kOpen || sent <= 0) break;
     budget -= sent;
     queued()[index] -= static_cast<double>(sent);
+    // Most often it takes no more now. Of a file that is the cheaper question; that it has become shorter only another try can tell.
+    if (sent < asked && !may_be_written(slot.fd)) break;
   }
   if (slot.state != State::kOpen) return;
   touch(index);
@@ -100,7 +108,7 @@ int64_t Loop::flush_bytes(int32_t index) {
 // ----------------------------------------------------------------------------------------------------------------- splices
 
 void Loop::step(Splice* splice) {
-  int64_t budget = kTransferBytesMax;
+  int64_t budget = transfer_bytes_max_;
   const int32_t from = splice->from;
   const int32_t to = splice->to;
   touch(from);

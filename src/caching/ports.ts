@@ -15,8 +15,8 @@ export interface BodyFile {
   readonly descriptor: number;
   hold(): void;
   letGo(): void;
-  /** Rejects with an Error when it cannot be read, or is shorter. */
-  read(offset: number, length: number): Promise<Buffer>;
+  /** The bytes are put at the beginning of `into`, or into memory of their own. Rejects with an Error when it cannot be read, or is shorter. */
+  read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
 }
 
 /** A body that is being written, by one thread; others may read what is there. */

@@ -219,11 +219,12 @@ class MemoryFile implements BodyFile {
     if (--this.#holders === 0) this.folder.closed(this.descriptor);
   }
 
-  read(offset: number, length: number): Promise<Buffer> {
+  read(offset: number, length: number, into = Buffer.alloc(length)): Promise<Buffer> {
     if (this.#holders === 0) return Promise.reject(new Error("the file is closed"));
     return this.folder.perform("readBody", () => {
       if (offset + length > this.content.length) throw diskError("EIO", "the file is shorter");
-      return Buffer.from(this.content.bytes.subarray(offset, offset + length));
+      this.content.bytes.copy(into, 0, offset, offset + length);
+      return into.subarray(0, length);
     });
   }
 }

@@ -13,7 +13,7 @@ import type { FlowingBody } from "./flowing-body.ts";
  * what its socket has not taken is dropped. The descriptor is held until a piece has left. How long one connection may keep the
  * others waiting is the transport's to bound.
  */
-export const SENT_BYTES_MAX = 16 * 1024 * 1024;
+export const SENT_BYTES_MAX = 256 * 1024 * 1024;
 /** What is read of a file at a time where it cannot be sent unseen: one read of a transport. */
 export const READ_BYTES_MAX = 64 * 1024;
 

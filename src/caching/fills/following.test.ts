@@ -7,6 +7,7 @@ import { CacheStage } from "../../../test/support/cache-stage.ts";
 import { ProxyError } from "../../core/errors.ts";
 import { diskError } from "../../testing/cache-folder.ts";
 import type { Cache, CachedAnswer, Fill } from "../cache.ts";
+import { HOT_BODY_BYTES_MAX } from "./growing-body.ts";
 
 const KEY = "http://host/a";
 const BODY = Buffer.alloc(300_000, "0123456789abcdefghijk");
@@ -59,6 +60,28 @@ test("another thread reads while it is fetched, as far as it is in the file; a l
     new Array(4).fill("ended"),
   );
   assert.ok(two.cache.find(KEY, requestOf()) !== null);
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("who is not followed writes whole blocks, however small the pieces are that come", async () => {
+  const stage = await CacheStage.open();
+  let appends = 0;
+  stage.folder.fault = (operation) => {
+    if (operation === "append") appends++;
+    return null;
+  };
+  const filler = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  const own = Taker.of(filler.fill!.begin(headOf(-1)));
+  for (let at = 0; at < BODY.length; at += 1000) {
+    filler.fill!.write(BODY, at, Math.min(at + 1000, BODY.length));
+    await settle();
+  }
+  filler.fill!.end();
+  await settle(300);
+  assert.ok(own.taken.equals(BODY) && own.outcome === "ended");
+  assert.equal(appends, Math.ceil(BODY.length / HOT_BODY_BYTES_MAX));
   assertAllBack(stage);
   await stage.close();
 });

@@ -7,6 +7,7 @@ import type { Keeping } from "./keeping.ts";
 import { Pace, type PaceRates } from "./pace.ts";
 import {
   type AnswerRecord,
+  BLOCK_BYTES,
   decodeRecord,
   type FileBody,
   storedBytes,
@@ -69,6 +70,7 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
 /** Reads all of it, at this pace. Rejects with an Error when that says nothing of what is stored. */
 export async function verifyStored(keeping: Keeping, rates: PaceRates, signal: AbortSignal): Promise<VerifyOutcome> {
   const pace = new Pace(keeping.around.clock, rates, signal);
+  const memory = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   let entries = 0;
   let bytes = 0;
   const damaged: string[] = [];
@@ -78,7 +80,7 @@ export async function verifyStored(keeping: Keeping, rates: PaceRates, signal: A
   const check = async (id: EntryId, record: AnswerRecord, body: FileBody): Promise<void> => {
     await pace.took(1, 0);
     if (signal.aborted) return;
-    const isGood = await verifyBody(keeping, body, pace, signal);
+    const isGood = await verifyBody(keeping, body, memory, pace, signal);
     // What was replaced meanwhile may have lost its file, and is nobody's damage.
     if (!isGood && (await keeping.drop(id, record.version, "damaged"))) tell(urlOfKey(record.key));
     if (!isGood) return;
@@ -115,7 +117,14 @@ export async function verifyStored(keeping: Keeping, rates: PaceRates, signal: A
   return { entries, bytes, damaged };
 }
 
-async function verifyBody(keeping: Keeping, body: FileBody, pace: Pace, signal: AbortSignal): Promise<boolean> {
+/** Block by block, in `memory` where it has room: one for each would keep the garbage collector busy for as long as this takes. */
+async function verifyBody(
+  keeping: Keeping,
+  body: FileBody,
+  memory: Buffer,
+  pace: Pace,
+  signal: AbortSignal,
+): Promise<boolean> {
   let file: BodyFile;
   try {
     file = keeping.around.books.openBody(body.body);
@@ -125,9 +134,10 @@ async function verifyBody(keeping: Keeping, body: FileBody, pace: Pace, signal: 
   }
   try {
     const length = body.end - body.start;
+    const room = body.blockBytes > memory.length ? undefined : memory;
     for (let index = 0; index * body.blockBytes < length && !signal.aborted; index++) {
       const at = index * body.blockBytes;
-      const block = await file.read(at, Math.min(body.blockBytes, length - at));
+      const block = await file.read(at, Math.min(body.blockBytes, length - at), room);
       if (!verifyBlock(body, index, block)) return false;
       await pace.took(0, block.length);
     }

@@ -121,10 +121,10 @@ class OpenFile implements BodyFile {
     else closeHere(this.descriptor);
   }
 
-  async read(offset: number, length: number): Promise<Buffer> {
+  async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
     this.hold();
     try {
-      const bytes = Buffer.allocUnsafe(length);
+      const bytes = into?.subarray(0, length) ?? Buffer.allocUnsafe(length);
       for (let at = 0; at < length; ) {
         const count = await readInto(this.descriptor, bytes, at, offset + at);
         if (count === 0) throw new Error("the file is shorter than it should be");
