@@ -272,14 +272,16 @@ export class Broker {
     if (waiters.length === 0) return;
     flight.unreadMs = this.#clock.now();
     flight.unreadBytes = this.#table.writtenOf(flight.row);
-    if (flight.hasFile) return this.#tellToFollow(flight, waiters);
     const isHere = ({ thread }: Waiter): boolean => thread === flight.thread;
-    this.#tellToFollow(flight, waiters.filter(isHere));
     const others = waiters.filter((waiter) => !isHere(waiter));
+    // Until its thread knows of them, it writes whole blocks, and goes by the readers of its own.
+    if (others.length > 0 && !flight.isShared) {
+      flight.isShared = true;
+      flight.thread?.link.send({ kind: "share", flight: flight.number });
+    }
+    if (flight.hasFile) return this.#tellToFollow(flight, waiters);
+    this.#tellToFollow(flight, waiters.filter(isHere));
     for (const waiter of others) waitFor(flight, waiter);
-    if (others.length === 0 || flight.isShared) return;
-    flight.isShared = true;
-    flight.thread?.link.send({ kind: "share", flight: flight.number });
   }
 
   #tellToFollow(flight: Flight, waiters: readonly Waiter[]): void {

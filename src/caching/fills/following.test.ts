@@ -86,6 +86,35 @@ test("who is not followed writes whole blocks, however small the pieces are that
   await stage.close();
 });
 
+test("who comes once there is a file waits for no whole block, and its fill goes on without the readers of its own thread", async () => {
+  const stage = await CacheStage.open();
+  const filler = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  let isUnwanted = false;
+  filler.fill!.onUnwanted = () => {
+    isUnwanted = true;
+  };
+  const own = Taker.of(filler.fill!.begin(headOf(-1), { endsUnread: true }));
+  filler.fill!.write(BODY, 0, 100_000);
+  await settle();
+  const late = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  const other = Taker.of(late.answer!);
+  await settle();
+  assert.equal(other.bytes, 100_000);
+  filler.fill!.write(BODY, 100_000, 100_001);
+  await settle();
+  assert.equal(other.bytes, 100_001);
+  own.produced!.abort!(new ProxyError("http_request_error", "gone"));
+  assert.equal(isUnwanted, false);
+  filler.fill!.write(BODY, 100_001, BODY.length);
+  filler.fill!.end();
+  await settle(300);
+  assert.ok(other.taken.equals(BODY) && other.outcome === "ended");
+  assertAllBack(stage);
+  await stage.close();
+});
+
 test("who is told of one that is over by then reads it, though its file goes at once", async () => {
   const stage = await CacheStage.open();
   const { two, fill } = await begun(stage);
