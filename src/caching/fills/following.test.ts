@@ -435,6 +435,26 @@ test("longer than may be stored: who reads gets everything, nobody else joins, a
   await stage.close();
 });
 
+test("longer than may be stored: the source waits for the slowest reader, and not for one that has left", async () => {
+  const stage = await CacheStage.open({ objectBytesMax: 100_000, bytesMax: 1_000_000 });
+  const fill = await granted(stage.thread().cache);
+  const answer = fill.begin(headOf(-1));
+  const [slow, other] = [Taker.of(answer), Taker.of(answer)];
+  slow.produced!.pause();
+  let drained = 0;
+  fill.onDrain = () => drained++;
+  let written = 0;
+  for (; !fill.isFull; written += BODY.length) fill.write(BODY, 0, BODY.length);
+  assert.deepEqual([slow.bytes, other.bytes, drained], [0, written, 0]);
+  slow.produced!.abort!(new ProxyError("connection_terminated", "the client has left"));
+  assert.deepEqual([fill.isFull, drained], [false, 1]);
+  fill.end();
+  await settle();
+  assert.deepEqual([other.bytes, other.outcome], [written, "ended"]);
+  assertAllBack(stage);
+  await stage.close();
+});
+
 async function granted(cache: Cache): Promise<Fill> {
   const asked = Asked.of(cache, KEY);
   await settle();

@@ -237,10 +237,14 @@ export class GrowingBody extends FlowingBody {
   }
 
   protected override departed(): void {
-    if (this.readers.size > 0) return;
-    if (this.#isSettled) return this.#letGoFile();
-    const isUnwanted = this.#isUnkept || (this.endsUnread && !this.#isShared);
+    const isUnread = this.readers.size === 0;
+    if (this.#isSettled) {
+      if (isUnread) this.#letGoFile();
+      return;
+    }
+    const isUnwanted = isUnread && (this.#isUnkept || (this.endsUnread && !this.#isShared));
     if (isUnwanted && !this.isComplete) this.#owner.unwanted();
+    // Who has left may be the one for whom the source waits.
     if (this.#isUnkept) this.#trim();
   }
 
