@@ -46,7 +46,7 @@ export type FillKeeping = Pick<
   Keeping,
   "keep" | "refresh" | "invalidate" | "drop" | "dropDamaged" | "newBodyId" | "mark"
 > & {
-  readonly purges: Pick<Keeping["purges"], "isMetSince">;
+  readonly purges: Pick<Keeping["purges"], "isMetSince" | "isTagMetSince">;
   readonly health: Pick<Keeping["health"], "failed">;
 };
 
@@ -306,8 +306,11 @@ export class Broker {
     flight.id = id;
     this.#forgetPasses(flight);
     // Those who came behind a purge of its tags, which nobody knew then, must not get it. Who they are is not known either.
-    if (!flight.isObsolete && this.#isMet(flight)) return this.#placeAgain(flight);
-    if (!flight.isObsolete) this.#flights.list(flight);
+    const wasMet = flight.isObsolete;
+    const isMet = this.#isMet(flight);
+    if (isMet && (!wasMet || this.#keeping.purges.isTagMetSince(flight.since, flight.tags)))
+      return this.#placeAgain(flight);
+    if (!isMet) this.#flights.list(flight);
     this.#follow(flight, takeWaiters(flight));
   }
 

@@ -435,6 +435,32 @@ test("longer than may be stored: who reads gets everything, nobody else joins, a
   await stage.close();
 });
 
+test("who came behind a purge of its tags gets nothing of it, though an invalidation had met it before its tags were known", async () => {
+  const stage = await CacheStage.open();
+  const [one, two] = [stage.thread(), stage.thread()];
+  const fill = await granted(one.cache);
+  await stage.keeper.purge({ kind: "tag", text: "red" }, { soft: false });
+  const waiting = Asked.of(two.cache, KEY);
+  await settle();
+  await one.cache.invalidate(KEY);
+  const next = Asked.of(one.cache, KEY);
+  await settle();
+  assert.deepEqual([waiting.outcomes, next.outcomes], [[], ["fill"]]);
+  fill.begin(headOf(-1, { tags: ["red"] }));
+  fill.write(BODY, 0, BODY.length);
+  fill.end();
+  await settle(300);
+  assert.deepEqual(waiting.outcomes, []);
+  next.fill!.begin(headOf(3));
+  next.fill!.write(BODY, 0, 3);
+  next.fill!.end();
+  await settle(300);
+  assert.deepEqual(waiting.outcomes, ["answer"]);
+  assert.equal(Taker.of(waiting.answer!).taken.toString(), "012");
+  assertAllBack(stage);
+  await stage.close();
+});
+
 test("longer than may be stored: the source waits for the slowest reader, and not for one that has left", async () => {
   const stage = await CacheStage.open({ objectBytesMax: 100_000, bytesMax: 1_000_000 });
   const fill = await granted(stage.thread().cache);
