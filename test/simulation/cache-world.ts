@@ -444,9 +444,10 @@ export class CacheWorld {
       if (body !== null) bodies.add(body.body);
       bytes += diskBytes(record.length, body === null ? 0 : body.end - body.start);
     }
-    if (!this.weather.diskFaults) {
-      assert.deepEqual(new Set(folder.bodies), bodies, "bodies without a record, or records without one");
-    } else for (const body of bodies) assert.ok(folder.bodies.includes(body), "a record without its body");
+    for (const body of bodies) assert.ok(folder.bodies.includes(body), "a record without its body");
+    // A thread may die before it hears that its file is nobody's, which is swept at the next start.
+    const leftMax = this.#hasDied ? DEATHS : 0;
+    if (!this.weather.diskFaults) assert.ok(folder.bodies.length <= bodies.size + leftMax, "bodies without a record");
     const stats = stage.keeper.stats();
     assert.equal(stats.entries, folder.records.size, "entries that are counted wrong");
     assert.equal(stats.bytes, bytes, "bytes that are counted wrong");
