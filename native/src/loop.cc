@@ -258,15 +258,15 @@ void Loop::turn(uint32_t sides) {
 void Loop::read_ready(Side side) {
   epoll_event ready[kReadyMax];
   const int count = epoll_wait(epoll(side), ready, kReadyMax, 0);
-  transfer_bytes_max_ = std::max(kTransferBytesMin, kTransferBytesMax / std::max(count, 1));
+  const int64_t budget = std::max(kTransferBytesMin, kTransferBytesMax / std::max(count, 1));
   // JavaScript may close everything between two of them.
   for (int at = 0; at < count && is_open_; at++) {
     if (kReceiveBytes - used_ < kReadRoomMin || count_ > kEventsMax - kEventsOfSocketMax) deliver();
-    handle(static_cast<int32_t>(ready[at].data.u32), ready[at].events);
+    handle(static_cast<int32_t>(ready[at].data.u32), ready[at].events, budget);
   }
 }
 
-void Loop::handle(int32_t index, uint32_t ready) {
+void Loop::handle(int32_t index, uint32_t ready, int64_t budget) {
   Slot& slot = at(index);
   switch (slot.state) {
     case State::kListening:
@@ -284,15 +284,15 @@ void Loop::handle(int32_t index, uint32_t ready) {
       slot.blocks = false;
       return touch(index);
     }
-    if (!slot.queue.empty()) flush(index);
-    if (slot.state == State::kOpen && slot.queue.empty() && slot.incoming != nullptr) step(slot.incoming);
+    if (!slot.queue.empty()) flush(index, budget);
+    if (slot.state == State::kOpen && slot.queue.empty() && slot.incoming != nullptr) step(slot.incoming, budget);
   }
   if ((ready & EPOLLPRI) != 0) slot.urgent = true;
   if (slot.state != State::kOpen || (ready & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
   if (slot.paused || slot.read_ended || is_blocked(slot)) silent_failure(index, ready);
   // What is read must be told while the slab holds it: not when events wait that the record had no room for.
   else if (!pending_.empty()) ask_again(index);
-  else if (slot.outgoing != nullptr) step(slot.outgoing);
+  else if (slot.outgoing != nullptr) step(slot.outgoing, budget);
   else read_from(index, ready);
 }
 
@@ -661,7 +661,7 @@ int32_t Loop::send_file(int32_t index, int file, int32_t id, int64_t offset, int
   if (!slot.queue.append_file(file, id, offset, length)) return -ENOMEM;
   queued()[index] += static_cast<double>(length);
   if (is_first) {
-    flush(index);
+    flush(index, kTransferBytesMin);
   } else if (slot.incoming != nullptr) {
     ask_again(index);
     touch(slot.incoming->from);

@@ -30,8 +30,9 @@ enum class Side : uint8_t { kAccepted, kDialled };
 constexpr Side kSides[] = {Side::kAccepted, Side::kDialled};
 constexpr uint32_t bit_of(Side side) { return 1u << static_cast<uint32_t>(side); }
 
-// What is moved between sockets and files, or other sockets, in a turn, shared by those that are ready, and what each may move at
-// least: the fewer they are, the longer one goes on before the others are asked for again.
+// What a turn moves between sockets and files, or other sockets, shared by those of a set that are ready: the fewer they are, the
+// longer one goes on before it is asked who else is. And what each may move, however many they are; a file that JavaScript begins
+// moves no more than that at once, since nobody knows how many more it will begin.
 constexpr int64_t kTransferBytesMax = 4 << 20;
 constexpr int64_t kTransferBytesMin = 1 << 20;
 
@@ -142,7 +143,8 @@ class Loop {
   void deliver();
 
   void read_ready(Side side);
-  void handle(int32_t index, uint32_t ready);
+  // `budget`: bytes that one connection may move before the others have theirs.
+  void handle(int32_t index, uint32_t ready, int64_t budget);
   void accept_from(int32_t index);
   void finish_connect(int32_t index);
   void read_from(int32_t index, uint32_t ready);
@@ -151,13 +153,13 @@ class Loop {
   int32_t write_commands(int32_t first, int32_t count);
   void write(int32_t index, iovec* parts, int32_t count, bool more);
   void keep(int32_t index, const iovec* parts, int32_t count, size_t skip);
-  void flush(int32_t index);
+  void flush(int32_t index, int64_t budget);
   int64_t flush_file(int32_t index, int64_t budget);
   int64_t flush_bytes(int32_t index);
   void after_flush(int32_t index);
   void finish(int32_t index);
 
-  void step(Splice* splice);
+  void step(Splice* splice, int64_t budget);
   bool push_out(Splice* splice);
   bool take_in(Splice* splice, int64_t* budget);
   bool copy_in(Splice* splice, int64_t* budget);
@@ -199,8 +201,6 @@ class Loop {
   bool in_turn_ = false;
   int32_t count_ = 0;
   int32_t used_ = 0;
-  // What one connection may move in this turn before the others have theirs.
-  int64_t transfer_bytes_max_ = kTransferBytesMin;
 };
 
 }  // namespace headgate

@@ -25,9 +25,8 @@ bool may_be_written(int fd) {
 
 }  // namespace
 
-void Loop::flush(int32_t index) {
+void Loop::flush(int32_t index, int64_t budget) {
   Slot& slot = at(index);
-  int64_t budget = transfer_bytes_max_;
   while (!slot.queue.empty() && budget > 0) {
     const Segment* head = slot.queue.head();
     const int64_t asked = std::min(head->end - head->start, budget);
@@ -107,8 +106,7 @@ int64_t Loop::flush_bytes(int32_t index) {
 
 // ----------------------------------------------------------------------------------------------------------------- splices
 
-void Loop::step(Splice* splice) {
-  int64_t budget = transfer_bytes_max_;
+void Loop::step(Splice* splice, int64_t budget) {
   const int32_t from = splice->from;
   const int32_t to = splice->to;
   touch(from);

@@ -32,8 +32,8 @@ export interface AnswerBody {
   open(): boolean;
   /**
    * Gives [start, end) of the representation to the sink, as it arrives and as fast as it is taken; `end` is -1: all that comes. Of
-   * what was cut, or does not verify, the sink is told by `abort`. The sink may get it as ranges of a file. `isPaused`: of a body that
-   * is on its way, nothing is given before `resume`, but from now on it has somebody who reads it.
+   * what was cut, or does not verify, the sink is told by `abort`. The sink may get it as ranges of a file. `isPaused`: of what
+   * does not stand in `memory`, nothing is given before `resume`, but from now on it has somebody who reads it, and its file stays.
    */
   produce(sink: AnswerSink, start: number, end: number, isPaused?: boolean): ProducedBody;
 }

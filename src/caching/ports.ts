@@ -15,7 +15,7 @@ export interface BodyFile {
   readonly descriptor: number;
   hold(): void;
   letGo(): void;
-  /** The bytes are put at the beginning of `into`, or into memory of their own. Rejects with an Error when it cannot be read, or is shorter. */
+  /** Into the beginning of `into`, which has room for them, or into memory of their own. Rejects with an Error when they are not there. */
   read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
 }
 

@@ -62,8 +62,10 @@ interface Purge {
   readonly meets: (representation: Representation) => boolean;
   readonly called: number;
   readonly isSoft: boolean;
-  /** For whom it is in force already; null: for all. */
-  by: Cache | null;
+  /** For whom it is in force from when it was called; null: for nobody. */
+  readonly by: Cache | null;
+  /** When it returned: whoever asks behind that gets nothing that it meets. */
+  returned: number;
 }
 
 /** A body on its way from the origin. */
@@ -241,34 +243,32 @@ export class CacheWorld {
     const key = random.pick([...PLAIN, ...VARYING]);
     const tag = random.pick(TAGS);
     const called = this.now;
-    const settleWith = (purge: Purge, done: Promise<unknown>, by: Cache | null): void => {
-      if (by !== null) this.#purges.push(purge);
+    const settleWith = (what: Omit<Purge, "returned">, done: Promise<unknown>): void => {
+      const purge = { ...what, returned: Number.POSITIVE_INFINITY };
+      this.#purges.push(purge);
       this.open++;
       const settled = (): void => {
         this.open--;
-        purge.by = null;
-        if (by === null) this.#purges.push(purge);
-        this.now++;
+        purge.returned = this.now++;
         new Client(this, this.#thread(), key).look();
       };
       // While the disk fails, an invalidation may promise nothing, and nothing is served. An operator's purge is in force whatever
       // it says.
-      done.then(settled, by === null ? settled : () => this.open--);
+      done.then(settled, purge.by === null ? settled : () => this.open--);
       this.now++;
-      if (by !== null) new Client(this, thread, key).look();
+      if (purge.by !== null) new Client(this, thread, key).look();
     };
     const ofKey = (one: Representation): boolean => one.key === key;
     const ofTag = (one: Representation): boolean => one.tags.includes(tag);
     const choice = random.below(4);
-    if (choice === 0) settleWith({ meets: ofKey, called, isSoft: false, by: cache }, cache.invalidate(key), cache);
-    else if (choice === 1)
-      settleWith({ meets: ofTag, called, isSoft: false, by: cache }, cache.invalidateTag(tag), cache);
+    if (choice === 0) settleWith({ meets: ofKey, called, isSoft: false, by: cache }, cache.invalidate(key));
+    else if (choice === 1) settleWith({ meets: ofTag, called, isSoft: false, by: cache }, cache.invalidateTag(tag));
     else {
       const isSoft = choice === 2;
       const isOfTag = random.chance(0.3);
       const pattern: PurgePattern = isOfTag ? { kind: "tag", text: tag } : { kind: "url", text: key };
       const done = this.stage.keeper.purge(pattern, { soft: isSoft });
-      settleWith({ meets: isOfTag ? ofTag : ofKey, called, isSoft, by: null }, done, null);
+      settleWith({ meets: isOfTag ? ofTag : ofKey, called, isSoft, by: null }, done);
     }
   }
 
@@ -293,18 +293,14 @@ export class CacheWorld {
     const representation = this.#representationOf(answer);
     assert.equal(representation.key, key, "the answer of another key");
     if (representation.language !== null) assert.equal(representation.language, language, "another variant");
-    for (const { meets, called, isSoft, by } of this.#purgesBefore(asked)) {
-      if ((by !== null && by !== cache) || !meets(representation)) continue;
+    for (const { meets, called, isSoft, by, returned } of this.#purges) {
+      if (asked <= (by === cache ? called : returned) || !meets(representation)) continue;
       const since = isSoft ? Math.max(representation.began, representation.validated) : representation.began;
       if (since >= called) continue;
       if (isSoft && (answer.head.flags & HEAD_FLAGS.purgedSoftly) !== 0) continue;
       assert.fail(`representation ${representation.number} was given after a purge that meets it`);
     }
     return representation;
-  }
-
-  #purgesBefore(asked: number): readonly Purge[] {
-    return this.#purges.filter(({ called }) => called < asked);
   }
 
   #representationOf({ head }: CachedAnswer): Representation {
@@ -448,9 +444,10 @@ export class CacheWorld {
       if (body !== null) bodies.add(body.body);
       bytes += diskBytes(record.length, body === null ? 0 : body.end - body.start);
     }
-    if (!this.weather.diskFaults) {
-      assert.deepEqual(new Set(folder.bodies), bodies, "bodies without a record, or records without one");
-    } else for (const body of bodies) assert.ok(folder.bodies.includes(body), "a record without its body");
+    for (const body of bodies) assert.ok(folder.bodies.includes(body), "a record without its body");
+    // A thread may die before it hears that its file is nobody's, which is swept at the next start.
+    const leftMax = this.#hasDied ? DEATHS : 0;
+    if (!this.weather.diskFaults) assert.ok(folder.bodies.length <= bodies.size + leftMax, "bodies without a record");
     const stats = stage.keeper.stats();
     assert.equal(stats.entries, folder.records.size, "entries that are counted wrong");
     assert.equal(stats.bytes, bytes, "bytes that are counted wrong");

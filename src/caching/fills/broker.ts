@@ -46,7 +46,7 @@ export type FillKeeping = Pick<
   Keeping,
   "keep" | "refresh" | "invalidate" | "drop" | "dropDamaged" | "newBodyId" | "mark"
 > & {
-  readonly purges: Pick<Keeping["purges"], "isMetSince">;
+  readonly purges: Pick<Keeping["purges"], "isMetSince" | "isTagMetSince">;
   readonly health: Pick<Keeping["health"], "failed">;
 };
 
@@ -272,14 +272,16 @@ export class Broker {
     if (waiters.length === 0) return;
     flight.unreadMs = this.#clock.now();
     flight.unreadBytes = this.#table.writtenOf(flight.row);
-    if (flight.hasFile) return this.#tellToFollow(flight, waiters);
     const isHere = ({ thread }: Waiter): boolean => thread === flight.thread;
-    this.#tellToFollow(flight, waiters.filter(isHere));
     const others = waiters.filter((waiter) => !isHere(waiter));
+    // Until its thread knows of them, it writes whole blocks, and goes by the readers of its own.
+    if (others.length > 0 && !flight.isShared) {
+      flight.isShared = true;
+      flight.thread?.link.send({ kind: "share", flight: flight.number });
+    }
+    if (flight.hasFile) return this.#tellToFollow(flight, waiters);
+    this.#tellToFollow(flight, waiters.filter(isHere));
     for (const waiter of others) waitFor(flight, waiter);
-    if (others.length === 0 || flight.isShared) return;
-    flight.isShared = true;
-    flight.thread?.link.send({ kind: "share", flight: flight.number });
   }
 
   #tellToFollow(flight: Flight, waiters: readonly Waiter[]): void {
@@ -304,8 +306,11 @@ export class Broker {
     flight.id = id;
     this.#forgetPasses(flight);
     // Those who came behind a purge of its tags, which nobody knew then, must not get it. Who they are is not known either.
-    if (!flight.isObsolete && this.#isMet(flight)) return this.#placeAgain(flight);
-    if (!flight.isObsolete) this.#flights.list(flight);
+    const wasMet = flight.isObsolete;
+    const isMet = this.#isMet(flight);
+    if (isMet && (!wasMet || this.#keeping.purges.isTagMetSince(flight.since, flight.tags)))
+      return this.#placeAgain(flight);
+    if (!isMet) this.#flights.list(flight);
     this.#follow(flight, takeWaiters(flight));
   }
 

@@ -86,6 +86,35 @@ test("who is not followed writes whole blocks, however small the pieces are that
   await stage.close();
 });
 
+test("who comes once there is a file waits for no whole block, and its fill goes on without the readers of its own thread", async () => {
+  const stage = await CacheStage.open();
+  const filler = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  let isUnwanted = false;
+  filler.fill!.onUnwanted = () => {
+    isUnwanted = true;
+  };
+  const own = Taker.of(filler.fill!.begin(headOf(-1), { endsUnread: true }));
+  filler.fill!.write(BODY, 0, 100_000);
+  await settle();
+  const late = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  const other = Taker.of(late.answer!);
+  await settle();
+  assert.equal(other.bytes, 100_000);
+  filler.fill!.write(BODY, 100_000, 100_001);
+  await settle();
+  assert.equal(other.bytes, 100_001);
+  own.produced!.abort!(new ProxyError("http_request_error", "gone"));
+  assert.equal(isUnwanted, false);
+  filler.fill!.write(BODY, 100_001, BODY.length);
+  filler.fill!.end();
+  await settle(300);
+  assert.ok(other.taken.equals(BODY) && other.outcome === "ended");
+  assertAllBack(stage);
+  await stage.close();
+});
+
 test("who is told of one that is over by then reads it, though its file goes at once", async () => {
   const stage = await CacheStage.open();
   const { two, fill } = await begun(stage);
@@ -402,6 +431,52 @@ test("longer than may be stored: who reads gets everything, nobody else joins, a
   fill.fail(new ProxyError("connection_terminated", "given up"));
   await settle();
   assert.equal(stage.folder.bodies.length, 0);
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("who came behind a purge of its tags gets nothing of it, though an invalidation had met it before its tags were known", async () => {
+  const stage = await CacheStage.open();
+  const [one, two] = [stage.thread(), stage.thread()];
+  const fill = await granted(one.cache);
+  await stage.keeper.purge({ kind: "tag", text: "red" }, { soft: false });
+  const waiting = Asked.of(two.cache, KEY);
+  await settle();
+  await one.cache.invalidate(KEY);
+  const next = Asked.of(one.cache, KEY);
+  await settle();
+  assert.deepEqual([waiting.outcomes, next.outcomes], [[], ["fill"]]);
+  fill.begin(headOf(-1, { tags: ["red"] }));
+  fill.write(BODY, 0, BODY.length);
+  fill.end();
+  await settle(300);
+  assert.deepEqual(waiting.outcomes, []);
+  next.fill!.begin(headOf(3));
+  next.fill!.write(BODY, 0, 3);
+  next.fill!.end();
+  await settle(300);
+  assert.deepEqual(waiting.outcomes, ["answer"]);
+  assert.equal(Taker.of(waiting.answer!).taken.toString(), "012");
+  assertAllBack(stage);
+  await stage.close();
+});
+
+test("longer than may be stored: the source waits for the slowest reader, and not for one that has left", async () => {
+  const stage = await CacheStage.open({ objectBytesMax: 100_000, bytesMax: 1_000_000 });
+  const fill = await granted(stage.thread().cache);
+  const answer = fill.begin(headOf(-1));
+  const [slow, other] = [Taker.of(answer), Taker.of(answer)];
+  slow.produced!.pause();
+  let drained = 0;
+  fill.onDrain = () => drained++;
+  let written = 0;
+  for (; !fill.isFull; written += BODY.length) fill.write(BODY, 0, BODY.length);
+  assert.deepEqual([slow.bytes, other.bytes, drained], [0, written, 0]);
+  slow.produced!.abort!(new ProxyError("connection_terminated", "the client has left"));
+  assert.deepEqual([fill.isFull, drained], [false, 1]);
+  fill.end();
+  await settle();
+  assert.deepEqual([other.bytes, other.outcome], [written, "ended"]);
   assertAllBack(stage);
   await stage.close();
 });

@@ -17,7 +17,10 @@ export const HOT_BODY_BYTES_MAX = 64 * 1024;
 export const FILL_AHEAD_BYTES_MAX = 1024 * 1024;
 /** The source goes on when so much less is left. */
 const FILL_DRAINED_BYTES = FILL_AHEAD_BYTES_MAX / 2;
-/** What is written to a file at a time, at most: with 16 KiB the kernel sends a file for a tenth less than with 4, with more than 64 for no less. */
+/**
+ * What is written to a file at a time: the kernel sends a file that was written by 16 KiB for a tenth less than one by 4, and one by more
+ * than 64 for no less (bench/README.md).
+ */
 const BLOCK_BYTES = HOT_BODY_BYTES_MAX;
 /** Blocks that wait for reuse in a thread, 4 MiB: a long body otherwise makes one for every 64 KiB. */
 const BLOCKS_KEPT_MAX = 64;
@@ -167,7 +170,7 @@ export class GrowingBody extends FlowingBody {
     this.#isFull ||= this.#held > FILL_AHEAD_BYTES_MAX;
   }
 
-  /** Another thread reads as well: there has to be a file. */
+  /** Another thread reads as well: there has to be a file, and nothing waits for a block to be full. */
   share(): void {
     this.#isShared = true;
     if (this.#isUnkept || this.isComplete || this.error !== null) return;
@@ -234,10 +237,14 @@ export class GrowingBody extends FlowingBody {
   }
 
   protected override departed(): void {
-    if (this.readers.size > 0) return;
-    if (this.#isSettled) return this.#letGoFile();
-    const isUnwanted = this.#isUnkept || (this.endsUnread && !this.#isShared);
+    const isUnread = this.readers.size === 0;
+    if (this.#isSettled) {
+      if (isUnread) this.#letGoFile();
+      return;
+    }
+    const isUnwanted = isUnread && (this.#isUnkept || (this.endsUnread && !this.#isShared));
     if (isUnwanted && !this.isComplete) this.#owner.unwanted();
+    // Who has left may be the one for whom the source waits.
     if (this.#isUnkept) this.#trim();
   }
 

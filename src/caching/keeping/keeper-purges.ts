@@ -91,6 +91,12 @@ export class KeeperPurges {
     return false;
   }
 
+  /** Whether one of the purges behind the mark was about one of these tags; true also when that is not known any more. */
+  isTagMetSince(mark: Mark, tags: readonly string[]): boolean {
+    if (mark < this.#forgotten) return true;
+    return this.#recent.some((one) => one.mark > mark && one.pattern.kind === "tag" && tags.includes(one.pattern.text));
+  }
+
   judge(number: number, key: string, tags: readonly string[]): Verdict {
     return judge(this.#purges, number, key, tags);
   }
