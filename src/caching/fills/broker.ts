@@ -59,6 +59,8 @@ export interface BrokerParts {
   readonly table: ProgressTable;
   /** Resolves when nothing with the tag is found any more. */
   readonly invalidateTag: (tag: string) => Promise<void>;
+  /** An answer is not stored because there may be no further open file; the disk works. `reason`: as the system says it. */
+  readonly onShortOfFiles: (reason: string) => void;
   /** Other machines, which may have what is not here; null: there are none. */
   readonly tier?: FillTier | null;
   readonly stallMs?: number;
@@ -165,7 +167,7 @@ export class Broker {
         flight.hasFile = true;
         return this.#follow(flight, takeWaiters(flight));
       case "unkept":
-        return this.#unkept(flight, message.trouble);
+        return this.#unkept(flight, message);
       case "end":
         return this.#end(flight, message);
       case "refresh":
@@ -309,10 +311,11 @@ export class Broker {
     this.#follow(flight, takeWaiters(flight));
   }
 
-  #unkept(flight: Flight, trouble: string | null): void {
+  #unkept(flight: Flight, { why, trouble }: Extract<ToKeeper, { kind: "unkept" }>): void {
     flight.isUnkept = true;
     this.#flights.unlist(flight);
-    if (trouble !== null) this.#keeping.health.failed(new Error(trouble));
+    if (why === "disk") this.#keeping.health.failed(new Error(trouble));
+    else if (why === "short-of-files") this.#parts.onShortOfFiles(trouble);
     else for (const id of [flight.askedId, flight.id]) this.#passes.remember(id, "too-large", OVERLONG_PASS_MS);
     this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
     this.#placeAgain(flight);
