@@ -23,7 +23,7 @@ import { Leaving } from "./leaving.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
-import { isTooSlow, slowestUnread } from "./unread.ts";
+import { isTooSlow, SlowestUnread } from "./unread.ts";
 import { forgetWaiter, takeWaiters, tell, waitFor } from "./waiters.ts";
 
 /**
@@ -76,6 +76,7 @@ export class Broker {
   readonly #passes: PassMemory;
   readonly #threads = new Map<number, FillThread>();
   readonly #flights: Flights;
+  readonly #slowestUnread: SlowestUnread;
   /** Who waits for what other machines have under an id. */
   readonly #lookups = new Map<EntryId, Waiter[]>();
   readonly #tier: FillTier | null;
@@ -94,6 +95,7 @@ export class Broker {
     this.#stallMs = stallMs;
     this.#passes = new PassMemory(clock);
     this.#flights = new Flights(table);
+    this.#slowestUnread = new SlowestUnread(this.#flights, table);
   }
 
   /** Fills that have not ended, or that somebody still reads. */
@@ -230,7 +232,7 @@ export class Broker {
     const nowMs = this.#clock.now();
     if (this.#flights.isFull) {
       // Its place comes too late for this one, which passes.
-      const slowest = slowestUnread(this.#flights.all(), this.#table, nowMs);
+      const slowest = this.#slowestUnread.take(nowMs);
       if (slowest !== null) this.#giveUp(slowest);
       return this.#pass([waiter], "full", 0);
     }
