@@ -32,12 +32,21 @@ export async function explain(method: string, url: string, options: ExplainOptio
   const as = user === null ? "" : `, as ${user}`;
   const asks = request.upgrade === null ? "" : ` (upgrade to ${request.upgrade})`;
   const rows = isForwarded
-    ? forwardRows(await explainForward(config, server.name, request, client, user), request, method)
+    ? forwardRows(
+        await explainForward(config, server.name, request, insideOf(request, direct), client, user),
+        request,
+        method,
+      )
     : rowsOf(config, await explainRequest(config, server.name, request, client), request);
   return [
     `${method} ${url} from ${client}${as}${asks}`,
     ...[...rows].map(([label, text]) => `${label.padEnd(9)} ${text}`),
   ];
+}
+
+/** What https is asked for goes through the tunnel that the proxy is asked for; null: there is none, or nothing is asked for inside. */
+function insideOf(request: AskedFor, direct: AskedFor | null): AskedFor | null {
+  return request.method === "CONNECT" ? direct : null;
 }
 
 type AskedFor = ReturnType<typeof requestOf>;

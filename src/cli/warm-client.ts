@@ -7,6 +7,7 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import tls from "node:tls";
+import { sentenceOfDetail } from "../server/caches/reasons.ts";
 import type { ListenerStatus } from "../server/control.ts";
 
 /** Without a byte for so long, a download is given up. The proxy's own limits end it sooner. */
@@ -128,20 +129,29 @@ async function answerOf(asking: http.ClientRequest): Promise<http.IncomingMessag
   return response;
 }
 
-function outcomeOf(response: http.IncomingMessage, bytes: number): Fetched {
+/** What came, read to its end: was it stored? */
+export function outcomeOf(response: Pick<http.IncomingMessage, "statusCode" | "headers">, bytes: number): Fetched {
   const { statusCode = 0 } = response;
   if (statusCode >= 400) return { kind: "failed", reason: `${statusCode}${errorOf(response)}` };
   const said = statusOf(response);
   // A tunnel that nobody looked into, or a cache that was told to be silent.
   if (said === null) return { kind: "unknown", bytes };
   const has = (parameter: string): boolean => said.some((part) => part === parameter);
-  if (has("hit")) return { kind: "there", bytes };
+  // What its origin has confirmed was there as well.
+  if (has("hit") || has("fwd-status=304")) return { kind: "there", bytes };
   if (has("stored") || has("collapsed")) return { kind: "stored", bytes };
-  return { kind: "not stored", reason: said.slice(1).join("; ") || "the cache does not say why" };
+  return { kind: "not stored", reason: whyNot(said.slice(1)) };
+}
+
+function whyNot(said: readonly string[]): string {
+  const detail = said.find((part) => part.startsWith("detail="))?.slice("detail=".length);
+  const sentence = detail === undefined ? null : sentenceOfDetail(detail);
+  const words = said.join("; ") || "the cache does not say why";
+  return sentence === null ? words : `${words}: ${sentence}`;
 }
 
 /** What our cache says, which is the last in the list: the name, and parameters. null: there is no such field. */
-function statusOf({ headers }: http.IncomingMessage): readonly string[] | null {
+function statusOf({ headers }: Pick<http.IncomingMessage, "headers">): readonly string[] | null {
   const value = headers["cache-status"];
   if (value === undefined) return null;
   const members = String(value).match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? [];
@@ -150,7 +160,7 @@ function statusOf({ headers }: http.IncomingMessage): readonly string[] | null {
 }
 
 /** Of Proxy-Status (RFC 9209), what went wrong. */
-function errorOf({ headers }: http.IncomingMessage): string {
+function errorOf({ headers }: Pick<http.IncomingMessage, "headers">): string {
   const error = /error=([a-z_]+)/.exec(String(headers["proxy-status"] ?? ""))?.[1];
   return error === undefined ? "" : ` (${error})`;
 }

@@ -125,6 +125,12 @@ const VALUES: readonly Case[] = [
     '1:17: limits.body: expected a size such as 64KiB, got "10 MB"; did you mean "10MiB"?',
   ],
   ["a negative size", top("limits: { body: -1 }"), "1:17: limits.body: expected a size such as 64KiB, got -1"],
+  [
+    "no size where there are bounds",
+    top("limits: { head: -1 }"),
+    "1:17: limits.head: expected a size such as 64KiB, got -1",
+  ],
+  ["half a byte", top("limits: { head: 0.5 }"), "1:17: limits.head: expected a size such as 64KiB, got 0.5"],
   ["a size out of bounds", top("limits: { head: 10 }"), "1:17: limits.head: expected a size from 1KiB to 1MiB, got 10"],
   ["a fraction of a field", top("limits: { fields: 9.5 }"), "1:19: limits.fields: expected a whole number, got 9.5"],
   ["too few fields", top("limits: { fields: 1 }"), "1:19: limits.fields: expected a number of at least 8, got 1"],

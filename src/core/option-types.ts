@@ -128,12 +128,13 @@ const sizeText = textKind<number>({
 const sizeError = (issue: { readonly input?: unknown }) =>
   `expected ${SIZE_EXPECTED}, got ${describeValue(issue.input)}`;
 
-const sizeUnion = z
-  .union([sizeText(), z.number({ error: sizeError }).int({ error: sizeError }).min(0, { error: sizeError })])
-  .meta({
-    id: "size",
-    description: "Bytes, or a whole number and its unit: `4096`, `64KiB`, `100MiB`, `50GiB`, `1TiB`.",
-  });
+/** What is no size at all is not also one outside of its bounds. */
+const NO_SIZE = { error: sizeError, abort: true };
+
+const sizeUnion = z.union([sizeText(), z.number({ error: sizeError }).int(NO_SIZE).min(0, NO_SIZE)]).meta({
+  id: "size",
+  description: "Bytes, or a whole number and its unit: `4096`, `64KiB`, `100MiB`, `50GiB`, `1TiB`.",
+});
 
 /** `64KiB`, `50GiB`, or plain bytes as a number; gives bytes. */
 export function size() {

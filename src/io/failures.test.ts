@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OWN_CERTIFICATE_REFUSED } from "../core/errors.ts";
-import { failureOf } from "./failures.ts";
+import { failureOf, systemErrorOf } from "./failures.ts";
 
 const OPENSSL_LINE = "C0E6:error:0A000418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:rec_layer_s3.c:918:\n";
 
@@ -50,4 +50,21 @@ test("an authority that is not trusted: where to name it, once, and not what Nod
       "(see `tls.ca`) (UNABLE_TO_VERIFY_LEAF_SIGNATURE)",
   );
   assert.equal(error.cause, undefined);
+});
+
+test("what this machine has none left of is the proxy's own limit: 503, and no fault of the program or of the upstream", () => {
+  const words = {
+    EMFILE: "the process has reached its limit of open files (ulimit -n)",
+    ENFILE: "the system has reached its limit of open files",
+    EADDRNOTAVAIL: "no local address or port is left for a connection",
+  };
+  for (const [code, why] of Object.entries(words)) {
+    const { type, side, status, retryable, message } = failureOf(
+      systemErrorOf(code),
+      "cannot connect to db:80",
+      "upstream",
+    );
+    assert.deepEqual([type, side, status, retryable], ["connection_limit_reached", "proxy", 503, false], code);
+    assert.equal(message, `cannot connect to db:80: ${why} (${code})`);
+  }
 });

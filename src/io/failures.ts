@@ -3,7 +3,7 @@
  * (RFC 9209, section 2.3) and as sentences that an operator can act on. It decides the type and the words; whether to try
  * again is decided elsewhere.
  */
-import { type ErrorSide, type ErrorType, OWN_CERTIFICATE_REFUSED, ProxyError } from "../core/errors.ts";
+import { ERROR_TYPES, type ErrorSide, type ErrorType, OWN_CERTIFICATE_REFUSED, ProxyError } from "../core/errors.ts";
 
 /** Node's errors carry a code; those of OpenSSL also a reason. */
 export type SystemError = Error & { readonly code?: string; readonly reason?: string };
@@ -31,9 +31,10 @@ const SYSTEM_FAILURES: Readonly<Record<string, FailureFacts>> = {
   EHOSTDOWN: { type: "destination_ip_unroutable", words: "the host is down" },
   ENETUNREACH: { type: "destination_ip_unroutable", words: "the network is unreachable" },
   ENETDOWN: { type: "destination_ip_unroutable", words: "the network is down" },
-  EADDRNOTAVAIL: { type: "proxy_internal_error", words: "no local address or port is left for a connection" },
-  EMFILE: { type: "proxy_internal_error", words: "the process has reached its limit of open files (ulimit -n)" },
-  ENFILE: { type: "proxy_internal_error", words: "the system has reached its limit of open files" },
+  // As many connections as this machine was set up for: no fault of the program, and soon there may be room again.
+  EADDRNOTAVAIL: { type: "connection_limit_reached", words: "no local address or port is left for a connection" },
+  EMFILE: { type: "connection_limit_reached", words: "the process has reached its limit of open files (ulimit -n)" },
+  ENFILE: { type: "connection_limit_reached", words: "the system has reached its limit of open files" },
   EACCES: { type: "destination_unavailable", words: "permission denied" },
   // Of a connection that is to give its socket away (socket-giver.ts).
   EBUSY: { type: "proxy_internal_error", words: "a file, or a splice, is still on its way there" },
@@ -117,7 +118,8 @@ export function failureOf(error: SystemError, what: string, side: ErrorSide): Pr
   // What these say is in our words already. OpenSSL's own line has addresses of memory and its source files besides.
   const isTold = error.reason !== undefined || type === "tls_certificate_error";
   const cause = isTold ? {} : { cause: error };
-  const options = type === "proxy_internal_error" ? cause : { side, ...cause, ...reason };
+  // What is the proxy's own stays so, wherever it was met.
+  const options = ERROR_TYPES[type].side === "proxy" ? cause : { side, ...cause, ...reason };
   return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, options);
 }
 

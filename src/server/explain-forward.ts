@@ -10,7 +10,7 @@ import { HostSet } from "../forward/rules/hosts.ts";
 import { ForwardRules, type RuleFinding, type Wish } from "../forward/rules/rules.ts";
 import { OwnAddresses } from "../io/own-addresses.ts";
 import { admit } from "../pipeline/admission.ts";
-import type { Destination } from "../pipeline/forwarding.ts";
+import { type Destination, type DestinationAccess, Forwarding } from "../pipeline/forwarding.ts";
 import { type CacheExplanation, explainCaches } from "./caches/explain.ts";
 import { forwardScope } from "./caches/scope.ts";
 import { composeForInspection, ExplainedExchange } from "./explain.ts";
@@ -45,17 +45,21 @@ export interface ForwardExplanation {
   readonly opening: Opening | null;
   /** The proxies that it may go through, which resolve its name; null: it goes direct, or is refused. */
   readonly via: readonly string[] | null;
-  /** Of the request itself; none for a tunnel, whose requests meet them when it is opened. */
+  /** Of the request itself, or of the one inside of a tunnel that is opened; none where nobody looks into the tunnel. */
   readonly caches: readonly CacheExplanation[];
 }
 
 const own = new OwnAddresses(clock);
 
-/** `user`: who has proved who it is; null: nobody has. `serverName` must be the name of a server with `forward`. */
+/**
+ * `inside`: what is asked in the tunnel that `request` asks for; null: it is none, or nobody has said. `user`: who has proved who it
+ * is; null: nobody has. `serverName` must be the name of a server with `forward`.
+ */
 export async function explainForward(
   config: Config,
   serverName: string,
   request: RequestMessage,
+  inside: RequestMessage | null,
   client: string,
   user: string | null,
 ): Promise<ForwardExplanation> {
@@ -98,11 +102,29 @@ export async function explainForward(
   // Of a name that another proxy resolves no address is ever known here.
   const rule = isAddress ? decision.ruleOf(host) : way === null ? null : decision.ruleOf(null);
   const opening = kind === "tunnel" ? await openingOf(server, destination) : null;
-  const caches =
-    kind === "tunnel"
-      ? []
-      : explainCaches(exchange, server.forward!.use, (index) => forwardScope(server.forward!, index));
+  const isOpened = opening?.by === "opened" && opening.unfit === null;
+  let met: ExplainedExchange | null = kind === "tunnel" ? null : exchange;
+  if (inside !== null && isOpened) {
+    // The rules are asked about each request of a tunnel anew.
+    const access = rules.decide({ ...wish, method: inside.method });
+    if (!(access instanceof ProxyError)) met = exchangeInside(inside, destination, access, exchange.clientAddress);
+  }
+  const { forward } = server;
+  const caches = met === null ? [] : explainCaches(met, forward!.use, (index) => forwardScope(forward!, index));
   return { ...about, refused: null, rule, opening, via: namesOf(way), caches };
+}
+
+/** A request of the HTTPS inside of a tunnel there, of whom the origin's certificate has shown that it is the one. */
+function exchangeInside(
+  request: RequestMessage,
+  tunnel: Destination,
+  access: DestinationAccess,
+  client: string,
+): ExplainedExchange {
+  const exchange = new ExplainedExchange(request, client);
+  exchange.forward = new Forwarding({ ...tunnel, kind: "https" }, null);
+  exchange.forward.access = access;
+  return exchange;
 }
 
 async function openingOf({ forward }: ServerConfig, { host, isAddress, port }: Destination): Promise<Opening | null> {

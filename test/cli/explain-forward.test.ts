@@ -173,6 +173,45 @@ describe("headgate explain, of a forward proxy", () => {
   });
 });
 
+test("of HTTPS that is opened, the caches that the request inside meets", async () => {
+  const { folder: place } = await internalAuthority(["example.org"]);
+  using _place = place;
+  using own = new Folder();
+  const forward = `
+      allow: [{ methods: [GET, CONNECT] }]
+      intercept: { hosts: ["*.example.org"], except: [bank.example.org], ca: "${place.path}" }
+      use:
+        - cache:
+            key: { headers: [accept-language] }
+            rules: [{ path: "/pool/*", for: 7d }, { for: 1m }]`;
+  const config = own.file(
+    "headgate.yaml",
+    `servers:\n  egress:\n    listen: "127.0.0.1:3128"\n    forward:${forward}\n`,
+  );
+  const said = async (method: string, url: string, ...header: string[]): Promise<readonly string[]> => {
+    const lines = await explain(method, url, { client: "127.0.0.1", header, config });
+    const from = lines.findIndex((line) => line.startsWith("cache "));
+    return from < 0 ? [] : lines.slice(from);
+  };
+  const key = "cache     default, under the key https://www.example.org";
+  assert.deepEqual(await said("GET", "https://www.example.org/pool/a.deb?b=1"), [
+    `${key}/pool/a.deb?b=1, and by header accept-language`,
+    "          rules[0]: fresh for 7d",
+  ]);
+  // As plain HTTP says it.
+  const plain = await said("GET", "http://www.example.org/a");
+  const inside = await said("GET", "https://www.example.org/a");
+  assert.deepEqual(
+    inside,
+    plain.map((line) => line.replace("http:", "https:")),
+  );
+  assert.match((await said("GET", "wss://www.example.org/a"))[0]!, /^cache {5}default: passed by \(upgrade\): /);
+  // Nobody looks into it, nothing is asked for inside, or the rules refuse what is.
+  assert.deepEqual(await said("GET", "https://bank.example.org/a"), []);
+  assert.deepEqual(await said("CONNECT", "www.example.org:443"), []);
+  assert.deepEqual(await said("PUT", "https://www.example.org/a"), []);
+});
+
 test("whether the HTTPS of a host is opened, and why", async () => {
   const { folder: place } = await internalAuthority(["example.org"]);
   using _place = place;

@@ -55,9 +55,51 @@ describe("a cache whose disk fails", { skip: needsMounts() }, () => {
   });
 });
 
+/** Below what any process has open: no further one can be, whatever is closed meanwhile. */
+const NONE_LEFT = "--nofile=3:";
+
 describe("a process that has no descriptors left", {
   skip: needsProc || (findCommand("prlimit") === null && "skipped: needs prlimit"),
 }, () => {
+  test(
+    "gives what it has no file for and stores it later; a connection that it cannot make is a 503",
+    TIMEOUT,
+    async () => {
+      await using origin = await Origin.start(({ url = "" }, response) => {
+        if (url.includes("last")) response.shouldKeepAlive = false;
+        response.writeHead(200, { "Cache-Control": "max-age=3600" }).end(bodyOf(url));
+      });
+      const top = (folder: string) => ({
+        caches: { files: { directory: `${folder}/cache`, minFree: 0 } },
+        log: { access: { output: "stdout" } },
+      });
+      await using proxy = await ProxyProcess.start({ use: [{ cache: "files" }], proxy: origin.url }, 1, top);
+      const limit = (...change: string[]): string =>
+        execFileSync("prlimit", [`--pid=${proxy.program.pid}`, ...change], { encoding: "utf8" });
+      const before = limit("--nofile", "--output=SOFT", "--noheadings").trim();
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+      const ask = (target: string) => get(proxy.port, target, agent);
+      // The connections that the rest comes over.
+      await ask("/small/first");
+      limit(NONE_LEFT);
+      for (const target of ["/large/1", "/large/1", "/large/last"]) {
+        const { status, body, isWhole, cacheStatus } = await ask(target);
+        assert.ok(status === 200 && isWhole && body.equals(bodyOf(target)), target);
+        assert.match(cacheStatus, /^headgate; fwd=miss/);
+      }
+      await proxy.program.until(/cache files: an answer was given and not stored, .*EMFILE/);
+      const { status, cacheStatus } = await ask("/large/1");
+      assert.deepEqual([status, cacheStatus], [503, "headgate; fwd=miss; detail=failed"]);
+      await proxy.program.until(/connection_limit_reached.*the process has reached its limit of open files/);
+      limit(`--nofile=${before}:`);
+      assert.equal((await ask("/large/2")).status, 200);
+      while ((await ask("/large/2")).cacheStatus !== "headgate; hit");
+      agent.destroy();
+      assert.doesNotMatch(proxy.program.output, /nothing is stored/);
+      assert.equal(proxy.program.output.split("an answer was given and not stored").length, 2, "one line in a while");
+    },
+  );
+
   test(
     "breaks answers that it cannot give from files, visibly, and loses nothing that is stored",
     TIMEOUT,

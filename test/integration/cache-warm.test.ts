@@ -94,7 +94,7 @@ describe("warming a cache over https", () => {
     const { status, stdout, stderr } = await warm(`${mixed.join("\n")}\n`, "--parallel", "1");
     assert.deepEqual([status, stdout], [1, "5 URLs: 1 stored (1000 B), 1 there already, 1 not stored, 2 failed\n"]);
     assert.deepEqual(stderr.split("\n"), [
-      `${at}/private: not stored: fwd=miss; fwd-status=200; detail=private`,
+      `${at}/private: not stored: fwd=miss; fwd-status=200; detail=private: The answer is for one user alone (\`private\`).`,
       `${at}/none: failed: 404`,
       `https://origin.example:${deadPort}/away: failed: 502 (connection_refused)`,
       "",

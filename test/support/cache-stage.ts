@@ -102,6 +102,7 @@ export class CacheStage {
       clock: this.clock,
       table: this.table,
       invalidateTag: (tag) => keeper.invalidateTag(tag),
+      onShortOfFiles: (reason) => troubles.push(`not stored: ${reason}`),
       ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
     });
   }

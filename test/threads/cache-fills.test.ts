@@ -84,6 +84,7 @@ class RealStage {
       clock,
       table: new ProgressTable(this.#progress, atomicWakes),
       invalidateTag: (tag) => this.#keeper.invalidateTag(tag),
+      onShortOfFiles: assert.fail,
     });
     return this;
   }

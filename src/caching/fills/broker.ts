@@ -23,7 +23,7 @@ import { Leaving } from "./leaving.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
-import { isTooSlow, slowestUnread } from "./unread.ts";
+import { isTooSlow, SlowestUnread } from "./unread.ts";
 import { forgetWaiter, takeWaiters, tell, waitFor } from "./waiters.ts";
 
 /**
@@ -59,6 +59,8 @@ export interface BrokerParts {
   readonly table: ProgressTable;
   /** Resolves when nothing with the tag is found any more. */
   readonly invalidateTag: (tag: string) => Promise<void>;
+  /** An answer is not stored because there may be no further open file; the disk works. `reason`: as the system says it. */
+  readonly onShortOfFiles: (reason: string) => void;
   /** Other machines, which may have what is not here; null: there are none. */
   readonly tier?: FillTier | null;
   readonly stallMs?: number;
@@ -74,6 +76,7 @@ export class Broker {
   readonly #passes: PassMemory;
   readonly #threads = new Map<number, FillThread>();
   readonly #flights: Flights;
+  readonly #slowestUnread: SlowestUnread;
   /** Who waits for what other machines have under an id. */
   readonly #lookups = new Map<EntryId, Waiter[]>();
   readonly #tier: FillTier | null;
@@ -92,6 +95,7 @@ export class Broker {
     this.#stallMs = stallMs;
     this.#passes = new PassMemory(clock);
     this.#flights = new Flights(table);
+    this.#slowestUnread = new SlowestUnread(this.#flights, table);
   }
 
   /** Fills that have not ended, or that somebody still reads. */
@@ -165,7 +169,7 @@ export class Broker {
         flight.hasFile = true;
         return this.#follow(flight, takeWaiters(flight));
       case "unkept":
-        return this.#unkept(flight, message.trouble);
+        return this.#unkept(flight, message);
       case "end":
         return this.#end(flight, message);
       case "refresh":
@@ -228,7 +232,7 @@ export class Broker {
     const nowMs = this.#clock.now();
     if (this.#flights.isFull) {
       // Its place comes too late for this one, which passes.
-      const slowest = slowestUnread(this.#flights.all(), this.#table, nowMs);
+      const slowest = this.#slowestUnread.take(nowMs);
       if (slowest !== null) this.#giveUp(slowest);
       return this.#pass([waiter], "full", 0);
     }
@@ -314,10 +318,11 @@ export class Broker {
     this.#follow(flight, takeWaiters(flight));
   }
 
-  #unkept(flight: Flight, trouble: string | null): void {
+  #unkept(flight: Flight, { why, trouble }: Extract<ToKeeper, { kind: "unkept" }>): void {
     flight.isUnkept = true;
     this.#flights.unlist(flight);
-    if (trouble !== null) this.#keeping.health.failed(new Error(trouble));
+    if (why === "disk") this.#keeping.health.failed(new Error(trouble));
+    else if (why === "short-of-files") this.#parts.onShortOfFiles(trouble);
     else for (const id of [flight.askedId, flight.id]) this.#passes.remember(id, "too-large", OVERLONG_PASS_MS);
     this.#tellFollowers(flight, { kind: "broken", flight: flight.number });
     this.#placeAgain(flight);

@@ -11,6 +11,7 @@ import type { ThreadCache } from "./thread-cache.ts";
 
 const KEY = "http://host/a";
 const BODY_BYTES = 200_000;
+const TOO_MANY = Object.assign(new Error("too many open files"), { code: "EMFILE" });
 
 const keyOf = (index: number): string => `http://host/${index}`;
 
@@ -48,7 +49,7 @@ async function open(options: CacheStageOptions = {}): Promise<Opened> {
   stage.folder.fault = (operation: CacheOperation) => {
     if (operation !== "openBody") return null;
     opened.opens++;
-    return opened.isShort(opened.opens) ? Object.assign(new Error("too many open files"), { code: "EMFILE" }) : null;
+    return opened.isShort(opened.opens) ? TOO_MANY : null;
   };
   return opened;
 }
@@ -177,6 +178,46 @@ test("short of descriptors: what rests is closed, and the file is opened after a
   assert.equal(await hit(stage, cache, keyOf(0), "0"), false);
   opened.isShort = () => false;
   assert.ok(await hit(stage, cache, keyOf(0), "0"));
+  await stage.close();
+});
+
+test("short of descriptors for a new file: what rests is closed, and the answer is stored", async () => {
+  const { stage, cache } = await open();
+  await store(cache, KEY, "one");
+  assert.ok(await hit(stage, cache, KEY, "one"));
+  stage.folder.fault = (operation) => (operation === "createBody" && stage.folder.openFiles > 0 ? TOO_MANY : null);
+  await store(cache, keyOf(1), "two");
+  assert.deepEqual([stage.folder.openFiles, stage.troubles], [0, []]);
+  assert.ok(await hit(stage, cache, keyOf(1), "two"));
+  await stage.close();
+});
+
+test("no descriptor at all for a new file: that answer is given and not stored, and the cache works on", async () => {
+  const { stage, cache } = await open();
+  const other = stage.thread().cache;
+  const body = Buffer.alloc(BODY_BYTES, "one");
+  stage.folder.fault = (operation) => (operation === "createBody" ? TOO_MANY : null);
+  const asked = Asked.of(cache, KEY);
+  await settle();
+  const elsewhere = Asked.of(other, KEY);
+  await settle();
+  const taker = Taker.of(asked.fill!.begin(headOf(body.length)));
+  asked.fill!.write(body, 0, body.length);
+  await settle(50);
+  // In the other thread somebody fetches it for himself, to be stored if that can be.
+  assert.deepEqual(elsewhere.outcomes, ["fill"]);
+  stage.folder.fault = null;
+  asked.fill!.end();
+  await settle(50);
+  assert.ok(taker.outcome === "ended" && taker.taken.equals(body));
+  assert.equal(cache.find(KEY, requestOf()), null);
+  assert.deepEqual(stage.troubles, ["not stored: too many open files"]);
+  elsewhere.fill!.begin(headOf(body.length));
+  elsewhere.fill!.write(body, 0, body.length);
+  elsewhere.fill!.end();
+  await settle(50);
+  assert.ok(await hit(stage, cache, KEY, "one"));
+  assert.equal(stage.broker.flights, 0);
   await stage.close();
 });
 

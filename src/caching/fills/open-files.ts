@@ -37,8 +37,11 @@ export class OpenFiles {
     this.#clock = clock;
   }
 
-  /** Opens it. Where the process has no descriptor left, all that rest are closed, and it is tried once more. Throws as `open` does. */
-  open(open: () => BodyFile): BodyFile {
+  /**
+   * Opens it, or makes it. Where the process has no descriptor left, all that rest are closed, and it is tried once more. Throws as
+   * `open` does.
+   */
+  open<File extends BodyFile>(open: () => File): File {
     try {
       return open();
     } catch (error) {

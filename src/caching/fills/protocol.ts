@@ -36,8 +36,8 @@ export type ToKeeper =
     }
   /** The file is there that others may read, and its first bytes. */
   | { readonly kind: "file"; readonly flight: number }
-  /** Nothing will be stored, and nobody else can read what comes from now on. `trouble`: the disk's; null: it is too long. */
-  | { readonly kind: "unkept"; readonly flight: number; readonly trouble: string | null }
+  /** Nothing will be stored, and nobody else can read what comes from now on. `trouble`: as the system says it, if it does. */
+  | { readonly kind: "unkept"; readonly flight: number; readonly why: Unkept; readonly trouble: string }
   /** The body is whole: in `inline`, or in the file, with a checksum for each block. */
   | {
       readonly kind: "end";
@@ -72,6 +72,14 @@ export type ToKeeper =
   | { readonly kind: "damaged"; readonly id: EntryId; readonly version: number }
   | { readonly kind: "invalidate"; readonly call: number; readonly key: string }
   | { readonly kind: "invalidateTag"; readonly call: number; readonly tag: string };
+
+/** Why a body that comes is not stored. */
+export type Unkept =
+  /** It is longer than what may be. */
+  | "too-large"
+  /** The process, or the system, has as many open files as it may: nothing is wrong with the disk. */
+  | "short-of-files"
+  | "disk";
 
 /** A new head for what is stored; `record` is one without its body. */
 export interface Refreshed {

@@ -14,7 +14,7 @@ import type { SharedCache } from "../shared.ts";
 import { HotEntry, HotMemory } from "./hot-memory.ts";
 import { KnownVariants } from "./known-variants.ts";
 import { Leaving } from "./leaving.ts";
-import { OpenFiles } from "./open-files.ts";
+import type { OpenFiles } from "./open-files.ts";
 import { MemoryBody, StoredFile, type StoredFileOwner } from "./stored-body.ts";
 import { NO_NAMES, valuesOf } from "./variants.ts";
 
@@ -88,6 +88,7 @@ export interface StoredAnswersParts {
   readonly shared: SharedCache;
   readonly clock: Clock;
   readonly hotBytesMax: number;
+  readonly openFiles: OpenFiles;
   /** What stands there is not what was written. `version` 0: not even the record verifies. */
   readonly onDamaged: (id: EntryId, version: number) => void;
 }
@@ -105,7 +106,6 @@ export class StoredAnswers {
   readonly #clock: Clock;
   readonly #reader: StoredReader;
   readonly #hot: HotMemory<StoredAnswer | HotVary>;
-  readonly #openFiles: OpenFiles;
   /** What was invalidated here and is not gone yet. */
   readonly leaving = new Leaving();
 
@@ -115,12 +115,6 @@ export class StoredAnswers {
     this.#clock = parts.clock;
     this.#reader = new StoredReader(parts.disk, parts.shared, (id) => parts.onDamaged(id, 0));
     this.#hot = new HotMemory(parts.hotBytesMax);
-    this.#openFiles = new OpenFiles(parts.clock);
-  }
-
-  /** Files are closed as soon as nobody reads them. */
-  close(): void {
-    this.#openFiles.close();
   }
 
   get hotBytes(): number {
@@ -238,7 +232,7 @@ export class StoredAnswers {
       found,
       body.kind === "inline"
         ? new MemoryBody(body, bytes)
-        : new StoredFile(this.#fileOwner(id, record), this.#openFiles, body, bytes),
+        : new StoredFile(this.#fileOwner(id, record), this.#parts.openFiles, body, bytes),
     );
     this.#hot.put(answer);
     return answer;

@@ -8,6 +8,7 @@ import type { AcquireHandler, AnswerHead, Cache, CachedAnswer, PendingAcquire } 
 import type { CacheCounts } from "../counts.ts";
 import type { CacheDisk } from "../ports.ts";
 import { DISK_STATES, type SharedCache } from "../shared.ts";
+import { OpenFiles } from "./open-files.ts";
 import type { ProgressTable } from "./progress-table.ts";
 import type { LinkToKeeper, ToThread } from "./protocol.ts";
 import { StoredAnswer, StoredAnswers } from "./stored-answers.ts";
@@ -39,6 +40,7 @@ export class ThreadCache implements Cache {
   readonly counts: CacheCounts;
   readonly #shared: SharedCache;
   readonly #link: LinkToKeeper;
+  readonly #openFiles: OpenFiles;
   readonly #stored: StoredAnswers;
   readonly #fills: ThreadFills;
   readonly #invalidations = new Map<number, Invalidation>();
@@ -52,10 +54,12 @@ export class ThreadCache implements Cache {
     this.#shared = shared;
     this.#link = link;
     const onDamaged = (id: string, version: number): void => link.send({ kind: "damaged", id, version });
-    const stored = new StoredAnswers({ disk, shared, clock, hotBytesMax, onDamaged });
+    const openFiles = new OpenFiles(clock);
+    this.#openFiles = openFiles;
+    const stored = new StoredAnswers({ disk, shared, clock, hotBytesMax, openFiles, onDamaged });
     this.#stored = stored;
     const placeOf: StoredAnswers["placeOf"] = (key, request) => stored.placeOf(key, request);
-    this.#fills = new ThreadFills({ link, disk, clock, table, objectBytesMax, placeOf });
+    this.#fills = new ThreadFills({ link, disk, openFiles, clock, table, objectBytesMax, placeOf });
     link.onMessage = this.#receive;
   }
 
@@ -70,7 +74,7 @@ export class ThreadCache implements Cache {
 
   /** Lets the disk's files go, so that it can be closed. What is being given from them still is. */
   close(): void {
-    this.#stored.close();
+    this.#openFiles.close();
   }
 
   find(key: string, request: FieldBlock): CachedAnswer | null {

@@ -8,14 +8,16 @@ import type { AnswerHead, CachedAnswer, Fill, FillOptions } from "../cache.ts";
 import { encodeRecord } from "../keeping/record.ts";
 import type { BodyFile, BodyId, CacheDisk, EntryId, GrowingFile } from "../ports.ts";
 import { GrowingBody, type GrowingBodyOwner } from "./growing-body.ts";
+import { isShortOfFiles, type OpenFiles } from "./open-files.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
-import type { LinkToKeeper } from "./protocol.ts";
+import type { LinkToKeeper, Unkept } from "./protocol.ts";
 import { StoredAnswer } from "./stored-answers.ts";
 import { fetchIdOf, unitedNames, valuesOf } from "./variants.ts";
 
 export interface ThreadFillParts {
   readonly link: LinkToKeeper;
   readonly disk: CacheDisk;
+  readonly openFiles: OpenFiles;
   readonly table: ProgressTable;
   readonly objectBytesMax: number;
 }
@@ -167,11 +169,13 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
   }
 
   createFile(): GrowingFile {
-    return this.#parts.disk.createBody(this.#granted.body);
+    const { disk, openFiles } = this.#parts;
+    return openFiles.open(() => disk.createBody(this.#granted.body));
   }
 
   reopen(): BodyFile {
-    return this.#parts.disk.openBody(this.#granted.body);
+    const { disk, openFiles } = this.#parts;
+    return openFiles.open(() => disk.openBody(this.#granted.body));
   }
 
   onProgress(written: number, readable: number): void {
@@ -185,7 +189,7 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
   onUnkept(error: Error | null): void {
     const { link, table } = this.#parts;
     table.settle(this.#granted.row, PROGRESS_STATES.broken);
-    link.send({ kind: "unkept", flight: this.#granted.flight, trouble: error === null ? null : error.message });
+    link.send({ kind: "unkept", flight: this.#granted.flight, why: whyUnkept(error), trouble: error?.message ?? "" });
   }
 
   onWhole(): void {
@@ -215,6 +219,11 @@ export class ThreadFill implements Fill, GrowingBodyOwner {
     this.#state = "over";
     this.#request.release();
   }
+}
+
+function whyUnkept(error: Error | null): Unkept {
+  if (error === null) return "too-large";
+  return isShortOfFiles(error) ? "short-of-files" : "disk";
 }
 
 /** A head, as a record without its body: for the keeper, and for threads that follow. */

@@ -8,6 +8,7 @@ import type { AcquireHandler, CachedAnswer, PassReason, PendingAcquire } from ".
 import { decodeRecord } from "../keeping/record.ts";
 import type { BodyFile, BodyId, CacheDisk, EntryId } from "../ports.ts";
 import { FollowedBody } from "./followed-body.ts";
+import type { OpenFiles } from "./open-files.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { FollowedFill, LinkToKeeper, ToThread } from "./protocol.ts";
@@ -23,6 +24,7 @@ const PASSES_MAX = 8192;
 export interface ThreadFillsParts {
   readonly link: LinkToKeeper;
   readonly disk: CacheDisk;
+  readonly openFiles: OpenFiles;
   readonly clock: Clock;
   readonly table: ProgressTable;
   readonly objectBytesMax: number;
@@ -264,11 +266,14 @@ export class ThreadFills {
 
   /** It may have been kept meanwhile, under its own name. */
   #openFile(body: BodyId): BodyFile {
-    try {
-      return this.#parts.disk.openGrowing(body);
-    } catch {
-      return this.#parts.disk.openBody(body);
-    }
+    const { disk, openFiles } = this.#parts;
+    return openFiles.open(() => {
+      try {
+        return disk.openGrowing(body);
+      } catch {
+        return disk.openBody(body);
+      }
+    });
   }
 }
 

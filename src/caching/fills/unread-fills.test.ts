@@ -128,6 +128,69 @@ test("when all places are taken, a request passes, and the slowest one that nobo
   await stage.close();
 });
 
+test("where all places are taken, a miss does not look at all of them", async () => {
+  const fillsMax = 50;
+  const stage = await CacheStage.open({ fillsMax });
+  const { cache } = stage.thread();
+  for (let index = 0; index < fillsMax; index++) {
+    const dripping = await Dripping.begin(cache, `http://host/${index}`);
+    // They keep their places, for as long as their origins take to end them.
+    dripping.leave().fill.onUnwanted = null;
+  }
+  stage.clock.advance(UNREAD_MS_MIN);
+  let looks = 0;
+  const { table } = stage;
+  const readersOf = table.readersOf.bind(table);
+  table.readersOf = (row) => {
+    looks++;
+    return readersOf(row);
+  };
+  for (let index = 0; index < 2 * fillsMax; index++) {
+    const asked = Asked.of(cache, `http://host/late/${index}`);
+    await settle();
+    assert.deepEqual(asked.outcomes, ["pass: full"]);
+  }
+  // All of them once to put them in order, and then each once more when its turn comes; who fetches looks as well.
+  assert.ok(looks <= 3 * fillsMax, `${looks} looks`);
+  await stage.close();
+});
+
+test("as many requests as come at once make room by the slowest ones, in order, and not by what is read by then", async () => {
+  const stage = await CacheStage.open({ fillsMax: 5 });
+  const { cache } = stage.thread();
+  const dripping: Dripping[] = [];
+  // The third is the slowest.
+  for (const [index, bytes] of [40_000, 30_000, 10_000, 20_000, 50_000].entries()) {
+    dripping.push((await Dripping.begin(cache, `http://host/${index}`, bytes)).leave());
+  }
+  await pass(stage, UNREAD_MS_MIN + STEP_MS, ...dripping);
+  const given = () => dripping.flatMap(({ isGivenUp }, index) => (isGivenUp ? [index] : []));
+  // Nobody is placed in between: what is given up has its place until it has ended.
+  for (const one of dripping) {
+    one.fill.onUnwanted = () => {
+      one.isGivenUp = true;
+    };
+  }
+  const ask = async (index: number): Promise<void> => {
+    const asked = Asked.of(cache, `http://host/late/${index}`);
+    await settle();
+    assert.deepEqual(asked.outcomes, ["pass: full"]);
+  };
+  await ask(0);
+  assert.deepEqual(given(), [2]);
+  const reader = Asked.of(cache, "http://host/3");
+  await settle();
+  Taker.of(reader.answer!);
+  await ask(1);
+  assert.deepEqual(given(), [1, 2]);
+  await ask(2);
+  assert.deepEqual(given(), [0, 1, 2]);
+  await ask(3);
+  await ask(4);
+  assert.deepEqual(given(), [0, 1, 2, 4]);
+  await stage.close();
+});
+
 test("who reads slowly on another thread what has come whole holds no place", async () => {
   const stage = await CacheStage.open({ fillsMax: 1 });
   const [one, two] = [stage.thread(), stage.thread()];

@@ -24,7 +24,7 @@ export type RequestReason =
   | "only-if-cached";
 
 /** Known when the answer is there, beside what HTTP says. */
-export type AnswerReason = "rule" | "stale" | "unreadable";
+export type AnswerReason = "rule" | "stale" | "stale-on-error" | "unreadable";
 
 export type Reason = RequestReason | AnswerReason | PassReason | NotStoredReason;
 
@@ -47,6 +47,8 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   rule: "A rule says `never`.",
   "too-large": "The body is longer than `maxObject`.",
   stale: "Somebody else fetched it, and it may not be given without asking again.",
+  "stale-on-error":
+    "The upstream gave no answer, or one that says it fails: what is stored was given, though it is stale (`staleOnError`).",
   unreadable: "What is stored cannot be read for now, or is lost.",
   uncacheable: "It could not be kept a moment ago, and somebody else fetches it: nobody waits for that.",
   failed: "Who fetched it got no answer.",

@@ -78,7 +78,8 @@ export class ClusterTable<N extends ClusterNode> {
         return await ask(node, isAsking);
       } catch (error) {
         const redirect: Redirect | null = redirectIn(error);
-        if (redirect === null || count === REDIRECTS_MAX) {
+        // Once it is closed, nobody would close the node that it is sent to.
+        if (redirect === null || count === REDIRECTS_MAX || this.#isClosed) {
           if (!node.isReady) this.refresh().catch(() => {});
           throw error;
         }

@@ -13,6 +13,7 @@ import type { CacheConfig } from "../../caching/options.ts";
 import type { CacheBooks } from "../../caching/ports.ts";
 import type { KeeperTier } from "../../caching/tier/keeper-tier.ts";
 import type { AppLog } from "../app-log.ts";
+import { RepeatedFaults } from "../repeated-faults.ts";
 import { SetupError } from "../setup-error.ts";
 import { clock, random, unheldClock } from "../surroundings.ts";
 import { cannotOpen, reasonOf } from "./folder.ts";
@@ -60,6 +61,7 @@ export async function openKeeper(config: CacheConfig, folder: string, log: AppLo
       clock,
       table: new ProgressTable(progress, atomicWakes),
       invalidateTag: (tag) => keeper.invalidateTag(tag),
+      onShortOfFiles: tellShortOfFiles(config, log),
       tier,
     });
     return new KeeperOfThreads(folder, limits, keeper, tier, broker, { shared: shared.memory, progress });
@@ -78,6 +80,18 @@ function tellTrouble({ name }: CacheConfig, log: AppLog): DiskEvents {
       log.error(`cache ${name}: nothing is stored until that has passed, and proxying goes on: ${reason}`),
     onRecovered: () => log.info(`cache ${name}: answers are stored again`),
   };
+}
+
+/** May come with each answer that is fetched. */
+function tellShortOfFiles({ name }: CacheConfig, log: AppLog): (reason: string) => void {
+  const faults = new RepeatedFaults(clock);
+  return (reason) =>
+    faults.report("short of files", (details) =>
+      log.error(
+        details,
+        `cache ${name}: an answer was given and not stored, as there may be no more open files: ${reason}`,
+      ),
+    );
 }
 
 class KeeperOfThreads implements CacheKeeper {
