@@ -265,21 +265,23 @@ export class Broker {
   }
 
   /**
-   * Those on other threads wait for the file, and for something in it: where the disk is full already, or takes no new file, they have
-   * got nothing yet that would break.
+   * Who fetches is told of others at once, also where there is a file: it would write whole blocks alone otherwise. Those on other
+   * threads wait for the file, and for something in it: where the disk is full already, or takes no new file, they have got nothing
+   * yet that would break.
    */
   #follow(flight: Flight, waiters: readonly Waiter[]): void {
     if (waiters.length === 0) return;
     flight.unreadMs = this.#clock.now();
     flight.unreadBytes = this.#table.writtenOf(flight.row);
-    if (flight.hasFile) return this.#tellToFollow(flight, waiters);
     const isHere = ({ thread }: Waiter): boolean => thread === flight.thread;
-    this.#tellToFollow(flight, waiters.filter(isHere));
     const others = waiters.filter((waiter) => !isHere(waiter));
+    if (others.length > 0 && !flight.isShared) {
+      flight.isShared = true;
+      flight.thread?.link.send({ kind: "share", flight: flight.number });
+    }
+    if (flight.hasFile) return this.#tellToFollow(flight, waiters);
+    this.#tellToFollow(flight, waiters.filter(isHere));
     for (const waiter of others) waitFor(flight, waiter);
-    if (others.length === 0 || flight.isShared) return;
-    flight.isShared = true;
-    flight.thread?.link.send({ kind: "share", flight: flight.number });
   }
 
   #tellToFollow(flight: Flight, waiters: readonly Waiter[]): void {

@@ -86,6 +86,36 @@ test("who is not followed writes whole blocks, however small the pieces are that
   await stage.close();
 });
 
+test("who comes when there is a file long since gets each byte as it comes, and is not left when the filler's own client goes", async () => {
+  const stage = await CacheStage.open();
+  const filler = Asked.of(stage.thread().cache, KEY);
+  await settle();
+  const fill = filler.fill!;
+  const own = Taker.of(fill.begin(headOf(-1), { endsUnread: true }));
+  fill.onUnwanted = () => fill.fail(new ProxyError("http_response_incomplete", "nobody wants the rest"));
+  const first = 2 * HOT_BODY_BYTES_MAX + 30_000;
+  fill.write(BODY, 0, first);
+  await settle(300);
+  const late = Asked.of(stage.thread().cache, KEY);
+  await settle(300);
+  const other = Taker.of(late.answer!);
+  await settle();
+  // What had come before, though the origin is silent.
+  assert.equal(other.bytes, first);
+  own.produced!.abort?.(new ProxyError("http_request_error", "the client has left"));
+  for (let at = first; at < first + 1000; at += 100) {
+    fill.write(BODY, at, at + 100);
+    await settle();
+    assert.equal(other.bytes, at + 100);
+  }
+  fill.write(BODY, first + 1000, BODY.length);
+  fill.end();
+  await settle(300);
+  assert.ok(other.taken.equals(BODY) && other.outcome === "ended");
+  assertAllBack(stage);
+  await stage.close();
+});
+
 test("who is told of one that is over by then reads it, though its file goes at once", async () => {
   const stage = await CacheStage.open();
   const { two, fill } = await begun(stage);

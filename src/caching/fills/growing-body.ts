@@ -167,7 +167,7 @@ export class GrowingBody extends FlowingBody {
     this.#isFull ||= this.#held > FILL_AHEAD_BYTES_MAX;
   }
 
-  /** Another thread reads as well: there has to be a file. */
+  /** Another thread reads as well: there has to be a file, and what comes is written as it comes. */
   share(): void {
     this.#isShared = true;
     if (this.#isUnkept || this.isComplete || this.error !== null) return;

@@ -119,7 +119,7 @@ export type ToThread =
   | { readonly kind: "names"; readonly asks: readonly number[]; readonly names: readonly string[] }
   /** `passMs`: this thread need not ask again for so long. */
   | { readonly kind: "pass"; readonly asks: readonly number[]; readonly reason: PassReason; readonly passMs: number }
-  /** For who fills: another thread reads as well, so there has to be a file. */
+  /** For who fills: another thread reads as well, so what comes has to be in a file soon. */
   | { readonly kind: "share"; readonly flight: number }
   /** For who fills: it is slow, or its place is needed, and nobody reads it: it is to end, unless somebody reads it by now. */
   | { readonly kind: "giveUp"; readonly flight: number }
