@@ -241,7 +241,7 @@ void Loop::turn(uint32_t sides) {
   if (!is_open_ || in_turn_) return;
   in_turn_ = true;
   collecting_ = true;
-  count_ = used_ = 0;
+  count_ = used_ = ready_ = 0;
   collect_pending();
   for (Side side : kSides) {
     if ((sides & bit_of(side)) != 0) read_ready(side);
@@ -258,7 +258,8 @@ void Loop::turn(uint32_t sides) {
 void Loop::read_ready(Side side) {
   epoll_event ready[kReadyMax];
   const int count = epoll_wait(epoll(side), ready, kReadyMax, 0);
-  transfer_bytes_max_ = std::max(kTransferBytesMin, kTransferBytesMax / std::max(count, 1));
+  ready_ += std::max(count, 0);
+  transfer_bytes_max_ = std::max(kTransferBytesMin, kTransferBytesMax / std::max(ready_, 1));
   // JavaScript may close everything between two of them.
   for (int at = 0; at < count && is_open_; at++) {
     if (kReceiveBytes - used_ < kReadRoomMin || count_ > kEventsMax - kEventsOfSocketMax) deliver();

@@ -199,6 +199,8 @@ class Loop {
   bool in_turn_ = false;
   int32_t count_ = 0;
   int32_t used_ = 0;
+  // Sockets that were found ready in this turn, of both sides: JavaScript answers what either set has told.
+  int ready_ = 0;
   // What one connection may move in this turn before the others have theirs.
   int64_t transfer_bytes_max_ = kTransferBytesMin;
 };
