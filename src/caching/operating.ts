@@ -87,7 +87,7 @@ export interface PurgeOutcome {
 }
 
 export interface VerifyOutcome {
-  /** Entries that were read whole and compared with their checksums. */
+  /** Entries that were read whole, and are as they were stored by their checksums; `bytes` are theirs. */
   readonly entries: number;
   readonly bytes: number;
   /** Those that did not verify, and were removed. */

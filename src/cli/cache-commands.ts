@@ -145,12 +145,12 @@ interface Verified {
 }
 
 function verifyLines({ name, entries, bytes, damaged }: Verified): readonly string[] {
-  const good = entries - damaged.length;
+  const all = entries + damaged.length;
   const size = formatBytes(bytes);
-  if (damaged.length === 0) return [`${name}: ${good} of ${entries} entries are as they were stored (${size})`];
+  if (damaged.length === 0) return [`${name}: ${entries} of ${all} entries are as they were stored (${size})`];
   const gone = damaged.length === 1 ? "1 was damaged and is" : `${damaged.length} were damaged and are`;
   return [
-    `${name}: ${good} of ${entries} entries are as they were stored (${size}); ${gone} gone:`,
+    `${name}: ${entries} of ${all} entries are as they were stored (${size}); ${gone} gone:`,
     ...damaged.map((url) => `  ${url}`),
   ];
 }

@@ -177,7 +177,7 @@ describe("headgate cache verify", () => {
     assert.equal(damaged.status, 1);
     assert.equal(
       damaged.stdout,
-      "artifacts: 2 of 3 entries are as they were stored (4.0 KiB); 1 was damaged and is gone:\n  https://a.example/x\n",
+      "artifacts: 3 of 4 entries are as they were stored (4.0 KiB); 1 was damaged and is gone:\n  https://a.example/x\n",
     );
   });
 });

@@ -2,7 +2,9 @@
 // given back once, whatever happens.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
@@ -18,6 +20,9 @@ after(() => {
   for (const descriptor of descriptors) closeSync(descriptor);
   rmSync(folder, { recursive: true });
 });
+
+/** What one connection moves in a turn at least, and at most where many are ready. */
+const MIB = 1024 * 1024;
 
 /** More descriptors than a process of the tests has open. */
 const NOT_OPEN = 15_000;
@@ -245,6 +250,41 @@ for (const [said, is] of [
     assert.ok(far.bytes <= is);
   });
 }
+
+test("many that are sent files in one turn share what it moves, though only one socket is ready among those that were dialled", async () => {
+  await using stage = new TransportStage();
+  const served = await stage.serve();
+  const { descriptor } = fileOf(8 * MIB);
+  const takers: { readonly near: Recording; readonly client: Socket }[] = [];
+  for (let count = 0; count < 6; count++) {
+    const client = await stage.client(served.port);
+    client.resume();
+    takers.push({ client, near: await served.next() });
+  }
+  const far = createServer();
+  const accepted = once(far, "connection");
+  const dialled = await stage.dial({ port: await stage.start(far) });
+  const [peer] = (await accepted) as [Socket];
+  // The first files make room in the kernel for more than a part of what a turn moves.
+  for (const { near } of takers) await send(near, descriptor, 0, 8 * MIB).done;
+  const moved: number[] = [];
+  const isDone = Promise.all(
+    takers.map(({ near }) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      near.react = () => {
+        near.connection.sendFile(descriptor, 0, 8 * MIB, resolve);
+        moved.push(8 * MIB - near.connection.queuedBytes);
+      };
+      return promise;
+    }),
+  );
+  for (const { client } of takers) client.write("x");
+  peer.write("x");
+  await isDone;
+  await dialled.until(() => dialled.bytes === 1);
+  assert.equal(moved.length, takers.length);
+  assert.ok(Math.max(...moved) <= MIB, `moved at once: ${moved}`);
+});
 
 test("a descriptor that cannot be read, or is none: an error, and it is given back", async () => {
   await using stage = new TransportStage();
