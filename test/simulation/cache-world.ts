@@ -336,8 +336,9 @@ export class CacheWorld {
       }
       if (found !== null && random.chance(0.5)) {
         over();
-        const { number } = this.#representationOf(found);
-        this.representations[number]!.validated = began;
+        const representation = this.#representationOf(found);
+        // Who asked earlier, and hears later, takes nothing back.
+        representation.validated = Math.max(representation.validated, began);
         fill.refresh(found, { ...found.head, flags: 0 });
         return onAnswer(null);
       }
