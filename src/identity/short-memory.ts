@@ -1,6 +1,7 @@
 /**
  * What is remembered for a while: texts, each until its time is over, and so many at most, of which the oldest is forgotten first.
  */
+import { FifoMap } from "../core/fifo-map.ts";
 import type { Clock } from "../core/ports.ts";
 
 export class ShortMemory {
@@ -8,7 +9,7 @@ export class ShortMemory {
   readonly #entriesMax: number;
   readonly #lastsMs: number;
   /** Text to the time when it is forgotten, the oldest first. */
-  readonly #untilMs = new Map<string, number>();
+  readonly #untilMs = new FifoMap<string, number>();
 
   constructor(clock: Clock, entriesMax: number, lastsMs: number) {
     this.#clock = clock;
@@ -22,8 +23,8 @@ export class ShortMemory {
   }
 
   add(text: string): void {
-    this.#untilMs.delete(text);
-    if (this.#untilMs.size >= this.#entriesMax) this.#untilMs.delete(this.#untilMs.keys().next().value!);
-    this.#untilMs.set(text, this.#clock.now() + this.#lastsMs);
+    const untilMs = this.#untilMs;
+    if (!untilMs.has(text) && untilMs.size >= this.#entriesMax) untilMs.delete(untilMs.oldest!);
+    untilMs.set(text, this.#clock.now() + this.#lastsMs);
   }
 }

@@ -5,6 +5,7 @@
  * A look-up only marks an answer as used; the order changes when something is forgotten. So a look-up allocates nothing, and one
  * new answer never costs more than a few steps.
  */
+import { FifoMap } from "../core/fifo-map.ts";
 import type { SessionRecord } from "../core/ports.ts";
 
 export interface Answer {
@@ -26,7 +27,7 @@ export class AnswerCache {
   readonly #entriesMax: number;
   readonly #bytesMax: number;
   /** From what was longest without a turn to what came last. */
-  readonly #answers = new Map<string, Answer>();
+  readonly #answers = new FifoMap<string, Answer>();
   #bytes = 0;
 
   constructor(entriesMax: number, bytesMax: number) {
@@ -65,15 +66,11 @@ export class AnswerCache {
   }
 
   #forgetOne(): void {
-    let turns = 0;
-    for (const [key, answer] of this.#answers) {
-      if (!answer.isUsed || turns === TURNS_MAX) {
-        this.delete(key);
-        return;
-      }
-      turns++;
+    for (let turns = 0; ; turns++) {
+      const key = this.#answers.oldest!;
+      const answer = this.#answers.get(key)!;
+      if (!answer.isUsed || turns === TURNS_MAX) return this.delete(key);
       answer.isUsed = false;
-      this.#answers.delete(key);
       this.#answers.set(key, answer);
     }
   }

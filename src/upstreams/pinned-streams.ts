@@ -4,6 +4,7 @@
  *
  * It is not seen when a client leaves: what rests for it goes when it has rested too long, or when others need its place.
  */
+import { FifoMap } from "../core/fifo-map.ts";
 import type { ClientConnection } from "../pipeline/exchange.ts";
 import type { Sender } from "../pipeline/upstream.ts";
 import type { Http1Stream } from "./http1-stream.ts";
@@ -13,7 +14,7 @@ export const PINNED_MAX = 1_024;
 
 export class PinnedStreams {
   /** Those that came last at the end. */
-  readonly #streams = new Map<ClientConnection, Http1Stream>();
+  readonly #streams = new FifoMap<ClientConnection, Http1Stream>();
 
   get size(): number {
     return this.#streams.size;
@@ -44,11 +45,12 @@ export class PinnedStreams {
   }
 
   closeOldest(): void {
-    this.#streams.values().next().value?.close();
+    const { oldest } = this.#streams;
+    if (oldest !== undefined) this.#streams.get(oldest)!.close();
   }
 
   closeAll(): void {
-    for (const stream of [...this.#streams.values()]) stream.close();
+    for (const [, stream] of [...this.#streams]) stream.close();
   }
 }
 

@@ -17,6 +17,7 @@
  *       2 ... S+1       of the places that are taken, those of this thread
  *       S+2 ... 2S+1    of those, connections that rest: the thread could do without them
  */
+import { FifoMap } from "../core/fifo-map.ts";
 
 const TICKET = 0;
 const WAITING = 1;
@@ -81,7 +82,7 @@ export class Places {
   readonly #tellOthers: () => void;
   readonly #users = new Set<PlacesUser>();
   /** Tickets of this thread, lowest first. */
-  readonly #waiting = new Set<number>();
+  readonly #waiting = new FifoMap<number, true>();
 
   constructor({ buffer, servers, columns, column, tellOthers }: SharedPlaces) {
     this.#cells = new Int32Array(buffer);
@@ -155,7 +156,7 @@ export class Places {
     let ticket = (Atomics.add(this.#cells, TICKET, 1) + 1) | 0;
     // 0 stands for none, also when the numbers begin anew.
     if (ticket === 0) ticket = (Atomics.add(this.#cells, TICKET, 1) + 1) | 0;
-    this.#waiting.add(ticket);
+    this.#waiting.set(ticket, true);
     this.#showWaiting(1);
     if (this.#othersRest()) this.#tellOthers();
     return ticket;
@@ -182,8 +183,7 @@ export class Places {
   }
 
   #showWaiting(change: 1 | -1): void {
-    const [lowest] = this.#waiting;
-    Atomics.store(this.#cells, this.#base + LOWEST, lowest ?? 0);
+    Atomics.store(this.#cells, this.#base + LOWEST, this.#waiting.oldest ?? 0);
     Atomics.add(this.#cells, this.#base + OWN_WAITING, change);
     Atomics.add(this.#cells, WAITING, change);
   }

@@ -9,6 +9,7 @@
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
+import { FifoMap } from "../core/fifo-map.ts";
 import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
 import type { Address, AddressFilter, Clock, Connection, Dialer, DialTls, PendingDial, Random } from "../core/ports.ts";
@@ -92,7 +93,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   /** Requests whose connection is being made. */
   readonly #dialing = new Map<UpstreamHandler, Waiting>();
   /** Requests that wait for a place, in the order in which they came. */
-  readonly #queue = new Map<UpstreamHandler, Waiting>();
+  readonly #queue = new FifoMap<UpstreamHandler, Waiting>();
   /** Servers that failed an exchange which is still going on. */
   readonly #failed = new WeakMap<UpstreamHandler, Set<Server>>();
   readonly #pinned = new PinnedStreams();
@@ -210,8 +211,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   destroy(): void {
     this.#closed = true;
     this.#forgetPlaces();
-    const waiting = [...this.#queue.values(), ...this.#dialing.values()];
-    for (const { handler, failed } of waiting) {
+    const waiting = [...this.#queue, ...this.#dialing];
+    for (const [handler, { failed }] of waiting) {
       this.cancel(handler);
       failed.onLeaseFailed(new ProxyError("destination_unavailable", `${this.name} was closed`, { retryable: false }));
     }
@@ -363,8 +364,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** A connection came back, or a place for one became free: the first in the queue has it. */
   placeFreed(): void {
-    for (const [handler, waiting] of this.#queue) {
+    for (let handler = this.#queue.oldest; handler !== undefined; handler = this.#queue.oldest) {
       if (this.#places?.othersComeFirst === true) return;
+      const waiting = this.#queue.get(handler)!;
       const reserved = this.#reserve(waiting.sender, handler);
       if (reserved === null) return;
       this.#leaveQueue(handler, waiting);

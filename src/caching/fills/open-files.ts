@@ -4,6 +4,7 @@
  * timer, and whoever learns that a file is of no use any more closes it at once. So the blocks of a file that was removed meanwhile are
  * free at the latest when those seconds are over (an answer that is being sent from it holds them for as long as that takes).
  */
+import { FifoMap } from "../../core/fifo-map.ts";
 import type { Clock, TimerHandle } from "../../core/ports.ts";
 import type { BodyFile } from "../ports.ts";
 
@@ -28,7 +29,7 @@ export interface OpenFileHolder {
 export class OpenFiles {
   readonly #clock: Clock;
   /** In the order in which they were opened, or spared. */
-  readonly #holders = new Set<OpenFileHolder>();
+  readonly #holders = new FifoMap<OpenFileHolder, true>();
   #timer: TimerHandle | null = null;
   /** Nothing rests any more. */
   isClosed = false;
@@ -54,7 +55,7 @@ export class OpenFiles {
   /** Its file may stay open from now on. False: there is no place, it is to be closed when nobody reads it. */
   keep(holder: OpenFileHolder): boolean {
     if (this.isClosed || (this.#holders.size >= OPEN_FILES_MAX && !this.#makeRoom())) return false;
-    this.#holders.add(holder);
+    this.#holders.set(holder, true);
     this.#timer ??= this.#clock.after(OPEN_FILE_REST_MS, this.#onTimer);
     return true;
   }
@@ -74,7 +75,7 @@ export class OpenFiles {
   }
 
   #closeResting(): void {
-    for (const holder of this.#holders) if (!holder.isRead) this.#close(holder);
+    for (const [holder] of this.#holders) if (!holder.isRead) this.#close(holder);
   }
 
   #close(holder: OpenFileHolder): void {
@@ -84,24 +85,22 @@ export class OpenFiles {
 
   /** Closes the first that was not used since it was looked at last; false: all are being read. */
   #makeRoom(): boolean {
-    // Whom the loop spares it meets once more, at the end of the set.
-    let looks = 2 * this.#holders.size;
-    for (const holder of this.#holders) {
-      if (looks-- === 0) return false;
+    // Whom the loop spares it meets once more, at the end.
+    for (let looks = 2 * this.#holders.size; looks > 0; looks--) {
+      const holder = this.#holders.oldest!;
       if (!holder.isRead && !holder.isFileUsed) {
         this.#close(holder);
         return true;
       }
       holder.isFileUsed = false;
-      this.#holders.delete(holder);
-      this.#holders.add(holder);
+      this.#holders.set(holder, true);
     }
     return false;
   }
 
   readonly #onTimer = (): void => {
     this.#timer = null;
-    for (const holder of this.#holders) {
+    for (const [holder] of this.#holders) {
       if (holder.isRead) continue;
       if (holder.isFileUsed) holder.isFileUsed = false;
       else this.#close(holder);

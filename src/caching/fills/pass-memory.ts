@@ -2,6 +2,7 @@
  * What was found not to be storable, or not to be had, a moment ago: who asks for it again does not wait for anybody. Whether he may
  * store what he fetches is decided elsewhere. Bounded in number and in time; what is forgotten early costs one more request that waits.
  */
+import { FifoMap } from "../../core/fifo-map.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { PassReason } from "../cache.ts";
 import type { EntryId } from "../ports.ts";
@@ -27,7 +28,7 @@ interface Pass {
 export class PassMemory {
   readonly #clock: Clock;
   readonly #max: number;
-  readonly #passes = new Map<EntryId, Pass>();
+  readonly #passes = new FifoMap<EntryId, Pass>();
 
   constructor(clock: Clock, max = PASSES_MAX) {
     this.#clock = clock;
@@ -38,9 +39,7 @@ export class PassMemory {
     if (ms <= 0) return;
     const before = this.#passes.get(id);
     const times = before?.reason === reason ? before.times + 1 : 1;
-    this.#passes.delete(id);
-    // A map gives what was put in first first.
-    if (this.#passes.size >= this.#max) this.#passes.delete(this.#passes.keys().next().value!);
+    if (before === undefined && this.#passes.size >= this.#max) this.#passes.delete(this.#passes.oldest!);
     const sinceMs = this.#clock.now();
     this.#passes.set(id, { reason, sinceMs, untilMs: sinceMs + ms, times });
   }

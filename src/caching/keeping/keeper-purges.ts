@@ -2,6 +2,7 @@
  * The keeper's side of purges: the list of those in force, and what was purged or invalidated lately, so that an answer whose fetch
  * began before is not stored behind it. It decides what is met; who removes it is upkeep's.
  */
+import { FifoMap } from "../../core/fifo-map.ts";
 import type { PurgePattern } from "../cache.ts";
 import type { CacheBooks, EntryId } from "../ports.ts";
 import type { SharedCache } from "../shared.ts";
@@ -43,7 +44,7 @@ export class KeeperPurges {
   #next: Promise<void> | null = null;
   #recent: RecentPurge[] = [];
   /** Ids of keys, in the order of their marks. */
-  readonly #invalidated = new Map<EntryId, Mark>();
+  readonly #invalidated = new FifoMap<EntryId, Mark>();
   /** What happened up to here may have been forgotten. */
   #forgotten: Mark = -1;
 
@@ -144,14 +145,12 @@ export class KeeperPurges {
 
   /** Nothing is stored under this key whose fetch began before. */
   invalidated(primaryId: EntryId): void {
-    this.#invalidated.delete(primaryId);
-    this.#invalidated.set(primaryId, ++this.#mark);
-    if (this.#invalidated.size <= INVALIDATED_MAX) return;
-    for (const [oldest, mark] of this.#invalidated) {
-      this.#invalidated.delete(oldest);
-      this.#forget(mark);
-      return;
-    }
+    const invalidated = this.#invalidated;
+    invalidated.set(primaryId, ++this.#mark);
+    if (invalidated.size <= INVALIDATED_MAX) return;
+    const oldest = invalidated.oldest!;
+    this.#forget(invalidated.get(oldest)!);
+    invalidated.delete(oldest);
   }
 
   #forget(mark: Mark): void {

@@ -10,10 +10,12 @@
  *
  * The values themselves are not kept, only what the service said.
  */
+
 import { createHash, hash, randomBytes } from "node:crypto";
 import { viewOf } from "../../core/copy-bytes.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
 import type { FieldBlock } from "../../core/fields.ts";
+import { FifoMap } from "../../core/fifo-map.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import { cookieValues } from "../../semantics/cookies.ts";
 import { type Decision, toKeep } from "./answer.ts";
@@ -39,7 +41,7 @@ export class Decisions {
   readonly #options: DecisionOptions;
   readonly #deadlines: DeadlineWheel;
   /** Oldest first. */
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new FifoMap<string, Kept>();
   readonly #secret = randomBytes(32).toString("latin1");
   readonly #sweep: Deadline;
 
@@ -105,8 +107,7 @@ export class Decisions {
   keep(key: string, decision: Decision, maxAgeMs: number): void {
     const ttlMs = Math.min(this.#options.for, maxAgeMs);
     if (ttlMs <= 0 || decision.bytes > DECISION_BYTES_MAX) return;
-    this.#kept.delete(key);
-    if (this.#kept.size >= DECISIONS_MAX) this.#kept.delete(this.#kept.keys().next().value!);
+    if (!this.#kept.has(key) && this.#kept.size >= DECISIONS_MAX) this.#kept.delete(this.#kept.oldest!);
     this.#kept.set(key, { decision: toKeep(decision), untilMs: this.#deadlines.coarseMs + ttlMs });
     if (!this.#sweep.armed) this.#sweep.arm(this.#options.for);
   }

@@ -3,6 +3,7 @@
  * for a request. Bounded by the bytes that they hold; the one that nobody has used since it was looked at last goes
  * first (second chance). What is in here is never the only copy, and is believed only as long as its keeper says so.
  */
+import { FifoMap } from "../../core/fifo-map.ts";
 import type { SessionRecord } from "../../core/ports.ts";
 import type { Session } from "./session.ts";
 import type { View } from "./view.ts";
@@ -52,7 +53,7 @@ export function latestOf(entry: Entry): Entry {
 }
 
 export class Entries {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new FifoMap<string, Entry>();
   readonly #bytesMax: number;
   #bytes = 0;
 
@@ -80,12 +81,12 @@ export class Entries {
 
   /** Looks at the oldest one: it goes, or, when it was used, is the youngest from now on. */
   #passOver(newest: Entry): void {
-    const [value, oldest] = this.#entries.entries().next().value!;
-    this.#entries.delete(value);
+    const value = this.#entries.oldest!;
+    const oldest = this.#entries.get(value)!;
     if (oldest === newest || oldest.wasUsed) {
       oldest.wasUsed = false;
       this.#entries.set(value, oldest);
-    } else this.#bytes -= oldest.bytes;
+    } else this.drop(value);
   }
 
   drop(value: string): void {

@@ -2,7 +2,9 @@
  * The way to a session: to the issuer with a new attempt, and back with a code. Whatever does not fit an attempt of the
  * same browser is no login, and costs the issuer no question.
  */
+
 import { ProxyError } from "../../core/errors.ts";
+import { FifoMap } from "../../core/fifo-map.ts";
 import { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { refusal } from "../../identity/refusal.ts";
 import { type Arrival, originOf } from "./arrival.ts";
@@ -34,7 +36,7 @@ const USED_STATES_MAX = 10_000;
 export class Login {
   readonly #realm: Realm;
   readonly #limit: AttemptLimit;
-  readonly #used = new Set<string>();
+  readonly #used = new FifoMap<string, true>();
 
   constructor(realm: Realm, options: OidcOptions) {
     this.#realm = realm;
@@ -77,8 +79,8 @@ export class Login {
     const forget = jar.withoutAttempts([id]);
     const blocked = this.#limit.refusalOf(exchange.clientAddress);
     if (blocked !== null) throw blocked;
-    this.#used.add(attempt.state);
-    if (this.#used.size > USED_STATES_MAX) this.#used.delete(this.#used.values().next().value!);
+    this.#used.set(attempt.state, true);
+    if (this.#used.size > USED_STATES_MAX) this.#used.delete(this.#used.oldest!);
     let lines: Line[];
     try {
       lines = await this.#redeem(arrival, attempt, query);

@@ -7,9 +7,11 @@
  * What the client asked to be connected to, the name that it asks TLS for (SNI) and the Host of its requests must be one host:
  * that is seen at each request (pipeline/forward-admission.ts), which gets 421 otherwise.
  */
+
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
 import { OWN_CERTIFICATE_REFUSED, ProxyError } from "../../core/errors.ts";
+import { FifoMap } from "../../core/fifo-map.ts";
 import type { Connection, ConnectionHandler, DialHandler, PendingDial, ServeTls, TlsLayer } from "../../core/ports.ts";
 import type { TakenOver } from "../../pipeline/downstream.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
@@ -82,7 +84,7 @@ const hello = new ClientHello();
 export class Interception implements ConnectionTaker {
   readonly options: InterceptionOptions;
   /** In the order of last use. */
-  readonly #served = new Map<ServedLeaf, ServeTls>();
+  readonly #served = new FifoMap<ServedLeaf, ServeTls>();
 
   constructor(options: InterceptionOptions) {
     this.options = options;
@@ -113,8 +115,7 @@ export class Interception implements ConnectionTaker {
   serveTls(leaf: ServedLeaf): ServeTls {
     const served = this.#served;
     const known = served.get(leaf);
-    if (known !== undefined) served.delete(leaf);
-    else if (served.size >= SERVED_MAX) served.delete(served.keys().next().value!);
+    if (known === undefined && served.size >= SERVED_MAX) served.delete(served.oldest!);
     const options = known ?? { cert: leaf.cert, key: leaf.key, minVersion: "TLSv1.2", alpn: ALPN };
     served.set(leaf, options);
     return options;

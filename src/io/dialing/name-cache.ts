@@ -5,8 +5,10 @@
  * however many wait for it. When resolving fails or takes long, the last good answer serves on within a bound: an outage of the
  * resolver need not be one of the proxy.
  */
+
 import dns from "node:dns";
 import { ProxyError } from "../../core/errors.ts";
+import { FifoMap } from "../../core/fifo-map.ts";
 import { DNS_NEGATIVE_TTL_MS, DNS_TIMEOUT_MS, DNS_TTL_MAX_MS, DNS_TTL_MIN_MS, DNS_TTL_MS } from "../../core/limits.ts";
 import type { Clock, TimerHandle } from "../../core/ports.ts";
 import { mappedIpv4Of } from "../addresses.ts";
@@ -90,7 +92,7 @@ export class NameCache {
   readonly #lookup: Lookup;
   readonly #bounds: TtlBounds;
   /** In the order of last use. */
-  readonly #entries = new Map<string, NameEntry>();
+  readonly #entries = new FifoMap<string, NameEntry>();
 
   constructor(clock: Clock, lookup: Lookup = systemLookup, bounds: TtlBounds = DEFAULT_TTL_BOUNDS) {
     this.#clock = clock;
@@ -131,9 +133,7 @@ export class NameCache {
   #entryOf(name: string): NameEntry {
     const key = name.toLowerCase();
     let entry = this.#entries.get(key);
-    if (entry !== undefined) {
-      this.#entries.delete(key);
-    } else {
+    if (entry === undefined) {
       entry = {
         name: key,
         addresses: [],
@@ -144,7 +144,7 @@ export class NameCache {
         isResolving: false,
         questions: 0,
       };
-      if (this.#entries.size >= NAMES_MAX) this.#entries.delete(this.#entries.keys().next().value!);
+      if (this.#entries.size >= NAMES_MAX) this.#entries.delete(this.#entries.oldest!);
     }
     this.#entries.set(key, entry);
     return entry;

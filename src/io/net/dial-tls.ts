@@ -3,8 +3,10 @@
  * next handshake with the same server is a short one. A session is used only under the options it was made under: a
  * resumed one skips the check of the server's name, which must not carry over from a connection that was not verified.
  */
+
 import net from "node:net";
 import tls from "node:tls";
+import { FifoMap } from "../../core/fifo-map.ts";
 import type { DialTls } from "../../core/ports.ts";
 
 /**
@@ -70,7 +72,7 @@ export class ClientTls {
   readonly #options: DialTls;
   readonly #context: tls.SecureContext;
   /** By "host:port", or the name alone where a connection was there before, in the order of last use. */
-  readonly #sessions = new Map<string, Buffer>();
+  readonly #sessions = new FifoMap<string, Buffer>();
 
   constructor(options: DialTls, context: tls.SecureContext) {
     this.#options = options;
@@ -102,8 +104,8 @@ export class ClientTls {
   }
 
   #keep(server: string, session: Buffer): void {
-    this.#sessions.delete(server);
-    if (this.#sessions.size >= SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!);
-    this.#sessions.set(server, session);
+    const sessions = this.#sessions;
+    if (!sessions.has(server) && sessions.size >= SESSIONS_MAX) sessions.delete(sessions.oldest!);
+    sessions.set(server, session);
   }
 }
