@@ -1,6 +1,7 @@
 /**
  * An upstream: its servers, and the connections to them that are kept. A request takes the connection that was used last
- * (so that the others can age out), or a new one, or waits for its turn when the servers are at their maximum.
+ * (so that the others can age out), or a new one, or waits for its turn when the servers are at their maximum. While a new one is
+ * being made it takes one that comes free before: a handshake may take longer than the answers that others wait for.
  *
  * A connection on which a user was authenticated for good is kept for that user's own (pinned-streams.ts).
  *
@@ -12,7 +13,7 @@ import { ProxyError } from "../core/errors.ts";
 import { FifoMap } from "../core/fifo-map.ts";
 import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
-import type { Address, AddressFilter, Clock, Connection, Dialer, DialTls, PendingDial, Random } from "../core/ports.ts";
+import type { Address, AddressFilter, Clock, Connection, Dialer, DialTls, Random } from "../core/ports.ts";
 import type { Lessor, Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
 import { type Balancer, createBalancer } from "./balance.ts";
 import { Http1Stream, type ProxyServer } from "./http1-stream.ts";
@@ -20,7 +21,7 @@ import type { Balance, HashKey } from "./options.ts";
 import { PinnedStreams } from "./pinned-streams.ts";
 import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
-import { Dial, Server } from "./server.ts";
+import { type Asker, Dial, Server } from "./server.ts";
 
 /** A server that could not be reached is avoided for this long. nginx's fail_timeout is 10 s; a restart takes less. */
 const AVOID_MS = 2_000;
@@ -67,16 +68,10 @@ export interface PoolSurroundings {
 /** Who is told that there is no connection: the request itself, unless somebody knows another way. */
 export type LeaseFailed = Pick<UpstreamHandler, "onLeaseFailed">;
 
-/** A request that waits: for a connection to be made, or for a place. */
-export interface Waiting {
-  readonly sender: Sender;
-  readonly handler: UpstreamHandler;
-  readonly failed: LeaseFailed;
-  /** The server that a connection is being made to; null in the queue. */
-  readonly server: Server | null;
-  pending: PendingDial | null;
-  deadline: Deadline | null;
-  /** In the queue: whose turn it is among all threads. */
+/** A request that waits for a place. */
+interface Waiting extends Asker {
+  readonly deadline: Deadline;
+  /** Whose turn it is among all threads; 0: there is no maximum. */
   ticket: number;
 }
 
@@ -90,8 +85,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly #budget: RetryBudget;
   /** null: connections have no maximum. */
   readonly #places: Places | null;
-  /** Requests whose connection is being made. */
-  readonly #dialing = new Map<UpstreamHandler, Waiting>();
+  /** Requests for which a connection is being made. */
+  readonly #dialing = new Map<UpstreamHandler, Dial>();
   /** Requests that wait for a place, in the order in which they came. */
   readonly #queue = new FifoMap<UpstreamHandler, Waiting>();
   /** Servers that failed an exchange which is still going on. */
@@ -135,7 +130,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** Nothing is there, on its way or waited for. */
   get isEmpty(): boolean {
-    return this.waiting === 0 && this.connections === 0;
+    return this.#queue.size === 0 && this.#servers.every(({ streams, dials }) => streams.size + dials.size === 0);
   }
 
   /** Somebody has a connection, or waits for one. */
@@ -154,14 +149,14 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   #wait(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
     const places = this.#places;
-    const waiting: Waiting = { sender, handler, failed, server: null, pending: null, deadline: null, ticket: 0 };
-    waiting.deadline = new Deadline(this.#around.deadlines, () => {
+    const deadline = new Deadline(this.#around.deadlines, () => {
       this.#leaveQueue(handler, waiting);
       failed.onLeaseFailed(
         new ProxyError("connection_limit_reached", `${this.name}: no connection became free in time`),
       );
     });
-    waiting.deadline.arm(this.#options.queueTimeoutMs);
+    const waiting: Waiting = { sender, handler, failed, deadline, ticket: 0 };
+    deadline.arm(this.#options.queueTimeoutMs);
     this.#queue.set(handler, waiting);
     if (places === null) return;
     places.addUser(this);
@@ -173,8 +168,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const dialing = this.#dialing.get(handler);
     if (dialing !== undefined) {
       this.#dialing.delete(handler);
-      dialing.pending?.cancel();
-      dialing.server!.dialEnded();
+      dialing.cancel();
       this.placeFreed();
       this.#tellIfEmpty();
       return;
@@ -189,7 +183,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   #leaveQueue(handler: UpstreamHandler, waiting: Waiting): void {
-    waiting.deadline?.dispose();
+    waiting.deadline.dispose();
     this.#queue.delete(handler);
     this.#places?.waitOver(waiting.ticket);
     this.#forgetPlaces();
@@ -211,12 +205,19 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   destroy(): void {
     this.#closed = true;
     this.#forgetPlaces();
-    const waiting = [...this.#queue, ...this.#dialing];
-    for (const [handler, { failed }] of waiting) {
+    const askers: Asker[] = [
+      ...[...this.#queue].map(([, waiting]) => waiting),
+      ...[...this.#dialing.values()].map(({ asker }) => asker!),
+    ];
+    for (const { handler, failed } of askers) {
       this.cancel(handler);
       failed.onLeaseFailed(new ProxyError("destination_unavailable", `${this.name} was closed`, { retryable: false }));
     }
-    for (const server of this.#servers) for (const stream of [...server.streams]) stream.close();
+    for (const { dials, streams } of this.#servers) {
+      for (const dial of [...dials]) dial.cancel();
+      for (const stream of [...streams]) stream.close();
+    }
+    this.#tellIfEmpty();
   }
 
   /** Nobody waits here any more, and nothing will come to rest. */
@@ -286,10 +287,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   #dial(server: Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
-    const waiting: Waiting = { sender, handler, failed, server, pending: null, deadline: null, ticket: 0 };
-    this.#dialing.set(handler, waiting);
-    server.dialing++;
-    waiting.pending = this.#around.dialer.dial(
+    const dial = new Dial(this, server, { sender, handler, failed });
+    this.#dialing.set(handler, dial);
+    dial.pending = this.#around.dialer.dial(
       {
         host: server.place.host,
         port: server.place.port,
@@ -297,13 +297,12 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
         timeoutMs: this.#options.connectTimeoutMs,
         ...(server.place.addresses !== undefined && { addresses: server.place.addresses }),
       },
-      new Dial(this, server, waiting),
+      dial,
     );
   }
 
-  /** A new connection is there for the request that waits for it. */
-  connected(server: Server, waiting: Waiting, connection: Connection): void {
-    server.dialing--;
+  /** A new connection is there: for the request that waits for it, if that has no other one meanwhile. */
+  connected({ server, asker }: Dial, connection: Connection): void {
     server.avoidUntilMs = 0;
     const { clock, deadlines } = this.#around;
     const stream = new Http1Stream(connection, server, deadlines, {
@@ -314,9 +313,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     });
     server.streams.add(stream);
     this.#around.countConnection?.(1);
-    this.#dialing.delete(waiting.handler);
-    stream.lend(waiting.handler);
-    waiting.handler.onStream(stream);
+    if (asker === null) return this.reusable(server, stream, null);
+    this.#dialing.delete(asker.handler);
+    stream.lend(asker.handler);
+    asker.handler.onStream(stream);
   }
 
   /** One connection less. */
@@ -327,12 +327,13 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#tellIfEmpty();
   }
 
-  dialFailed(server: Server, waiting: Waiting, error: ProxyError): void {
-    server.dialEnded();
+  dialFailed({ server, asker }: Dial, error: ProxyError): void {
     server.avoidUntilMs = this.#around.clock.now() + AVOID_MS;
-    this.#dialing.delete(waiting.handler);
-    this.failedFor(waiting.handler, server);
-    waiting.failed.onLeaseFailed(error);
+    if (asker !== null) {
+      this.#dialing.delete(asker.handler);
+      this.failedFor(asker.handler, server);
+      asker.failed.onLeaseFailed(error);
+    }
     this.placeFreed();
     this.#tellIfEmpty();
   }
@@ -355,6 +356,18 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     // Only now: a thread that begins to wait at this moment sees the connection at rest, or we see the thread.
     if (this.#places?.othersComeFirst === true) return stream.close();
     this.placeFreed();
+    this.#serveDialling(server);
+  }
+
+  /** A connection that rests is for whoever has waited longest for a new one to this server: that one will rest in its place. */
+  #serveDialling(server: Server): void {
+    const dial = server.asked.oldest;
+    if (dial === undefined) return;
+    const stream = this.#takeIdle(server);
+    if (stream === null) return;
+    const { sender, handler, failed } = dial.release();
+    this.#dialing.delete(handler);
+    this.#grant(stream, sender, handler, failed);
   }
 
   #pin(stream: Http1Stream, restMs: number): void {

@@ -1,11 +1,12 @@
 /** What a pool keeps of one of its servers: the connections to it, and those that are being made. */
 import type { ProxyError } from "../core/errors.ts";
-import type { Connection, DialHandler } from "../core/ports.ts";
-import type { UpstreamHandler } from "../pipeline/upstream.ts";
+import { FifoMap } from "../core/fifo-map.ts";
+import type { Connection, DialHandler, PendingDial } from "../core/ports.ts";
+import type { Sender, UpstreamHandler } from "../pipeline/upstream.ts";
 import type { Balanced } from "./balance.ts";
 import type { Http1Stream, StreamOwner } from "./http1-stream.ts";
 import type { Places } from "./places.ts";
-import type { PoolServer, UpstreamPool, Waiting } from "./pool.ts";
+import type { LeaseFailed, PoolServer, UpstreamPool } from "./pool.ts";
 
 /** One server and its connections. */
 export class Server implements Balanced, StreamOwner {
@@ -19,7 +20,10 @@ export class Server implements Balanced, StreamOwner {
   /** Least recently used first. */
   readonly idle: Http1Stream[] = [];
   readonly streams = new Set<Http1Stream>();
-  dialing = 0;
+  /** Connections that are being made. */
+  readonly dials = new Set<Dial>();
+  /** Of them, those that a request waits for, the longest first. */
+  readonly asked = new FifoMap<Dial, true>();
   avoidUntilMs = 0;
   turn = 0;
 
@@ -42,7 +46,7 @@ export class Server implements Balanced, StreamOwner {
   }
 
   get active(): number {
-    return this.streams.size - this.idle.length + this.dialing;
+    return this.streams.size - this.idle.length + this.dials.size;
   }
 
   /** A connection rests, or there may be one more. */
@@ -73,9 +77,8 @@ export class Server implements Balanced, StreamOwner {
     for (let stream = this.popIdle(); stream !== undefined; stream = this.popIdle()) stream.close();
   }
 
-  /** Without a connection. */
-  dialEnded(): void {
-    this.dialing--;
+  /** The place of a connection that was not made. */
+  givePlaceBack(): void {
     this.#places?.giveBack(this.#index);
   }
 
@@ -102,23 +105,57 @@ export class Server implements Balanced, StreamOwner {
   }
 }
 
-/** An attempt to connect, on behalf of one request. */
-export class Dial implements DialHandler {
-  readonly #pool: UpstreamPool;
-  readonly #server: Server;
-  readonly #waiting: Waiting;
+/** A request that waits for a connection. */
+export interface Asker {
+  readonly sender: Sender;
+  readonly handler: UpstreamHandler;
+  readonly failed: LeaseFailed;
+}
 
-  constructor(pool: UpstreamPool, server: Server, waiting: Waiting) {
+/** A connection that is being made, because a request asked for it. */
+export class Dial implements DialHandler {
+  readonly server: Server;
+  /** null: the request has got another one. */
+  asker: Asker | null;
+  pending: PendingDial | null = null;
+  readonly #pool: UpstreamPool;
+
+  constructor(pool: UpstreamPool, server: Server, asker: Asker) {
     this.#pool = pool;
-    this.#server = server;
-    this.#waiting = waiting;
+    this.server = server;
+    this.asker = asker;
+    server.dials.add(this);
+    server.asked.set(this, true);
+  }
+
+  /** The request has got another connection: this one will be whoever's comes next. */
+  release(): Asker {
+    const asker = this.asker!;
+    this.asker = null;
+    this.server.asked.delete(this);
+    return asker;
+  }
+
+  /** Nobody wants it any more. */
+  cancel(): void {
+    this.pending?.cancel();
+    this.#over();
+    this.server.givePlaceBack();
   }
 
   onConnected(connection: Connection): void {
-    this.#pool.connected(this.#server, this.#waiting, connection);
+    this.#over();
+    this.#pool.connected(this, connection);
   }
 
   onFailed(error: ProxyError): void {
-    this.#pool.dialFailed(this.#server, this.#waiting, error);
+    this.#over();
+    this.server.givePlaceBack();
+    this.#pool.dialFailed(this, error);
+  }
+
+  #over(): void {
+    this.server.dials.delete(this);
+    this.server.asked.delete(this);
   }
 }
