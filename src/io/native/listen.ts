@@ -85,9 +85,9 @@ class NativeListener implements TransportListener, SlotListener {
   }
 
   accepted(slot: number, text: string): void {
-    const [remote = "", remotePort = "", ...local] = text.split(" ");
-    const own = local.length === 2 ? addressFrom(local.join(" ")) : this.address;
-    const from = addressFrom(`${remote} ${remotePort}`);
+    const end = text.indexOf(" ", text.indexOf(" ") + 1);
+    const own = end < 0 ? this.address : addressFrom(text.slice(end + 1));
+    const from = addressFrom(end < 0 ? text : text.slice(0, end));
     const meant = this.#isTransparent ? this.#owner.loop.addon.originalOf(slot) : null;
     const original = meant === null ? null : addressFrom(meant);
     const connection = new NativeConnection(this.#owner, slot, from, own, "client", original);
