@@ -396,7 +396,7 @@ export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving
     } catch (thrown) {
       this.#owner.reportFault(thrown);
     }
-    for (const id of [...(this.#extras?.files.keys() ?? [])]) this.fileSent(id);
+    if (this.#extras !== null) for (const id of [...this.#extras.files.keys()]) this.fileSent(id);
   }
 
   /** The slot is not ours any more. */
