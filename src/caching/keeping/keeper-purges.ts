@@ -15,7 +15,7 @@ import {
   PURGES_FACT,
   type Verdict,
 } from "./purge-log.ts";
-import { isMet } from "./purge-patterns.ts";
+import { isMet, type PurgeTarget, purgeTarget } from "./purge-patterns.ts";
 
 /** A moment in the order of purges and invalidations. */
 export type Mark = number;
@@ -86,8 +86,10 @@ export class KeeperPurges {
   isMetSince(mark: Mark, primaryId: EntryId, key: string, tags: readonly string[]): boolean {
     if (mark === this.#mark) return false;
     if (mark < this.#forgotten || (this.#invalidated.get(primaryId) ?? -1) > mark) return true;
+    let target: PurgeTarget | null = null;
     for (let index = this.#recent.length - 1; index >= 0 && this.#recent[index]!.mark > mark; index--) {
-      if (isMet(this.#recent[index]!.pattern, key, tags)) return true;
+      target ??= purgeTarget(key, tags);
+      if (isMet(this.#recent[index]!.pattern, target)) return true;
     }
     return false;
   }
@@ -95,7 +97,8 @@ export class KeeperPurges {
   /** Whether one of the purges behind the mark was about one of these tags; true also when that is not known any more. */
   isTagMetSince(mark: Mark, tags: readonly string[]): boolean {
     if (mark < this.#forgotten) return true;
-    return this.#recent.some((one) => one.mark > mark && one.pattern.kind === "tag" && tags.includes(one.pattern.text));
+    const named = new Set(tags);
+    return this.#recent.some((one) => one.mark > mark && one.pattern.kind === "tag" && named.has(one.pattern.text));
   }
 
   judge(number: number, key: string, tags: readonly string[]): Verdict {

@@ -10,7 +10,8 @@ import { seed } from "../../../test/support/seed.ts";
 import type { PurgePattern } from "../cache.ts";
 import { DISK_STATES } from "../shared.ts";
 import { entryIdOf } from "./entry-id.ts";
-import { isMet } from "./purge-patterns.ts";
+import { judge } from "./purge-log.ts";
+import { isMet, purgeTarget } from "./purge-patterns.ts";
 
 const HARD = { soft: false };
 const SOFT = { soft: true };
@@ -35,14 +36,36 @@ describe("what a purge meets", () => {
   ];
   for (const [kind, text, met, others] of cases) {
     test(`${kind} ${text}`, () => {
-      for (const key of met) assert.ok(isMet({ kind, text }, key, []), key);
-      for (const key of others) assert.ok(!isMet({ kind, text }, key, [text]), key);
+      for (const key of met) assert.ok(isMet({ kind, text }, purgeTarget(key, [])), key);
+      for (const key of others) assert.ok(!isMet({ kind, text }, purgeTarget(key, [text])), key);
     });
   }
 
   test("a tag is one of its own, and no part of one", () => {
-    assert.ok(isMet({ kind: "tag", text: "b" }, "https://h/", ["a", "b"]));
-    assert.ok(!isMet({ kind: "tag", text: "b" }, "https://h/b", ["a", "bb"]));
+    assert.ok(isMet({ kind: "tag", text: "b" }, purgeTarget("https://h/", ["a", "b"])));
+    assert.ok(!isMet({ kind: "tag", text: "b" }, purgeTarget("https://h/b", ["a", "bb"])));
+  });
+
+  test("the tags of an answer are looked at once, however many purges it is compared with", () => {
+    let looks = 0;
+    const tags = new Proxy(
+      Array.from({ length: 50 }, (_, index) => `tag ${index}`),
+      {
+        get(target, name, receiver) {
+          looks++;
+          return Reflect.get(target, name, receiver);
+        },
+      },
+    );
+    const purges = Array.from({ length: 1000 }, (_, index) => {
+      return { number: index + 1, pattern: { kind: "tag", text: `other ${index}` } as const, isSoft: false };
+    });
+    assert.equal(judge(purges, 0, "https://h/", tags), "good");
+    assert.ok(looks < 500, `${looks} looks`);
+    assert.equal(
+      judge([...purges, { ...purges[0]!, number: 1001, pattern: { kind: "tag", text: "tag 49" } }], 0, "", tags),
+      "gone",
+    );
   });
 
   test("a wildcard is what an expression with .* in its place would be, in linear time", () => {
@@ -51,11 +74,11 @@ describe("what a purge meets", () => {
     fc.assert(
       fc.property(letters, url, (text, key) => {
         const expected = new RegExp(`^${text.replaceAll("*", ".*")}$`).test(key);
-        assert.equal(isMet({ kind: "wildcard", text }, key, []), expected, `${text} ${key}`);
+        assert.equal(isMet({ kind: "wildcard", text }, purgeTarget(key, [])), expected, `${text} ${key}`);
       }),
       { seed, numRuns: 1000 },
     );
-    assert.ok(!isMet({ kind: "wildcard", text: `${"*a".repeat(5000)}*c` }, "a".repeat(10_000), []));
+    assert.ok(!isMet({ kind: "wildcard", text: `${"*a".repeat(5000)}*c` }, purgeTarget("a".repeat(10_000), [])));
   });
 });
 

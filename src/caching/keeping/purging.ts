@@ -14,7 +14,7 @@ import { entryIdOf } from "./entry-id.ts";
 import { PURGE_TEXT_MAX } from "./keeper-purges.ts";
 import type { Keeping } from "./keeping.ts";
 import type { LoggedPurge } from "./purge-log.ts";
-import { isMet } from "./purge-patterns.ts";
+import { isMet, purgeTarget } from "./purge-patterns.ts";
 import { type AnswerRecord, decodeRecord, summariseRecord } from "./record.ts";
 
 interface Waiting {
@@ -169,7 +169,8 @@ function textOf(error: unknown): string {
 }
 
 function count(inForce: readonly Waiting[], number: number, key: string, tags: readonly string[]): void {
+  const target = purgeTarget(key, tags);
   for (const waiting of inForce) {
-    if (waiting.purge.number > number && isMet(waiting.purge.pattern, key, tags)) waiting.entries++;
+    if (waiting.purge.number > number && isMet(waiting.purge.pattern, target)) waiting.entries++;
   }
 }
