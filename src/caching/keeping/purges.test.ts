@@ -7,9 +7,12 @@ import fc from "fast-check";
 import { settle } from "../../../test/support/cache-dialogue.ts";
 import { KeepingStage } from "../../../test/support/keeping-stage.ts";
 import { seed } from "../../../test/support/seed.ts";
+import { MemoryCacheFolder } from "../../testing/cache-folder.ts";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
 import type { PurgePattern } from "../cache.ts";
-import { DISK_STATES } from "../shared.ts";
+import { DISK_STATES, SharedCache } from "../shared.ts";
 import { entryIdOf } from "./entry-id.ts";
+import { KeeperPurges, PURGES_MAX } from "./keeper-purges.ts";
 import { judge } from "./purge-log.ts";
 import { isMet, purgeTarget } from "./purge-patterns.ts";
 
@@ -80,6 +83,34 @@ describe("what a purge meets", () => {
     );
     assert.ok(!isMet({ kind: "wildcard", text: `${"*a".repeat(5000)}*c` }, purgeTarget("a".repeat(10_000), [])));
   });
+});
+
+test("a purge is put on the list without a look at the others", () => {
+  let looks = 0;
+  const purges = new KeeperPurges(new MemoryCacheFolder(new VirtualClock()).openBooks(), SharedCache.ofOneThread(16));
+  const add = (text: string, isSoft = false): void => {
+    const pattern: PurgePattern = {
+      kind: "tag",
+      get text() {
+        looks++;
+        return text;
+      },
+    };
+    purges.add(pattern, isSoft);
+  };
+  for (let index = 0; index < PURGES_MAX; index++) add(`tag ${index}`);
+  looks = 0;
+  add("tag 500", true);
+  add("tag 500");
+  assert.ok(looks < 10, `${looks} looks`);
+  assert.deepEqual(
+    purges.purges.slice(-2).map(({ number, isSoft }) => [number, isSoft]),
+    [
+      [PURGES_MAX, false],
+      [PURGES_MAX + 2, false],
+    ],
+  );
+  assert.equal(purges.purges.length, PURGES_MAX);
 });
 
 describe("a purge", () => {

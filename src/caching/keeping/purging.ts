@@ -100,9 +100,9 @@ export class Purging {
   }
 
   #refuse(isMeant: (waiting: Waiting) => boolean, why: string): void {
-    const meant = this.#waiting.filter(isMeant);
-    this.#waiting = this.#waiting.filter((waiting) => !meant.includes(waiting));
-    for (const { reject } of meant) reject(new Error(why));
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter((one) => !isMeant(one));
+    for (const one of waiting) if (isMeant(one)) one.reject(new Error(why));
   }
 
   async #run(): Promise<void> {
@@ -114,7 +114,7 @@ export class Purging {
       const inForce = this.#waiting.filter(({ purge }) => purge.number <= until);
       await around.books.scan((id, bytes) => this.#visit(id, bytes, until, inForce), this.#signal);
       if (this.#signal.aborted) return;
-      this.#waiting = this.#waiting.filter((waiting) => !inForce.includes(waiting));
+      this.#waiting = this.#waiting.filter(({ purge }) => purge.number > until);
       for (const { entries, resolve } of inForce) resolve({ entries });
       // All of it is gone, whether the list can be written now or not.
       await purges.trim(until);
