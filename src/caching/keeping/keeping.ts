@@ -198,7 +198,7 @@ export class Keeping {
     try {
       await act();
     } catch (error) {
-      this.health.owe(error, act);
+      this.health.owe(error, primaryId, act);
     }
   }
 

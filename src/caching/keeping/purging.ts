@@ -56,7 +56,7 @@ export class Purging {
       await purges.write();
     } catch (error) {
       // Nothing at all is found until it is written.
-      health.owe(error, () => purges.write());
+      health.owe(error, "purges", () => purges.write());
       this.#refuse(
         (waiting) => waiting.purge === purge,
         `the purge could not be written to the disk, and nothing is found in the cache until it can be: ${textOf(error)}`,
