@@ -114,6 +114,19 @@ test("a purge is put on the list without a look at the others", () => {
 });
 
 describe("a purge", () => {
+  test("reads nothing twice of what it does not meet", async (t) => {
+    const stage = await KeepingStage.open();
+    for (let index = 0; index < 100; index++) {
+      await stage.keep(`https://h/${index}`, "text", { tags: [`tag ${index}`, "all of them"] });
+    }
+    const read = t.mock.method(stage.keeping.around.books, "read");
+    assert.deepEqual(await stage.over(stage.keeper.purge({ kind: "tag", text: "none of them" }, HARD)), { entries: 0 });
+    assert.equal(read.mock.callCount(), 0);
+    assert.deepEqual(await stage.over(stage.keeper.purge({ kind: "tag", text: "tag 7" }, HARD)), { entries: 1 });
+    assert.ok(read.mock.callCount() < 10);
+    assert.equal(stage.folder.records.size, 99);
+  });
+
   test("is in force before what it meets is gone, and tells how much it was", async () => {
     const stage = await KeepingStage.open();
     const keys = Array.from({ length: 300 }, (_, index) => `https://${index % 3 === 0 ? "met" : "other"}/${index}`);

@@ -15,7 +15,7 @@ import { PURGE_TEXT_MAX } from "./keeper-purges.ts";
 import type { Keeping } from "./keeping.ts";
 import type { LoggedPurge } from "./purge-log.ts";
 import { isMet, purgeTarget } from "./purge-patterns.ts";
-import { type AnswerRecord, decodeRecord, summariseRecord } from "./record.ts";
+import { decodeRecord, type PurgedParts, purgedParts, summariseRecord } from "./record.ts";
 
 interface Waiting {
   readonly purge: LoggedPurge;
@@ -124,7 +124,18 @@ export class Purging {
   #visit(id: EntryId, bytes: Buffer, until: number, inForce: readonly Waiting[]): void | Promise<void> {
     const summary = summariseRecord(bytes);
     if (summary?.kind === "vary" || (summary !== null && summary.purges >= until)) return;
+    if (summary !== null && this.#isSpared(bytes, summary.purges)) return;
     return this.#judge(id, until, inForce);
+  }
+
+  /**
+   * Most are, of a million that one purge of a tag has us look at: only what purges are about is read of them. One of which that is damaged
+   * may be spared too; nobody finds it, as all of it is verified before it is given.
+   */
+  #isSpared(bytes: Buffer, number: number): boolean {
+    const parts = purgedParts(bytes);
+    if (parts === null) return false;
+    return this.#keeping.purges.judge(number, parts.key, parts.tags) === "good" && !this.#isUnreachable(parts);
   }
 
   /** Again and again, when it changes meanwhile: what is left is not met, or is not trimmed off the list. */
@@ -156,7 +167,7 @@ export class Purging {
     }
   }
 
-  #isUnreachable({ key, variant }: AnswerRecord): boolean {
+  #isUnreachable({ key, variant }: Pick<PurgedParts, "key" | "variant">): boolean {
     if (variant === "") return false;
     const bytes = this.#keeping.around.books.read(entryIdOf(key, ""));
     const primary = bytes === null ? null : decodeRecord(bytes);
