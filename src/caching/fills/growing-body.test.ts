@@ -107,6 +107,16 @@ test("each reader gets all of it at its own pace, and the source waits for the s
   }
 });
 
+test("where it breaks, none of its readers has the others looked at", (t) => {
+  const body = unkeptBody();
+  const takers = Array.from({ length: 300 }, () => new Taking(body));
+  body.write(SOURCE, 0, PIECE / 2);
+  const looks = t.mock.getter(BodyReader.prototype, "position");
+  body.fail(GONE);
+  assert.ok(takers.every(({ outcome }) => outcome === "aborted"));
+  assert.ok(looks.mock.callCount() <= 2 * takers.length, `${looks.mock.callCount()} looks`);
+});
+
 test("what a piece costs each of its readers does not grow with their number", (t) => {
   const looks = t.mock.getter(BodyReader.prototype, "position");
   const looksFor = (readers: number): number => {

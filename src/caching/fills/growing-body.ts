@@ -244,6 +244,8 @@ export class GrowingBody extends FlowingBody {
   }
 
   protected override departed(reader: BodyReader): void {
+    // Who has left may be the one for whom the source waits.
+    if (this.#isBehind(reader.position)) this.#passed();
     const isUnread = this.readers.size === 0;
     if (this.#isSettled) {
       if (isUnread) this.#letGoFile();
@@ -251,12 +253,10 @@ export class GrowingBody extends FlowingBody {
     }
     const isUnwanted = isUnread && (this.#isUnkept || (this.endsUnread && !this.#isShared));
     if (isUnwanted && !this.isComplete) this.#owner.unwanted();
-    // Who has left may be the one for whom the source waits.
-    if (this.#isBehind(reader.position)) this.#passed();
   }
 
   #isBehind(position: number): boolean {
-    return this.#isUnkept && position < this.#blocksStart + BLOCK_BYTES;
+    return this.#isUnkept && this.error === null && position < this.#blocksStart + BLOCK_BYTES;
   }
 
   #passed(): void {
