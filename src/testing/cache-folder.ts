@@ -153,7 +153,9 @@ export class MemoryCacheFolder {
   }
 
   checkRoom(bytes: number): void {
-    if (bytes > this.freeBytes) throw diskError("ENOSPC", "no space left on device");
+    // What is there is summed up anew each time: only where there is an end of it.
+    if (this.#options.capacityBytes !== undefined && bytes > this.freeBytes)
+      throw diskError("ENOSPC", "no space left on device");
   }
 
   /** For its disks: does it when its time has come, in order with all others. Never, after a crash. */

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { S3Fifo } from "../../src/caching/eviction/s3-fifo.ts";
 import { entryIdOf, urlOfKey, variantOf } from "../../src/caching/keeping/entry-id.ts";
-import { isMet } from "../../src/caching/keeping/purge-patterns.ts";
+import { isMet, purgeTarget } from "../../src/caching/keeping/purge-patterns.ts";
 import { type AnswerRecord, decodeRecord } from "../../src/caching/keeping/record.ts";
 import { diskBytes } from "../../src/caching/keeping/slots.ts";
 import type { SharedCache } from "../../src/caching/shared.ts";
@@ -133,7 +133,8 @@ class World {
     });
     if (stage.folder.isCrashed) return;
     for (let other = 0; other < KEYS; other++) {
-      if (isMet(pattern, keyOf(other), [])) this.known[other]!.gone = Math.max(this.known[other]!.gone, number);
+      if (isMet(pattern, purgeTarget(keyOf(other), [])))
+        this.known[other]!.gone = Math.max(this.known[other]!.gone, number);
     }
   }
 

@@ -253,11 +253,11 @@ export class Broker {
 
   /** Whether a purge or an invalidation has met it since it began: then nobody else joins it, and it is not stored. */
   #isMet(flight: Flight): boolean {
-    const { since, primaryId, key, tags } = flight;
-    if (!flight.isObsolete && this.#keeping.purges.isMetSince(since, primaryId, key, tags)) {
-      flight.isObsolete = true;
-      this.#flights.unlist(flight);
-    }
+    const { isObsolete, unmetSince, primaryId, key, tags } = flight;
+    if (isObsolete) return true;
+    flight.isObsolete = this.#keeping.purges.isMetSince(unmetSince, primaryId, key, tags);
+    if (flight.isObsolete) this.#flights.unlist(flight);
+    else flight.unmetSince = this.#keeping.mark();
     return flight.isObsolete;
   }
 
@@ -303,6 +303,7 @@ export class Broker {
     flight.phase = "flowing";
     flight.record = record;
     flight.tags = decoded.head.tags;
+    flight.unmetSince = flight.since;
     flight.names = names;
     flight.values = values;
     flight.start = begun.start;

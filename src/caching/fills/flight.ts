@@ -48,6 +48,8 @@ export class Flight {
   readonly body: BodyId;
   /** When it began, in the order of purges and invalidations. */
   readonly since: Mark;
+  /** Up to here nothing has met it, as far as its tags are known: with what came before it is not compared again. */
+  unmetSince: Mark;
   /** The same in the log of purges that machines share; null: what it brings is not given to others. */
   shared: TierMark | null = null;
   phase: FlightPhase = "waiting";
@@ -96,7 +98,7 @@ export class Flight {
     this.row = place.row;
     this.generation = place.generation;
     this.body = place.body;
-    this.since = since;
+    this.since = this.unmetSince = since;
     this.progressMs = this.unreadMs = nowMs;
   }
 

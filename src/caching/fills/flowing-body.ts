@@ -45,7 +45,7 @@ export abstract class FlowingBody implements AnswerBody {
     if (isPaused) reader.pause();
     this.readers.add(reader);
     this.countReader(1);
-    this.joined();
+    this.joined(reader);
     reader.pump();
     return reader;
   }
@@ -91,16 +91,16 @@ export abstract class FlowingBody implements AnswerBody {
   protected countReader(_change: 1 | -1): void {}
 
   /** A reader has begun. */
-  protected joined(): void {}
+  protected joined(_reader: BodyReader): void {}
 
   /** A reader is done. */
   left(reader: BodyReader): void {
     if (!this.readers.delete(reader)) return;
     this.countReader(-1);
-    this.departed();
+    this.departed(reader);
   }
 
-  protected departed(): void {}
+  protected departed(_reader: BodyReader): void {}
 
   /** There may be something new for whoever waits. */
   protected pumpReaders(): void {

@@ -435,6 +435,34 @@ test("longer than may be stored: who reads gets everything, nobody else joins, a
   await stage.close();
 });
 
+test("who joins a long fill compares it with what was purged since another one has joined", async (t) => {
+  const stage = await CacheStage.open();
+  const { cache } = stage.thread();
+  const { purges } = stage.keeper.keeping;
+  const compared = t.mock.method(purges, "isMetSince");
+  const filler = Asked.of(cache, KEY);
+  await settle();
+  filler.fill!.begin(headOf(-1, { tags: ["of the head"] }));
+  filler.fill!.write(BODY, 0, FIRST);
+  await settle();
+  for (let count = 0; count < 20; count++) {
+    const before = purges.mark;
+    await stage.keeper.invalidateTag(`other ${count}`);
+    const [one, other] = [Asked.of(cache, KEY), Asked.of(cache, KEY)];
+    await settle();
+    assert.deepEqual([one.outcomes, other.outcomes], [["answer"], ["answer"]]);
+    assert.deepEqual(
+      compared.mock.calls.slice(-2).map(({ arguments: [mark] }) => mark),
+      [before, purges.mark],
+    );
+  }
+  await stage.keeper.invalidateTag("of the head");
+  const late = Asked.of(cache, KEY);
+  await settle();
+  assert.deepEqual(late.outcomes, ["fill"]);
+  await stage.close();
+});
+
 test("who came behind a purge of its tags gets nothing of it, though an invalidation had met it before its tags were known", async () => {
   const stage = await CacheStage.open();
   const [one, two] = [stage.thread(), stage.thread()];

@@ -9,6 +9,7 @@
 import { ProxyError } from "../../core/errors.ts";
 import { BlockChecksums } from "../keeping/record.ts";
 import type { BodyFile, GrowingFile } from "../ports.ts";
+import type { BodyReader } from "./body-reader.ts";
 import { FlowingBody } from "./flowing-body.ts";
 
 /** A body up to this size stands in its record, and comes from memory; a larger one has a file. One read of a transport. */
@@ -58,6 +59,11 @@ export class GrowingBody extends FlowingBody {
   /** [#blocksStart, available), every one full but the last. */
   #blocks: Buffer[] = [];
   #blocksStart: number;
+  /**
+   * Of a body that is not kept: how many readers have not passed the first block, so that only the last one of them looks at all. What
+   * happens while one of them is given something may make it too low, which means that all are looked at once more.
+   */
+  #behind = 0;
   #file: GrowingFile | null = null;
   /** For who reads what has been kept already. */
   #reopened: BodyFile | null = null;
@@ -220,14 +226,15 @@ export class GrowingBody extends FlowingBody {
 
   override moved(from: number, to: number): void {
     // Blocks are given back whole: only who leaves the first one can make room.
-    if (this.#isUnkept && from < this.#blocksStart + BLOCK_BYTES && to >= this.#blocksStart + BLOCK_BYTES) this.#trim();
+    if (this.#isBehind(from) && !this.#isBehind(to)) this.#passed();
   }
 
   protected override countReader(change: 1 | -1): void {
     this.#owner.onReader(change);
   }
 
-  protected override joined(): void {
+  protected override joined(reader: BodyReader): void {
+    if (this.#isBehind(reader.position)) this.#behind++;
     if (!this.#isSettled || this.#isUnkept || this.memory !== null || this.file !== null) return;
     try {
       this.#reopened = this.#owner.reopen();
@@ -236,7 +243,9 @@ export class GrowingBody extends FlowingBody {
     }
   }
 
-  protected override departed(): void {
+  protected override departed(reader: BodyReader): void {
+    // Who has left may be the one for whom the source waits.
+    if (this.#isBehind(reader.position)) this.#passed();
     const isUnread = this.readers.size === 0;
     if (this.#isSettled) {
       if (isUnread) this.#letGoFile();
@@ -244,8 +253,14 @@ export class GrowingBody extends FlowingBody {
     }
     const isUnwanted = isUnread && (this.#isUnkept || (this.endsUnread && !this.#isShared));
     if (isUnwanted && !this.isComplete) this.#owner.unwanted();
-    // Who has left may be the one for whom the source waits.
-    if (this.#isUnkept) this.#trim();
+  }
+
+  #isBehind(position: number): boolean {
+    return this.#isUnkept && this.error === null && position < this.#blocksStart + BLOCK_BYTES;
+  }
+
+  #passed(): void {
+    if (--this.#behind <= 0) this.#trim();
   }
 
   #tellProgress(): void {
@@ -364,6 +379,8 @@ export class GrowingBody extends FlowingBody {
       this.#blocksStart += BLOCK_BYTES;
       this.#blocks.shift();
     }
+    this.#behind = 0;
+    for (const { position } of this.readers) if (this.#isBehind(position)) this.#behind++;
     this.#settleDrained();
   }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { replayHint, seed } from "../../../test/support/seed.ts";
 import { SeededRandom } from "../../testing/seeded-random.ts";
-import { HotEntry, HotMemory } from "./hot-memory.ts";
+import { HotEntry, HotMemory, PASSED_MAX } from "./hot-memory.ts";
 
 class Entry extends HotEntry {}
 
@@ -31,7 +31,7 @@ test("the bytes of what is there never exceed the bound, and add up", () => {
   let bytes = 0;
   for (const key of there.keys()) bytes += hot.get(key)?.hotBytes ?? 0;
   assert.equal(bytes, hot.bytes, replayHint);
-  hot.clear();
+  for (const entry of there.values()) hot.delete(entry);
   assert.deepEqual([hot.bytes, hot.size], [0, 0]);
 });
 
@@ -75,4 +75,16 @@ test("what comes to hold more has others go, itself too, and is counted with it"
   // One that is not there any more.
   hot.grow(entries[1]!, 100);
   assert.equal(hot.bytes, 0);
+});
+
+test("where all are used, no more of them are passed over for one that comes than takes a moment", () => {
+  const entries = Array.from({ length: Math.ceil(1.2 * PASSED_MAX) }, (_, index) => new Entry(`${index}`, 10));
+  const hot = new HotMemory<Entry>(10 * entries.length);
+  for (const entry of entries) {
+    hot.put(entry);
+    hot.get(entry.hotKey);
+  }
+  hot.put(new Entry("one more", 10));
+  const passed = entries.filter(({ isMain }) => isMain).length;
+  assert.deepEqual([passed, hot.size], [PASSED_MAX, entries.length]);
 });

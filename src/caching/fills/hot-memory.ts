@@ -11,6 +11,8 @@
 const SMALL_SHARE = 0.1;
 /** How often an entry goes round in the main queue without being asked for again, at most. */
 const USES_MAX = 3;
+/** So many that are used are passed over for one that comes, about a millisecond: when all of a million are, that would take long. */
+export const PASSED_MAX = 32_768;
 /** Keys that have left the small queue, remembered as 32 bits each: 32 KiB a thread. A power of two. */
 const GHOSTS = 8192;
 
@@ -93,7 +95,7 @@ export class HotMemory<Entry extends HotEntry> {
     entry.uses = 0;
     this.#entries.set(entry.hotKey, entry);
     (entry.isMain ? this.#main : this.#small).push(entry);
-    while (this.bytes > this.#bytesMax) this.#evict();
+    this.#makeRoom();
   }
 
   /** It holds so many bytes more than it did, or less. */
@@ -101,7 +103,7 @@ export class HotMemory<Entry extends HotEntry> {
     if (this.#entries.get(entry.hotKey) !== entry) return;
     entry.hotBytes += bytes;
     (entry.isMain ? this.#main : this.#small).bytes += bytes;
-    while (this.bytes > this.#bytesMax) this.#evict();
+    this.#makeRoom();
   }
 
   delete(entry: Entry): void {
@@ -111,25 +113,26 @@ export class HotMemory<Entry extends HotEntry> {
     entry.left();
   }
 
-  clear(): void {
-    for (const entry of this.#entries.values()) this.delete(entry);
+  #makeRoom(): void {
+    for (let passed = 0; this.bytes > this.#bytesMax; ) if (!this.#evict(passed < PASSED_MAX)) passed++;
   }
 
-  /** One step: something goes, or moves on. Entries that were used go round at most USES_MAX times. */
-  #evict(): void {
+  /** One step: something goes, or moves on, because it was used: USES_MAX times at most. False: it moved on. */
+  #evict(areUsedSpared: boolean): boolean {
     const isSmallFull = this.#small.bytes > this.#bytesMax * SMALL_SHARE || this.#main.first === null;
     const queue = isSmallFull ? this.#small : this.#main;
     const entry = queue.first as Entry;
     queue.remove(entry);
-    if (entry.uses > 0) {
+    if (entry.uses > 0 && areUsedSpared) {
       entry.uses = isSmallFull ? 0 : entry.uses - 1;
       entry.isMain = true;
       this.#main.push(entry);
-      return;
+      return false;
     }
     this.#entries.delete(entry.hotKey);
     if (isSmallFull) this.#ghosts[hashOf(entry.hotKey) & (GHOSTS - 1)] = hashOf(entry.hotKey);
     entry.left();
+    return true;
   }
 
   #takeGhost(key: string): boolean {

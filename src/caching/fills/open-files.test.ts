@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { Asked, headOf, requestOf, settle, Taker } from "../../../test/support/cache-dialogue.ts";
 import { CacheStage, type CacheStageOptions } from "../../../test/support/cache-stage.ts";
 import type { CacheOperation } from "../../testing/cache-folder.ts";
-import { OPEN_FILE_REST_MS, OPEN_FILES_MAX } from "./open-files.ts";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
+import { OPEN_FILE_REST_MS, OPEN_FILES_MAX, OpenFiles } from "./open-files.ts";
 import type { ThreadCache } from "./thread-cache.ts";
 
 const KEY = "http://host/a";
@@ -233,4 +234,23 @@ test("a cache that is closed leaves no file open, and what is being given from o
   assert.ok(slow.taken.equals(Buffer.alloc(BODY_BYTES, "one")));
   assert.equal(stage.folder.openFiles, 0);
   await stage.close();
+});
+
+test("where all that are open are being read, a hit does not look at all of them; one that rests is closed sooner or later", () => {
+  const files = new OpenFiles(new VirtualClock());
+  let looks = 0;
+  let closed = 0;
+  const holder = (isRead: boolean) => ({
+    isFileUsed: true,
+    get isRead() {
+      looks++;
+      return isRead;
+    },
+    closeFile: () => void closed++,
+  });
+  for (let count = 0; count < OPEN_FILES_MAX; count++) assert.ok(files.keep(holder(count !== OPEN_FILES_MAX / 2)));
+  let kept = 0;
+  for (let count = 0; count < 20; count++) if (files.keep(holder(true))) kept++;
+  assert.deepEqual([kept, closed], [1, 1]);
+  assert.ok(looks < (20 * OPEN_FILES_MAX) / 4, `${looks} looks`);
 });

@@ -13,6 +13,8 @@ import type { BodyFile } from "../ports.ts";
  * of the least; on a machine with 64 threads, a sixteenth of what service managers give (524288 by default).
  */
 export const OPEN_FILES_MAX = 256;
+/** So many are looked at for one that comes: with each hit, where all of them are being read. */
+const LOOKS_MAX = 32;
 /** It is closed after one to two of these without a use. nginx's `open_file_cache` is commonly given 20 to 60 s. */
 export const OPEN_FILE_REST_MS = 5_000;
 
@@ -83,19 +85,23 @@ export class OpenFiles {
     holder.closeFile();
   }
 
-  /** Closes the first that was not used since it was looked at last; false: all are being read. */
+  /** Of some that are next, closes the first that was not used since it was looked at last, or else the first; false: all are being read. */
   #makeRoom(): boolean {
-    // Whom the loop spares it meets once more, at the end.
-    for (let looks = 2 * this.#holders.size; looks > 0; looks--) {
+    let spared: OpenFileHolder | null = null;
+    for (let looks = 0; looks < LOOKS_MAX; looks++) {
       const holder = this.#holders.oldest!;
-      if (!holder.isRead && !holder.isFileUsed) {
-        this.#close(holder);
-        return true;
+      if (!holder.isRead) {
+        spared ??= holder;
+        if (!holder.isFileUsed) {
+          spared = holder;
+          break;
+        }
       }
       holder.isFileUsed = false;
       this.#holders.set(holder, true);
     }
-    return false;
+    if (spared !== null) this.#close(spared);
+    return spared !== null;
   }
 
   readonly #onTimer = (): void => {

@@ -35,7 +35,8 @@ export class DiskHealth {
   #reason: string | null = null;
   #trialMs = TRIAL_MS_FIRST;
   #timer: TimerHandle | null = null;
-  readonly #owed: (() => Promise<void>)[] = [];
+  /** By what it is about: the same is owed once, however often it is asked for meanwhile. */
+  readonly #owed = new Map<string, () => Promise<void>>();
   #isClosed = false;
 
   constructor(around: DiskHealthSurroundings) {
@@ -63,9 +64,9 @@ export class DiskHealth {
     this.#trialMs = Math.min(this.#trialMs * 2, TRIAL_MS_MAX);
   }
 
-  /** Something that must be done before anything is found again could not be: `act` does it, or rejects. */
-  owe(error: unknown, act: () => Promise<void>): void {
-    this.#owed.push(act);
+  /** Something that must be done before anything is found again could not be: `act` does it, or rejects. `what` names it. */
+  owe(error: unknown, what: string, act: () => Promise<void>): void {
+    this.#owed.set(what, act);
     this.#around.books.distrust(true);
     this.#around.shared.diskState = DISK_STATES.servesNothing;
     this.failed(error);
@@ -87,9 +88,12 @@ export class DiskHealth {
   async #try(): Promise<void> {
     const { shared, books } = this.#around;
     try {
-      while (this.#owed.length > 0) {
-        await this.#owed[0]!();
-        this.#owed.shift();
+      while (this.#owed.size > 0) {
+        for (const [what, act] of this.#owed) {
+          await act();
+          // It may be owed again by now.
+          if (this.#owed.get(what) === act) this.#owed.delete(what);
+        }
       }
       if (shared.diskState === DISK_STATES.servesNothing) {
         books.distrust(false);
@@ -97,7 +101,7 @@ export class DiskHealth {
       }
       await this.#writeTrial();
       // What came to be owed meanwhile has set another trial.
-      if (this.#owed.length === 0) shared.diskState = DISK_STATES.works;
+      if (this.#owed.size === 0) shared.diskState = DISK_STATES.works;
     } catch (error) {
       this.failed(error);
     }

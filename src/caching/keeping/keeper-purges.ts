@@ -15,7 +15,7 @@ import {
   PURGES_FACT,
   type Verdict,
 } from "./purge-log.ts";
-import { isMet } from "./purge-patterns.ts";
+import { isMet, type PurgeTarget, purgeTarget } from "./purge-patterns.ts";
 
 /** A moment in the order of purges and invalidations. */
 export type Mark = number;
@@ -37,7 +37,10 @@ export class KeeperPurges {
   readonly #books: CacheBooks;
   readonly #shared: SharedCache;
   #last = 0;
-  #purges: readonly LoggedPurge[] = [];
+  /** By what they say, in the order of their numbers. */
+  readonly #inForce = new FifoMap<string, LoggedPurge>();
+  /** The same as a list; null: they have changed since it was made. */
+  #list: readonly LoggedPurge[] | null = null;
   #mark: Mark = 0;
   /** The list is being written; and will be written again when that is over. */
   #current: Promise<void> = Promise.resolve();
@@ -57,7 +60,7 @@ export class KeeperPurges {
     const list = decodePurges(fact);
     if (list === null) throw new Error("the list of purges in the cache's folder is damaged: empty the folder");
     this.#last = list.last;
-    this.#purges = list.purges;
+    for (const purge of list.purges) this.#inForce.set(nameOf(purge), purge);
     shared.purges = list.last;
   }
 
@@ -75,19 +78,22 @@ export class KeeperPurges {
   }
 
   get purges(): readonly LoggedPurge[] {
-    return this.#purges;
+    this.#list ??= [...this.#inForce].map(([, purge]) => purge);
+    return this.#list;
   }
 
   get isFull(): boolean {
-    return this.#purges.length >= PURGES_MAX;
+    return this.#inForce.size >= PURGES_MAX;
   }
 
   /** Whether something has purged or invalidated it since then. */
   isMetSince(mark: Mark, primaryId: EntryId, key: string, tags: readonly string[]): boolean {
     if (mark === this.#mark) return false;
     if (mark < this.#forgotten || (this.#invalidated.get(primaryId) ?? -1) > mark) return true;
+    let target: PurgeTarget | null = null;
     for (let index = this.#recent.length - 1; index >= 0 && this.#recent[index]!.mark > mark; index--) {
-      if (isMet(this.#recent[index]!.pattern, key, tags)) return true;
+      target ??= purgeTarget(key, tags);
+      if (isMet(this.#recent[index]!.pattern, target)) return true;
     }
     return false;
   }
@@ -95,25 +101,35 @@ export class KeeperPurges {
   /** Whether one of the purges behind the mark was about one of these tags; true also when that is not known any more. */
   isTagMetSince(mark: Mark, tags: readonly string[]): boolean {
     if (mark < this.#forgotten) return true;
-    return this.#recent.some((one) => one.mark > mark && one.pattern.kind === "tag" && tags.includes(one.pattern.text));
+    const named = new Set(tags);
+    return this.#recent.some((one) => one.mark > mark && one.pattern.kind === "tag" && named.has(one.pattern.text));
   }
 
   judge(number: number, key: string, tags: readonly string[]): Verdict {
-    return judge(this.#purges, number, key, tags);
+    return judge(this.purges, number, key, tags);
   }
 
   /** In force for what is stored from now on, and for all that is read when `write` has resolved. */
   add(pattern: PurgePattern, isSoft: boolean): LoggedPurge {
     const purge: LoggedPurge = { number: ++this.#last, pattern, isSoft };
+    this.#list = null;
     // What says the same and no more than this one is done with it; a soft one does not stand for a hard one.
-    const isDone = (other: LoggedPurge): boolean =>
-      other.pattern.kind === pattern.kind && other.pattern.text === pattern.text && (!isSoft || other.isSoft);
-    const others = this.#purges.filter((other) => !isDone(other));
-    // On a disk from which nothing can be removed the list gets no shorter: all is purged then.
-    this.#purges = others.length < 2 * PURGES_MAX ? [...others, purge] : [everything(purge.number)];
+    if (!isSoft) this.#inForce.delete(nameOf({ pattern, isSoft: true }));
+    this.#inForce.set(nameOf(purge), purge);
+    if (this.#inForce.size > 2 * PURGES_MAX) this.#purgeAll(purge.number);
     this.#recent.push({ mark: ++this.#mark, pattern });
     if (this.#recent.length > RECENT_MAX) this.#forget(this.#recent.shift()!.mark);
     return purge;
+  }
+
+  /**
+   * More were added than what removes them is through with in its time; or the disk is one from which nothing can be removed, and the list
+   * gets no shorter.
+   */
+  #purgeAll(number: number): void {
+    const all = everything(number);
+    this.#inForce.clear();
+    this.#inForce.set(nameOf(all), all);
   }
 
   /**
@@ -133,14 +149,18 @@ export class KeeperPurges {
 
   async #writeNow(): Promise<void> {
     const last = this.#last;
-    await this.#books.writeFact(PURGES_FACT, encodePurges(last, this.#purges));
+    await this.#books.writeFact(PURGES_FACT, encodePurges(last, this.purges));
     if (last > this.#shared.purges) this.#shared.purges = last;
   }
 
   /** All that those up to this number meet is gone. */
   async trim(number: number): Promise<void> {
-    this.#purges = this.#purges.filter((purge) => purge.number > number);
-    await this.#books.writeFact(PURGES_FACT, encodePurges(this.#last, this.#purges));
+    this.#list = null;
+    for (const [name, purge] of this.#inForce) {
+      if (purge.number > number) break;
+      this.#inForce.delete(name);
+    }
+    await this.#books.writeFact(PURGES_FACT, encodePurges(this.#last, this.purges));
   }
 
   /** Nothing is stored under this key whose fetch began before. */
@@ -156,4 +176,9 @@ export class KeeperPurges {
   #forget(mark: Mark): void {
     this.#forgotten = Math.max(this.#forgotten, mark);
   }
+}
+
+/** The same for purges of which the later one stands for both. */
+function nameOf({ pattern, isSoft }: Pick<LoggedPurge, "pattern" | "isSoft">): string {
+  return `${isSoft ? "soft" : "hard"} ${pattern.kind} ${pattern.text}`;
 }

@@ -193,6 +193,24 @@ describe("limits", () => {
     assert.equal(reasonOf(await stage.keepInFile(KEY, Buffer.alloc(65 * 1024))), "large");
   });
 
+  test("much that has to go is waited for once each, however much it is", async (t) => {
+    const stage = await KeepingStage.open();
+    const keys = Array.from({ length: 1000 }, (_, index) => `https://host/${index}`);
+    await Promise.all(keys.map((key) => stage.keep(key, key)));
+    let waitedFor = 0;
+    const all = Promise.all.bind(Promise);
+    t.mock.method(Promise, "all", (promises: Iterable<unknown>) => {
+      const some = [...promises];
+      waitedFor += some.length;
+      return all(some);
+    });
+    Object.assign(stage.keeping.limits, { bytesMax: 10_000 });
+    assert.ok(await stage.keeping.makeRoom(0));
+    await stage.keeping.settled();
+    assert.ok(stage.keeper.stats().entries < 20);
+    assert.ok(waitedFor <= 1.1 * keys.length, `${waitedFor} for ${keys.length}`);
+  });
+
   test("variants of one key make room for each other", async () => {
     const stage = await KeepingStage.open({ slots: 4 });
     for (let index = 0; index < 20; index++) {

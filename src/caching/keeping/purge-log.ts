@@ -7,7 +7,7 @@
 import type { PurgePattern } from "../cache.ts";
 import type { CacheDisk } from "../ports.ts";
 import type { SharedCache } from "../shared.ts";
-import { isMet } from "./purge-patterns.ts";
+import { isMet, type PurgeTarget, purgeTarget } from "./purge-patterns.ts";
 
 export interface LoggedPurge {
   readonly number: number;
@@ -37,12 +37,14 @@ export function decodePurges(fact: Buffer): { readonly last: number; readonly pu
 /** What the purges that are newer than `number` make of an answer. */
 export function judge(purges: readonly LoggedPurge[], number: number, key: string, tags: readonly string[]): Verdict {
   let verdict: Verdict = "good";
+  let target: PurgeTarget | null = null;
   // The newest stand last.
   for (let index = purges.length - 1; index >= 0; index--) {
     const purge = purges[index]!;
     if (purge.number <= number) break;
     if (verdict === "soft" && purge.isSoft) continue;
-    if (!isMet(purge.pattern, key, tags)) continue;
+    target ??= purgeTarget(key, tags);
+    if (!isMet(purge.pattern, target)) continue;
     if (!purge.isSoft) return "gone";
     verdict = "soft";
   }

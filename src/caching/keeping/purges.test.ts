@@ -7,10 +7,14 @@ import fc from "fast-check";
 import { settle } from "../../../test/support/cache-dialogue.ts";
 import { KeepingStage } from "../../../test/support/keeping-stage.ts";
 import { seed } from "../../../test/support/seed.ts";
+import { MemoryCacheFolder } from "../../testing/cache-folder.ts";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
 import type { PurgePattern } from "../cache.ts";
-import { DISK_STATES } from "../shared.ts";
+import { DISK_STATES, SharedCache } from "../shared.ts";
 import { entryIdOf } from "./entry-id.ts";
-import { isMet } from "./purge-patterns.ts";
+import { KeeperPurges, PURGES_MAX } from "./keeper-purges.ts";
+import { judge } from "./purge-log.ts";
+import { isMet, purgeTarget } from "./purge-patterns.ts";
 
 const HARD = { soft: false };
 const SOFT = { soft: true };
@@ -35,14 +39,36 @@ describe("what a purge meets", () => {
   ];
   for (const [kind, text, met, others] of cases) {
     test(`${kind} ${text}`, () => {
-      for (const key of met) assert.ok(isMet({ kind, text }, key, []), key);
-      for (const key of others) assert.ok(!isMet({ kind, text }, key, [text]), key);
+      for (const key of met) assert.ok(isMet({ kind, text }, purgeTarget(key, [])), key);
+      for (const key of others) assert.ok(!isMet({ kind, text }, purgeTarget(key, [text])), key);
     });
   }
 
   test("a tag is one of its own, and no part of one", () => {
-    assert.ok(isMet({ kind: "tag", text: "b" }, "https://h/", ["a", "b"]));
-    assert.ok(!isMet({ kind: "tag", text: "b" }, "https://h/b", ["a", "bb"]));
+    assert.ok(isMet({ kind: "tag", text: "b" }, purgeTarget("https://h/", ["a", "b"])));
+    assert.ok(!isMet({ kind: "tag", text: "b" }, purgeTarget("https://h/b", ["a", "bb"])));
+  });
+
+  test("the tags of an answer are looked at once, however many purges it is compared with", () => {
+    let looks = 0;
+    const tags = new Proxy(
+      Array.from({ length: 50 }, (_, index) => `tag ${index}`),
+      {
+        get(target, name, receiver) {
+          looks++;
+          return Reflect.get(target, name, receiver);
+        },
+      },
+    );
+    const purges = Array.from({ length: 1000 }, (_, index) => {
+      return { number: index + 1, pattern: { kind: "tag", text: `other ${index}` } as const, isSoft: false };
+    });
+    assert.equal(judge(purges, 0, "https://h/", tags), "good");
+    assert.ok(looks < 500, `${looks} looks`);
+    assert.equal(
+      judge([...purges, { ...purges[0]!, number: 1001, pattern: { kind: "tag", text: "tag 49" } }], 0, "", tags),
+      "gone",
+    );
   });
 
   test("a wildcard is what an expression with .* in its place would be, in linear time", () => {
@@ -51,15 +77,56 @@ describe("what a purge meets", () => {
     fc.assert(
       fc.property(letters, url, (text, key) => {
         const expected = new RegExp(`^${text.replaceAll("*", ".*")}$`).test(key);
-        assert.equal(isMet({ kind: "wildcard", text }, key, []), expected, `${text} ${key}`);
+        assert.equal(isMet({ kind: "wildcard", text }, purgeTarget(key, [])), expected, `${text} ${key}`);
       }),
       { seed, numRuns: 1000 },
     );
-    assert.ok(!isMet({ kind: "wildcard", text: `${"*a".repeat(5000)}*c` }, "a".repeat(10_000), []));
+    assert.ok(!isMet({ kind: "wildcard", text: `${"*a".repeat(5000)}*c` }, purgeTarget("a".repeat(10_000), [])));
   });
 });
 
+test("a purge is put on the list without a look at the others", () => {
+  let looks = 0;
+  const purges = new KeeperPurges(new MemoryCacheFolder(new VirtualClock()).openBooks(), SharedCache.ofOneThread(16));
+  const add = (text: string, isSoft = false): void => {
+    const pattern: PurgePattern = {
+      kind: "tag",
+      get text() {
+        looks++;
+        return text;
+      },
+    };
+    purges.add(pattern, isSoft);
+  };
+  for (let index = 0; index < PURGES_MAX; index++) add(`tag ${index}`);
+  looks = 0;
+  add("tag 500", true);
+  add("tag 500");
+  assert.ok(looks < 10, `${looks} looks`);
+  assert.deepEqual(
+    purges.purges.slice(-2).map(({ number, isSoft }) => [number, isSoft]),
+    [
+      [PURGES_MAX, false],
+      [PURGES_MAX + 2, false],
+    ],
+  );
+  assert.equal(purges.purges.length, PURGES_MAX);
+});
+
 describe("a purge", () => {
+  test("reads nothing twice of what it does not meet", async (t) => {
+    const stage = await KeepingStage.open();
+    for (let index = 0; index < 100; index++) {
+      await stage.keep(`https://h/${index}`, "text", { tags: [`tag ${index}`, "all of them"] });
+    }
+    const read = t.mock.method(stage.keeping.around.books, "read");
+    assert.deepEqual(await stage.over(stage.keeper.purge({ kind: "tag", text: "none of them" }, HARD)), { entries: 0 });
+    assert.equal(read.mock.callCount(), 0);
+    assert.deepEqual(await stage.over(stage.keeper.purge({ kind: "tag", text: "tag 7" }, HARD)), { entries: 1 });
+    assert.ok(read.mock.callCount() < 10);
+    assert.equal(stage.folder.records.size, 99);
+  });
+
   test("is in force before what it meets is gone, and tells how much it was", async () => {
     const stage = await KeepingStage.open();
     const keys = Array.from({ length: 300 }, (_, index) => `https://${index % 3 === 0 ? "met" : "other"}/${index}`);

@@ -14,8 +14,8 @@ import { entryIdOf } from "./entry-id.ts";
 import { PURGE_TEXT_MAX } from "./keeper-purges.ts";
 import type { Keeping } from "./keeping.ts";
 import type { LoggedPurge } from "./purge-log.ts";
-import { isMet } from "./purge-patterns.ts";
-import { type AnswerRecord, decodeRecord, summariseRecord } from "./record.ts";
+import { isMet, purgeTarget } from "./purge-patterns.ts";
+import { decodeRecord, type PurgedParts, purgedParts, summariseRecord } from "./record.ts";
 
 interface Waiting {
   readonly purge: LoggedPurge;
@@ -56,7 +56,7 @@ export class Purging {
       await purges.write();
     } catch (error) {
       // Nothing at all is found until it is written.
-      health.owe(error, () => purges.write());
+      health.owe(error, "purges", () => purges.write());
       this.#refuse(
         (waiting) => waiting.purge === purge,
         `the purge could not be written to the disk, and nothing is found in the cache until it can be: ${textOf(error)}`,
@@ -100,9 +100,9 @@ export class Purging {
   }
 
   #refuse(isMeant: (waiting: Waiting) => boolean, why: string): void {
-    const meant = this.#waiting.filter(isMeant);
-    this.#waiting = this.#waiting.filter((waiting) => !meant.includes(waiting));
-    for (const { reject } of meant) reject(new Error(why));
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter((one) => !isMeant(one));
+    for (const one of waiting) if (isMeant(one)) one.reject(new Error(why));
   }
 
   async #run(): Promise<void> {
@@ -114,7 +114,7 @@ export class Purging {
       const inForce = this.#waiting.filter(({ purge }) => purge.number <= until);
       await around.books.scan((id, bytes) => this.#visit(id, bytes, until, inForce), this.#signal);
       if (this.#signal.aborted) return;
-      this.#waiting = this.#waiting.filter((waiting) => !inForce.includes(waiting));
+      this.#waiting = this.#waiting.filter(({ purge }) => purge.number > until);
       for (const { entries, resolve } of inForce) resolve({ entries });
       // All of it is gone, whether the list can be written now or not.
       await purges.trim(until);
@@ -124,7 +124,18 @@ export class Purging {
   #visit(id: EntryId, bytes: Buffer, until: number, inForce: readonly Waiting[]): void | Promise<void> {
     const summary = summariseRecord(bytes);
     if (summary?.kind === "vary" || (summary !== null && summary.purges >= until)) return;
+    if (summary !== null && this.#isSpared(bytes, summary.purges)) return;
     return this.#judge(id, until, inForce);
+  }
+
+  /**
+   * Most are, of a million that one purge of a tag has us look at: only what purges are about is read of them. One of which that is damaged
+   * may be spared too; nobody finds it, as all of it is verified before it is given.
+   */
+  #isSpared(bytes: Buffer, number: number): boolean {
+    const parts = purgedParts(bytes);
+    if (parts === null) return false;
+    return this.#keeping.purges.judge(number, parts.key, parts.tags) === "good" && !this.#isUnreachable(parts);
   }
 
   /** Again and again, when it changes meanwhile: what is left is not met, or is not trimmed off the list. */
@@ -156,7 +167,7 @@ export class Purging {
     }
   }
 
-  #isUnreachable({ key, variant }: AnswerRecord): boolean {
+  #isUnreachable({ key, variant }: Pick<PurgedParts, "key" | "variant">): boolean {
     if (variant === "") return false;
     const bytes = this.#keeping.around.books.read(entryIdOf(key, ""));
     const primary = bytes === null ? null : decodeRecord(bytes);
@@ -169,7 +180,8 @@ function textOf(error: unknown): string {
 }
 
 function count(inForce: readonly Waiting[], number: number, key: string, tags: readonly string[]): void {
+  const target = purgeTarget(key, tags);
   for (const waiting of inForce) {
-    if (waiting.purge.number > number && isMet(waiting.purge.pattern, key, tags)) waiting.entries++;
+    if (waiting.purge.number > number && isMet(waiting.purge.pattern, target)) waiting.entries++;
   }
 }

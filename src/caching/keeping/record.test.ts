@@ -13,6 +13,7 @@ import {
   decodeRecord,
   encodeRecord,
   type FileBody,
+  purgedParts,
   type StoredBody,
   summariseRecord,
   type VaryRecord,
@@ -122,6 +123,21 @@ describe("a record", () => {
         });
       }),
       { seed },
+    );
+  });
+
+  it("tells what purges are about without being read whole, and beyond its own bytes nothing", () => {
+    fc.assert(
+      fc.property(answer, fc.nat(), u32, (written, where, number) => {
+        const bytes = encodeRecord(written);
+        const { key, variant, head } = written;
+        assert.deepEqual(purgedParts(bytes), { key, variant, tags: head.tags });
+        bytes.writeUInt32LE(number, 60 + (where % (bytes.length - 63)));
+        const parts = purgedParts(bytes);
+        assert.ok(parts === null || Buffer.byteLength(parts.key) <= 3 * bytes.length);
+        purgedParts(bytes.subarray(0, where % bytes.length));
+      }),
+      { seed, numRuns: 1000 },
     );
   });
 

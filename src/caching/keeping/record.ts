@@ -247,6 +247,28 @@ function decodeAnswer(bytes: Buffer): AnswerRecord | null {
   };
 }
 
+/** What purges are about. */
+export type PurgedParts = Pick<AnswerRecord, "key" | "variant"> & Pick<AnswerHead, "tags">;
+
+/**
+ * Of an answer whose fixed part verifies, at the cost of these texts alone; whether they are what was written, nobody knows then. null:
+ * they are not there.
+ */
+export function purgedParts(bytes: Buffer): PurgedParts | null {
+  if (bytes.length < ANSWER_PARTS) return null;
+  const length = (index: number): number => bytes.readUInt32LE(ANSWER_LENGTHS + index * 4);
+  const variantAt = ANSWER_PARTS + length(0);
+  const varyAt = variantAt + length(1);
+  const tagsAt = varyAt + length(2);
+  const fieldsAt = tagsAt + length(3);
+  if (fieldsAt > bytes.length) return null;
+  return {
+    key: bytes.toString("utf8", ANSWER_PARTS, variantAt),
+    variant: bytes.toString("utf8", variantAt, varyAt),
+    tags: namesAt(bytes, tagsAt, fieldsAt, "utf8"),
+  };
+}
+
 /** Of an answer that verifies: how much of the representation is there. */
 export function storedBytes(bytes: Buffer): number {
   if (bytes.length < ANSWER_PARTS) return 0;

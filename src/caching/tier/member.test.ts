@@ -73,3 +73,36 @@ test("more is owed than is kept, while the first of it is being told: the others
   );
   assert.equal(member.state.owed, 0);
 });
+
+test("many purges at once ask about the machines together, and each is done when all have applied it", async (t) => {
+  const clock = new VirtualClock();
+  const tier = new MemoryTier(clock);
+  const store = tier.open();
+  const machines = t.mock.method(store, "machines");
+  const member = memberOf(store, clock);
+  t.after(() => member.close());
+  member.start();
+  await settle();
+  tier.grow();
+  clock.advance(2000);
+  await settle();
+  // Another machine, which is behind.
+  const other = tier.open();
+  await other.report("other", member.position, 60_000);
+  let done = 0;
+  const told = Array.from({ length: 200 }, (_, index) => {
+    return member.tell(member.announce(`purge ${index}`)).then(() => done++);
+  });
+  await settle(500);
+  assert.equal(done, 0);
+  for (let count = 0; count < 10; count++) {
+    clock.advance(250);
+    await settle(500);
+  }
+  assert.equal(done, 0);
+  await other.report("other", member.position, 60_000);
+  await settle(500);
+  await Promise.all(told);
+  // Each appended one is a change, and so is each moment.
+  assert.ok(machines.mock.callCount() < told.length, `${machines.mock.callCount()} questions`);
+});

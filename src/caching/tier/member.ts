@@ -9,7 +9,7 @@
  * seen all has taken over. What was lost with the old one nobody can say who comes later, so that everything is purged then, for all.
  */
 import type { Clock, TimerHandle } from "../../core/ports.ts";
-import { type LoggedText, TIER_LOG_MAX, type TierPosition, type TierStore } from "./ports.ts";
+import { type LoggedText, TIER_LOG_MAX, type TierMachines, type TierPosition, type TierStore } from "./ports.ts";
 import { EVERYTHING } from "./purges.ts";
 
 export interface TierTimes {
@@ -89,6 +89,9 @@ export class TierMember {
   /** How often what was logged here may have got lost. */
   #losses = 0;
   readonly #looking = new Set<() => void>();
+  /** The question about the machines that is under way, and the one that follows it. */
+  #asked: Promise<TierMachines | null> | null = null;
+  #askedNext: Promise<TierMachines | null> | null = null;
   /** Why the last step failed; null: it did not. */
   #trouble: string | null = null;
   #cutOff: string | null = NOT_YET;
@@ -352,11 +355,10 @@ export class TierMember {
 
   /** false: what was logged may have got lost before. */
   async #isAppliedByAll(number: number, losses: number): Promise<boolean> {
-    const { store } = this.#around;
     while (!this.#isClosed) {
       const next = this.#nextLook();
       try {
-        const there = await store.machines(this.#times.presenceMs);
+        const there = await this.#machines();
         if (losses !== this.#losses) return false;
         const at = this.#position!;
         if (there?.generation !== at.generation) this.#begin();
@@ -369,6 +371,26 @@ export class TierMember {
       }
     }
     return false;
+  }
+
+  /**
+   * One question for all who ask at the same time: each change makes everybody ask whose purge is under way, and there may be hundreds.
+   * One that is under way already may have been answered before what was logged last: who comes meanwhile waits for the next.
+   */
+  #machines(): Promise<TierMachines | null> {
+    if (this.#asked === null) {
+      this.#asked = this.#around.store.machines(this.#times.presenceMs).finally(() => {
+        this.#asked = null;
+      });
+      return this.#asked;
+    }
+    this.#askedNext ??= this.#asked
+      .catch(() => {})
+      .then(() => {
+        this.#askedNext = null;
+        return this.#machines();
+      });
+    return this.#askedNext;
   }
 
   #look(): void {

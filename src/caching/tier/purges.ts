@@ -1,6 +1,6 @@
 /** What machines tell each other of purges: one line of JSON each. Whatever cannot be read may be anything, and means everything. */
 import type { PurgePattern } from "../cache.ts";
-import { isMet } from "../keeping/purge-patterns.ts";
+import { isMet, type PurgeTarget } from "../keeping/purge-patterns.ts";
 
 export type TierPurge =
   | { readonly kind: "pattern"; readonly pattern: PurgePattern; readonly isSoft: boolean }
@@ -33,10 +33,10 @@ export function decodeTierPurge(line: string): TierPurge {
 }
 
 /** Softly or not: what it meets is not taken from others any more. */
-export function isMetBy(purge: TierPurge, key: string, tags: readonly string[]): boolean {
+export function isMetBy(purge: TierPurge, key: string, target: PurgeTarget): boolean {
   switch (purge.kind) {
     case "pattern":
-      return isMet(purge.pattern, key, tags);
+      return isMet(purge.pattern, target);
     case "key":
       return purge.key === key;
     case "everything":

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { headOf } from "../../../test/support/cache-dialogue.ts";
 import { SeededRandom } from "../../testing/seeded-random.ts";
+import { purgeTarget } from "../keeping/purge-patterns.ts";
 import { type AnswerRecord, BLOCK_BYTES, type FileBody } from "../keeping/record.ts";
 import { decodeTierPurge, encodeTierPurge, isMetBy } from "./purges.ts";
 import {
@@ -120,10 +121,10 @@ test("a purge comes back as it was logged; what nobody can read means everything
   for (const line of ["", "null", "{}", "[]", '{"kind":"later","text":"x"}', '{"kind":"url"}']) {
     const purge = decodeTierPurge(line);
     assert.deepEqual(purge, { kind: "everything" });
-    assert.equal(isMetBy(purge, KEY, []), true);
+    assert.equal(isMetBy(purge, KEY, purgeTarget(KEY, [])), true);
   }
   assert.deepEqual(
-    purges.map((purge) => isMetBy(purge, KEY, ['a"b\n'])),
+    purges.map((purge) => isMetBy(purge, KEY, purgeTarget(KEY, ['a"b\n']))),
     [true, true, false],
   );
 });

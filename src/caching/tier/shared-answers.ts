@@ -10,6 +10,7 @@ import { HOT_BODY_BYTES_MAX } from "../fills/growing-body.ts";
 import { entryIdOf } from "../keeping/entry-id.ts";
 import type { Mark } from "../keeping/keeper-purges.ts";
 import type { Keeping } from "../keeping/keeping.ts";
+import { purgeTarget } from "../keeping/purge-patterns.ts";
 import { type AnswerRecord, BLOCK_BYTES, type StoredBody } from "../keeping/record.ts";
 import type { CacheBooks, EntryId } from "../ports.ts";
 import type { TierMember } from "./member.ts";
@@ -243,7 +244,9 @@ export class SharedAnswers {
 
   #isPurged({ mark, record }: SharedAnswer): boolean {
     const purges = this.#parts.member.purgesBehind(mark);
-    return purges === null || purges.some((purge) => isMetBy(this.#purgeOf(purge), record.key, record.head.tags));
+    if (purges === null) return true;
+    const target = purgeTarget(record.key, record.head.tags);
+    return purges.some((purge) => isMetBy(this.#purgeOf(purge), record.key, target));
   }
 
   #purgeOf(purge: { readonly text: string }): TierPurge {
