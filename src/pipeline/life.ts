@@ -684,6 +684,8 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
       }
     } else if (response.bodyBytes !== 0 && (chain.responseBody !== null || chain.upstreamResponseBody !== null)) {
       this.#transformResponse();
+      // A feature that was asked for a transform has failed the exchange: that error's answer follows.
+      if (this.ended || this.#step !== HEAD) return;
     }
     this.#step = BODY;
     this.#headSent = true;
@@ -699,7 +701,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
       body.transform(this, this.#chain.upstreamResponseBody, "upstreamResponseBody", this.#answeredBy);
       body.takeFrom({ pause: () => this.#holdStream(), resume: () => this.#letStreamGo() });
     }
-    if (body.isTransformed) this.#responseBody = body;
+    if (body.isTransformed && this.#step === HEAD) this.#responseBody = body;
   }
 
   #makeResponseBody(): ResponseBody {
