@@ -4,8 +4,12 @@
  * promise, a closure or a timer.
  *
  * Life decides the order of things and what happens when one fails. It never touches a socket (drivers and upstreams do)
- * and knows no version of HTTP. It is long because it is one state machine: every event can come in every step, and what it
- * means there is best seen in one place.
+ * and knows no version of HTTP. How the bodies flow is not its matter: the request's is a RequestBody, the answer's the class that
+ * this one extends (answer-flow.ts); nor what its own answers look like (own-answer.ts, failure.ts).
+ *
+ * It is long because what is left is one state machine: every event can come in every step, and what it means there is best seen in
+ * one place. The beginnings of tunnels and the rule for another attempt stand here too: they are little more than which step
+ * follows, and what has to be let go of before.
  */
 import { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
@@ -23,7 +27,7 @@ import { ASKED_AS_SERVER, failureAnswer } from "./failure.ts";
 import type { Fork, ForkHandler, ForkPoint } from "./fork.ts";
 import { type ForkClient, type ForkedLife, type ForkOrigin, ForksBehind, forwardingOfForks } from "./forked.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
-import { bodyTooLarge, HeldBody } from "./held-body.ts";
+import { bodyTooLarge } from "./held-body.ts";
 import { isIdempotent } from "./idempotent.ts";
 import { bodyOf, messageOf } from "./own-answer.ts";
 import type { Feature, Waiting } from "./phases.ts";
@@ -37,7 +41,7 @@ import {
 } from "./prepare.ts";
 import { RequestBody } from "./request-body.ts";
 import type { Route, Site } from "./site.ts";
-import { AnswerSplice, type BodySplice, RequestSplice } from "./splice.ts";
+import { AnswerSplice, type BodySplice } from "./splice.ts";
 import { Tunnel } from "./tunnel.ts";
 import type { Lessor, UpstreamHandler, UpstreamStream } from "./upstream.ts";
 
@@ -85,8 +89,6 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   /** The client sends a body. */
   readonly #hasBody: boolean;
   #requestBody: RequestBody | null = null;
-  /** A feature has asked for the whole of the body before it is sent. */
-  #heldBody: HeldBody | null = null;
 
   /** The answer came from an upstream. */
   #forwarded = false;
@@ -96,8 +98,6 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   #failing = false;
   /** The body of an answer of our own. */
   #ownBody: Buffer | BodyProducer | null = null;
-  /** Of the request's body, what passes unseen. */
-  #requestSplice: BodySplice | null = null;
 
   #switched: { readonly connection: Connection; readonly early: Buffer } | null = null;
   #tunnel: TakenConnection | null = null;
@@ -245,6 +245,12 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     }
   }
 
+  /** From here on the walk is at that step, and before the first of its hooks. */
+  #goTo(step: number): void {
+    this.#step = step;
+    this.#hook = 0;
+  }
+
   // ------------------------------------------------------------------------------------------------------- hooks
 
   /** Runs the hooks of a phase from where it stands. False when one must be waited for, or the exchange has ended. */
@@ -266,6 +272,11 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     }
     this.#hook = 0;
     return true;
+  }
+
+  /** The place in `use` of the feature whose request hook runs, or is waited for; null: none. */
+  get #caller(): number | null {
+    return this.#step === REQUEST && this.#hook > 0 ? this.#chain.request![this.#hook - 1]!.index : null;
   }
 
   /** Runs hooks that cannot wait, outside of the walk; one that throws fails the exchange. */
@@ -306,17 +317,12 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     const response = messageOf(answer, body);
     this.#ownBody = body;
     this.response = response;
-    if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
+    this.#answeredBy = this.#caller ?? this.#answeredBy;
     this.#dropUpstream();
-    // Outside of the walk nobody takes notice of the answer: do it here.
-    if (!this.#walking && !this.#pending) {
-      this.#step = RESPONSE;
-      this.#hook = 0;
-      this.#advance();
-    } else if (this.#step > REQUEST) {
-      this.#step = RESPONSE;
-      this.#hook = 0;
-    }
+    // Of an answer by a request hook the walk takes notice when that hook is done.
+    const isNoticed = this.#step <= REQUEST && (this.#walking || this.#pending);
+    if (!isNoticed) this.#goTo(RESPONSE);
+    this.#advance();
     return true;
   }
 
@@ -327,18 +333,17 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     if (this.#tunnel !== null) return this.#tunnel.destroy(error);
     if (this.#step >= BODY) return this.#finish(error);
     this.#dropUpstream();
-    this.#heldBody?.abandon(error);
+    this.#requestBody?.abandonHeld(error);
     this.response?.fields.release();
     this.response = null;
     this.#ownBody = null;
     this.#forwarded = this.#isGiven = false;
-    if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
+    this.#answeredBy = this.#caller ?? this.#answeredBy;
     // A hook on the error's own answer failed: that answer goes out without hooks.
     const again = this.#failing;
     if (again) this.#answeredBy = -1;
     this.#failing = true;
-    this.#step = RESPONSE;
-    this.#hook = 0;
+    this.#goTo(RESPONSE);
     const nested = this.#walking;
     this.#walking = true;
     if (!again) this.#askForErrorPage(error);
@@ -368,11 +373,12 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   }
 
   forkPoint(): ForkPoint {
-    if (this.#step !== REQUEST || this.#hook === 0) throw new Error("only a request hook can fork");
+    const place = this.#caller;
+    if (place === null) throw new Error("only a request hook can fork");
     const from: ForkOrigin = {
       site: this.#site,
       route: this.#route!,
-      chain: this.#chain.behind(this.#chain.request![this.#hook - 1]!.index),
+      chain: this.#chain.behind(place),
       connection: this.connection,
       clientAddress: this.clientAddress,
       identity: this.identity,
@@ -405,7 +411,6 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   #streamGone(): void {
     this.#stream = null;
     this.#requestBody?.lost();
-    this.#requestSplice?.end();
     this.endSplice();
   }
 
@@ -444,7 +449,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     const { request } = this;
     assertBodyBytes(request.bodyBytes);
     if (request.bodyBytes !== 0) {
-      if (this.#requestBody === null) this.#makeRequestBody();
+      this.#prepareRequestBody();
       // Its transforms may have failed the exchange, or have gone on writing while there was no stream.
       if (this.#stream === null) return;
       if (!this.#requestBody!.repeatable) {
@@ -458,26 +463,27 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     else this.#requestBody!.attach(stream);
   }
 
-  #makeRequestBody(): void {
+  #prepareRequestBody(): void {
+    const body = this.#bodyOfRequest();
+    if (body.isOnItsWay) return;
     const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(this.request.method);
-    const held = this.#heldBody;
-    const source = this.#hasBody ? (held ?? this.connection) : null;
-    this.#requestBody = new RequestBody(this, source, replayable, (error) => this.fail(error));
-    held?.giveTo(this.#requestBody);
-    this.#requestBody.transform(this.#chain);
+    body.prepare(this.#chain.requestBody, replayable);
+  }
+
+  #bodyOfRequest(): RequestBody {
+    this.#requestBody ??= new RequestBody(this, this.#hasBody ? this.connection : null, (error) => this.fail(error));
+    return this.#requestBody;
   }
 
   wholeBody(bytesMax: number): Promise<Buffer> {
-    if (!this.#hasBody || this.ended) return Promise.resolve(EMPTY);
-    if (this.#requestBody !== null) throw new Error("the request's body is on its way already");
+    if (!this.#hasBody || this.ended) return Promise.resolve(NO_BYTES);
+    const body = this.#bodyOfRequest();
+    if (body.isOnItsWay) throw new Error("the request's body is on its way already");
     const max = Math.min(bytesMax, this.#route?.limits.bodyBytesMax ?? Number.POSITIVE_INFINITY);
     if (this.request.bodyBytes > max) return Promise.reject(bodyTooLarge(max));
-    if (this.#heldBody !== null) return this.#heldBody.wholeWithin(bytesMax);
-    this.#heldBody = new HeldBody(this.connection, bytesMax);
     // The upstream's own 100 comes too late for a client that waits for it (RFC 9110 section 10.1.1).
-    this.connection.sendInformational(new ResponseMessage(100));
-    this.#heldBody.begin();
-    return this.#heldBody.whole;
+    if (!body.isHeld) this.connection.sendInformational(new ResponseMessage(100));
+    return body.whole(bytesMax);
   }
 
   /** The driver has received a part of the request's body. */
@@ -485,14 +491,14 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     // What still comes of a body that has failed the exchange is not to fail it again.
     if (this.ended || this.#failing) return;
     this.requestBodyBytes += end - start;
-    if (!this.#exceedsBodyLimit(this.requestBodyBytes)) (this.#heldBody ?? this.#requestBody!).write(bytes, start, end);
+    if (!this.#exceedsBodyLimit(this.requestBodyBytes)) this.#requestBody!.receive(bytes, start, end);
   }
 
   /** The driver has received the end of the request. */
   onRequestEnd(trailers: FieldBlock | null): void {
     if (this.ended || this.#failing) return;
     if (trailers !== null) removeForwarded(trailers);
-    (this.#heldBody ?? this.#requestBody!).end(trailers);
+    this.#requestBody!.receiveEnd(trailers);
   }
 
   /**
@@ -500,14 +506,10 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
    * `from`. null: it goes on giving them.
    */
   onRequestBodyAhead(from: Connection, bytes: number, giver: SpliceHandler): BodySplice | null {
-    const stream = this.#stream;
-    if (this.ended || stream === null || this.#heldBody !== null || !this.#requestBody!.passesUnseen) return null;
+    if (this.ended) return null;
     const { bodyBytesMax } = this.#route!.limits;
     if (bodyBytesMax !== null && this.requestBodyBytes + bytes >= bodyBytesMax) return null;
-    const splice = stream.spliceFrom(from, bytes, giver);
-    if (splice === null) return null;
-    this.#requestSplice = new RequestSplice(this, this.#route!, this.#site.deadlines, splice, stream);
-    return this.#requestSplice;
+    return this.#requestBody!.spliceFrom(from, bytes, giver, this.#route!, this.#site.deadlines);
   }
 
   onUpstreamDrain(): void {
@@ -539,8 +541,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     const helps = error.retryable && this.attempts <= this.#route!.use.retriesMax;
     // A hook may have taken the upstream away. The budget is asked last: what it grants is taken.
     if (!repeatable || !helps || this.upstream === null || !this.#lessor!.allowRetry()) return this.fail(error);
-    this.#step = LEASE;
-    this.#hook = 0;
+    this.#goTo(LEASE);
     this.#advance();
   }
 
@@ -552,8 +553,8 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   }
 
   informational(response: ResponseMessage): void {
-    if (this.ended || this.#step !== REQUEST || this.#hook === 0) return;
-    this.#passInformational(response, this.#chain.request![this.#hook - 1]!.index);
+    const place = this.#caller;
+    if (!this.ended && place !== null) this.#passInformational(response, place);
   }
 
   /** Past the features before this place in `use`, to the client. */
@@ -574,8 +575,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     prepareResponse(response);
     this.response = response;
     this.#forwarded = true;
-    this.#step = UPSTREAM_RESPONSE;
-    this.#hook = 0;
+    this.#goTo(UPSTREAM_RESPONSE);
     this.#advance();
   }
 
@@ -648,21 +648,22 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     }
     const { connection, early } = this.#switched!;
     this.#switched = null;
-    this.#step = TUNNEL;
     if (this.#upgrade !== null) {
       response.fields.appendTrusted("Connection", "Upgrade");
       response.fields.appendTrusted("Upgrade", this.#upgrade);
     }
-    this.connection.sendHead(response);
-    this.#keepLittle(response);
-    this.#tunnelBetween(this.connection.takeOver(), connection, early);
+    this.#tunnelBetween(this.#takeClient(response), connection, early);
   }
 
-  /** Thousands of tunnels may stand for hours, and their fields are looked at once more, for the log. */
-  #keepLittle(response: ResponseMessage): void {
+  /** Tells the client that it has its tunnel, and takes its connection from the driver. */
+  #takeClient(response: ResponseMessage): TakenOver {
+    this.#step = TUNNEL;
+    this.connection.sendHead(response);
+    // Thousands of tunnels may stand for hours, and their fields are looked at once more, for the log.
     this.#lessor = null;
     this.request.fields.compact();
     response.fields.compact();
+    return this.connection.takeOver();
   }
 
   #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
@@ -690,13 +691,9 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     return this.request.method === "CONNECT" ? status >= 200 && status < 300 : status === 101;
   }
 
-  /** The client is told that it has its tunnel, and somebody else speaks with it from here on. */
+  /** Somebody else speaks with the client from here on. */
   #giveConnection(response: ResponseMessage, taker: ConnectionTaker): void {
-    this.#step = TUNNEL;
-    this.connection.sendHead(response);
-    this.#keepLittle(response);
-    const client = this.connection.takeOver();
-    this.#tunnel = taker.take(this, client, {
+    this.#tunnel = taker.take(this, this.#takeClient(response), {
       onReleased: (error) => {
         this.tunnelEnd = error === null ? "intercepted" : "error";
         this.error ??= error;
@@ -729,9 +726,6 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     if (cutBy !== null) this.connection.abort(cutBy);
     this.#dropUpstream();
     this.#requestBody?.abandon(this.error);
-    this.#heldBody?.abandon(
-      this.error ?? new ProxyError("http_request_error", "the exchange was over before its body"),
-    );
     this.abandonAnswer();
     if (this.#chain.log !== null) this.#log(this.#chain.log);
     if (this.#fork === null) this.#site.observer?.onExchangeEnd(this);
@@ -751,7 +745,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
+const NO_BYTES = Buffer.alloc(0);
 
 /** Who opens the address of a forward proxy in a browser wants to be told what it is. */
 function unmatched({ forward }: Site): ProxyError {
