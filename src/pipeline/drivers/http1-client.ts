@@ -26,7 +26,8 @@ import {
 } from "../../core/limits.ts";
 import { BODY_UNTIL_END, RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, TlsInfo } from "../../core/ports.ts";
-import { ChunkedDecoder, encodeChunkHead } from "../../protocol/http1/chunked.ts";
+import { BodyWriter } from "../../protocol/http1/body-writer.ts";
+import { ChunkedDecoder } from "../../protocol/http1/chunked.ts";
 import {
   CONNECTION_UPGRADE,
   connectionOptions,
@@ -34,7 +35,6 @@ import {
   isPersistent,
 } from "../../protocol/http1/connection.ts";
 import {
-  encodeLastChunk,
   encodeResponseHead,
   SAY_CLOSE,
   SAY_KEEP_ALIVE,
@@ -54,6 +54,7 @@ import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
 import type { BodySplice } from "../splice.ts";
+import type { ClientOwner, ServedClient } from "./served-client.ts";
 
 const HEAD = 0;
 const BODY = 1;
@@ -68,28 +69,6 @@ const CLOSED = 7;
 const head = new RequestHead();
 const framing = new BodyFraming();
 const forwardedLines = new ForwardedLines();
-/** "Transfer-Encoding: chunked" frames: the size line of a chunk, made here and written at once. */
-const chunkHead = Buffer.allocUnsafeSlow(32);
-const CRLF = Buffer.from("\r\n");
-
-/** A client's connection, as those know it that it is one of. */
-export interface ServedClient {
-  /** Closes it where it is idle; otherwise it ends behind what is under way. */
-  drain(): void;
-  /** Closes it at once. */
-  destroy(error: ProxyError): void;
-}
-
-/** The connections that this one belongs to. */
-export interface ClientOwner {
-  /** For requests to come. */
-  readonly site: Site;
-  /** No request is taken any more behind those that have come. */
-  readonly draining: boolean;
-  forget(client: ServedClient): void;
-  /** Takes a new connection, all of whose requests go to `origin`. */
-  accept(connection: Connection, origin: ConnectionOrigin): void;
-}
 
 export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler, ServedClient {
   readonly connection: Connection;
@@ -126,8 +105,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #discarded = 0;
 
   // The answer under way.
-  #sending = SEND_NO_BODY;
-  #sendLeft = 0;
+  readonly #answer = new BodyWriter();
   #answered = false;
   /** What was queued when it was looked at last, whether the client takes any of it: less of it means that it does. */
   #queuedAtDeadline = 0;
@@ -494,12 +472,11 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#answered = true;
     this.#queuedAtDeadline = Number.POSITIVE_INFINITY;
     const switches = this.#isConnect ? status < 300 : status === 101;
-    if (this.#isHead || status === 204 || status === 304 || switches) this.#sending = SEND_NO_BODY;
-    else if (bodyBytes !== BODY_UNTIL_END) this.#sending = SEND_LENGTH;
-    else if (this.#http10) this.#sending = SEND_UNTIL_CLOSE;
-    else this.#sending = SEND_CHUNKED;
-    this.#sendLeft = this.#sending === SEND_LENGTH ? bodyBytes : 0;
-    if (this.#sending === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
+    let framing = SEND_CHUNKED;
+    if (this.#isHead || status === 204 || status === 304 || switches) framing = SEND_NO_BODY;
+    else if (bodyBytes !== BODY_UNTIL_END) framing = SEND_LENGTH;
+    else if (this.#http10) framing = SEND_UNTIL_CLOSE;
+    if (framing === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
       this.#persistent = false;
     }
     // What a client sends ahead into a tunnel that it does not get is no request. Who is asked for credentials waits for them.
@@ -511,7 +488,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       if (!this.#persistent) say = SAY_CLOSE;
       else if (this.#http10) say = SAY_KEEP_ALIVE;
     }
-    encodeResponseHead(this.connection, response, this.#sending, say);
+    encodeResponseHead(this.connection, response, framing, say);
+    this.#answer.begin(framing, bodyBytes);
   }
 
   /** Whether the rest of the request's body is worth reading, so that the connection can be kept. */
@@ -523,23 +501,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   write(bytes: Uint8Array, start: number, end: number): void {
     const { connection } = this;
-    switch (this.#sending) {
-      case SEND_LENGTH:
-        this.#sendLeft -= end - start;
-        if (this.#sendLeft < 0) return this.#life!.fail(wrongLength("longer"));
-        connection.write(bytes, start, end);
-        break;
-      case SEND_CHUNKED:
-        connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, end - start));
-        connection.write(bytes, start, end);
-        connection.write(CRLF, 0, 2);
-        break;
-      case SEND_UNTIL_CLOSE:
-        connection.write(bytes, start, end);
-        break;
-      default:
-        return;
-    }
+    if (!this.#answer.write(connection, bytes, start, end)) return this.#life!.fail(wrongLength("longer"));
     const { queuedBytes } = connection;
     if (queuedBytes > QUEUE_HIGH_WATER_BYTES) {
       this.#queuedAtDeadline = queuedBytes;
@@ -549,25 +511,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   sendFile(descriptor: number, offset: number, length: number, onSent: () => void): boolean {
     const { connection } = this;
-    switch (this.#sending) {
-      case SEND_LENGTH:
-        if (length > this.#sendLeft) {
-          this.#life!.fail(wrongLength("longer"));
-          return false;
-        }
-        this.#sendLeft -= length;
-        connection.sendFile(descriptor, offset, length, onSent);
-        break;
-      case SEND_CHUNKED:
-        connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, length));
-        connection.sendFile(descriptor, offset, length, onSent);
-        connection.write(CRLF, 0, 2);
-        break;
-      case SEND_UNTIL_CLOSE:
-        connection.sendFile(descriptor, offset, length, onSent);
-        break;
-      default:
-        return false;
+    if (!this.#answer.sendFile(connection, descriptor, offset, length, onSent)) {
+      this.#life!.fail(wrongLength("longer"));
+      return false;
     }
     // The exchange lasts until the file has left, however little that is.
     this.#queuedAtDeadline = connection.queuedBytes;
@@ -580,17 +526,16 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   }
 
   spliceFrom(from: Connection, bytes: number, giver: SpliceHandler): Splice | null {
-    const fits = this.#sending === SEND_LENGTH ? bytes < this.#sendLeft : this.#sending === SEND_UNTIL_CLOSE;
-    return fits ? from.spliceTo(this.connection, bytes, giver) : null;
+    return this.#answer.mayPass(bytes) ? from.spliceTo(this.connection, bytes, giver) : null;
   }
 
   onBodySpliced(bytes: number): void {
-    this.#sendLeft -= bytes;
+    this.#answer.passed(bytes);
   }
 
   end(trailers: FieldBlock | null): void {
-    if (this.#sending === SEND_LENGTH && this.#sendLeft > 0) return this.#life!.fail(wrongLength("shorter"));
-    if (this.#sending === SEND_CHUNKED) encodeLastChunk(this.connection, this.#wantsTrailers ? trailers : null);
+    const taken = this.#wantsTrailers ? trailers : null;
+    if (!this.#answer.end(this.connection, taken)) this.#life!.fail(wrongLength("shorter"));
   }
 
   abort(error: ProxyError): void {

@@ -18,7 +18,7 @@ import type { Downstream, TakenOver } from "../downstream.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
-import type { ClientOwner, ServedClient } from "./http1-client.ts";
+import type { ClientOwner, ServedClient } from "./served-client.ts";
 
 export const OPENING = 0;
 export const VERDICT = 1;
