@@ -7,7 +7,7 @@
  *
  *     HEAD --complete head--> BODY --end of body--> WAIT --answer sent--> HEAD
  *       |                      |                     |
- *       +--error: answer, then LINGER until the peer has read it--> closed
+ *       +--error: answer--> CLOSED for us: the connection lingers until the peer has read it (lingering.ts)
  *                              +--answered before its end: DISCARD --end of body--> HEAD
  *     instead of HEAD, when the client has not taken enough of its answers: FLUSH --taken--> HEAD
  *     WAIT --101--> TUNNEL: the connection belongs to the tunnel
@@ -54,6 +54,7 @@ import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
 import type { BodySplice } from "../splice.ts";
+import { linger } from "./lingering.ts";
 import type { ClientOwner, ServedClient } from "./served-client.ts";
 
 const HEAD = 0;
@@ -61,9 +62,9 @@ const BODY = 1;
 const WAIT = 2;
 const FLUSH = 3;
 const DISCARD = 4;
-const LINGER = 5;
-const TUNNEL = 6;
-const CLOSED = 7;
+const TUNNEL = 5;
+/** Nothing is to be done here any more: the connection is gone, or lingers. */
+const CLOSED = 6;
 
 /** Parsed heads are used up before the next one is parsed: one of each serves the whole thread. */
 const head = new RequestHead();
@@ -109,8 +110,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #answered = false;
   /** What was queued when it was looked at last, whether the client takes any of it: less of it means that it does. */
   #queuedAtDeadline = 0;
-  /** How long what is queued has not moved, while lingering. */
-  #stalledMs = 0;
 
   constructor(driver: ClientOwner, connection: Connection, origin: ConnectionOrigin | null) {
     this.#driver = driver;
@@ -217,7 +216,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       const before = at;
       if (this.#state === HEAD) at = this.#useHead(buffer, at, end);
       else if (this.#state === BODY || this.#state === DISCARD) at = this.#useBody(buffer, at, end);
-      else if (this.#state === LINGER) at = this.#discard(at, end);
       else break;
       if (at === before) break;
     }
@@ -371,12 +369,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   get #bodyTimeoutMs(): number {
     return this.#life === null ? BODY_PROGRESS_TIMEOUT_MS : this.#life.bodyTimeoutMs;
-  }
-
-  #discard(at: number, end: number): number {
-    this.#discarded += end - at;
-    if (this.#discarded > LINGER_BYTES_MAX) this.connection.destroy(undefined, this.queuedBytes > 0);
-    return end;
   }
 
   onDrain(): void {
@@ -592,27 +584,13 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#useAhead();
   }
 
-  /** Everything is sent: ends our side, and reads on for a while so that a reset does not overtake the answer. */
+  /** Everything is sent. */
   #linger(): void {
-    this.#state = LINGER;
-    this.#discarded = 0;
+    this.#state = CLOSED;
     this.#ahead.clear();
-    this.#queuedAtDeadline = this.connection.queuedBytes;
-    this.#stalledMs = 0;
-    this.#deadline.arm(LINGER_TIMEOUT_MS);
-    this.connection.end();
-    this.connection.resume();
-  }
-
-  /** The answer leaves as slowly as the client reads; lingering begins when all of it is gone. */
-  #onLingerDeadline(): void {
-    const { queuedBytes } = this.connection;
-    const moved = queuedBytes < this.#queuedAtDeadline;
-    this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
-    if (queuedBytes === 0 && !moved) return this.connection.destroy();
-    if (this.#stalledMs >= BODY_PROGRESS_TIMEOUT_MS) return this.connection.destroy(undefined, true);
-    this.#queuedAtDeadline = queuedBytes;
-    this.#deadline.arm(LINGER_TIMEOUT_MS);
+    this.#deadline.dispose();
+    this.#chunked?.reset();
+    linger(this.connection, this.#site.deadlines, () => this.#driver.forget(this));
   }
 
   // ------------------------------------------------------------------------------------------- deadlines, drain
@@ -630,8 +608,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
         return this.#onStall();
       case DISCARD:
         return this.#linger();
-      case LINGER:
-        return this.#onLingerDeadline();
       default:
         this.connection.destroy();
     }
