@@ -5,6 +5,9 @@
  * The stream is reusable only when both messages ended where their framing said, nothing came behind the answer, and
  * neither side asked to close. Anything else closes the connection: bytes that could belong to another answer never do.
  * One on which a user was authenticated for good (NTLM) is reusable for the same client's connection only.
+ *
+ * Long, because request and answer share one state: whether the connection may serve another is known from both alone. How the
+ * request's body is framed is BodyWriter's.
  */
 import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";

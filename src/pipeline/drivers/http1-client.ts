@@ -1,7 +1,8 @@
 /**
  * HTTP/1.1 on a client's connection: bytes to exchanges and back. One request at a time: pipelined ones wait in the order
- * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's. Long,
- * because both directions of one connection share its state.
+ * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's. How the
+ * body of an answer leaves is BodyWriter's, and what follows the last answer lingering.ts's. Long all the same, because both
+ * directions of one connection share its state, and so does the deadline, which is for whatever the client has to do next.
  *
  * Where a connection stands is its `#state`; what the peer sends decides the way on:
  *

@@ -28,8 +28,7 @@ export class BodyWriter {
 
   /** The body's next bytes, one at least. False: more than was announced, and nothing is sent. */
   write(to: BodyTaker, bytes: Uint8Array, start: number, end: number): boolean {
-    const framing = this.#framing;
-    if (framing === SEND_CHUNKED) {
+    if (this.#framing === SEND_CHUNKED) {
       to.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, end - start));
       to.write(bytes, start, end);
       to.write(CRLF, 0, 2);
@@ -52,8 +51,9 @@ export class BodyWriter {
 
   #mayCome(bytes: number): boolean {
     if (this.#framing === SEND_UNTIL_CLOSE) return true;
-    this.#left -= bytes;
-    return this.#left >= 0;
+    const left = this.#left - bytes;
+    this.#left = left;
+    return left >= 0;
   }
 
   /** Whether the next `bytes` (Infinity: all there are) may be passed by: nothing is put between them, and one at least is left. */
