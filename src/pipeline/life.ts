@@ -4,28 +4,32 @@
  * promise, a closure or a timer.
  *
  * Life decides the order of things and what happens when one fails. It never touches a socket (drivers and upstreams do)
- * and knows no version of HTTP. It is long because it is one state machine: every event can come in every step, and what it
- * means there is best seen in one place.
+ * and knows no version of HTTP. How the bodies flow is not its matter: the request's is a RequestBody, the answer's the class that
+ * this one extends (answer-flow.ts); nor what its own answers look like (own-answer.ts, failure.ts).
+ *
+ * It is long because what is left is one state machine: every event can come in every step, and what it means there is best seen in
+ * one place. The beginnings of tunnels and the rule for another attempt stand here too: they are little more than which step
+ * follows, and what has to be let go of before.
  */
 import { ProxyError } from "../core/errors.ts";
-import { EncodedLines, type FieldBlock } from "../core/fields.ts";
-import { BODY_PROGRESS_TIMEOUT_MS, QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
-import { BODY_UNTIL_END, type RequestMessage, ResponseMessage } from "../core/message.ts";
-import type { Connection, SpliceHandler } from "../core/ports.ts";
+import type { FieldBlock } from "../core/fields.ts";
+import { BODY_PROGRESS_TIMEOUT_MS } from "../core/limits.ts";
+import { type RequestMessage, ResponseMessage } from "../core/message.ts";
+import type { Connection, Splice, SpliceHandler } from "../core/ports.ts";
 import { removeForwarded } from "../semantics/forwarded.ts";
 import { admit, isLastRecipient } from "./admission.ts";
-import type { AnswerSink, BodyProducer, BodySink } from "./body.ts";
+import { AnswerFlow } from "./answer-flow.ts";
+import type { BodyProducer } from "./body.ts";
 import { type Chain, EMPTY_CHAIN, type Hook } from "./chain.ts";
 import type { Downstream, TakenOver } from "./downstream.ts";
-import { type Answer, Exchange } from "./exchange.ts";
+import type { Answer, Exchange } from "./exchange.ts";
 import { ASKED_AS_SERVER, failureAnswer } from "./failure.ts";
 import type { Fork, ForkHandler, ForkPoint } from "./fork.ts";
 import { type ForkClient, type ForkedLife, type ForkOrigin, ForksBehind, forwardingOfForks } from "./forked.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
-import { faultOfPart } from "./guard.ts";
-import { copyOf, HeldAnswer } from "./held-answer.ts";
-import { bodyTooLarge, HeldBody } from "./held-body.ts";
+import { bodyTooLarge } from "./held-body.ts";
 import { isIdempotent } from "./idempotent.ts";
+import { bodyOf, messageOf } from "./own-answer.ts";
 import type { Feature, Waiting } from "./phases.ts";
 import {
   assertBodyBytes,
@@ -36,10 +40,8 @@ import {
   removeFraming,
 } from "./prepare.ts";
 import { RequestBody } from "./request-body.ts";
-import { ResponseBody } from "./response-body.ts";
-import { SentFiles } from "./sent-files.ts";
 import type { Route, Site } from "./site.ts";
-import { AnswerSplice, type BodySplice, RequestSplice } from "./splice.ts";
+import { AnswerSplice, type BodySplice } from "./splice.ts";
 import { Tunnel } from "./tunnel.ts";
 import type { Lessor, UpstreamHandler, UpstreamStream } from "./upstream.ts";
 
@@ -64,9 +66,8 @@ const TUNNEL = 15;
 type WaitingPhase = "request" | "selectUpstream" | "upstreamRequest" | "upstreamResponse" | "response";
 type WaitingHook = (exchange: Exchange, response: ResponseMessage | null) => Waiting;
 
-export class Life extends Exchange implements UpstreamHandler, ForkedLife {
+export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   readonly #site: Site;
-  readonly #downstream: Downstream;
   #route: Route | null = null;
   #chain: Chain = EMPTY_CHAIN;
   #step = ADMIT;
@@ -88,8 +89,6 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   /** The client sends a body. */
   readonly #hasBody: boolean;
   #requestBody: RequestBody | null = null;
-  /** A feature has asked for the whole of the body before it is sent. */
-  #heldBody: HeldBody | null = null;
 
   /** The answer came from an upstream. */
   #forwarded = false;
@@ -97,27 +96,8 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   #answeredBy = Number.POSITIVE_INFINITY;
   /** The answer is that of an error. */
   #failing = false;
-  #headSent = false;
-  /** The client asked by HEAD, whatever the method that features have made of it. */
-  readonly #isHead: boolean;
-  /** No body follows the head, whatever there would be of one (RFC 9110 section 6.4.1). */
-  #bodyless = false;
-  #localBody: Buffer | BodyProducer | null = null;
-  #held: HeldAnswer | null = null;
-  /** null: the answer's body goes straight from the stream to the client. */
-  #responseBody: ResponseBody | null = null;
-  /** null: none of the answer's body is sent from files. */
-  #files: SentFiles | null = null;
-  /** All of the answer was handed to the client's side. */
-  #isComplete = false;
-  /** The client is slow. */
-  #clientFull = false;
-  /** Who takes the answer's body of the stream wants no more for now. */
-  #streamHeld = false;
-  #trailers: FieldBlock | null = null;
-  /** Of the bodies, what passes unseen. */
-  #requestSplice: BodySplice | null = null;
-  #answerSplice: BodySplice | null = null;
+  /** The body of an answer of our own. */
+  #ownBody: Buffer | BodyProducer | null = null;
 
   #switched: { readonly connection: Connection; readonly early: Buffer } | null = null;
   #tunnel: TakenConnection | null = null;
@@ -136,9 +116,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   ) {
     super(downstream, request, startedMs, receivedRows);
     this.#site = site;
-    this.#downstream = downstream;
     this.#hasBody = request.bodyBytes !== 0;
-    this.#isHead = request.method === "HEAD";
     this.#fork = fork;
   }
 
@@ -267,6 +245,12 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     }
   }
 
+  /** From here on the walk is at that step, and before the first of its hooks. */
+  #goTo(step: number): void {
+    this.#step = step;
+    this.#hook = 0;
+  }
+
   // ------------------------------------------------------------------------------------------------------- hooks
 
   /** Runs the hooks of a phase from where it stands. False when one must be waited for, or the exchange has ended. */
@@ -288,6 +272,11 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     }
     this.#hook = 0;
     return true;
+  }
+
+  /** The place in `use` of the feature whose request hook runs, or is waited for; null: none. */
+  get #caller(): number | null {
+    return this.#step === REQUEST && this.#hook > 0 ? this.#chain.request![this.#hook - 1]!.index : null;
   }
 
   /** Runs hooks that cannot wait, outside of the walk; one that throws fails the exchange. */
@@ -324,36 +313,16 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
 
   respond(answer: Answer): boolean {
     if (this.ended || this.response !== null) return false;
-    const response = new ResponseMessage();
-    response.status = answer.status;
-    const lines = answer.fields ?? [];
-    if (lines instanceof EncodedLines) response.fields.appendEncoded(lines);
-    else for (const [name, value] of lines) response.fields.append(name, value);
-    const { body = null } = answer;
-    if (typeof body === "function") {
-      response.bodyBytes = answer.bodyBytes ?? BODY_UNTIL_END;
-      this.#localBody = body;
-    } else {
-      const bytes = body === null ? EMPTY : typeof body === "string" ? Buffer.from(body) : asBuffer(body);
-      response.bodyBytes = bytes.length;
-      this.#localBody = bytes;
-      // An answer to HEAD may have said the length that GET would give.
-      const { fields } = response;
-      if (bytes.length === 0 && answer.status !== 204 && answer.status !== 304 && !fields.has("content-length"))
-        fields.append("Content-Length", "0");
-    }
+    const body = bodyOf(answer);
+    const response = messageOf(answer, body);
+    this.#ownBody = body;
     this.response = response;
-    if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
+    this.#answeredBy = this.#caller ?? this.#answeredBy;
     this.#dropUpstream();
-    // Outside of the walk nobody takes notice of the answer: do it here.
-    if (!this.#walking && !this.#pending) {
-      this.#step = RESPONSE;
-      this.#hook = 0;
-      this.#advance();
-    } else if (this.#step > REQUEST) {
-      this.#step = RESPONSE;
-      this.#hook = 0;
-    }
+    // Of an answer by a request hook the walk takes notice when that hook is done.
+    const isNoticed = this.#step <= REQUEST && (this.#walking || this.#pending);
+    if (!isNoticed) this.#goTo(RESPONSE);
+    this.#advance();
     return true;
   }
 
@@ -362,20 +331,19 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     this.error ??= error;
     // The client must see that the answer is broken.
     if (this.#tunnel !== null) return this.#tunnel.destroy(error);
-    if (this.#headSent) return this.#finish(error);
+    if (this.#step >= BODY) return this.#finish(error);
     this.#dropUpstream();
-    this.#heldBody?.abandon(error);
+    this.#requestBody?.abandonHeld(error);
     this.response?.fields.release();
     this.response = null;
-    this.#localBody = null;
+    this.#ownBody = null;
     this.#forwarded = this.#isGiven = false;
-    if (this.#step === REQUEST && this.#hook > 0) this.#answeredBy = this.#chain.request![this.#hook - 1]!.index;
+    this.#answeredBy = this.#caller ?? this.#answeredBy;
     // A hook on the error's own answer failed: that answer goes out without hooks.
     const again = this.#failing;
     if (again) this.#answeredBy = -1;
     this.#failing = true;
-    this.#step = RESPONSE;
-    this.#hook = 0;
+    this.#goTo(RESPONSE);
     const nested = this.#walking;
     this.#walking = true;
     if (!again) this.#askForErrorPage(error);
@@ -405,11 +373,12 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   }
 
   forkPoint(): ForkPoint {
-    if (this.#step !== REQUEST || this.#hook === 0) throw new Error("only a request hook can fork");
+    const place = this.#caller;
+    if (place === null) throw new Error("only a request hook can fork");
     const from: ForkOrigin = {
       site: this.#site,
       route: this.#route!,
-      chain: this.#chain.behind(this.#chain.request![this.#hook - 1]!.index),
+      chain: this.#chain.behind(place),
       connection: this.connection,
       clientAddress: this.clientAddress,
       identity: this.identity,
@@ -436,15 +405,13 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     stream?.abort();
     this.#switched?.connection.destroy(undefined, true);
     this.#switched = null;
-    this.#held?.release();
-    this.#held = null;
+    this.dropHeld();
   }
 
   #streamGone(): void {
     this.#stream = null;
     this.#requestBody?.lost();
-    this.#requestSplice?.end();
-    this.#answerSplice?.end();
+    this.endSplice();
   }
 
   // ----------------------------------------------------------------------------------------- to the upstream
@@ -482,7 +449,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     const { request } = this;
     assertBodyBytes(request.bodyBytes);
     if (request.bodyBytes !== 0) {
-      if (this.#requestBody === null) this.#makeRequestBody();
+      this.#prepareRequestBody();
       // Its transforms may have failed the exchange, or have gone on writing while there was no stream.
       if (this.#stream === null) return;
       if (!this.#requestBody!.repeatable) {
@@ -496,26 +463,27 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     else this.#requestBody!.attach(stream);
   }
 
-  #makeRequestBody(): void {
+  #prepareRequestBody(): void {
+    const body = this.#bodyOfRequest();
+    if (body.isOnItsWay) return;
     const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(this.request.method);
-    const held = this.#heldBody;
-    const source = this.#hasBody ? (held ?? this.#downstream) : null;
-    this.#requestBody = new RequestBody(this, source, replayable, (error) => this.fail(error));
-    held?.giveTo(this.#requestBody);
-    this.#requestBody.transform(this.#chain);
+    body.prepare(this.#chain.requestBody, replayable);
+  }
+
+  #bodyOfRequest(): RequestBody {
+    this.#requestBody ??= new RequestBody(this, this.#hasBody ? this.connection : null, (error) => this.fail(error));
+    return this.#requestBody;
   }
 
   wholeBody(bytesMax: number): Promise<Buffer> {
-    if (!this.#hasBody || this.ended) return Promise.resolve(EMPTY);
-    if (this.#requestBody !== null) throw new Error("the request's body is on its way already");
+    if (!this.#hasBody || this.ended) return Promise.resolve(NO_BYTES);
+    const body = this.#bodyOfRequest();
+    if (body.isOnItsWay) throw new Error("the request's body is on its way already");
     const max = Math.min(bytesMax, this.#route?.limits.bodyBytesMax ?? Number.POSITIVE_INFINITY);
     if (this.request.bodyBytes > max) return Promise.reject(bodyTooLarge(max));
-    if (this.#heldBody !== null) return this.#heldBody.wholeWithin(bytesMax);
-    this.#heldBody = new HeldBody(this.#downstream, bytesMax);
     // The upstream's own 100 comes too late for a client that waits for it (RFC 9110 section 10.1.1).
-    this.#downstream.sendInformational(new ResponseMessage(100));
-    this.#heldBody.begin();
-    return this.#heldBody.whole;
+    if (!body.isHeld) this.connection.sendInformational(new ResponseMessage(100));
+    return body.whole(bytesMax);
   }
 
   /** The driver has received a part of the request's body. */
@@ -523,14 +491,14 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     // What still comes of a body that has failed the exchange is not to fail it again.
     if (this.ended || this.#failing) return;
     this.requestBodyBytes += end - start;
-    if (!this.#exceedsBodyLimit(this.requestBodyBytes)) (this.#heldBody ?? this.#requestBody!).write(bytes, start, end);
+    if (!this.#exceedsBodyLimit(this.requestBodyBytes)) this.#requestBody!.receive(bytes, start, end);
   }
 
   /** The driver has received the end of the request. */
   onRequestEnd(trailers: FieldBlock | null): void {
     if (this.ended || this.#failing) return;
     if (trailers !== null) removeForwarded(trailers);
-    (this.#heldBody ?? this.#requestBody!).end(trailers);
+    this.#requestBody!.receiveEnd(trailers);
   }
 
   /**
@@ -538,14 +506,10 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
    * `from`. null: it goes on giving them.
    */
   onRequestBodyAhead(from: Connection, bytes: number, giver: SpliceHandler): BodySplice | null {
-    const stream = this.#stream;
-    if (this.ended || stream === null || this.#heldBody !== null || !this.#requestBody!.passesUnseen) return null;
+    if (this.ended) return null;
     const { bodyBytesMax } = this.#route!.limits;
     if (bodyBytesMax !== null && this.requestBodyBytes + bytes >= bodyBytesMax) return null;
-    const splice = stream.spliceFrom(from, bytes, giver);
-    if (splice === null) return null;
-    this.#requestSplice = new RequestSplice(this, this.#route!, this.#site.deadlines, splice, stream);
-    return this.#requestSplice;
+    return this.#requestBody!.spliceFrom(from, bytes, giver, this.#route!, this.#site.deadlines);
   }
 
   onUpstreamDrain(): void {
@@ -577,8 +541,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     const helps = error.retryable && this.attempts <= this.#route!.use.retriesMax;
     // A hook may have taken the upstream away. The budget is asked last: what it grants is taken.
     if (!repeatable || !helps || this.upstream === null || !this.#lessor!.allowRetry()) return this.fail(error);
-    this.#step = LEASE;
-    this.#hook = 0;
+    this.#goTo(LEASE);
     this.#advance();
   }
 
@@ -590,8 +553,8 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   }
 
   informational(response: ResponseMessage): void {
-    if (this.ended || this.#step !== REQUEST || this.#hook === 0) return;
-    this.#passInformational(response, this.#chain.request![this.#hook - 1]!.index);
+    const place = this.#caller;
+    if (!this.ended && place !== null) this.#passInformational(response, place);
   }
 
   /** Past the features before this place in `use`, to the client. */
@@ -604,7 +567,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     } catch (thrown) {
       this.fail(ProxyError.from(thrown));
     }
-    if (wanted && this.response === null && !this.ended) this.#downstream.sendInformational(response);
+    if (wanted && this.response === null && !this.ended) this.connection.sendInformational(response);
   }
 
   onUpstreamHead(response: ResponseMessage): void {
@@ -612,42 +575,13 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     prepareResponse(response);
     this.response = response;
     this.#forwarded = true;
-    this.#step = UPSTREAM_RESPONSE;
-    this.#hook = 0;
+    this.#goTo(UPSTREAM_RESPONSE);
     this.#advance();
-  }
-
-  onUpstreamBody(bytes: Buffer, start: number, end: number): void {
-    if (this.#step !== BODY) this.#hold().write(bytes, start, end);
-    else this.#give(bytes, start, end);
-  }
-
-  onUpstreamBodyAhead(from: Connection, bytes: number, giver: SpliceHandler): BodySplice | null {
-    if (this.ended || this.#step !== BODY || this.#bodyless || this.#responseBody !== null) return null;
-    const splice = this.#downstream.spliceFrom(from, bytes, giver);
-    if (splice === null) return null;
-    this.#answerSplice = new AnswerSplice(this, this.#route!, this.#site.deadlines, splice, this.#downstream);
-    return this.#answerSplice;
-  }
-
-  /** The driver: its client takes the answer without it, and is watched meanwhile. */
-  get answerIsSpliced(): boolean {
-    return this.#answerSplice !== null && !this.#answerSplice.over;
-  }
-
-  get clientTakesAnswer(): boolean {
-    return this.#headSent && (this.answerIsSpliced || this.#downstream.queuedBytes > 0);
   }
 
   onUpstreamEnd(trailers: FieldBlock | null): void {
     this.#streamGone();
-    if (this.#step !== BODY) this.#hold().end(trailers);
-    else this.#giveEnd(trailers);
-  }
-
-  #hold(): HeldAnswer {
-    this.#held ??= new HeldAnswer();
-    return this.#held;
+    this.takeEnd(trailers);
   }
 
   onUpstreamSwitch(response: ResponseMessage, connection: Connection, early: Buffer): void {
@@ -677,152 +611,34 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
         throw new ProxyError("proxy_internal_error", `CONNECT was answered with ${response.status} and no tunnel`);
       return this.#giveConnection(response, this.forward.taker!);
     }
-    this.#bodyless = this.#isHead || response.status === 204 || response.status === 304;
-    if (this.#bodyless) {
-      if (this.#isHead && !forwarded && response.bodyBytes > 0) {
-        response.fields.set("Content-Length", String(response.bodyBytes));
-      }
-    } else if (response.bodyBytes !== 0 && (chain.responseBody !== null || chain.upstreamResponseBody !== null)) {
-      this.#transformResponse();
-    }
+    this.settleBody(chain, this.#answeredBy, forwarded);
+    // A feature that was asked for a transform has failed the exchange: that error's answer follows.
+    if (this.ended || this.#step !== HEAD) return;
     this.#step = BODY;
-    this.#headSent = true;
-    this.#downstream.sendHead(response);
-    if (forwarded) this.#releaseHeld();
-    else if (!this.ended) this.#sendLocalBody();
+    this.sendAnswer(this.#ownBody, forwarded);
   }
 
-  #transformResponse(): void {
-    const body = this.#makeResponseBody();
-    body.transform(this, this.#chain.responseBody, "responseBody", this.#answeredBy);
-    if (this.#forwarded) {
-      body.transform(this, this.#chain.upstreamResponseBody, "upstreamResponseBody", this.#answeredBy);
-      body.takeFrom({ pause: () => this.#holdStream(), resume: () => this.#letStreamGo() });
-    }
-    if (body.isTransformed) this.#responseBody = body;
-  }
-
-  #makeResponseBody(): ResponseBody {
-    const client: BodySink = {
-      write: (bytes, start, end) => this.#toClient(bytes, start, end),
-      end: () => this.#endAnswer(this.#trailers),
-      abort: (error) => this.fail(error),
-    };
-    return new ResponseBody(client, (error) => this.fail(error));
-  }
-
-  #holdStream(): void {
-    this.#streamHeld = true;
+  protected pauseStream(): void {
     this.#stream?.pause();
   }
 
-  #letStreamGo(): void {
-    this.#streamHeld = false;
+  protected resumeStream(): void {
     this.#stream?.resume();
   }
 
-  /** What arrived while hooks waited, then the rest as it comes. */
-  #releaseHeld(): void {
-    const held = this.#held;
-    if (held !== null) {
-      this.#held = null;
-      for (const bytes of held.body) if (!this.ended) this.#give(bytes, 0, bytes.length);
-      if (held.ended && !this.ended) this.#giveEnd(held.trailers);
-      held.release();
-    }
-    if (!this.#streamHeld) this.#stream?.resume();
+  protected watchSplice(splice: Splice): BodySplice {
+    return new AnswerSplice(this, this.#route!, this.#site.deadlines, splice, this.connection);
   }
 
-  #sendLocalBody(): void {
-    const body = this.#localBody;
-    if (this.#bodyless || body === null) return this.#endAnswer(null);
-    if (typeof body === "function") {
-      this.#responseBody ??= this.#makeResponseBody();
-      if (this.#clientFull) this.#responseBody.source.pause();
-      const sink: AnswerSink = {
-        write: (bytes, start, end) => this.#give(bytes, start, end),
-        end: (trailers = null) => this.#giveEnd(trailers),
-        abort: (error) => this.#responseBody?.sink.abort(error),
-        sendFile: (descriptor, offset, length, onSent) => this.#fileToClient(descriptor, offset, length, onSent),
-      };
-      this.#responseBody.produce(body, sink);
-      return;
-    }
-    this.#give(body, 0, body.length);
-    if (!this.ended) this.#giveEnd(null);
+  protected onTrailers(trailers: FieldBlock): void {
+    this.#notify(this.#chain.trailers, (feature) => feature.trailers!(this, trailers));
   }
 
-  /** A part of the answer's body, on its way to the client. */
-  #give(bytes: Buffer, start: number, end: number): void {
-    if (this.#responseBody === null) this.#toClient(bytes, start, end);
-    else this.#responseBody.sink.write(bytes, start, end);
+  protected onAnswerSent(): void {
+    this.#finish();
   }
 
-  #giveEnd(trailers: FieldBlock | null): void {
-    if (this.#responseBody === null) return this.#endAnswer(trailers);
-    this.#trailers = copyOf(trailers);
-    this.#responseBody.sink.end();
-  }
-
-  #toClient(bytes: Buffer, start: number, end: number): void {
-    // An empty chunk would be the last one.
-    if (this.ended || this.#isComplete || this.#bodyless || end <= start) return;
-    const fault = faultOfPart(bytes, start, end);
-    if (fault !== null) return this.fail(fault);
-    const downstream = this.#downstream;
-    downstream.write(bytes, start, end);
-    this.responseBodyBytes += end - start;
-    if (downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES) this.onClientFull();
-  }
-
-  #fileToClient(descriptor: number, offset: number, length: number, onSent: () => void): boolean {
-    // Whoever transforms it sees every byte.
-    if (this.ended || this.#isComplete || this.#responseBody!.isTransformed || !(length > 0)) return false;
-    this.#files ??= new SentFiles(
-      this.#downstream,
-      () => {
-        if (this.#isComplete) this.#finish();
-      },
-      (thrown) => this.fail(ProxyError.from(thrown)),
-    );
-    if (!this.#files.send(descriptor, offset, length, onSent)) return false;
-    this.responseBodyBytes += length;
-    if (this.#downstream.queuedBytes > QUEUE_HIGH_WATER_BYTES) this.onClientFull();
-    return true;
-  }
-
-  /** The driver: a part of the answer is being sent from a file. */
-  get sendsFile(): boolean {
-    return this.#files !== null && !this.#files.isEmpty;
-  }
-
-  /** The client takes no more for now; `onClientDrain` will follow. */
-  onClientFull(): void {
-    if (this.#clientFull) return;
-    this.#clientFull = true;
-    if (this.#responseBody === null) this.#holdStream();
-    else this.#responseBody.source.pause();
-  }
-
-  /** The driver: the client has taken what was queued. */
-  onClientDrain(): void {
-    if (!this.#clientFull) return;
-    this.#clientFull = false;
-    if (this.#responseBody === null) this.#letStreamGo();
-    else this.#responseBody.source.resume();
-  }
-
-  #endAnswer(trailers: FieldBlock | null): void {
-    if (this.ended || this.#isComplete) return;
-    this.#responseBody = null;
-    if (trailers !== null) {
-      this.#notify(this.#chain.trailers, (feature) => feature.trailers!(this, trailers));
-      if (this.ended) return;
-    }
-    this.#isComplete = true;
-    this.#downstream.end(trailers);
-    if (!this.sendsFile) this.#finish();
-  }
+  // ------------------------------------------------------------------------------------------------- tunnels
 
   #startTunnel(response: ResponseMessage): void {
     // While both connections still have their owners: a hook that fails the exchange leaves none of them behind.
@@ -832,22 +648,22 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     }
     const { connection, early } = this.#switched!;
     this.#switched = null;
-    this.#step = TUNNEL;
-    this.#headSent = true;
     if (this.#upgrade !== null) {
       response.fields.appendTrusted("Connection", "Upgrade");
       response.fields.appendTrusted("Upgrade", this.#upgrade);
     }
-    this.#downstream.sendHead(response);
-    this.#keepLittle(response);
-    this.#tunnelBetween(this.#downstream.takeOver(), connection, early);
+    this.#tunnelBetween(this.#takeClient(response), connection, early);
   }
 
-  /** Thousands of tunnels may stand for hours, and their fields are looked at once more, for the log. */
-  #keepLittle(response: ResponseMessage): void {
+  /** Tells the client that it has its tunnel, and takes its connection from the driver. */
+  #takeClient(response: ResponseMessage): TakenOver {
+    this.#step = TUNNEL;
+    this.connection.sendHead(response);
+    // Thousands of tunnels may stand for hours, and their fields are looked at once more, for the log.
     this.#lessor = null;
     this.request.fields.compact();
     response.fields.compact();
+    return this.connection.takeOver();
   }
 
   #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
@@ -875,14 +691,9 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     return this.request.method === "CONNECT" ? status >= 200 && status < 300 : status === 101;
   }
 
-  /** The client is told that it has its tunnel, and somebody else speaks with it from here on. */
+  /** Somebody else speaks with the client from here on. */
   #giveConnection(response: ResponseMessage, taker: ConnectionTaker): void {
-    this.#step = TUNNEL;
-    this.#headSent = true;
-    this.#downstream.sendHead(response);
-    this.#keepLittle(response);
-    const client = this.#downstream.takeOver();
-    this.#tunnel = taker.take(this, client, {
+    this.#tunnel = taker.take(this, this.#takeClient(response), {
       onReleased: (error) => {
         this.tunnelEnd = error === null ? "intercepted" : "error";
         this.error ??= error;
@@ -911,20 +722,16 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
     if (this.ended) return;
     this.ended = true;
     this.endedMs = this.#site.clock.now();
-    if (this.#files !== null) this.responseBodyBytes -= this.#files.lostBytes;
-    if (cutBy !== null) this.#downstream.abort(cutBy);
+    this.discountLost();
+    if (cutBy !== null) this.connection.abort(cutBy);
     this.#dropUpstream();
     this.#requestBody?.abandon(this.error);
-    this.#heldBody?.abandon(
-      this.error ?? new ProxyError("http_request_error", "the exchange was over before its body"),
-    );
-    this.#responseBody?.abandon(this.error!);
+    this.abandonAnswer();
     if (this.#chain.log !== null) this.#log(this.#chain.log);
     if (this.#fork === null) this.#site.observer?.onExchangeEnd(this);
     this.request.fields.release();
     this.response?.fields.release();
-    this.#trailers?.release();
-    this.#downstream.onExchangeEnd();
+    this.connection.onExchangeEnd();
   }
 
   #log(hooks: readonly Hook[]): void {
@@ -938,13 +745,7 @@ export class Life extends Exchange implements UpstreamHandler, ForkedLife {
   }
 }
 
-const EMPTY = Buffer.alloc(0);
-
-/** A Buffer stays what it is: what is sent again and again, such as an answer that a cache has, is known further on by that. */
-function asBuffer(bytes: Uint8Array): Buffer {
-  if (bytes instanceof Buffer) return bytes;
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
+const NO_BYTES = Buffer.alloc(0);
 
 /** Who opens the address of a forward proxy in a browser wants to be told what it is. */
 function unmatched({ forward }: Site): ProxyError {

@@ -1,16 +1,22 @@
 /**
- * The body of one request on its way to the upstream: through the transforms of features, into the replay buffer while
- * another attempt is possible, to the stream. Made only for requests that have a body. What nobody looks at and no attempt can
- * need may pass it by, unseen.
+ * The body of one request on its way to the upstream: held while a feature wants to see all of it, through the transforms of
+ * features, into the replay buffer while another attempt is possible, to the stream. Made only for requests that have a body. What
+ * nobody looks at and no attempt can need passes it by, unseen.
+ *
+ *     driver --receive--> [HeldBody] --write--> transforms --> replay buffer, stream
  */
+import type { DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
+import type { Connection, SpliceHandler } from "../core/ports.ts";
 import type { BodySink, BodySource } from "./body.ts";
-import type { Chain } from "./chain.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Hook } from "./chain.ts";
 import { faultOfPart, GuardedTransform } from "./guard.ts";
+import { HeldBody } from "./held-body.ts";
 import { ReplayBuffer } from "./replay.ts";
+import type { Route } from "./site.ts";
+import { type BodySplice, RequestSplice, type SplicedExchange } from "./splice.ts";
 import type { UpstreamStream } from "./upstream.ts";
 
 /** Who sends the body: the driver. */
@@ -21,10 +27,15 @@ export interface RequestSource {
 }
 
 export class RequestBody implements BodySource {
-  readonly #exchange: Exchange;
-  readonly #source: RequestSource | null;
+  readonly #exchange: SplicedExchange;
+  /** null: the client sends no body, a feature announced one all the same; it is complete at once. */
+  #source: RequestSource | null;
   readonly #onAbort: (error: ProxyError) => void;
-  readonly #replay: ReplayBuffer | null;
+  /** A feature has asked for the whole of the body before it is sent; it stays in front of it. */
+  #held: HeldBody | null = null;
+  /** The features have been asked for their transforms. */
+  #isOnItsWay = false;
+  #replay: ReplayBuffer | null = null;
   /** The first transform; null: bytes go straight to the stream. */
   #first: BodySink | null = null;
   /** Who is paused when the stream is full: the last transform, or the driver. */
@@ -34,27 +45,44 @@ export class RequestBody implements BodySource {
   #complete = false;
   /** The stream is full, or there is none at the moment. */
   #blocked = false;
+  /** null: none of the body passes unseen. */
+  #splice: BodySplice | null = null;
 
-  /**
-   * `source` null: the client sends no body, a feature announced one all the same; it is complete at once. `replayable`: keep
-   * what is sent, for another attempt.
-   */
-  constructor(
-    exchange: Exchange,
-    source: RequestSource | null,
-    replayable: boolean,
-    onAbort: (error: ProxyError) => void,
-  ) {
+  constructor(exchange: SplicedExchange, source: RequestSource | null, onAbort: (error: ProxyError) => void) {
     this.#exchange = exchange;
     this.#source = source;
-    this.#replay = replayable ? new ReplayBuffer() : null;
     this.#onAbort = onAbort;
   }
 
-  /** Asks the features for their transforms; before the first byte. */
-  transform(chain: Chain): void {
-    const hooks = chain.requestBody;
-    if (hooks === null) return;
+  get isOnItsWay(): boolean {
+    return this.#isOnItsWay;
+  }
+
+  /** A feature wants to see all of it: the body is asked for at once, and held until it is sent. */
+  whole(bytesMax: number): Promise<Buffer> {
+    if (this.#held !== null) return this.#held.wholeWithin(bytesMax);
+    const held = new HeldBody(this.#source!, bytesMax);
+    this.#source = this.#held = held;
+    held.begin();
+    return held.whole;
+  }
+
+  get isHeld(): boolean {
+    return this.#held !== null;
+  }
+
+  /**
+   * Before the first attempt, once: asks the features for their transforms, which may fail the exchange. `replayable`: keep what is
+   * sent, for another attempt.
+   */
+  prepare(hooks: readonly Hook[] | null, replayable: boolean): void {
+    this.#isOnItsWay = true;
+    if (replayable) this.#replay = new ReplayBuffer();
+    this.#held?.giveTo(this);
+    if (hooks !== null) this.#transform(hooks);
+  }
+
+  #transform(hooks: readonly Hook[]): void {
     // The last feature of `use` is the closest to the upstream: built from there, each with a link to what feeds it.
     let next: BodySink = {
       write: (bytes, start, end) => this.#send(bytes, start, end),
@@ -81,8 +109,24 @@ export class RequestBody implements BodySource {
   }
 
   /** Nobody looks at what comes, and nobody needs it again: it may pass unseen to the stream, which can take it now. */
-  get passesUnseen(): boolean {
-    return this.#first === null && !this.repeatable && !this.#blocked;
+  get #passesUnseen(): boolean {
+    return this.#held === null && this.#first === null && !this.repeatable && !this.#blocked;
+  }
+
+  /** The next `bytes` are to come at `from`: whether they pass unseen. null: they are to be received. */
+  spliceFrom(
+    from: Connection,
+    bytes: number,
+    giver: SpliceHandler,
+    route: Route,
+    deadlines: DeadlineWheel,
+  ): BodySplice | null {
+    const stream = this.#stream;
+    if (stream === null || !this.#passesUnseen) return null;
+    const splice = stream.spliceFrom(from, bytes, giver);
+    if (splice === null) return null;
+    this.#splice = new RequestSplice(this.#exchange, route, deadlines, splice, stream);
+    return this.#splice;
   }
 
   /** A stream is there and its head was sent: the first one, or another after `lost`. */
@@ -104,18 +148,30 @@ export class RequestBody implements BodySource {
   lost(): void {
     this.#stream = null;
     if (this.#started && !this.#complete) this.#block();
+    this.#splice?.end();
   }
 
   /** The driver has received a part of the body. */
+  receive(bytes: Buffer, start: number, end: number): void {
+    if (this.#held === null) this.write(bytes, start, end);
+    else this.#held.write(bytes, start, end);
+  }
+
+  /** The driver has received its end. */
+  receiveEnd(trailers: FieldBlock | null): void {
+    if (this.#held === null) this.end(trailers);
+    else this.#held.end(trailers);
+  }
+
+  /** A part of the body is to be sent. */
   write(bytes: Buffer, start: number, end: number): void {
     if (this.#first === null) this.#send(bytes, start, end);
     else this.#first.write(bytes, start, end);
   }
 
   /**
-   * The end of the body: as the driver receives it, or as what was held of it is sent. Whether its trailers may pass is
-   * decided now, when all that features find out about the request is known: an upstream that takes trailers for fields
-   * of the head would believe them.
+   * All of the body was written. Whether its trailers may pass is decided now, when all that features find out about the request
+   * is known: an upstream that takes trailers for fields of the head would believe them.
    */
   end(trailers: FieldBlock | null): void {
     const { identity, passesTrailers } = this.#exchange;
@@ -123,10 +179,18 @@ export class RequestBody implements BodySource {
     else this.#first.end();
   }
 
-  /** The exchange is over: a transform that still waits for the rest of the body, or holds some of it, lets go of it. */
+  /** The exchange has failed: whoever waits for the whole of the body is told, and none of it is sent. */
+  abandonHeld(error: ProxyError): void {
+    this.#held?.abandon(error);
+  }
+
+  /** The exchange is over: whoever still waits for the rest of the body, or holds some of it, lets go of it. */
   abandon(error: ProxyError | null): void {
-    if (this.#first === null || this.#complete) return;
-    this.#first.abort(error ?? new ProxyError("http_request_error", "the exchange was over before the request's body"));
+    const waiting = this.#complete ? null : this.#first;
+    if (waiting === null && this.#held === null) return;
+    const reason = error ?? new ProxyError("http_request_error", "the exchange was over before the request's body");
+    waiting?.abort(reason);
+    this.#held?.abandon(reason);
   }
 
   #send(bytes: Buffer, start: number, end: number): void {

@@ -5,6 +5,9 @@
  * The stream is reusable only when both messages ended where their framing said, nothing came behind the answer, and
  * neither side asked to close. Anything else closes the connection: bytes that could belong to another answer never do.
  * One on which a user was authenticated for good (NTLM) is reusable for the same client's connection only.
+ *
+ * Long, because request and answer share one state: whether the connection may serve another is known from both alone. How the
+ * request's body is framed is BodyWriter's.
  */
 import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
@@ -25,9 +28,10 @@ import type { ClientConnection } from "../pipeline/exchange.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import type { BodySplice } from "../pipeline/splice.ts";
 import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
-import { ChunkedDecoder, encodeChunkHead } from "../protocol/http1/chunked.ts";
+import { BodyWriter } from "../protocol/http1/body-writer.ts";
+import { ChunkedDecoder } from "../protocol/http1/chunked.ts";
 import { connectionOptions, isPersistent } from "../protocol/http1/connection.ts";
-import { encodeLastChunk, encodeRequestHead } from "../protocol/http1/encode.ts";
+import { encodeRequestHead, SEND_CHUNKED, SEND_LENGTH } from "../protocol/http1/encode.ts";
 import { responseError } from "../protocol/http1/errors.ts";
 import {
   BodyFraming,
@@ -75,8 +79,6 @@ const HEAD_LIMITS = {
 };
 const head = new ResponseHead();
 const framing = new BodyFraming();
-const chunkHead = Buffer.allocUnsafeSlow(32);
-const CRLF = Buffer.from("\r\n");
 
 export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHandler {
   readonly address: string;
@@ -105,9 +107,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   #use: UpstreamUse | null = null;
   #method = "";
   #upgrade: string | null = null;
-  #requestChunked = false;
-  /** Bytes of the request's body that were announced and not written yet; 0 when it is chunked. */
-  #requestLeft = 0;
+  readonly #requestBody = new BodyWriter();
   #requestEnded = false;
   #informational = 0;
   #queuedAtDeadline = 0;
@@ -185,8 +185,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     if (authenticatesConnection(request.fields)) this.#bind();
     this.#method = request.method;
     this.#upgrade = upgrade;
-    this.#requestChunked = request.bodyBytes === BODY_UNTIL_END;
-    this.#requestLeft = this.#requestChunked ? 0 : request.bodyBytes;
+    this.#requestBody.begin(request.bodyBytes === BODY_UNTIL_END ? SEND_CHUNKED : SEND_LENGTH, request.bodyBytes);
     const proxy = this.#proxy;
     if (proxy === null) encodeRequestHead(this.#connection, request, upgrade, request.wantsTrailers);
     else {
@@ -200,16 +199,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   write(bytes: Buffer, start: number, end: number): void {
     if (this.#state >= SWITCHED || this.#requestEnded) return;
     const connection = this.#connection;
-    if (this.#requestChunked) {
-      connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, end - start));
-      connection.write(bytes, start, end);
-      connection.write(CRLF, 0, 2);
-    } else {
-      // More than was announced would be read as the next request on this connection, of whoever comes then.
-      this.#requestLeft -= end - start;
-      if (this.#requestLeft < 0) return this.#fail(wrongLength("longer"), false);
-      connection.write(bytes, start, end);
-    }
+    if (!this.#requestBody.write(connection, bytes, start, end)) return this.#fail(wrongLength("longer"), false);
     const { queuedBytes } = connection;
     if (!this.#answered && queuedBytes > QUEUE_HIGH_WATER_BYTES) {
       this.#queuedAtDeadline = queuedBytes;
@@ -219,9 +209,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
 
   end(trailers: FieldBlock | null): void {
     if (this.#state >= SWITCHED || this.#requestEnded) return;
-    if (this.#requestLeft > 0) return this.#fail(wrongLength("shorter"), false);
+    if (!this.#requestBody.end(this.#connection, trailers)) return this.#fail(wrongLength("shorter"), false);
     this.#requestEnded = true;
-    if (this.#requestChunked) encodeLastChunk(this.#connection, trailers);
     // The answer may have begun before the request ended; then its own progress counts.
     if (this.#answered) return;
     this.#queuedAtDeadline = this.#connection.queuedBytes;
@@ -233,12 +222,12 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   }
 
   spliceFrom(from: Connection, bytes: number, giver: SpliceHandler): Splice | null {
-    if (this.#state >= SWITCHED || this.#requestEnded || bytes >= this.#requestLeft) return null;
+    if (this.#state >= SWITCHED || this.#requestEnded || !this.#requestBody.mayPass(bytes)) return null;
     return from.spliceTo(this.#connection, bytes, giver);
   }
 
   onBodySpliced(bytes: number): void {
-    this.#requestLeft -= bytes;
+    this.#requestBody.passed(bytes);
   }
 
   pause(): void {

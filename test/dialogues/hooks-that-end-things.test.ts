@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ProxyError } from "../../src/core/errors.ts";
+import { type BodySink, type BodySource, PassThrough } from "../../src/pipeline/body.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
+import { ForkingFeature } from "../support/forking.ts";
 import { createStage } from "../support/stage.ts";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -53,6 +55,58 @@ describe("requestBody", () => {
       client.sends(`56789${GET}`);
       assert.match(stage.origin.accepts().receivesHead().startLine, /^GET /);
     }
+  });
+});
+
+describe("responseBody and upstreamResponseBody", () => {
+  it("may fail or throw: nothing of the answer has gone to the client, and nothing of it will", () => {
+    const passing = (_: Exchange, next: BodySink, source: BodySource) => new PassThrough(next, source);
+    for (const phase of ["responseBody", "upstreamResponseBody"] as const) {
+      for (const end of [
+        (exchange: Exchange) => {
+          exchange.fail(new ProxyError("http_request_denied", "no"));
+          return null;
+        },
+        () => {
+          throw new ProxyError("http_request_denied", "no");
+        },
+      ]) {
+        let calls = 0;
+        const once: Feature = {
+          name: "failing",
+          [phase]: (exchange: Exchange) => (calls++ === 0 ? end(exchange) : null),
+        };
+        const stage = createStage({ use: [once, { name: "passing", [phase]: passing }] });
+        const client = stage.client().sends(GET);
+        const origin = stage.origin.accepts();
+        origin.receivesHead();
+        origin.sends(OK);
+        const { startLine, get } = client.receivesHead();
+        assert.match(startLine, /^HTTP\/1\.1 403 /);
+        client.receives(new RegExp(`^[^]{${get("content-length")}}$`));
+        assert.equal(stage.ended.length, 1);
+        client.sends(GET);
+        stage.origin.accepts().receivesHead();
+      }
+    }
+  });
+
+  it("may fail a request that a feature sent: the feature is told, and nothing more comes", () => {
+    const forking = new ForkingFeature();
+    const upstreamResponseBody = (exchange: Exchange) => {
+      exchange.fail(new ProxyError("http_request_denied", "no"));
+      return null;
+    };
+    const stage = createStage({ use: [forking, { name: "failing", upstreamResponseBody }] });
+    stage
+      .client()
+      .sends(GET)
+      .receives(/^HTTP\/1\.1 204 /);
+    const origin = stage.origin.accepts();
+    origin.receivesHead();
+    origin.sends(OK).receivesNothing();
+    assert.deepEqual(forking.record.take(), ["failed http_request_denied"]);
+    assert.equal(stage.pool.connections, 0);
   });
 });
 

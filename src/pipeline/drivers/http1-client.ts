@@ -1,13 +1,14 @@
 /**
  * HTTP/1.1 on a client's connection: bytes to exchanges and back. One request at a time: pipelined ones wait in the order
- * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's. Long,
- * because both directions of one connection share its state.
+ * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's. How the
+ * body of an answer leaves is BodyWriter's, and what follows the last answer lingering.ts's. Long all the same, because both
+ * directions of one connection share its state, and so does the deadline, which is for whatever the client has to do next.
  *
  * Where a connection stands is its `#state`; what the peer sends decides the way on:
  *
  *     HEAD --complete head--> BODY --end of body--> WAIT --answer sent--> HEAD
  *       |                      |                     |
- *       +--error: answer, then LINGER until the peer has read it--> closed
+ *       +--error: answer--> CLOSED for us: the connection lingers until the peer has read it (lingering.ts)
  *                              +--answered before its end: DISCARD --end of body--> HEAD
  *     instead of HEAD, when the client has not taken enough of its answers: FLUSH --taken--> HEAD
  *     WAIT --101--> TUNNEL: the connection belongs to the tunnel
@@ -26,7 +27,8 @@ import {
 } from "../../core/limits.ts";
 import { BODY_UNTIL_END, RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, TlsInfo } from "../../core/ports.ts";
-import { ChunkedDecoder, encodeChunkHead } from "../../protocol/http1/chunked.ts";
+import { BodyWriter } from "../../protocol/http1/body-writer.ts";
+import { ChunkedDecoder } from "../../protocol/http1/chunked.ts";
 import {
   CONNECTION_UPGRADE,
   connectionOptions,
@@ -34,7 +36,6 @@ import {
   isPersistent,
 } from "../../protocol/http1/connection.ts";
 import {
-  encodeLastChunk,
   encodeResponseHead,
   SAY_CLOSE,
   SAY_KEEP_ALIVE,
@@ -54,42 +55,22 @@ import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
 import type { BodySplice } from "../splice.ts";
+import { linger } from "./lingering.ts";
+import type { ClientOwner, ServedClient } from "./served-client.ts";
 
 const HEAD = 0;
 const BODY = 1;
 const WAIT = 2;
 const FLUSH = 3;
 const DISCARD = 4;
-const LINGER = 5;
-const TUNNEL = 6;
-const CLOSED = 7;
+const TUNNEL = 5;
+/** Nothing is to be done here any more: the connection is gone, or lingers. */
+const CLOSED = 6;
 
 /** Parsed heads are used up before the next one is parsed: one of each serves the whole thread. */
 const head = new RequestHead();
 const framing = new BodyFraming();
 const forwardedLines = new ForwardedLines();
-/** "Transfer-Encoding: chunked" frames: the size line of a chunk, made here and written at once. */
-const chunkHead = Buffer.allocUnsafeSlow(32);
-const CRLF = Buffer.from("\r\n");
-
-/** A client's connection, as those know it that it is one of. */
-export interface ServedClient {
-  /** Closes it where it is idle; otherwise it ends behind what is under way. */
-  drain(): void;
-  /** Closes it at once. */
-  destroy(error: ProxyError): void;
-}
-
-/** The connections that this one belongs to. */
-export interface ClientOwner {
-  /** For requests to come. */
-  readonly site: Site;
-  /** No request is taken any more behind those that have come. */
-  readonly draining: boolean;
-  forget(client: ServedClient): void;
-  /** Takes a new connection, all of whose requests go to `origin`. */
-  accept(connection: Connection, origin: ConnectionOrigin): void;
-}
 
 export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler, ServedClient {
   readonly connection: Connection;
@@ -126,13 +107,10 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #discarded = 0;
 
   // The answer under way.
-  #sending = SEND_NO_BODY;
-  #sendLeft = 0;
+  readonly #answer = new BodyWriter();
   #answered = false;
   /** What was queued when it was looked at last, whether the client takes any of it: less of it means that it does. */
   #queuedAtDeadline = 0;
-  /** How long what is queued has not moved, while lingering. */
-  #stalledMs = 0;
 
   constructor(driver: ClientOwner, connection: Connection, origin: ConnectionOrigin | null) {
     this.#driver = driver;
@@ -239,7 +217,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       const before = at;
       if (this.#state === HEAD) at = this.#useHead(buffer, at, end);
       else if (this.#state === BODY || this.#state === DISCARD) at = this.#useBody(buffer, at, end);
-      else if (this.#state === LINGER) at = this.#discard(at, end);
       else break;
       if (at === before) break;
     }
@@ -395,12 +372,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     return this.#life === null ? BODY_PROGRESS_TIMEOUT_MS : this.#life.bodyTimeoutMs;
   }
 
-  #discard(at: number, end: number): number {
-    this.#discarded += end - at;
-    if (this.#discarded > LINGER_BYTES_MAX) this.connection.destroy(undefined, this.queuedBytes > 0);
-    return end;
-  }
-
   onDrain(): void {
     if (this.#state === FLUSH) return this.#nextRequest();
     if (this.#life === null) return;
@@ -494,12 +465,11 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#answered = true;
     this.#queuedAtDeadline = Number.POSITIVE_INFINITY;
     const switches = this.#isConnect ? status < 300 : status === 101;
-    if (this.#isHead || status === 204 || status === 304 || switches) this.#sending = SEND_NO_BODY;
-    else if (bodyBytes !== BODY_UNTIL_END) this.#sending = SEND_LENGTH;
-    else if (this.#http10) this.#sending = SEND_UNTIL_CLOSE;
-    else this.#sending = SEND_CHUNKED;
-    this.#sendLeft = this.#sending === SEND_LENGTH ? bodyBytes : 0;
-    if (this.#sending === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
+    let framing = SEND_CHUNKED;
+    if (this.#isHead || status === 204 || status === 304 || switches) framing = SEND_NO_BODY;
+    else if (bodyBytes !== BODY_UNTIL_END) framing = SEND_LENGTH;
+    else if (this.#http10) framing = SEND_UNTIL_CLOSE;
+    if (framing === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
       this.#persistent = false;
     }
     // What a client sends ahead into a tunnel that it does not get is no request. Who is asked for credentials waits for them.
@@ -511,7 +481,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       if (!this.#persistent) say = SAY_CLOSE;
       else if (this.#http10) say = SAY_KEEP_ALIVE;
     }
-    encodeResponseHead(this.connection, response, this.#sending, say);
+    encodeResponseHead(this.connection, response, framing, say);
+    this.#answer.begin(framing, bodyBytes);
   }
 
   /** Whether the rest of the request's body is worth reading, so that the connection can be kept. */
@@ -523,23 +494,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   write(bytes: Uint8Array, start: number, end: number): void {
     const { connection } = this;
-    switch (this.#sending) {
-      case SEND_LENGTH:
-        this.#sendLeft -= end - start;
-        if (this.#sendLeft < 0) return this.#life!.fail(wrongLength("longer"));
-        connection.write(bytes, start, end);
-        break;
-      case SEND_CHUNKED:
-        connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, end - start));
-        connection.write(bytes, start, end);
-        connection.write(CRLF, 0, 2);
-        break;
-      case SEND_UNTIL_CLOSE:
-        connection.write(bytes, start, end);
-        break;
-      default:
-        return;
-    }
+    if (!this.#answer.write(connection, bytes, start, end)) return this.#life!.fail(wrongLength("longer"));
     const { queuedBytes } = connection;
     if (queuedBytes > QUEUE_HIGH_WATER_BYTES) {
       this.#queuedAtDeadline = queuedBytes;
@@ -549,25 +504,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   sendFile(descriptor: number, offset: number, length: number, onSent: () => void): boolean {
     const { connection } = this;
-    switch (this.#sending) {
-      case SEND_LENGTH:
-        if (length > this.#sendLeft) {
-          this.#life!.fail(wrongLength("longer"));
-          return false;
-        }
-        this.#sendLeft -= length;
-        connection.sendFile(descriptor, offset, length, onSent);
-        break;
-      case SEND_CHUNKED:
-        connection.write(chunkHead, 0, encodeChunkHead(chunkHead, 0, length));
-        connection.sendFile(descriptor, offset, length, onSent);
-        connection.write(CRLF, 0, 2);
-        break;
-      case SEND_UNTIL_CLOSE:
-        connection.sendFile(descriptor, offset, length, onSent);
-        break;
-      default:
-        return false;
+    if (!this.#answer.sendFile(connection, descriptor, offset, length, onSent)) {
+      this.#life!.fail(wrongLength("longer"));
+      return false;
     }
     // The exchange lasts until the file has left, however little that is.
     this.#queuedAtDeadline = connection.queuedBytes;
@@ -580,17 +519,16 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   }
 
   spliceFrom(from: Connection, bytes: number, giver: SpliceHandler): Splice | null {
-    const fits = this.#sending === SEND_LENGTH ? bytes < this.#sendLeft : this.#sending === SEND_UNTIL_CLOSE;
-    return fits ? from.spliceTo(this.connection, bytes, giver) : null;
+    return this.#answer.mayPass(bytes) ? from.spliceTo(this.connection, bytes, giver) : null;
   }
 
   onBodySpliced(bytes: number): void {
-    this.#sendLeft -= bytes;
+    this.#answer.passed(bytes);
   }
 
   end(trailers: FieldBlock | null): void {
-    if (this.#sending === SEND_LENGTH && this.#sendLeft > 0) return this.#life!.fail(wrongLength("shorter"));
-    if (this.#sending === SEND_CHUNKED) encodeLastChunk(this.connection, this.#wantsTrailers ? trailers : null);
+    const taken = this.#wantsTrailers ? trailers : null;
+    if (!this.#answer.end(this.connection, taken)) this.#life!.fail(wrongLength("shorter"));
   }
 
   abort(error: ProxyError): void {
@@ -647,27 +585,13 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#useAhead();
   }
 
-  /** Everything is sent: ends our side, and reads on for a while so that a reset does not overtake the answer. */
+  /** Everything is sent. */
   #linger(): void {
-    this.#state = LINGER;
-    this.#discarded = 0;
+    this.#state = CLOSED;
     this.#ahead.clear();
-    this.#queuedAtDeadline = this.connection.queuedBytes;
-    this.#stalledMs = 0;
-    this.#deadline.arm(LINGER_TIMEOUT_MS);
-    this.connection.end();
-    this.connection.resume();
-  }
-
-  /** The answer leaves as slowly as the client reads; lingering begins when all of it is gone. */
-  #onLingerDeadline(): void {
-    const { queuedBytes } = this.connection;
-    const moved = queuedBytes < this.#queuedAtDeadline;
-    this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
-    if (queuedBytes === 0 && !moved) return this.connection.destroy();
-    if (this.#stalledMs >= BODY_PROGRESS_TIMEOUT_MS) return this.connection.destroy(undefined, true);
-    this.#queuedAtDeadline = queuedBytes;
-    this.#deadline.arm(LINGER_TIMEOUT_MS);
+    this.#deadline.dispose();
+    this.#chunked?.reset();
+    linger(this.connection, this.#site.deadlines, () => this.#driver.forget(this));
   }
 
   // ------------------------------------------------------------------------------------------- deadlines, drain
@@ -685,8 +609,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
         return this.#onStall();
       case DISCARD:
         return this.#linger();
-      case LINGER:
-        return this.#onLingerDeadline();
       default:
         this.connection.destroy();
     }

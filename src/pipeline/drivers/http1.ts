@@ -6,7 +6,8 @@ import { ProxyError } from "../../core/errors.ts";
 import type { Connection } from "../../core/ports.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import type { Site } from "../site.ts";
-import { ClientHttp1, type ClientOwner, type ServedClient } from "./http1-client.ts";
+import { ClientHttp1 } from "./http1-client.ts";
+import type { ClientOwner, ServedClient } from "./served-client.ts";
 
 /** All client connections of one listener group: they share a site, and are drained together. */
 export class Http1Driver implements ClientOwner {

@@ -6,26 +6,26 @@
  *     OPENING --wish--> WAIT --2xx--> HANDED: it belongs to the tunnel
  *      |   ^                |
  *      |   +--> VERDICT     |   a driver waits for who the client is
- *      +--error, in any of them: what there is to say, then LINGER until the peer has read it--> closed
+ *      +--error, in any of them: what there is to say--> CLOSED for us: the connection lingers until the peer has read it
  */
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline } from "../../core/deadlines.ts";
 import { ProxyError } from "../../core/errors.ts";
-import { LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from "../../core/limits.ts";
 import { RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
-import type { ClientOwner, ServedClient } from "./http1-client.ts";
+import { linger } from "./lingering.ts";
+import type { ClientOwner, ServedClient } from "./served-client.ts";
 
 export const OPENING = 0;
 export const VERDICT = 1;
 export const WAIT = 2;
-export const LINGER = 3;
-export const HANDED = 4;
-export const CLOSED = 5;
+export const HANDED = 3;
+/** Nothing is to be done here any more: the connection is gone, or lingers. */
+export const CLOSED = 4;
 
 export abstract class TunnelClient implements ConnectionHandler, Downstream, ServedClient {
   readonly connection: Connection;
@@ -47,7 +47,6 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
   #farewell: Buffer | null = null;
   /** The client has ended its side. */
   #ended = false;
-  #discarded = 0;
 
   constructor(driver: ClientOwner, connection: Connection) {
     this.driver = driver;
@@ -86,8 +85,7 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
   // ----------------------------------------------------------------------------------------- from the client
 
   onBytes(buffer: Buffer, start: number, end: number): void {
-    if (this.state === LINGER) return this.#discard(end - start);
-    if (this.state > LINGER) return;
+    if (this.state >= HANDED) return;
     // A wish is read by one configuration, in however many pieces it comes.
     if (this.#isSilent) this.site = this.driver.site;
     this.#isSilent = false;
@@ -124,11 +122,6 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
     this.state = HANDED;
     this.deadline.dispose();
     return this.ahead.take();
-  }
-
-  #discard(bytes: number): void {
-    this.#discarded += bytes;
-    if (this.#discarded > LINGER_BYTES_MAX) this.connection.destroy();
   }
 
   onDrain(): void {}
@@ -213,19 +206,15 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
     if (this.state !== CLOSED) this.#linger();
   }
 
-  /** Ends our side, and reads on for a while so that a reset does not overtake what was said. */
+  /** What there is to say is said. */
   #linger(): void {
-    this.state = LINGER;
-    this.ahead.clear();
-    this.deadline.arm(LINGER_TIMEOUT_MS);
-    this.connection.end();
-    this.connection.resume();
+    this.#close();
+    linger(this.connection, this.site.deadlines, () => this.driver.forget(this));
   }
 
   // ------------------------------------------------------------------------------------------- deadlines, drain
 
   #onDeadline(): void {
-    if (this.state === LINGER) return this.connection.destroy();
     // Only connected: a close says enough.
     if (this.#isSilent) return this.#linger();
     this.refuse(new ProxyError("http_request_error", this.lateness, { status: 408 }), null);
