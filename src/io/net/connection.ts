@@ -112,7 +112,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.local = local;
   }
 
-  /** For sockets that have no buffer of their own (`onread`): every chunk is fresh memory. */
+  /** For sockets that do not receive by a Receiver: every chunk is fresh memory. */
   readFromEvents(): void {
     this.#socket.on("data", this.#onData);
   }
@@ -318,7 +318,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.#start = this.#end = 0;
     const socket = this.#socket;
     const slab = this.#slab;
-    const chunk = slab.bytes.subarray(start, end);
+    const chunk = slab.part(start, end);
     // To be told costs a callback: worth it where much is sent, and the memory is soon wanted again.
     const isTold = this.#aboveHighWater || end - start >= TOLD_BYTES_MIN;
     if (isTold) socket.write(chunk, this.#onTaken);
