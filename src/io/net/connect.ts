@@ -17,8 +17,6 @@ import { Receiver } from "./receiver.ts";
 /** What connecting needs of its transport. */
 export interface ConnectingOwner extends ConnectionOwner {
   readonly keepAliveMs: number | null;
-  /** What plain sockets receive into. */
-  readonly readBuffer: Buffer;
 }
 
 export class NetConnecting implements Connecting<NetAttempt> {
@@ -43,8 +41,8 @@ export class NetConnecting implements Connecting<NetAttempt> {
   }
 
   attempt(remote: Address, target: DialTarget, handler: AttemptHandler<NetAttempt>): PendingDial {
-    const { keepAliveMs, readBuffer } = this.#owner;
-    const receiver = new Receiver(readBuffer);
+    const { keepAliveMs, arrivals } = this.#owner;
+    const receiver = new Receiver(arrivals);
     const { family, address, port } = remote;
     const socket = net.connect({
       ...(family === 0 ? { path: address } : { host: address, port, family }),

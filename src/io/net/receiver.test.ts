@@ -5,7 +5,8 @@ import { once } from "node:events";
 import net from "node:net";
 import { type TestContext, test } from "node:test";
 import { SystemClock } from "../clock.ts";
-import { makeReadBuffer, Receiver, takeOver } from "./receiver.ts";
+import { Arrivals } from "./arrivals.ts";
+import { Receiver, takeOver } from "./receiver.ts";
 import { NetTransport } from "./transport.ts";
 
 type Handle = Record<string, unknown>;
@@ -29,15 +30,13 @@ async function acceptOne(t: TestContext) {
 
 test("an accepted socket goes on as one that receives into the buffer, with its options and to its end", async (t) => {
   const { client, accepted } = await acceptOne(t);
-  const receiver = new Receiver(makeReadBuffer());
+  const receiver = new Receiver(new Arrivals());
   const { promise, resolve } = Promise.withResolvers<string>();
   const own = takeOver(accepted, receiver);
   assert.ok(own !== null, "this version of Node is as the others were");
   receiver.connection = {
-    receive: (buffer, length) => {
-      assert.equal(buffer, receiver.buffer);
-      resolve(buffer.toString("latin1", 0, length));
-    },
+    paused: false,
+    handOver: (buffer, start, end) => resolve(buffer.toString("latin1", start, end)),
   };
   assert.equal(handleOf(accepted), null);
   assert.equal(own.remotePort, client.localPort);
@@ -55,7 +54,7 @@ test("an accepted socket goes on as one that receives into the buffer, with its 
 test("a socket whose handle is not what it was stays as it is", () => {
   for (const handle of [null, undefined, {}, { useUserBuffer: 1 }, { useUserBuffer() {} }]) {
     const accepted = { _handle: handle } as unknown as net.Socket;
-    assert.equal(takeOver(accepted, new Receiver(makeReadBuffer())), null);
+    assert.equal(takeOver(accepted, new Receiver(new Arrivals())), null);
     assert.equal(handleOf(accepted), handle);
   }
 });
@@ -66,7 +65,7 @@ test("where no socket can be taken over, connections receive all the same", asyn
   assert.equal(Object.hasOwn(prototype, "useUserBuffer"), false);
   Object.assign(prototype, { useUserBuffer: undefined });
   t.after(() => Reflect.deleteProperty(prototype, "useUserBuffer"));
-  assert.equal(takeOver(accepted, new Receiver(makeReadBuffer())), null);
+  assert.equal(takeOver(accepted, new Receiver(new Arrivals())), null);
   accepted.destroy();
 
   const transport = new NetTransport(new SystemClock());

@@ -1,40 +1,27 @@
 /**
- * How plain sockets receive: all those of a thread into one buffer, as a handler must be done with it when it returns. Nothing is
- * allocated for a read, and the bytes are still in the processor's cache when they are copied out.
- *
- * Node offers that for sockets that are made here (`onread`), and not for those that a server accepts, for each read of which it
- * allocates 64 KiB and shrinks them: a tenth of what a small request costs. So the accepted one's handle is put into a socket of our
- * own, as Node does with those that come from another process. It decides whether that can be done: neither the handle nor the
- * option that takes it is documented, and where they are not as they were, accepted sockets stay as they are.
+ * Sockets that receive into a buffer of ours. Node offers that for sockets that are made here (`onread`), and not for those that a
+ * server accepts, for each read of which it allocates 64 KiB and shrinks them: a tenth of what a small request costs. So the accepted
+ * one's handle is put into a socket of our own, as Node does with those that come from another process. It decides whether that can
+ * be done: neither the handle nor the option that takes it is documented, and where they are not as they were, accepted sockets stay
+ * as they are.
  */
 import net from "node:net";
-
-/** What is read at once from a socket: the size that Node itself uses. */
-const READ_BYTES = 64 * 1024;
-
-/** Who is told of bytes. */
-interface Receiving {
-  /** Bytes from the socket: `buffer[0, length)`. */
-  receive(buffer: Buffer, length: number): void;
-}
+import type { Arrivals, Receiving } from "./arrivals.ts";
 
 /** A socket's option `onread`. */
 export class Receiver implements net.OnReadOpts {
   readonly buffer: Buffer;
+  readonly callback: (length: number) => boolean;
   /** Set when the socket has become a connection: bytes go there. */
   connection: Receiving | null = null;
-  readonly callback = (length: number): boolean => {
-    this.connection?.receive(this.buffer, length);
-    return true;
-  };
 
-  constructor(buffer: Buffer) {
-    this.buffer = buffer;
+  constructor(arrivals: Arrivals) {
+    this.buffer = arrivals.buffer;
+    this.callback = (length) => {
+      if (this.connection !== null) arrivals.add(this.connection, length);
+      return true;
+    };
   }
-}
-
-export function makeReadBuffer(): Buffer {
-  return Buffer.allocUnsafeSlow(READ_BYTES);
 }
 
 /** A socket of Node's, with what is not documented of it. */

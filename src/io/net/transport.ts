@@ -17,11 +17,12 @@ import type { AddonMissing } from "../native/addon.ts";
 import type { AskOriginal } from "../native/addresses.ts";
 import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
 import { TransportState } from "../transport-state.ts";
+import { Arrivals } from "./arrivals.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
 import { ClientContexts } from "./dial-tls.ts";
 import { type KnownEnds, openListener } from "./listen.ts";
-import { makeReadBuffer, Receiver, takeOver } from "./receiver.ts";
+import { Receiver, takeOver } from "./receiver.ts";
 import { clientTlsInfoOf } from "./tls-info.ts";
 import { NetTlsLayer } from "./tls-layer.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -99,7 +100,7 @@ const NO_ENDS: KnownEnds = { remote: null, local: null };
 class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   readonly batch = new WriteBatch();
   readonly keepAliveMs: number | null;
-  readonly readBuffer = makeReadBuffer();
+  readonly arrivals = new Arrivals();
 
   constructor(clock: Clock, keepAliveMs: number | null, onFault: ((fault: Error) => void) | undefined) {
     super(clock, onFault);
@@ -117,7 +118,7 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   }
 
   #accepted(socket: net.Socket, ends: KnownEnds, original: Address | null): NetConnection {
-    const receiver = new Receiver(this.readBuffer);
+    const receiver = new Receiver(this.arrivals);
     const own = socket instanceof tls.TLSSocket ? null : takeOver(socket, receiver);
     const connection = this.connectionOf(own ?? socket, ends, original);
     if (own === null) connection.readFromEvents();
