@@ -139,6 +139,36 @@ for (const side of ["accepted", "dialled"] as const) {
   });
 }
 
+test("connections that pause one another within one turn are told when they are resumed, and of the end behind it", async () => {
+  await using stage = new TransportStage();
+  const pairs = await Promise.all(Array.from({ length: 20 }, () => stage.pair()));
+  const fars = pairs.map(({ far }) => far);
+  const paused = new Set<Recording>();
+  for (const far of fars) {
+    // Whoever is told holds all those back that were not, and lets the last of them go on.
+    far.react = () => {
+      assert.equal(paused.has(far), false, "not while it is paused");
+      for (const other of fars) {
+        if (other.bytes > 0) continue;
+        other.connection.pause();
+        paused.add(other);
+      }
+      const next = [...paused].at(-1);
+      if (next === undefined) return;
+      paused.delete(next);
+      next.connection.resume();
+    };
+  }
+  for (const [index, { near }] of pairs.entries()) {
+    near.connection.writeLatin1(`to ${index}`);
+    near.connection.end();
+  }
+  for (const [index, far] of fars.entries()) {
+    await far.until(() => far.events.includes("end"));
+    assert.deepEqual([far.events, far.text], [["bytes", "end"], `to ${index}`]);
+  }
+});
+
 test("pausing in the middle of a stream stops it at once", async () => {
   await using stage = new TransportStage();
   const { near, far } = await stage.pair();

@@ -12,9 +12,7 @@ import type { SystemError } from "../failures.ts";
 import { type ConnectionOwner, NetConnection } from "./connection.ts";
 import type { ClientContexts } from "./dial-tls.ts";
 import { Handshake } from "./handshake.ts";
-
-/** What is read at once from a socket: the size that Node itself uses. */
-const READ_BYTES = 64 * 1024;
+import { Receiver } from "./receiver.ts";
 
 /** What connecting needs of its transport. */
 export interface ConnectingOwner extends ConnectionOwner {
@@ -23,11 +21,6 @@ export interface ConnectingOwner extends ConnectionOwner {
 
 export class NetConnecting implements Connecting<NetAttempt> {
   readonly #owner: ConnectingOwner;
-  /**
-   * All plain connections read into this one buffer: a handler must be done with it when it returns, so nothing is
-   * allocated for a read, and the bytes are still in the processor's cache when they are copied out.
-   */
-  readonly #readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly #clients: ClientContexts;
 
   constructor(owner: ConnectingOwner, clients: ClientContexts) {
@@ -48,29 +41,25 @@ export class NetConnecting implements Connecting<NetAttempt> {
   }
 
   attempt(remote: Address, target: DialTarget, handler: AttemptHandler<NetAttempt>): PendingDial {
-    const buffer = this.#readBuffer;
-    const { keepAliveMs } = this.#owner;
+    const { keepAliveMs, arrivals } = this.#owner;
+    const receiver = new Receiver(arrivals);
     const { family, address, port } = remote;
     const socket = net.connect({
       ...(family === 0 ? { path: address } : { host: address, port, family }),
       allowHalfOpen: true,
       noDelay: true,
       ...(keepAliveMs === null ? {} : { keepAlive: true, keepAliveInitialDelay: keepAliveMs }),
-      ...(target.tls !== null ? {} : { onread: { buffer, callback } }),
+      ...(target.tls !== null ? {} : { onread: receiver }),
     });
-    const attempt = new NetAttempt(socket, remote, handler);
-    function callback(length: number): boolean {
-      attempt.connection?.receive(buffer, length);
-      return true;
-    }
-    return attempt;
+    return new NetAttempt(socket, receiver, remote, handler);
   }
 
   complete(attempt: NetAttempt, ends: Ends, target: DialTarget, handler: CompletionHandler): PendingDial {
     if (target.tls !== null) return this.#shakeHands(target.tls, attempt.socket, ends, target, handler);
     attempt.release();
-    attempt.connection = new NetConnection(this.#owner, attempt.socket, { ...ends, tls: null, side: "upstream" });
-    handler.onComplete(attempt.connection);
+    const connection = new NetConnection(this.#owner, attempt.socket, { ...ends, tls: null, side: "upstream" });
+    attempt.receiver.connection = connection;
+    handler.onComplete(connection);
     return attempt;
   }
 
@@ -99,14 +88,15 @@ export class NetConnecting implements Connecting<NetAttempt> {
 /** A socket that is on its way to one address, and afterwards. */
 export class NetAttempt implements PendingDial {
   readonly socket: net.Socket;
-  /** Set when the socket has become a connection: bytes go there. */
-  connection: NetConnection | null = null;
+  /** Where its bytes go unless it will speak TLS. */
+  readonly receiver: Receiver;
   #isPending = true;
   /** Stays after a cancellation: an error that nobody listens for would end the process. */
   readonly #onError: (error: SystemError) => void;
 
-  constructor(socket: net.Socket, remote: Address, handler: AttemptHandler<NetAttempt>) {
+  constructor(socket: net.Socket, receiver: Receiver, remote: Address, handler: AttemptHandler<NetAttempt>) {
     this.socket = socket;
+    this.receiver = receiver;
     this.#onError = (error) => {
       if (!this.#isPending) return;
       this.#isPending = false;

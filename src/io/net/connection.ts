@@ -18,6 +18,7 @@ import { describeAddress } from "../addresses.ts";
 import { failureOf, type SystemError, systemErrorOf } from "../failures.ts";
 import type { ProxiedConnection } from "../proxy-headers.ts";
 import { NOTHING_PENDING, type SocketGiver, type SocketReceiver } from "../socket-giver.ts";
+import type { Arrivals, Receiving } from "./arrivals.ts";
 import { type FileOutlet, FileQueue } from "./file-queue.ts";
 import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } from "./write-batch.ts";
 
@@ -27,6 +28,7 @@ const TOLD_BYTES_MIN = 16 * 1024;
 /** What the connections of one transport share. */
 export interface ConnectionOwner {
   readonly batch: WriteBatch;
+  readonly arrivals: Arrivals;
   /** A handler threw: a bug, ours or a plugin's. */
   reportFault(thrown: unknown): void;
   /** Connections that exist, by plus or minus one. */
@@ -47,7 +49,7 @@ export interface ConnectionFacts {
 /** Stands in until an owner has set its own. */
 const NOBODY: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
-export class NetConnection implements SocketGiver, ProxiedConnection, BatchMember, FileOutlet {
+export class NetConnection implements SocketGiver, ProxiedConnection, BatchMember, FileOutlet, Receiving {
   handler: ConnectionHandler = NOBODY;
   /** The socket's own, or what a load balancer has said that they are. */
   remote: Address;
@@ -79,7 +81,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   #error: ProxyError | null = null;
   /** What waits behind a file; null while none is being sent. */
   #files: FileQueue | null = null;
-  readonly #onData = (chunk: Buffer): void => this.receive(chunk, chunk.length);
+  readonly #onData = (chunk: Buffer): void => this.handOver(chunk, 0, chunk.length);
   readonly #onEnd = (): void => this.#peerEnded();
   readonly #onError = (error: SystemError): void => this.#failed(error);
   readonly #onClose = (): void => this.#socketClosed();
@@ -112,22 +114,25 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.local = local;
   }
 
-  /** For sockets that have no buffer of their own (`onread`): every chunk is fresh memory. */
+  /** For sockets that do not receive by a Receiver: every chunk is fresh memory. */
   readFromEvents(): void {
     this.#socket.on("data", this.#onData);
   }
 
-  /** Bytes from the socket: `buffer[0, length)`. */
-  receive(buffer: Buffer, length: number): void {
+  handOver(buffer: Buffer, start: number, end: number): void {
     if (this.#closed) return;
     const batch = this.#batch;
     batch.enter();
     try {
-      this.handler.onBytes(buffer, 0, length);
+      this.handler.onBytes(buffer, start, end);
     } catch (thrown) {
       this.#fault(thrown);
     }
     batch.leave();
+  }
+
+  get paused(): boolean {
+    return this.#paused && !this.#closed;
   }
 
   get closed(): boolean {
@@ -189,6 +194,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   resume(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
+    this.#owner.arrivals.resumed(this);
     this.#socket.resume();
   }
 
@@ -246,6 +252,8 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.#owner.countConnection(-1);
     socket.off("data", this.#onData).off("end", this.#onEnd).off("error", this.#onError).off("close", this.#onClose);
     socket.pause();
+    const unseen = this.#owner.arrivals.takeOf(this);
+    if (unseen !== null) socket.unshift(unseen);
     if (this.#kept.length > 0) socket.once("close", () => this.#letGo());
     receiver.onSocket(socket);
     return NOTHING_PENDING;
@@ -318,7 +326,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.#start = this.#end = 0;
     const socket = this.#socket;
     const slab = this.#slab;
-    const chunk = slab.bytes.subarray(start, end);
+    const chunk = slab.part(start, end);
     // To be told costs a callback: worth it where much is sent, and the memory is soon wanted again.
     const isTold = this.#aboveHighWater || end - start >= TOLD_BYTES_MIN;
     if (isTold) socket.write(chunk, this.#onTaken);
@@ -385,6 +393,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   }
 
   #peerEnded(): void {
+    this.#owner.arrivals.handOut();
     if (this.#closed || this.#error !== null) return;
     this.#batch.enter();
     try {
@@ -398,6 +407,8 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   /** onClose follows and tells the error. An error of TLS leaves the socket open unless it is destroyed here. */
   #failed(error: SystemError): void {
     if (this.#closed || this.#error !== null) return;
+    this.#owner.arrivals.handOut();
+    if (this.#closed) return;
     this.#error = failureOf(error, this.#describe(), this.#side);
     this.#ended = true;
     this.#noteLost();
@@ -411,6 +422,8 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   }
 
   #socketClosed(): void {
+    this.#owner.arrivals.handOut();
+    this.#owner.arrivals.takeOf(this);
     this.#noteLost();
     this.#closed = true;
     this.#dropPending();

@@ -17,10 +17,12 @@ import type { AddonMissing } from "../native/addon.ts";
 import type { AskOriginal } from "../native/addresses.ts";
 import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../transport.ts";
 import { TransportState } from "../transport-state.ts";
+import { Arrivals } from "./arrivals.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
 import { ClientContexts } from "./dial-tls.ts";
 import { type KnownEnds, openListener } from "./listen.ts";
+import { Receiver, takeOver } from "./receiver.ts";
 import { clientTlsInfoOf } from "./tls-info.ts";
 import { NetTlsLayer } from "./tls-layer.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -75,7 +77,9 @@ export class NetTransport implements Transport {
   adopt(socket: net.Socket): Connection {
     socket.setNoDelay(true);
     socket.setTimeout(0);
-    return this.#shared.connectionOf(socket, NO_ENDS);
+    const connection = this.#shared.connectionOf(socket, NO_ENDS);
+    connection.readFromEvents();
+    return connection;
   }
 
   get openConnections(): number {
@@ -96,6 +100,7 @@ const NO_ENDS: KnownEnds = { remote: null, local: null };
 class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   readonly batch = new WriteBatch();
   readonly keepAliveMs: number | null;
+  readonly arrivals = new Arrivals();
 
   constructor(clock: Clock, keepAliveMs: number | null, onFault: ((fault: Error) => void) | undefined) {
     super(clock, onFault);
@@ -103,14 +108,21 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   }
 
   connectionOf(socket: net.Socket, { remote, local }: KnownEnds, original: Address | null = null): NetConnection {
-    const connection = new NetConnection(this, socket, {
+    return new NetConnection(this, socket, {
       originalDestination: original,
       remote: remote ?? addressOf(socket.remoteAddress, socket.remotePort),
       local: local ?? addressOf(socket.localAddress, socket.localPort),
       tls: socket instanceof tls.TLSSocket ? clientTlsInfoOf(socket) : null,
       side: "client",
     });
-    connection.readFromEvents();
+  }
+
+  #accepted(socket: net.Socket, ends: KnownEnds, original: Address | null): NetConnection {
+    const receiver = new Receiver(this.arrivals);
+    const own = socket instanceof tls.TLSSocket ? null : takeOver(socket, receiver);
+    const connection = this.connectionOf(own ?? socket, ends, original);
+    if (own === null) connection.readFromEvents();
+    else receiver.connection = connection;
     return connection;
   }
 
@@ -121,7 +133,7 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
     take: (connection: NetConnection) => void,
   ): void {
     const original = askOriginal === null ? null : originalDestinationOf(socket, askOriginal);
-    const connection = this.connectionOf(socket, ends, original);
+    const connection = this.#accepted(socket, ends, original);
     this.batch.enter();
     try {
       take(connection);

@@ -20,6 +20,12 @@ export const SLAB_WRITE_BYTES_MAX = 64 * 1024;
 /** Slabs that wait to be used again: as many as a few fast downloads fill while Node writes. */
 const SPARE_MAX = 8;
 
+/**
+ * The views of a slab's first bytes that are kept, by length, up to this one: most writes are such, the lengths of heads recur, and
+ * a new view costs a small request one part in twenty. All of them together are as large as a slab.
+ */
+const KEPT_PART_BYTES_MAX = 1024;
+
 /** Memory in which connections write side by side, and who still needs it. */
 export class Slab implements WriteRoom {
   readonly bytes: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -34,6 +40,14 @@ export class Slab implements WriteRoom {
   floor = 0;
   /** Node holds bytes in it of which nobody will say when they were taken: only the garbage collector can tell. */
   lost = false;
+  readonly #parts: (Buffer | null)[] = new Array(KEPT_PART_BYTES_MAX + 1).fill(null);
+
+  /** `bytes[start, end)` */
+  part(start: number, end: number): Buffer {
+    if (start > 0 || end > KEPT_PART_BYTES_MAX) return this.bytes.subarray(start, end);
+    this.#parts[end] ??= this.bytes.subarray(0, end);
+    return this.#parts[end];
+  }
 }
 
 /** A connection, as the batch sees it. */
