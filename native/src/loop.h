@@ -1,4 +1,4 @@
-// The sockets of one thread: two epoll sets, a table of slots, and the records that pass to JavaScript and back.
+// The sockets of one thread: their turns, and the records that pass to JavaScript and back.
 //
 // A turn reads every ready socket once into the receive slab and notes what happened as events; then JavaScript runs over all
 // of them, and what it wants done comes back as commands. It decides what is read and sent when; what the bytes mean, it never
@@ -8,77 +8,21 @@
 // every answer would wait behind all of their requests: nearly all of them would be under way at the same time, each with a
 // connection to its upstream, and none near its end. So neither side can starve the other, and what was begun ends soon.
 //
-// A slot that was closed is used again only when no event that was noted before can still name it.
+// What it stands on: the table of slots, which says what each socket is in the middle of; the record of events; what
+// the kernel is asked to watch; and what leaves connections. Reading, commands and what JavaScript asks stay here
+// together: each is a few lines between those four, and only all of them say when a slot may be used again and when the
+// record is JavaScript's.
 #pragma once
 #include <cstdint>
-#include <vector>
 
+#include "connections.h"
+#include "events.h"
+#include "interest.h"
 #include "memory.h"
-#include "pipes.h"
-#include "queue.h"
-#include "sockets.h"
+#include "slots.h"
 #include "wire.h"
 
-struct iovec;
-
 namespace headgate {
-
-enum class State : uint8_t { kFree, kListening, kConnecting, kOpen, kClosed };
-
-// Which epoll set a socket is in: listeners with what they accepted, and those that were dialled here.
-enum class Side : uint8_t { kAccepted, kDialled };
-constexpr Side kSides[] = {Side::kAccepted, Side::kDialled};
-constexpr uint32_t bit_of(Side side) { return 1u << static_cast<uint32_t>(side); }
-
-// What a turn moves between sockets and files, or other sockets, shared by those of a set that are ready: the fewer they are, the
-// longer one goes on before it is asked who else is. And what each may move, however many they are; a file that JavaScript begins
-// moves no more than that at once, since nobody knows how many more it will begin.
-constexpr int64_t kTransferBytesMax = 4 << 20;
-constexpr int64_t kTransferBytesMin = 1 << 20;
-
-// Bytes that go from one connection to another without being seen.
-struct Splice {
-  int32_t from;
-  int32_t to;
-  // Still to be taken from `from`.
-  int64_t left;
-  // Holds in_pipe bytes, or is not held at all.
-  Pipe pipe;
-  int64_t in_pipe;
-  // The kernel cannot splice this pair.
-  bool copies;
-};
-
-struct Slot {
-  int fd;
-  State state;
-  Side side;
-  // Of a connection.
-  bool paused;
-  bool read_ended;
-  bool finish_wanted;
-  bool finished;
-  bool watched;
-  // It could not take everything once: whether it can is watched from then on.
-  bool blocks;
-  // Something that was told was not dealt with to its end.
-  bool again;
-  // An urgent mark was seen.
-  bool urgent;
-  // Of a listener.
-  bool owned;
-  bool suspended;
-  bool wildcard;
-  bool dirty;
-  uint32_t interest;
-  // A failure that was noticed while there may still be something to read: told behind that.
-  int error;
-  // Bytes that were queued when it was noticed.
-  int64_t lost;
-  OutputQueue queue;
-  Splice* outgoing;
-  Splice* incoming;
-};
 
 class Loop {
  public:
@@ -91,20 +35,19 @@ class Loop {
 
   // 0, or a negative errno.
   int open();
-  int epoll(Side side) const { return epolls_[static_cast<size_t>(side)]; }
+  int set_of(Side side) const { return interest_.set_of(side); }
   // Slots in use.
-  int32_t size() const { return size_; }
-  int32_t pipes() const { return pipes_.open(); }
+  int32_t size() const { return slots_.size(); }
+  int32_t pipes() const { return connections_.pipes(); }
 
   // Memory that JavaScript sees as well.
   char* receive() const { return static_cast<char*>(receive_.data()); }
   char* send() const { return static_cast<char*>(send_.data()); }
-  int32_t* events() const { return static_cast<int32_t*>(events_.data()); }
+  int32_t* events() const { return events_.data(); }
   int32_t* commands() const { return static_cast<int32_t*>(commands_.data()); }
-  // By slot: bytes that the kernel has not taken, and of a splice that begins there, what came and what went.
-  double* queued() const { return static_cast<double*>(queued_.data()); }
-  double* received() const { return static_cast<double*>(received_.data()); }
-  double* sent() const { return static_cast<double*>(sent_.data()); }
+  double* queued() const { return slots_.queued(); }
+  double* received() const { return slots_.received(); }
+  double* sent() const { return slots_.sent(); }
 
   // Of these sets, as bits by their number, some socket is ready.
   void turn(uint32_t sides);
@@ -127,19 +70,14 @@ class Loop {
   // connection has failed with.
   int32_t release(int32_t slot);
   // Of an open slot; -1: it is none.
-  int descriptor_of(int32_t slot) const { return is_open(slot) ? slots_[slot].fd : -1; }
+  int descriptor_of(int32_t slot) { return slots_.is_open(slot) ? slots_[slot].fd : -1; }
   // Closes everything and tells nobody.
   void close_all();
 
  private:
-  Slot& at(int32_t slot) { return slots_[slot]; }
-  bool is_open(int32_t slot) const;
-  bool is_blocked(const Slot& slot) const;
-  bool is_sending(const Slot& slot) const;
-  int32_t take_slot(int fd, State state, Side side, uint32_t interest);
-  void release_closed();
-  void emit(int32_t kind, int32_t slot, int32_t a, int32_t b);
-  void collect_pending();
+  // A slot that is watched. The descriptor stays the caller's when there is none.
+  int32_t add(int fd, State state, Side side);
+  void drop_listener(int32_t slot);
   void deliver();
 
   void read_ready(Side side);
@@ -151,55 +89,19 @@ class Loop {
   void silent_failure(int32_t index, uint32_t ready);
 
   int32_t write_commands(int32_t first, int32_t count);
-  void write(int32_t index, iovec* parts, int32_t count, bool more);
-  void keep(int32_t index, const iovec* parts, int32_t count, size_t skip);
-  void flush(int32_t index, int64_t budget);
-  int64_t flush_file(int32_t index, int64_t budget);
-  int64_t flush_bytes(int32_t index);
-  void after_flush(int32_t index);
-  void finish(int32_t index);
-
-  void step(Splice* splice, int64_t budget);
-  bool push_out(Splice* splice);
-  bool take_in(Splice* splice, int64_t* budget);
-  bool copy_in(Splice* splice, int64_t* budget);
-  void source_ended(Splice* splice);
-  void forget(Splice* splice);
-
-  void write_failed(int32_t index, int error);
-  void fail(int32_t index, int error);
-  void close_slot(int32_t index, bool reset);
-
-  void touch(int32_t index);
-  void ask_again(int32_t index);
-  void settle();
-  void update_interest(int32_t index);
 
   Deliver deliver_;
   void* context_;
-  int epolls_[2] = {-1, -1};
   Mapping receive_;
   Mapping send_;
-  Mapping events_;
   Mapping commands_;
-  Mapping queued_;
-  Mapping received_;
-  Mapping sent_;
-  Mapping table_;
-  Slot* slots_;
-  int32_t size_ = 0;
-  // Slots below this have been used at least once.
-  int32_t known_ = 0;
-  std::vector<int32_t> free_;
-  std::vector<int32_t> closed_;
-  std::vector<int32_t> dirty_;
-  std::vector<int32_t> pending_;
-  PipePool pipes_;
-  // Of the record of events, while a turn fills it.
-  bool collecting_ = false;
+  SlotTable slots_;
+  EventRecord events_;
+  Interest interest_{slots_};
+  Connections connections_{slots_, events_, interest_};
   bool is_open_ = false;
   bool in_turn_ = false;
-  int32_t count_ = 0;
+  // Of the receive slab, in this turn, since JavaScript was called last.
   int32_t used_ = 0;
 };
 

@@ -24,8 +24,6 @@ constexpr int kKeepAliveProbes = 10;
 // SO_ORIGINAL_DST of linux/netfilter_ipv4.h and IP6T_SO_ORIGINAL_DST of linux/netfilter_ipv6/ip6_tables.h, which cannot be
 // included beside netinet/in.h: they have the same number.
 constexpr int kOriginalDestination = 80;
-// The longest IPv6 address has 45 characters, and a port five.
-constexpr size_t kAddressTextMax = 64;
 
 int fail_with(int fd, int error) {
   close(fd);
@@ -107,6 +105,14 @@ size_t format_address(const sockaddr_storage& address, char* text, size_t bytes)
   memcpy(text, whole, length);
   text[length] = 0;
   return length;
+}
+
+size_t own_address(int fd, char* text, size_t bytes) {
+  sockaddr_storage address;
+  memset(&address, 0, sizeof address);
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  return format_address(address, text, bytes);
 }
 
 size_t original_destination(int fd, char* text, size_t bytes) {

@@ -13,10 +13,17 @@ struct BindOptions {
   bool dual_stack = false;
 };
 
+// "IP PORT", the address at most 45 characters.
+constexpr size_t kAddressTextMax = 64;
+// What the kernel takes as a path, or as an address with its zone, is shorter.
+constexpr size_t kPathMax = 256;
+
 // An IPv4 or IPv6 address as text, without brackets; "fe80::1%eth0" has its zone.
 bool parse_address(const char* text, uint16_t port, sockaddr_storage* address, socklen_t* length);
 // "IP PORT" into `text`; IPv4 written as IPv6 is given as IPv4, zones are left out. Of a unix socket: " 0". The length.
 size_t format_address(const sockaddr_storage& address, char* text, size_t bytes);
+// Our own end of a socket, in the same form. 0: it is no socket.
+size_t own_address(int fd, char* text, size_t bytes);
 
 // Where a redirected connection had meant to go, as the kernel's connection tracking remembers it (SO_ORIGINAL_DST), in the form
 // of format_address. 0: nobody redirected it, which is when that is our own end, or there is nothing to be known.

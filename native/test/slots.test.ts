@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { CLOSED, DESTROY, END, FINISH, PAUSE, READ, RESUME, WATCH } from "../../src/io/native/wire.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { CLOSED, DESTROY, END, FINISH, PAUSE, READ, RESUME, SEND_BYTES, WATCH } from "../../src/io/native/wire.ts";
 import { checked, Driver, withoutAddon } from "./driver.ts";
 
 /** Nobody has registered it, and the program that misuses the addon binds none like it: nothing listens there. */
@@ -33,6 +34,56 @@ describe("slots", { skip: withoutAddon }, () => {
     assert.notEqual(opened, -1);
     assert.notEqual(opened, accepted);
     driver.destroy(dialed);
+  });
+
+  /** The numbers that two new connections get: of those that were closed last, were they free. */
+  function numbersOfNew(): number[] {
+    return [0, 1].map(() => checked(driver.addon.connect("127.0.0.1", listener.port, 0)));
+  }
+
+  test("one that an event names is not given away while the event waits, nor before it was read", async () => {
+    const { dialed, accepted } = await driver.pair(listener.port);
+    const isBehindTurn = Promise.withResolvers<void>();
+    driver.submits = false;
+    // What comes of the first call is told by a second one in the same turn; what comes of that one waits.
+    let calls = 0;
+    driver.onBatch = () => {
+      driver.command(WATCH, accepted);
+      if (++calls === 2) {
+        driver.onBatch = null;
+        driver.command(DESTROY, accepted);
+        setImmediate(isBehindTurn.resolve);
+      }
+      assert.equal(driver.handOver(), 1);
+    };
+    driver.write(dialed, Buffer.from("x"));
+    driver.handOver();
+    await isBehindTurn.promise;
+    const whileItWaits = numbersOfNew();
+    assert.ok(!whileItWaits.includes(accepted), `${accepted}: ${whileItWaits}`);
+    assert.equal(driver.addon.submit(0, true), 1);
+    const whileItIsRead = numbersOfNew();
+    assert.ok(!whileItIsRead.includes(accepted), `${accepted}: ${whileItIsRead}`);
+    assert.equal(driver.addon.submit(0, true), 0);
+    const afterwards = numbersOfNew();
+    assert.ok(afterwards.includes(accepted), `${accepted}: ${afterwards}`);
+    driver.submits = true;
+    driver.destroy(dialed, ...whileItWaits, ...whileItIsRead, ...afterwards);
+  });
+
+  test("one that is given away again has nothing of what its last owner lost", async () => {
+    const { dialed, accepted } = await driver.pair(listener.port);
+    // What is closed inside of a turn is free behind it.
+    await nextTurn();
+    driver.command(PAUSE, accepted);
+    for (const bytes = Buffer.alloc(SEND_BYTES); driver.queued[dialed] === 0; driver.submit())
+      driver.write(dialed, bytes);
+    driver.destroy(dialed);
+    assert.ok(driver.queued[dialed]! > 0);
+    const given = numbersOfNew();
+    assert.ok(given.includes(dialed), `${dialed}: ${given}`);
+    assert.equal(driver.queued[dialed], 0);
+    driver.destroy(accepted, ...given);
   });
 
   test("ten thousand connections, one after the other, need a handful", async () => {

@@ -1,5 +1,5 @@
 // Rules over the addon's C++: only interfaces that are the same in every Node, no state outside of an instance, nothing that
-// ends the process or writes without a bound, and one place in src that loads it.
+// ends the process or writes without a bound, parts that know only what is below them, and one place in src that loads it.
 
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -40,6 +40,21 @@ function violations(file: string, text: string): string[] {
   });
 }
 
+/** The rows of the table of native/README.md, from top to bottom, each with the parts that it names. */
+function partsByRow(readme: string): string[][] {
+  const rows = readme.match(/^\| `src\/.*$/gm) ?? [];
+  return rows.map((row) =>
+    [...row.split(" | ")[0]!.matchAll(/`(?:src\/)?([\w-]+)\.(?:cc|h)`/g)].map(([, part]) => part!),
+  );
+}
+
+/** Of what includes a part that stands in a row above its own, or in none. */
+function climbing(rows: readonly (readonly string[])[], part: string, text: string): string[] {
+  const rowOf = (name: string): number => rows.findIndex((row) => row.includes(name));
+  const included = [...text.matchAll(/^#include "([\w-]+)\.h"/gm)].map(([, name]) => name!);
+  return included.filter((name) => rowOf(name) < rowOf(part)).map((name) => `${part} includes ${name}`);
+}
+
 describe("native/src", () => {
   const folder = path.join(repositoryRoot, "native", "src");
   const files = readdirSync(folder);
@@ -56,6 +71,14 @@ describe("native/src", () => {
       files.flatMap((file) => violations(file, readFileSync(path.join(folder, file), "utf8"))),
       [],
     );
+  });
+
+  test("is what the table of native/README.md names, and each part includes only what stands below it there", () => {
+    const rows = partsByRow(readFileSync(path.join(repositoryRoot, "native", "README.md"), "utf8"));
+    const partOf = (file: string): string => path.parse(file).name;
+    assert.deepEqual(rows.flat().sort(), [...new Set(files.map(partOf))].sort());
+    const found = files.flatMap((file) => climbing(rows, partOf(file), readFileSync(path.join(folder, file), "utf8")));
+    assert.deepEqual(found, []);
   });
 
   test("each header says at its top what it is for", () => {
@@ -93,6 +116,14 @@ test("violations are found where they are planted, and nowhere else", () => {
     'throw_type(env, "try a number");',
   ];
   for (const line of lawful) assert.deepEqual(violations("a.cc", line), [], line);
+});
+
+test("an include that points upwards is found, and one to a part that no row names", () => {
+  const rows = partsByRow("| `src/top.cc`, `beside.cc` | `src/other.cc` |\n| `src/bottom.h` | bytes |\n");
+  assert.deepEqual(rows, [["top", "beside"], ["bottom"]]);
+  const text = '#include <vector>\n#include "top.h"\n#include "bottom.h"\n#include "unknown.h"\n';
+  assert.deepEqual(climbing(rows, "beside", text), ["beside includes unknown"]);
+  assert.deepEqual(climbing(rows, "bottom", text), ["bottom includes top", "bottom includes unknown"]);
 });
 
 test("there is no binding.gyp, for which npm would run node-gyp and download headers", () => {

@@ -3,10 +3,10 @@
  * waits for who has it, and follows from when there is a head. One fill at a time has an id; a purge or an invalidation takes the id
  * away from it, and what it brings is not stored.
  *
- * It decides by ids, versions and progress alone. Nobody waits without end: a fill that makes no progress, and a thread that dies,
- * let those go who wait; everybody is told exactly one thing. Fills that nobody reads are given up when they are too slow (unread.ts).
+ * It decides by ids, versions and progress alone. Nobody waits without end: a fill that makes no progress (fill-watch.ts), and a thread
+ * that dies, let those go who wait; everybody is told exactly one thing.
  */
-import type { Clock, TimerHandle } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { PassReason } from "../cache.ts";
 import { entryIdOf } from "../keeping/entry-id.ts";
 import type { Mark } from "../keeping/keeper-purges.ts";
@@ -17,22 +17,15 @@ import type { CacheBooks, EntryId } from "../ports.ts";
 import { DISK_STATES, type SharedCache } from "../shared.ts";
 import type { FillTier } from "../tier/keeper-tier.ts";
 import type { TierFinding } from "../tier/shared-answers.ts";
+import { FILL_STALL_MS, FillWatch } from "./fill-watch.ts";
 import type { FillThread, Flight, Waiter } from "./flight.ts";
 import { Flights } from "./flights.ts";
 import { Leaving } from "./leaving.ts";
 import { PassMemory } from "./pass-memory.ts";
 import { PROGRESS_STATES, type ProgressTable } from "./progress-table.ts";
 import type { LinkToThread, Refreshed, ToKeeper, ToThread } from "./protocol.ts";
-import { isTooSlow, SlowestUnread } from "./unread.ts";
 import { forgetWaiter, takeWaiters, tell, waitFor } from "./waiters.ts";
 
-/**
- * A fill whose body has not grown for so long, or that has no head yet, makes nobody wait any more. nginx: proxy_cache_lock_timeout
- * 5 s; twice that, because a build that an origin makes on demand takes its time, and the others would all ask for it.
- */
-export const FILL_STALL_MS = 10_000;
-/** How often is looked, in that time. */
-const LOOKS = 4;
 /** For so long others pass when a body was longer than may be stored: it will be again, and everybody would wait for it in vain. */
 const OVERLONG_PASS_MS = 60_000;
 /**
@@ -72,17 +65,15 @@ export class Broker {
   readonly #reader: StoredReader;
   readonly #clock: Clock;
   readonly #table: ProgressTable;
-  readonly #stallMs: number;
   readonly #passes: PassMemory;
   readonly #threads = new Map<number, FillThread>();
   readonly #flights: Flights;
-  readonly #slowestUnread: SlowestUnread;
+  readonly #watch: FillWatch;
   /** Who waits for what other machines have under an id. */
   readonly #lookups = new Map<EntryId, Waiter[]>();
   readonly #tier: FillTier | null;
   readonly #leaving = new Leaving();
   #nextThread = 1;
-  #look: TimerHandle | null = null;
 
   constructor(parts: BrokerParts) {
     const { keeping, reader, clock, table, stallMs = FILL_STALL_MS } = parts;
@@ -92,10 +83,11 @@ export class Broker {
     this.#reader = reader;
     this.#clock = clock;
     this.#table = table;
-    this.#stallMs = stallMs;
     this.#passes = new PassMemory(clock);
     this.#flights = new Flights(table);
-    this.#slowestUnread = new SlowestUnread(this.#flights, table);
+    this.#watch = new FillWatch(this.#flights, table, clock, stallMs, (flight) => {
+      this.#pass(takeWaiters(flight), "stalled", 0);
+    });
   }
 
   /** Fills that have not ended, or that somebody still reads. */
@@ -128,8 +120,7 @@ export class Broker {
   }
 
   close(): void {
-    this.#look?.cancel();
-    this.#look = null;
+    this.#watch.close();
   }
 
   #receive(thread: FillThread, message: ToKeeper): void {
@@ -193,7 +184,7 @@ export class Broker {
     const flight = this.#flights.listed(id);
     if (flight !== undefined && !this.#isMet(flight)) {
       if (isAlone) return this.#pass([waiter], reason, LONE_FETCH_PASS_MS);
-      if (flight.isStalled && !this.#hasMoved(flight)) return this.#pass([waiter], "stalled", 0);
+      if (flight.isStalled && !this.#watch.hasMoved(flight)) return this.#pass([waiter], "stalled", 0);
       if (flight.phase === "flowing") return this.#follow(flight, [waiter]);
       return waitFor(flight, waiter);
     }
@@ -229,16 +220,14 @@ export class Broker {
 
   #grant(waiter: Waiter): void {
     const { thread, ask } = waiter;
-    const nowMs = this.#clock.now();
     if (this.#flights.isFull) {
-      // Its place comes too late for this one, which passes.
-      const slowest = this.#slowestUnread.take(nowMs);
-      if (slowest !== null) this.#giveUp(slowest);
+      // The place comes too late for this one, which passes.
+      this.#watch.makeRoom();
       return this.#pass([waiter], "full", 0);
     }
-    const flight = this.#flights.open(waiter, this.#keeping.newBodyId(), this.#keeping.mark(), nowMs);
+    const flight = this.#flights.open(waiter, this.#keeping.newBodyId(), this.#keeping.mark(), this.#clock.now());
     flight.shared = this.#tier?.mark() ?? null;
-    this.#look ??= this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
+    this.#watch.begin();
     const { number, row, generation, body } = flight;
     thread.link.send({ kind: "granted", ask, flight: number, row, generation, body });
   }
@@ -259,13 +248,6 @@ export class Broker {
     if (flight.isObsolete) this.#flights.unlist(flight);
     else flight.unmetSince = this.#keeping.mark();
     return flight.isObsolete;
-  }
-
-  /** Nobody joins it any more. Should somebody read it after all, its thread goes on with it. */
-  #giveUp(flight: Flight): void {
-    flight.isGivenUp = true;
-    this.#flights.unlist(flight);
-    flight.thread?.link.send({ kind: "giveUp", flight: flight.number });
   }
 
   /**
@@ -462,30 +444,6 @@ export class Broker {
       (error) => tell(error instanceof Error ? error.message : "it could not be removed"),
     );
   }
-
-  #hasMoved(flight: Flight): boolean {
-    const written = this.#table.writtenOf(flight.row);
-    if (written === flight.written) return false;
-    flight.written = written;
-    flight.progressMs = this.#clock.now();
-    flight.isStalled = false;
-    return true;
-  }
-
-  readonly #lookForStalled = (): void => {
-    this.#look = null;
-    const now = this.#clock.now();
-    let isAnyOpen = false;
-    for (const flight of this.#flights.all()) {
-      if (!flight.isOpen) continue;
-      isAnyOpen = true;
-      if (flight.phase === "flowing" && isTooSlow(flight, this.#table, now)) this.#giveUp(flight);
-      if (this.#hasMoved(flight) || flight.isStalled || now - flight.progressMs < this.#stallMs) continue;
-      flight.isStalled = true;
-      this.#pass(takeWaiters(flight), "stalled", 0);
-    }
-    if (isAnyOpen) this.#look = this.#clock.after(this.#stallMs / LOOKS, this.#lookForStalled);
-  };
 
   #pass(waiters: readonly Waiter[], reason: PassReason, passMs: number): void {
     tell(waiters, (asks) => ({ kind: "pass", asks, reason, passMs }));

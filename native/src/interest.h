@@ -1,0 +1,60 @@
+// What the kernel is asked to watch: two epoll sets, and for each socket what it waits for, which follows from its slot
+// alone.
+//
+// Whoever changes a slot in a way that matters touches it; what the kernel is to watch is worked out once, for all that
+// were touched, when they are settled. A socket that was paused and resumed meanwhile costs no call.
+//
+// Connections are watched edge-triggered: the kernel tells what is new and does not look again at every socket that was
+// told before. So whoever stops before everything is read, or before everything that was told is dealt with, must
+// `ask_again`.
+#pragma once
+#include <sys/epoll.h>
+#include <cstdint>
+#include <vector>
+
+#include "slots.h"
+
+namespace headgate {
+
+class Interest {
+ public:
+  explicit Interest(SlotTable& slots) : slots_(slots) {}
+
+  // 0, or a negative errno.
+  int open();
+  void close();
+  // For others to wait on: it is readable while one of its sockets is ready.
+  int set_of(Side side) const { return sets_[static_cast<size_t>(side)]; }
+  // How many are ready, at most `max`; their slots are in data.u32.
+  int ready(Side side, epoll_event* events, int max) { return epoll_wait(set_of(side), events, max, 0); }
+
+  // A socket whose slot was just taken. 0, or a negative errno.
+  int add(int32_t slot);
+  // Before its descriptor is given away, or while it has another one, which would keep it in the set. 0, or a negative
+  // errno.
+  int remove(int32_t slot);
+
+  void touch(int32_t index) {
+    Slot& slot = slots_[index];
+    if (slot.dirty) return;
+    slot.dirty = true;
+    dirty_.push_back(index);
+  }
+  // What the kernel has told already, it is to tell once more: as soon as this is read, or written, at all.
+  void ask_again(int32_t index) {
+    slots_[index].again = true;
+    touch(index);
+  }
+  // The kernel is told of all that was touched.
+  void settle();
+
+ private:
+  uint32_t wanted_of(const Slot& slot) const;
+  void update(int32_t index);
+
+  SlotTable& slots_;
+  int sets_[2] = {-1, -1};
+  std::vector<int32_t> dirty_;
+};
+
+}  // namespace headgate
