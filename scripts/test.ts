@@ -79,6 +79,7 @@ const onOneTransport: readonly string[] = [
   "test/integration/shared-between-machines",
   "test/integration/trusted-proxies",
   "test/security/cache-",
+  "test/security/costly-fields",
   "test/security/decisions-of-others",
   "test/security/forged-identity",
   "test/security/forged-tokens",

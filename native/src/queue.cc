@@ -1,16 +1,26 @@
 #include "queue.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 namespace headgate {
 
 bool OutputQueue::append(const char* bytes, size_t length) {
-  auto* segment = static_cast<Segment*>(malloc(offsetof(Segment, data) + length));
+  const auto added = static_cast<int64_t>(length);
+  if (tail_ != nullptr && tail_->file < 0 && added <= tail_->room - tail_->end) {
+    memcpy(tail_->data + tail_->end, bytes, length);
+    tail_->end += added;
+    return true;
+  }
+  // Most often what is left of a write is all, and leaves before there is more.
+  const size_t room = tail_ == nullptr ? length : std::max(length, kSegmentBytesMin);
+  auto* segment = static_cast<Segment*>(malloc(offsetof(Segment, data) + room));
   if (segment == nullptr) return false;
   segment->file = -1;
   segment->start = 0;
-  segment->end = static_cast<int64_t>(length);
+  segment->room = static_cast<int64_t>(room);
+  segment->end = added;
   memcpy(segment->data, bytes, length);
   link(segment);
   return true;

@@ -13,8 +13,14 @@ struct Segment {
   int32_t file_id;
   int64_t start;  // Offset in `data` or in the file.
   int64_t end;
+  int64_t room;  // Bytes that `data` holds at most.
   char data[1];
 };
+
+// Behind bytes that wait already come more: they share a piece of memory of at least this size, and one place among those that one
+// call hands to the kernel. A peer that does not read, of a sender that gives byte by byte, would otherwise hold fifty times what is
+// counted against it.
+constexpr size_t kSegmentBytesMin = 4096;
 
 class OutputQueue {
  public:

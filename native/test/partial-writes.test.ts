@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
 import { after, describe, test } from "node:test";
-import { ACCEPTED, CLOSED, DRAIN, FINISH, FLAG_WATCH } from "../../src/io/native/wire.ts";
+import { ACCEPTED, CLOSED, COMMANDS_MAX, DRAIN, FINISH, FLAG_WATCH } from "../../src/io/native/wire.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { needs } from "../../test/support/requirements.ts";
 import { replayHint, seed } from "../../test/support/seed.ts";
@@ -71,6 +71,31 @@ describe("with a send buffer of four kilobytes", { skip: withoutAddon || needs("
     assert.equal(driver.queued[slot], 0);
     peer.end();
     assert.equal((await driver.next(CLOSED, slot, from)).a, 0);
+  });
+
+  test("what waits byte by byte takes little more memory than it has bytes", async () => {
+    const { slot, peer } = await connect();
+    const hash = createHash("sha256");
+    const write = (bytes: Buffer) => {
+      hash.update(bytes);
+      driver.write(slot, bytes);
+    };
+    write(Buffer.alloc(100_000, "first"));
+    driver.submit();
+    const letters = Buffer.from("abcdefghij");
+    const before = process.memoryUsage.rss();
+    for (let submits = 0; submits < 200; submits++) {
+      for (let index = 0; index < COMMANDS_MAX - 1; index++) write(letters.subarray(index % 10, (index % 10) + 1));
+      driver.submit();
+    }
+    const grownBytes = process.memoryUsage.rss() - before;
+    assert.ok(driver.queued[slot]! > 800_000, `queued: ${driver.queued[slot]}`);
+    // As pieces of their own they took 48 bytes each.
+    assert.ok(grownBytes < 15_000_000, `${grownBytes} bytes`);
+    driver.command(FINISH, slot);
+    driver.submit();
+    assert.equal(await digestOf(peer), hash.digest("hex"));
+    peer.end();
   });
 
   test("DRAIN comes once, when everything was taken", async () => {

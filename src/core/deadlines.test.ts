@@ -261,6 +261,35 @@ describe("a process that is held up", () => {
     assert.deepEqual(fired, []);
   });
 
+  it("looks at none whose time is far when its timer is late, however many there are", () => {
+    const { clock, fired, wheel } = newWheel();
+    let looks = 0;
+    const far = Array.from({ length: 100 }, (_, index) => {
+      const deadline = new Deadline(wheel, () => fired.push("far"));
+      deadline.arm(20_000 + index * 50);
+      for (const name of ["next", "armedTick", "dueTick"] as const) {
+        let value: unknown = deadline[name];
+        Object.defineProperty(deadline, name, {
+          get: () => {
+            looks++;
+            return value;
+          },
+          set: (to) => {
+            value = to;
+          },
+        });
+      }
+      return deadline;
+    });
+    clock.stall(1_000);
+    clock.advance(50);
+    assert.equal(looks, 0);
+    clock.advance(19_950);
+    assert.deepEqual(fired, [], "they count from when the wheel knew the time");
+    clock.advance(far.length * 50 + 1_000);
+    assert.equal(fired.length, far.length);
+  });
+
   it("does not fire early what a late callback arms", () => {
     const { clock, fired, named } = newWheel();
     const again = named("again", () => again.arm(400));

@@ -22,7 +22,7 @@ export class Deadline {
   dueTick = -1;
   /** The tick of the slot that it is linked into; -1 when it is not linked. */
   slotTick = -1;
-  /** The wheel's tick when it was armed last. */
+  /** The wheel's tick when it was armed last; -1: how late the wheel was then is in `dueTick` already. */
   armedTick = -1;
   readonly #wheel: DeadlineWheel;
   readonly onDeadline: () => void;
@@ -56,6 +56,8 @@ export class DeadlineWheel {
   readonly #clock: Clock;
   readonly #slots: (Deadline | null)[] = new Array<Deadline | null>(SLOTS).fill(null);
   readonly #startMs: number;
+  /** By the tick in which it was armed, how many ticks the clock had run ahead when the wheel turned next. Of one turn. */
+  readonly #lateBy = new Int32Array(SLOTS);
   /** The last tick whose slot was emptied. */
   #tick = 0;
   /** Deadlines linked into the wheel, armed or not. */
@@ -144,20 +146,18 @@ export class DeadlineWheel {
     const last = this.#tick;
     const now = this.#tickNow();
     this.#tick = now;
-    if (now > last + 1) this.#pushBack(last, now - last - 1);
+    // What was armed since then counted from a tick that was too low. It is pushed back when its slot comes up: each does in one turn of
+    // the wheel, and there may be hundreds of thousands.
+    this.#lateBy[last & (SLOTS - 1)] = Math.max(0, now - last - 1);
     // After a long pause of the process one full turn visits every slot; more would visit them again for nothing.
     const faults: unknown[] = [];
     for (let tick = Math.max(last, now - SLOTS) + 1; tick <= now; tick++) this.#empty(tick, now, faults);
     if (faults.length > 0) throw faults[0];
   }
 
-  /** The clock ran ahead of the wheel by that many ticks: what was armed since then counted from a tick that was too low. */
-  #pushBack(armedTick: number, ticks: number): void {
-    for (const head of this.#slots) {
-      for (let deadline = head; deadline !== null; deadline = deadline.next) {
-        if (deadline.armedTick === armedTick && deadline.dueTick >= 0) deadline.dueTick += ticks;
-      }
-    }
+  #pushBack(deadline: Deadline): void {
+    if (deadline.dueTick >= 0) deadline.dueTick += this.#lateBy[deadline.armedTick & (SLOTS - 1)]!;
+    deadline.armedTick = -1;
   }
 
   /**
@@ -170,6 +170,7 @@ export class DeadlineWheel {
     let deadline: Deadline | null = this.#slots[tick & (SLOTS - 1)]!;
     while (deadline !== null) {
       const next: Deadline | null = deadline.next;
+      if (deadline.armedTick >= 0 && deadline.armedTick < now) this.#pushBack(deadline);
       if (deadline.dueTick < 0) this.#unlink(deadline);
       else if (deadline.dueTick <= now) {
         this.#unlink(deadline);

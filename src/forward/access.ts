@@ -51,8 +51,8 @@ export interface AccessOptions {
 export class ForwardAccess implements Feature {
   readonly name = BY;
   readonly #options: AccessOptions;
-  /** Those that are open, and those that are about to be. */
-  readonly #tunnels = new Set<Forwarding>();
+  /** Of all tunnels that are open. */
+  readonly #ends = new TunnelEnds();
 
   constructor(options: AccessOptions) {
     this.#options = options;
@@ -61,16 +61,8 @@ export class ForwardAccess implements Feature {
   request(exchange: Exchange): Waiting {
     const forward = exchange.forward!;
     const { origin, remote } = exchange.connection;
-    if (origin != null && origin.kind === "tunnel" && this.#isOwnEnd(remote)) return exchange.fail(loop());
+    if (origin != null && origin.kind === "tunnel" && this.#ends.has(remote)) return exchange.fail(loop());
     return forward.isHostVerified ? this.#identify(exchange, forward) : this.#verify(exchange, forward);
-  }
-
-  /** Whether what comes from there comes out of one of our own tunnels. */
-  #isOwnEnd({ address, port }: Address): boolean {
-    for (const { end } of this.#tunnels) {
-      if (end !== null && end.port === port && end.address === address) return true;
-    }
-    return false;
   }
 
   /** A claim is believed where it leads to what the client's traffic was headed for; then it goes on in any case. */
@@ -137,7 +129,6 @@ export class ForwardAccess implements Feature {
     }
     forward.access = decision;
     if (decision.debugUntilMs > 0) this.#keepForDebug(decision, forward);
-    if (forward.destination.kind === "tunnel") this.#tunnels.add(forward);
     forward.taker = taker;
   }
 
@@ -180,14 +171,13 @@ export class ForwardAccess implements Feature {
     const { server, counters, tunnelsPerClient } = this.#options;
     const counted = clientAddress === "" ? null : counters.tunnels.take(server, clientAddress, tunnelsPerClient);
     if (counted === null && clientAddress !== "") return false;
-    forward.tunnel = new UserTunnel(counters.users, userOf(forward), counted);
+    forward.tunnel = new UserTunnel(counters.users, userOf(forward), counted, this.#ends);
     return true;
   }
 
   log({ forward, requestBodyBytes, responseBodyBytes }: Exchange): void {
     // What a feature in front has answered went nowhere.
     if (forward === null) return;
-    this.#tunnels.delete(forward);
     forward.tunnel?.close();
     this.#options.counters.users.count(userOf(forward), requestBodyBytes, responseBodyBytes);
   }
@@ -210,19 +200,54 @@ function isTunnel({ request, connection }: Exchange, { destination }: Forwarding
   return !isWithin && request.upgrade !== null && UPGRADES.includes(request.upgrade);
 }
 
+/** Our ends of connections to destinations: what comes from there comes out of one of our own tunnels. */
+class TunnelEnds {
+  /** How many there are: the system gives the same one to connections to different destinations. */
+  readonly #counts = new Map<string, number>();
+
+  has(end: Address): boolean {
+    return this.#counts.has(textOf(end));
+  }
+
+  add(end: Address): void {
+    const text = textOf(end);
+    this.#counts.set(text, (this.#counts.get(text) ?? 0) + 1);
+  }
+
+  delete(end: Address): void {
+    const text = textOf(end);
+    const left = this.#counts.get(text)! - 1;
+    if (left === 0) this.#counts.delete(text);
+    else this.#counts.set(text, left);
+  }
+}
+
+function textOf({ address, port }: Address): string {
+  return `${port} ${address}`;
+}
+
 class UserTunnel implements OpenTunnel {
   readonly #users: UserCounter;
   readonly #user: string | null;
   readonly #counted: CountedTunnel | null;
+  readonly #ends: TunnelEnds;
+  #end: Address | null = null;
 
-  constructor(users: UserCounter, user: string | null, counted: CountedTunnel | null) {
+  constructor(users: UserCounter, user: string | null, counted: CountedTunnel | null, ends: TunnelEnds) {
     this.#users = users;
     this.#user = user;
     this.#counted = counted;
+    this.#ends = ends;
     users.openTunnel(user);
   }
 
+  leadsFrom(end: Address): void {
+    this.#end = end;
+    this.#ends.add(end);
+  }
+
   close(): void {
+    if (this.#end !== null) this.#ends.delete(this.#end);
     this.#users.closeTunnel(this.#user);
     this.#counted?.giveBack();
   }

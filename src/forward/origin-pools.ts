@@ -4,6 +4,7 @@
  * one that rests, found as a clock finds it: whatever was used since the hand passed last stays another round.
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
+import { FifoMap } from "../core/fifo-map.ts";
 import type { UpstreamPool } from "../upstreams/pool.ts";
 import { EMPTY_ORIGIN_MS, ORIGINS_MAX } from "./limits.ts";
 
@@ -24,7 +25,7 @@ export interface OriginPool {
 
 export class OriginPools {
   /** The hand of the clock points at the first one. */
-  readonly #origins = new Map<string, OriginPool>();
+  readonly #origins = new FifoMap<string, OriginPool>();
   /** Lost their last connection, and may have got another one. */
   readonly #emptied = new Set<OriginPool>();
   readonly #deadline: Deadline;
@@ -51,12 +52,12 @@ export class OriginPools {
   }
 
   *[Symbol.iterator](): IterableIterator<UpstreamPool> {
-    for (const { pool } of this.#origins.values()) yield pool;
+    for (const [, { pool }] of this.#origins) yield pool;
   }
 
   destroy(): void {
     this.#isDestroyed = true;
-    for (const { pool } of this.#origins.values()) pool.destroy();
+    for (const [, { pool }] of this.#origins) pool.destroy();
     this.#deadline.dispose();
   }
 
@@ -73,13 +74,11 @@ export class OriginPools {
 
   /** More than one, where earlier ones found none. */
   #makeRoom(): void {
-    let looks = LOOKS_MAX;
-    for (const origin of this.#origins.values()) {
-      if (looks-- === 0 || this.#origins.size < ORIGINS_MAX) return;
+    for (let looks = LOOKS_MAX; looks > 0 && this.#origins.size >= ORIGINS_MAX; looks--) {
+      const origin = this.#origins.get(this.#origins.oldest!)!;
       if (!origin.isUsed && !origin.pool.isBusy) this.#forget(origin);
       else {
         origin.isUsed = false;
-        this.#origins.delete(origin.key);
         this.#origins.set(origin.key, origin);
       }
     }

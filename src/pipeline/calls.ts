@@ -6,6 +6,7 @@
  * Another attempt follows the rules of exchanges: before anything was sent, or when the connection went away without a
  * byte of an answer and the method is idempotent. It decides nothing about what an answer means.
  */
+import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { FIELD_CONTENT_LENGTH, FIELD_HOST } from "../core/field-names.ts";
@@ -59,7 +60,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
   #lessor: Lessor | null = null;
   #stream: UpstreamStream | null = null;
   #answer: ResponseMessage | null = null;
-  #parts: Buffer[] | null = null;
+  #body: ByteQueue | null = null;
   #bodyBytes = 0;
   #isOver = false;
 
@@ -147,8 +148,8 @@ class Call implements Sender, UpstreamHandler, PendingCall {
     if (this.#isOver) return;
     this.#bodyBytes += end - start;
     if (this.#bodyBytes > this.#call.answerBytesMax) return this.#failTooLarge();
-    this.#parts ??= [];
-    this.#parts.push(Buffer.from(bytes.subarray(start, end)));
+    this.#body ??= new ByteQueue();
+    this.#body.append(bytes, start, end);
   }
 
   onUpstreamBodyAhead(): null {
@@ -159,8 +160,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
     this.#stream = null;
     const answer = this.#answer;
     if (this.#isOver || answer === null) return;
-    const parts = this.#parts;
-    const body = parts === null ? EMPTY : parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+    const body = this.#body === null ? EMPTY : this.#body.take();
     // From here on the fields are the receiver's.
     this.#answer = null;
     this.#release();
@@ -206,7 +206,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
     this.request.fields.release();
     this.#answer?.fields.release();
     this.#answer = null;
-    this.#parts = null;
+    this.#body = null;
   }
 }
 

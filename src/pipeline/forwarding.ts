@@ -109,6 +109,8 @@ export interface DebugRecord {
 
 /** A tunnel as it is counted. */
 export interface OpenTunnel {
+  /** It is there: our end of its connection to the destination. Once, at most. */
+  leadsFrom(end: Address): void;
   /** Once, at its end. */
   close(): void;
 }
@@ -136,8 +138,6 @@ export class Forwarding {
   access: DestinationAccess | null = null;
   /** The proxy that it goes through, without credentials: "http://proxy.example.org:3128"; null: it goes direct. */
   via: string | null = null;
-  /** Of a tunnel that is there: our end of its connection to the destination. */
-  end: Address | null = null;
   /** What becomes of a tunnel in place of one to the destination; null: that one. */
   taker: ConnectionTaker | null = null;
   /** The name that TLS was begun for in a tunnel, where somebody has looked; null: none, or nobody has. */

@@ -3,6 +3,7 @@
  * a limit, and given on from here when the request is sent, as if it came from the client just then. What nobody waits
  * for any more passes through.
  */
+import { ByteQueue } from "../core/byte-queue.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
 import { copyOf } from "./held-answer.ts";
@@ -14,8 +15,11 @@ export class HeldBody implements RequestSource {
   readonly #bytesMax: number;
   readonly #resolve: (bytes: Buffer) => void;
   readonly #reject: (error: ProxyError) => void;
-  #parts: Buffer[] = [];
+  /** One piece, in however many it came: of a body in chunks of one byte each, the pieces would take a hundred times its size. */
+  readonly #held = new ByteQueue();
   #bytes = 0;
+  /** null: it has not come to its end, or was given on. */
+  #complete: Buffer | null = null;
   #isComplete = false;
   #trailers: FieldBlock | null = null;
   #target: RequestBody | null = null;
@@ -49,7 +53,7 @@ export class HeldBody implements RequestSource {
     this.#bytes += end - start;
     if (this.#broken !== null) return;
     if (this.#bytes > this.#bytesMax) return this.abandon(bodyTooLarge(this.#bytesMax));
-    this.#parts.push(Buffer.from(bytes.subarray(start, end)));
+    this.#held.append(bytes, start, end);
   }
 
   end(trailers: FieldBlock | null): void {
@@ -57,9 +61,8 @@ export class HeldBody implements RequestSource {
     if (this.#broken !== null) return;
     this.#isComplete = true;
     this.#trailers = copyOf(trailers);
-    const whole = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
-    this.#parts = [whole];
-    this.#resolve(whole);
+    this.#complete = this.#held.take();
+    this.#resolve(this.#complete);
   }
 
   /** From now on the body is this one's. */
@@ -70,9 +73,9 @@ export class HeldBody implements RequestSource {
   /** Throws why the body cannot be sent, when a feature has gone on all the same. */
   startRequestBody(): void {
     if (this.#broken !== null) throw this.#broken;
-    const parts = this.#parts;
-    this.#parts = [];
-    for (const part of parts) this.#target!.write(part, 0, part.length);
+    const held = this.#complete ?? this.#held.take();
+    this.#complete = null;
+    if (held.length > 0) this.#target!.write(held, 0, held.length);
     if (!this.#isComplete) return;
     this.#target!.end(this.#trailers);
     this.#releaseTrailers();
@@ -89,7 +92,8 @@ export class HeldBody implements RequestSource {
   /** It will not become whole, or nobody needs it any more. */
   abandon(error: ProxyError): void {
     this.#broken = error;
-    this.#parts = [];
+    this.#held.clear();
+    this.#complete = null;
     this.#releaseTrailers();
     this.#reject(error);
   }

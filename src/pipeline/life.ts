@@ -668,7 +668,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
 
   #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
     const { tunnelIdleMs: idleMs, tunnelLifetimeMs: lifetimeMs } = this.#route!.limits;
-    if (this.forward !== null) this.forward.end = connection.local;
+    this.forward?.tunnel?.leadsFrom(connection.local);
     const started = new Tunnel(
       client.connection,
       connection,

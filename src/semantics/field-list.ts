@@ -19,6 +19,22 @@ export function listHas(value: string, lowerElement: string): boolean {
   return splitList(value).some((element) => element.toLowerCase() === lowerElement);
 }
 
+/**
+ * Without optional whitespace, OWS = *( SP / HTAB ), around it: what else JavaScript takes for space may be a part of what is said.
+ * No pattern: one that looks for a run of spaces at the end reads each run within the text once for each of its spaces.
+ */
+export function withoutOuterSpace(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(text.charCodeAt(start))) start++;
+  while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isSpace(character: number): boolean {
+  return character === 0x20 || character === 0x09;
+}
+
 /** weight = OWS ";" OWS "q=" qvalue (RFC 9110, section 12.4.2): at most three digits behind the dot. */
 const QVALUE = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { FieldBlock } from "../core/fields.ts";
-import { acceptsTrailers, removeHopByHop } from "./hop-by-hop.ts";
+import { acceptsTrailers, nominatesFields, removeHopByHop } from "./hop-by-hop.ts";
 
 type Line = readonly [name: string, value: string];
 
@@ -56,6 +56,27 @@ describe("fields of one hop", () => {
       );
     }
     assert.deepEqual(kept([["Connection", "Upgrade, HTTP2-Settings"], ["HTTP2-Settings", "AAMAAABk"], HOST]), [HOST]);
+  });
+
+  it("are the same however many names stand beside them", () => {
+    const others = Array.from({ length: 40 }, (_, index) => `other-${index}`).join(", ");
+    const lines: Line[] = [
+      HOST,
+      ["X-One", "1"],
+      ["Cookie", "a=b"],
+      ["X-One-More", "2"],
+      ["x-two", "3"],
+      ["x-one", "4"],
+    ];
+    for (const nomination of ["X-One, x-TWO", " X-ONE\t,,x-two,cookie", "host,x-one,x-two"]) {
+      for (const value of [nomination, `${others},${nomination}`, `${nomination},${others}`]) {
+        const left = kept([...lines, ["Connection", value]]);
+        assert.deepEqual(left, [HOST, ["Cookie", "a=b"], ["X-One-More", "2"]], value);
+        const all = FieldBlock.from([...lines, ["Connection", value]]);
+        assert.ok(nominatesFields(all), value);
+      }
+    }
+    assert.ok(!nominatesFields(FieldBlock.from([HOST, ["Connection", `host, cookie, ${others}`]])));
   });
 
   it("are not those that the proxy recognises, whatever Connection says", () => {

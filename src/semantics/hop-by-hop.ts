@@ -33,6 +33,7 @@ import {
   LOWER,
 } from "../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_NAME, ROW_NAME_END, ROW_VALUE, ROW_VALUE_END } from "../core/fields.ts";
+import { latin1At } from "../core/latin1.ts";
 import { listHas, splitList } from "./field-list.ts";
 
 /** HOP_BY_HOP[number of the name] is 1 for the names above. Larger than any number of a name. */
@@ -50,6 +51,12 @@ for (const id of [
 ]) {
   HOP_BY_HOP[id] = 1;
 }
+
+/**
+ * Names that Connection has beyond this are looked for all at once, and not one by one among all fields: the client says how many there
+ * are. What browsers and proxies send is shorter, and is told without a string.
+ */
+const COMPARED_BYTES_MAX = 64;
 
 const COMMA = 0x2c;
 const SPACE = 0x20;
@@ -71,13 +78,13 @@ export function removeHopByHop(fields: FieldBlock, receivedRows: number = fields
 
 /** Whether Connection takes away fields that are there: whoever gets this next is asked for something else than it says here. */
 export function nominatesFields(fields: FieldBlock): boolean {
+  const names = new Set<string>();
   for (let row = fields.rowOfId(FIELD_CONNECTION); row >= 0; row = fields.rowOfId(FIELD_CONNECTION, row + 1)) {
-    for (const option of splitList(fields.valueAt(row))) {
-      const name = option.toLowerCase();
-      if (fieldIdOf(name) === FIELD_OTHER && fields.has(name)) return true;
+    for (const option of splitList(fields.valueAt(row).toLowerCase())) {
+      if (fieldIdOf(option) === FIELD_OTHER) names.add(option);
     }
   }
-  return false;
+  return names.size > 0 && rowNamedIn(fields, names, 0, fields.rowCount) >= 0;
 }
 
 /** Whether the sender of this request wants trailers of the answer (RFC 9110, section 10.1.4). */
@@ -94,15 +101,30 @@ function removeNominated(fields: FieldBlock, connectionRow: number, receivedRows
   const at = connectionRow * ROW;
   const valueEnd = table[at + ROW_VALUE_END]!;
   let start = table[at + ROW_VALUE]!;
+  const names = valueEnd - start > COMPARED_BYTES_MAX ? new Set<string>() : null;
   while (start < valueEnd) {
     let comma = start;
     while (comma < valueEnd && bytes[comma] !== COMMA) comma++;
     let end = comma;
     while (start < end && (bytes[start] === SPACE || bytes[start] === TAB)) start++;
     while (end > start && (bytes[end - 1] === SPACE || bytes[end - 1] === TAB)) end--;
-    if (end > start) removeNamed(fields, start, end, receivedRows);
+    if (end > start) {
+      if (names === null) removeNamed(fields, start, end, receivedRows);
+      else names.add(latin1At(bytes, start, end).toLowerCase());
+    }
     start = comma + 1;
   }
+  if (names === null) return;
+  let row = rowNamedIn(fields, names, 0, receivedRows);
+  for (; row >= 0; row = rowNamedIn(fields, names, row + 1, receivedRows)) fields.removeRow(row);
+}
+
+/** The first row from `from` on, before `end`, whose name is one of these (lower case) and none that the proxy recognises; -1: none is. */
+function rowNamedIn(fields: FieldBlock, names: ReadonlySet<string>, from: number, end: number): number {
+  for (let row = from; row < end; row++) {
+    if (fields.table[row * ROW] === FIELD_OTHER && names.has(fields.nameAt(row).toLowerCase())) return row;
+  }
+  return -1;
 }
 
 /** Removes the received lines whose name is `bytes[start, end)`, unless it is one that the proxy recognises. */

@@ -97,6 +97,15 @@ describe("balancing", () => {
     }
   });
 
+  it("hash reads a key once, however many servers there are", () => {
+    let reads = 0;
+    const path = { length: 1_000, charCodeAt: () => ++reads & 127 };
+    const exchange = { clientAddress: "1.1.1.1", request: { path } } as unknown as Exchange;
+    const pick = createBalancer("hash", { kind: "path" }, new SeededRandom(seed));
+    pick(servers(...new Array<number>(50).fill(1)), exchange);
+    assert.equal(reads, path.length);
+  });
+
   it("hash follows the weights", () => {
     const all = servers(3, 1);
     const pick = createBalancer("hash", client, new SeededRandom(seed));

@@ -98,8 +98,10 @@ function cookie(header: string | null, name: string): string | null {
 function rendezvous<T extends Balanced>(servers: readonly T[], key: string): T {
   let best = servers[0]!;
   let bestScore = Number.NEGATIVE_INFINITY;
+  // Once for all servers: it may be a path, which is as long as its client likes.
+  const ofKey = fnv1a(FNV_BASIS, key);
   for (const server of servers) {
-    const unit = (fnv1a(`${server.url}\0${key}`) + 1) / 4_294_967_297;
+    const unit = (mixed(fnv1a(ofKey, server.url)) + 1) / 4_294_967_297;
     const score = -server.weight / Math.log(unit);
     if (score > bestScore) {
       best = server;
@@ -109,10 +111,16 @@ function rendezvous<T extends Balanced>(servers: readonly T[], key: string): T {
   return best;
 }
 
-/** FNV-1a, 32 bits, with the finishing mix of MurmurHash3: similar keys must give unrelated numbers. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
+const FNV_BASIS = 0x811c9dc5;
+
+/** FNV-1a, 32 bits: goes on from the hash of what stands before. */
+function fnv1a(hash: number, text: string): number {
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash;
+}
+
+/** The finishing mix of MurmurHash3: similar keys must give unrelated numbers. */
+function mixed(hash: number): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;

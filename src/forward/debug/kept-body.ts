@@ -1,4 +1,5 @@
 /** The beginning of a body that passes, for the log. What passes is not changed, delayed or kept longer than the exchange. */
+import { ByteQueue } from "../../core/byte-queue.ts";
 import type { ProxyError } from "../../core/errors.ts";
 import type { FieldBlock } from "../../core/fields.ts";
 import type { BodySink, BodySource, BodyTransform } from "../../pipeline/body.ts";
@@ -25,8 +26,8 @@ export class KeptBody implements BodyTransform {
   readonly #next: BodySink;
   readonly #source: BodySource;
   readonly #bytesMax: number;
-  readonly #kept: Buffer[] = [];
-  #keptBytes = 0;
+  /** One piece, in however many the body comes. */
+  readonly #kept = new ByteQueue();
   /** What has passed. */
   totalBytes = 0;
 
@@ -38,11 +39,8 @@ export class KeptBody implements BodyTransform {
   }
 
   write(bytes: Buffer, start: number, end: number): void {
-    const wanted = Math.min(end - start, this.#bytesMax - this.#keptBytes);
-    if (wanted > 0) {
-      this.#kept.push(Buffer.from(bytes.subarray(start, start + wanted)));
-      this.#keptBytes += wanted;
-    }
+    const wanted = Math.min(end - start, this.#bytesMax - this.#kept.length);
+    if (wanted > 0) this.#kept.append(bytes, start, start + wanted);
     this.totalBytes += end - start;
     this.#next.write(bytes, start, end);
   }
@@ -63,8 +61,9 @@ export class KeptBody implements BodyTransform {
     this.#source.resume();
   }
 
-  /** The first bytes, at most so many. */
+  /** The first bytes, at most so many. Valid until more comes. */
   first(bytesMax: number): Buffer {
-    return Buffer.concat(this.#kept, Math.min(bytesMax, this.#keptBytes));
+    const { bytes, start, end } = this.#kept;
+    return bytes.subarray(start, Math.min(start + bytesMax, end));
   }
 }

@@ -53,6 +53,12 @@ export interface RequestDirectives {
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
+/** While they are read: names are added to lists of its own. */
+interface ReadDirectives extends Mutable<ResponseDirectives> {
+  readonly noCacheFields: string[];
+  readonly privateFields: string[];
+}
+
 /** Of an answer that says nothing, or is not listened to. */
 export const NO_RESPONSE_DIRECTIVES: ResponseDirectives = {
   noStore: false,
@@ -93,7 +99,7 @@ interface Directive {
 /** Cache-Control of an answer. */
 export function responseDirectives(fields: FieldBlock): ResponseDirectives {
   if (!fields.has("cache-control")) return NO_RESPONSE_DIRECTIVES;
-  const directives: Mutable<ResponseDirectives> = { ...NO_RESPONSE_DIRECTIVES };
+  const directives = beginReading();
   for (const line of fields.getAll("cache-control")) {
     for (const element of elementsOf(line)) {
       const { name, argument } = directiveOf(element);
@@ -132,7 +138,7 @@ export function targetedDirectives(fields: FieldBlock, names: readonly string[])
     const members = value === null ? null : parseDictionary(value);
     // An empty one is ignored like a broken one.
     if (members === null || members.size === 0) continue;
-    const directives: Mutable<ResponseDirectives> = { ...NO_RESPONSE_DIRECTIVES };
+    const directives = beginReading();
     let isValid = true;
     for (const [directive, item] of members) isValid &&= applyMember(directives, directive, item);
     if (isValid) return directives;
@@ -154,7 +160,11 @@ export function deltaSeconds(text: string): number | null {
   return /^\d+$/.test(text) ? Math.min(Number(text), DELTA_SECONDS_MAX) : null;
 }
 
-function applyToResponse(directives: Mutable<ResponseDirectives>, name: string, argument: string | null): void {
+function beginReading(): ReadDirectives {
+  return { ...NO_RESPONSE_DIRECTIVES, noCacheFields: [], privateFields: [] };
+}
+
+function applyToResponse(directives: ReadDirectives, name: string, argument: string | null): void {
   switch (name) {
     case "no-store":
       directives.noStore = true;
@@ -162,13 +172,13 @@ function applyToResponse(directives: Mutable<ResponseDirectives>, name: string, 
     case "no-cache": {
       const names = fieldNames(argument);
       if (names === null) directives.noCache = true;
-      else directives.noCacheFields = [...directives.noCacheFields, ...names];
+      else directives.noCacheFields.push(...names);
       break;
     }
     case "private": {
       const names = fieldNames(argument);
       if (names === null) directives.isPrivate = true;
-      else directives.privateFields = [...directives.privateFields, ...names];
+      else directives.privateFields.push(...names);
       break;
     }
     case "public":
@@ -252,7 +262,7 @@ const TARGETED_FLAGS = new Set([
 ]);
 
 /** False when the directive is known and of a wrong type, so that the field is not to be relied upon. */
-function applyMember(directives: Mutable<ResponseDirectives>, name: string, item: StructuredItem): boolean {
+function applyMember(directives: ReadDirectives, name: string, item: StructuredItem): boolean {
   if (TARGETED_NUMBERS.has(name)) {
     if (item.type !== "integer" || item.value < 0) return false;
     applyToResponse(directives, name, String(item.value));

@@ -4,7 +4,7 @@
  * other spaces, in another order or in other letters. It never decides that two different wishes are one.
  */
 import { type FieldBlock, isToken } from "../../core/fields.ts";
-import { splitList, splitParameters } from "../field-list.ts";
+import { splitList, splitParameters, withoutOuterSpace } from "../field-list.ts";
 
 /** More names than this are a mistake, and each request would pay for them. Fastly and Varnish see three at most in practice. */
 export const VARY_NAMES_MAX = 32;
@@ -59,11 +59,6 @@ function normalisedLine(name: string, line: string): string {
   const lower = line.toLowerCase();
   const elements = elementsOf(name === "accept-encoding" && lower.includes("x-gzip") ? withoutOldNames(lower) : lower);
   return elements.length < 2 ? elements.join("") : joined(elements);
-}
-
-/** OWS = *( SP / HTAB ): what else JavaScript takes for space may be a part of what is said. */
-function withoutOuterSpace(line: string): string {
-  return line.replace(/^[ \t]+|[ \t]+$/g, "");
 }
 
 /** Without quotes, and without anything but commas and spaces between them. */
