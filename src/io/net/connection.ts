@@ -326,19 +326,27 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.#start = this.#end = 0;
     const socket = this.#socket;
     const slab = this.#slab;
-    const chunk = slab.part(start, end);
+    const pending = slab.part(start, end);
+    // Behind bytes that wait already it may wait for long, and would keep the whole slab meanwhile: it gets memory of its own.
+    const isCopied = end - start < TOLD_BYTES_MIN && this.#nodeHolds && socket.writableLength > 0;
+    const chunk = isCopied ? Buffer.from(pending) : pending;
     // To be told costs a callback: worth it where much is sent, and the memory is soon wanted again.
     const isTold = this.#aboveHighWater || end - start >= TOLD_BYTES_MIN;
     if (isTold) socket.write(chunk, this.#onTaken);
     else socket.write(chunk);
     this.#nodeHolds = socket.writableLength > 0;
     if (!this.#nodeHolds) this.#letGo();
-    else if (!isTold) slab.lost = true;
+    else if (!isCopied) this.#keep(slab, isTold);
+    this.#batch.release(slab, end, this.#nodeHolds && !isCopied);
+  }
+
+  /** Node holds some of our bytes in it. */
+  #keep(slab: Slab, isTold: boolean): void {
+    if (!isTold) slab.lost = true;
     else if (!this.#kept.includes(slab)) {
       this.#kept.push(slab);
       slab.kept++;
     }
-    this.#batch.release(slab, end, this.#nodeHolds);
   }
 
   /** Hands over memory that nobody writes into again, after what is pending. */
