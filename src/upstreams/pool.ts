@@ -241,14 +241,14 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     return this.#balancer(well.length > 0 ? well : fresh.length > 0 ? fresh : withPlace, sender);
   }
 
-  /** A connection that rests, or a server with a place taken for a new one; null: there is neither. */
+  /** A connection that rests, or a server to which one is being made for nobody, or with a place taken for a new one; null: none of it. */
   #reserve(sender: Sender, handler: UpstreamHandler): Http1Stream | Server | null {
     for (;;) {
       const server = this.#choose(sender, handler);
       if (server === null) return null;
       const stream = this.#takeIdle(server);
       if (stream !== null) return stream;
-      if (server.takePlace()) return server;
+      if (server.unasked.size > 0 || server.takePlace()) return server;
       // Another thread was quicker, and the server is no choice any more.
     }
   }
@@ -287,7 +287,14 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   #dial(server: Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
-    const dial = new Dial(this, server, { sender, handler, failed });
+    const asker = { sender, handler, failed };
+    const begun = server.unasked.oldest;
+    if (begun !== undefined) {
+      begun.askedBy(asker);
+      this.#dialing.set(handler, begun);
+      return;
+    }
+    const dial = new Dial(this, server, asker);
     this.#dialing.set(handler, dial);
     dial.pending = this.#around.dialer.dial(
       {

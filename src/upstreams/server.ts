@@ -24,6 +24,8 @@ export class Server implements Balanced, StreamOwner {
   readonly dials = new Set<Dial>();
   /** Of them, those that a request waits for, the longest first. */
   readonly asked = new FifoMap<Dial, true>();
+  /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
+  readonly unasked = new FifoMap<Dial, true>();
   avoidUntilMs = 0;
   turn = 0;
 
@@ -49,9 +51,10 @@ export class Server implements Balanced, StreamOwner {
     return this.streams.size - this.idle.length + this.dials.size;
   }
 
-  /** A connection rests, or there may be one more. */
+  /** A connection rests, or is being made for nobody, or there may be one more. */
   hasPlace(): boolean {
-    return this.#places === null || this.idle.length > 0 || this.#places.isFree(this.#index, this.#max);
+    const { size } = this.unasked;
+    return this.#places === null || this.idle.length > 0 || size > 0 || this.#places.isFree(this.#index, this.#max);
   }
 
   /** For a new connection; false: there is none left. */
@@ -130,10 +133,19 @@ export class Dial implements DialHandler {
 
   /** The request has got another connection: this one will be whoever's comes next. */
   release(): Asker {
-    const asker = this.asker!;
+    const { asker, server } = this;
     this.asker = null;
-    this.server.asked.delete(this);
-    return asker;
+    server.asked.delete(this);
+    server.unasked.set(this, true);
+    return asker!;
+  }
+
+  /** That is this request, before the connection is there. */
+  askedBy(asker: Asker): void {
+    const { server } = this;
+    this.asker = asker;
+    server.unasked.delete(this);
+    server.asked.set(this, true);
   }
 
   /** Nobody wants it any more. */
@@ -155,7 +167,9 @@ export class Dial implements DialHandler {
   }
 
   #over(): void {
-    this.server.dials.delete(this);
-    this.server.asked.delete(this);
+    const { dials, asked, unasked } = this.server;
+    dials.delete(this);
+    asked.delete(this);
+    unasked.delete(this);
   }
 }

@@ -12,6 +12,10 @@ function requestFor(path: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 }
 
+function dialsOf(network: SimulatedNetwork): string[] {
+  return network.leftovers().filter((text) => text.includes("dial"));
+}
+
 /** The first client's request is at the origin; a connection for the second one's has just begun to be made. */
 function dialling(options: TestProxyOptions = {}) {
   const network = new SimulatedNetwork({ latencyMs: LATENCY_MS });
@@ -106,6 +110,42 @@ describe("a request for which a connection is being made", () => {
     assert.deepEqual(proxy.finish(), []);
   });
 
+  it("is given one that is being made for nobody any more, so that there are never more than were needed at once", () => {
+    const { proxy, network, server, first, second } = dialling();
+    // Slower than the answers: nothing of it is seen until the end.
+    network.failDials("origin:80", "connection_timeout");
+    const clients = [first, second];
+    for (let count = 0; count < 50; count++) {
+      server.sends(OK);
+      network.advance(2 * LATENCY_MS);
+      assert.equal(server.receivesHead().startLine, `GET /${count + 2} HTTP/1.1`);
+      const next = proxy.connect().sends(requestFor(`/${count + 3}`));
+      network.advance(LATENCY_MS);
+      clients.push(next);
+      assert.deepEqual(dialsOf(network), ["a dial of origin:80 is pending"]);
+    }
+    for (const client of clients.slice(0, -2)) assert.equal(client.receivesHead().startLine, "HTTP/1.1 200 OK");
+    proxy.origin.acceptsNothing();
+    assert.deepEqual(proxy.finish(), []);
+  });
+
+  it("waits for one that others asked for, at the maximum of connections", () => {
+    const { proxy, network, server, second } = dialling({ connectionsMax: 2 });
+    network.advance(0);
+    server.sends(OK);
+    network.advance(LATENCY_MS);
+    // The second one's goes to the first connection, and the place of the maximum is that of the dial.
+    const third = proxy.connect().sends(requestFor("/3"));
+    network.advance(3 * LATENCY_MS);
+    assert.equal(server.receivesHead().startLine, "GET /2 HTTP/1.1");
+    const own = proxy.origin.accepts();
+    assert.equal(own.receivesHead().startLine, "GET /3 HTTP/1.1");
+    for (const peer of [server, own]) peer.sends(OK);
+    network.advance(2 * LATENCY_MS);
+    for (const client of [second, third]) assert.equal(client.receivesHead().startLine, "HTTP/1.1 200 OK");
+    assert.deepEqual(proxy.finish(), []);
+  });
+
   it("takes none of another server, which the balance has not chosen for it", () => {
     const stage = createStage({ servers: ["origin:80", "other:80"], network: { latencyMs: LATENCY_MS } });
     const { network, origin } = stage;
@@ -136,12 +176,11 @@ describe("a request for which a connection is being made", () => {
     server.sends(OK);
     network.advance(2 * LATENCY_MS);
     assert.equal(server.receivesHead().startLine, "GET /2 HTTP/1.1");
-    const dials = () => network.leftovers().filter((text) => text.includes("dial"));
-    assert.deepEqual(dials(), ["a dial of origin:80 is pending"]);
+    assert.deepEqual(dialsOf(network), ["a dial of origin:80 is pending"]);
     assert.equal(pool.waiting, 0);
     assert.ok(!pool.isEmpty);
     pool.destroy();
-    assert.deepEqual(dials(), []);
+    assert.deepEqual(dialsOf(network), []);
     assert.ok(pool.isEmpty);
   });
 });
