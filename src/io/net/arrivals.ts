@@ -5,7 +5,8 @@
  * request costs. A long read is handed out at once, from where it lies.
  *
  * It decides when a connection is told of its bytes: in their order, in the same turn, and not while it is paused. Its connection
- * calls `handOut` before it tells of what came behind them.
+ * calls `handOut` before it tells of what came behind them, and waits with that while something is held for it: a loop that finds more
+ * sockets ready than it asks for at once reads some of them twice, and finds their ends, before anything is handed out.
  */
 import { copyBytes, viewOf } from "../../core/copy-bytes.ts";
 
@@ -76,9 +77,14 @@ export class Arrivals {
 
   /** A connection takes bytes again. */
   resumed(receiver: Receiving): void {
-    if (this.#held.size === 0 || !this.#held.has(receiver)) return;
+    if (!this.holds(receiver)) return;
     this.#resumed.push(receiver);
     this.#schedule();
+  }
+
+  /** Whether something waits for a connection that was paused. */
+  holds(receiver: Receiving): boolean {
+    return this.#held.size > 0 && this.#held.has(receiver);
   }
 
   /** What a connection has not been told of, and will not be; null: nothing. */
@@ -104,8 +110,7 @@ export class Arrivals {
   }
 
   #tell(receiver: Receiving, buffer: Buffer, start: number, end: number): void {
-    const mustWait = receiver.paused || (this.#held.size > 0 && this.#held.has(receiver));
-    if (mustWait) this.#hold(receiver, buffer, start, end);
+    if (receiver.paused || this.holds(receiver)) this.#hold(receiver, buffer, start, end);
     else receiver.handOver(buffer, start, end);
   }
 

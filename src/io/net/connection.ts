@@ -77,6 +77,10 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   /** What was queued when it was closed, if a file was among it. */
   #lostBytes = 0;
   #paused = false;
+  /** The peer has ended behind bytes that arrivals hold: onEnd is owed. */
+  #endWaits = false;
+  /** And the socket is closed already: onClose is owed too. */
+  #closeWaits = false;
   #closed = false;
   #error: ProxyError | null = null;
   /** What waits behind a file; null while none is being sent. */
@@ -129,6 +133,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
       this.#fault(thrown);
     }
     batch.leave();
+    if (this.#endWaits) this.#tellWaiting();
   }
 
   get paused(): boolean {
@@ -212,6 +217,11 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     if (error !== undefined) this.#error = error;
     this.#dropPending();
     this.#files?.stop();
+    if (this.#closeWaits) {
+      this.#closeWaits = false;
+      process.nextTick(this.#onClose);
+      return;
+    }
     // TLS needs no reset: an end without close_notify is a broken message to its peer. Unix sockets have none.
     if (reset && this.tls === null && !this.#isUnix && !this.#isEnding) this.#socket.resetAndDestroy();
     else this.#socket.destroy();
@@ -401,8 +411,23 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   }
 
   #peerEnded(): void {
-    this.#owner.arrivals.handOut();
+    const { arrivals } = this.#owner;
+    arrivals.handOut();
     if (this.#closed || this.#error !== null) return;
+    this.#endWaits = arrivals.holds(this);
+    if (!this.#endWaits) this.#tellEnd();
+  }
+
+  /** All that was held has been told. */
+  #tellWaiting(): void {
+    this.#endWaits = false;
+    if (!this.#closed) this.#tellEnd();
+    if (!this.#closeWaits) return;
+    this.#closeWaits = false;
+    this.#socketClosed();
+  }
+
+  #tellEnd(): void {
     this.#batch.enter();
     try {
       this.handler.onEnd();
@@ -430,8 +455,11 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   }
 
   #socketClosed(): void {
-    this.#owner.arrivals.handOut();
-    this.#owner.arrivals.takeOf(this);
+    const { arrivals } = this.#owner;
+    arrivals.handOut();
+    this.#closeWaits = this.#endWaits && !this.#closed && this.#error === null;
+    if (this.#closeWaits) return;
+    arrivals.takeOf(this);
     this.#noteLost();
     this.#closed = true;
     this.#dropPending();
