@@ -15,7 +15,7 @@
  *       0               the lowest of this thread's tickets; 0: none waits
  *       1               how many of them wait
  *       2 ... S+1       of the places that are taken, those of this thread
- *       S+2 ... 2S+1    of those, connections that rest: the thread could do without them
+ *       S+2 ... 2S+1    of those, connections that rest or are made for nobody: the thread could do without them
  */
 import { FifoMap } from "../core/fifo-map.ts";
 
@@ -143,7 +143,7 @@ export class Places {
     if (this.#othersWait()) this.#tellOthers();
   }
 
-  /** A connection came to rest (1), or is in use again or gone (-1). */
+  /** A connection came to rest, or is made for nobody any more (1); it is in use again, or gone (-1). */
   countResting(server: number, change: 1 | -1): void {
     Atomics.add(this.#cells, this.#base + HELD + this.#servers + server, change);
   }
