@@ -147,11 +147,15 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       return this;
     }
     if (sender.attempts <= 1) this.#budget.countRequest();
+    this.#provide(sender, handler, failed);
+    return this;
+  }
+
+  #provide(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
     const reserved = this.#takePinned(sender) ?? this.#reserveInTurn(sender, handler);
     if (reserved !== null) this.#grant(reserved, sender, handler, failed);
     else if (this.#queue.size < this.#options.queueMax) this.#wait(sender, handler, failed);
     else failed.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
-    return this;
   }
 
   #wait(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
@@ -354,12 +358,17 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#tellIfEmpty();
   }
 
-  dialFailed({ server, asker }: Dial, error: ProxyError): void {
+  dialFailed({ server, asker, isAdopted }: Dial, error: ProxyError): void {
     server.avoidUntilMs = this.#around.clock.now() + AVOID_MS;
     if (asker !== null) {
-      this.#dialing.delete(asker.handler);
-      this.failedFor(asker.handler, server);
-      asker.failed.onLeaseFailed(error);
+      const { sender, handler, failed } = asker;
+      this.#dialing.delete(handler);
+      // It began before the request was there, and says nothing of one that begins now.
+      if (isAdopted) this.#provide(sender, handler, failed);
+      else {
+        this.failedFor(handler, server);
+        failed.onLeaseFailed(error);
+      }
     }
     this.placeFreed();
     this.#tellIfEmpty();

@@ -126,6 +126,8 @@ export class Dial implements DialHandler {
   readonly server: Server;
   /** null: the request has got another one. */
   asker: Asker | null;
+  /** The one that it was begun for has got another one, and who waits for it came later. */
+  isAdopted = false;
   pending: PendingDial | null = null;
   readonly #pool: UpstreamPool;
 
@@ -151,6 +153,7 @@ export class Dial implements DialHandler {
   askedBy(asker: Asker): void {
     const { server } = this;
     this.asker = asker;
+    this.isAdopted = true;
     if (server.unasked.delete(this)) server.countUnasked(-1);
     server.asked.set(this, true);
   }

@@ -177,6 +177,32 @@ describe("leases of a pool", () => {
     assert.deepEqual([asker.streams.length, pool.connections], [1, 1]);
   });
 
+  it("do not fail with a connection that was being made before they were asked for", () => {
+    const { network, origin, pool } = withUnasked(2);
+    network.advance(2_000);
+    const asker = new Asker();
+    pool.lease(sender, asker);
+    assert.equal(dials(network), 1);
+    network.healDials("origin:80");
+    network.advance(1_000);
+    network.advance(20);
+    assert.deepEqual([asker.failures, asker.streams.length], [[], 1]);
+    origin.accepts();
+    assert.equal(dials(network), 0);
+  });
+
+  it("fail with their own, which is made once when all of them fail", () => {
+    const { network, pool } = withUnasked(2);
+    network.advance(2_000);
+    const asker = new Asker();
+    pool.lease(sender, asker);
+    network.advance(3_900);
+    assert.deepEqual(asker.failures, []);
+    network.advance(200);
+    assert.deepEqual(asker.failures, ["connection_timeout"]);
+    assert.deepEqual([dials(network), pool.waiting], [0, 0]);
+  });
+
   it("of another thread come before a connection that is being made for nobody", () => {
     const { network, pool, other, told } = withUnasked(2);
     told.length = 0;
