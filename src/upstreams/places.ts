@@ -61,6 +61,8 @@ export function clearColumn(buffer: SharedArrayBuffer, { servers }: PlacesShape,
 /** Is told that a place may have become free, or that another thread waits for one that rests here. */
 export interface PlacesUser {
   placesChanged(): void;
+  /** In this thread. */
+  placeFreed(): void;
 }
 
 export interface SharedPlaces extends PlacesShape {
@@ -115,6 +117,11 @@ export class Places {
   /** Another thread says that something is different. */
   changed(): void {
     for (const user of [...this.#users]) user.placesChanged();
+  }
+
+  /** A user gave a place back: one that was there before a reload has others waiting behind it. */
+  freed(): void {
+    for (const user of [...this.#users]) user.placeFreed();
   }
 
   isFree(server: number, max: number): boolean {

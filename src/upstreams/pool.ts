@@ -188,7 +188,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   /** Nobody needs this connection. */
   #abandon(dial: Dial): void {
     dial.cancel();
-    this.placeFreed();
+    this.#places?.freed();
     this.#tellIfEmpty();
   }
 
@@ -354,7 +354,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   gone(stream: Http1Stream): void {
     if (stream.isBound) this.#pinned.forget(stream);
     this.#around.countConnection?.(-1);
-    this.placeFreed();
+    this.#places?.freed();
     this.#tellIfEmpty();
   }
 
@@ -370,7 +370,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
         failed.onLeaseFailed(error);
       }
     }
-    this.placeFreed();
+    this.#places?.freed();
     this.#tellIfEmpty();
   }
 

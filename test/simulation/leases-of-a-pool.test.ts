@@ -22,26 +22,27 @@ function createPool(connectionsMax: number) {
   const [own, other] = ["own", "other"].map(
     (name, column) => new Places({ ...shape, column, tellOthers: () => void told.push(name) }),
   ) as [Places, Places];
-  const pool = new UpstreamPool(
-    {
-      name: "origin",
-      servers: [
-        { url: "http://origin", scheme: "http", host: "origin", port: 80, authority: "origin", weight: 1, tls: null },
-      ],
-      balance: "round-robin",
-      hashBy: { kind: "client" },
-      connectTimeoutMs: 3_000,
-      idleMs: 2 * LIFETIME_MS,
-      lifetimeMs: LIFETIME_MS,
-      connectionsMax,
-      queueMax: 10,
-      queueTimeoutMs: 10 * LIFETIME_MS,
-      retryBudgetShare: 0.2,
-      retryBudgetMin: 10,
-    },
-    { dialer: network, clock: network.clock, deadlines, random: new SeededRandom(1), places: () => own },
-  );
-  return { network, origin, pool, other, told };
+  const another = (): UpstreamPool =>
+    new UpstreamPool(
+      {
+        name: "origin",
+        servers: [
+          { url: "http://origin", scheme: "http", host: "origin", port: 80, authority: "origin", weight: 1, tls: null },
+        ],
+        balance: "round-robin",
+        hashBy: { kind: "client" },
+        connectTimeoutMs: 3_000,
+        idleMs: 2 * LIFETIME_MS,
+        lifetimeMs: LIFETIME_MS,
+        connectionsMax,
+        queueMax: 10,
+        queueTimeoutMs: 10 * LIFETIME_MS,
+        retryBudgetShare: 0.2,
+        retryBudgetMin: 10,
+      },
+      { dialer: network, clock: network.clock, deadlines, random: new SeededRandom(1), places: () => own },
+    );
+  return { network, origin, pool: another(), another, other, told };
 }
 
 class Asker implements UpstreamHandler {
@@ -201,6 +202,26 @@ describe("leases of a pool", () => {
     network.advance(200);
     assert.deepEqual(asker.failures, ["connection_timeout"]);
     assert.deepEqual([dials(network), pool.waiting], [0, 0]);
+  });
+
+  it("have the place that an earlier pool of the same upstream leaves, in the same thread", () => {
+    for (const end of ["abort", "cancel", "fail"] as const) {
+      const { network, pool, another } = createPool(1);
+      const [old, next] = [new Asker(), new Asker()];
+      if (end === "fail") network.failDials("origin:80", "connection_refused");
+      pool.lease(sender, old);
+      if (end === "abort") network.advance(20);
+      pool.close();
+      const after = another();
+      after.lease(sender, next);
+      assert.equal(after.waiting, 1);
+      if (end === "abort") old.streams[0]!.abort();
+      else if (end === "cancel") pool.cancel(old);
+      else network.advance(10);
+      network.healDials("origin:80");
+      network.advance(20);
+      assert.equal(next.streams.length, 1, end);
+    }
   });
 
   it("of another thread come before a connection that is being made for nobody", () => {
