@@ -15,7 +15,7 @@
  *       0               the lowest of this thread's tickets; 0: none waits
  *       1               how many of them wait
  *       2 ... S+1       of the places that are taken, those of this thread
- *       S+2 ... 2S+1    of those, connections that rest: the thread could do without them
+ *       S+2 ... 2S+1    of those, connections that rest or are made for nobody: the thread could do without them
  */
 import { FifoMap } from "../core/fifo-map.ts";
 
@@ -61,6 +61,8 @@ export function clearColumn(buffer: SharedArrayBuffer, { servers }: PlacesShape,
 /** Is told that a place may have become free, or that another thread waits for one that rests here. */
 export interface PlacesUser {
   placesChanged(): void;
+  /** In this thread. */
+  placeFreed(): void;
 }
 
 export interface SharedPlaces extends PlacesShape {
@@ -117,6 +119,11 @@ export class Places {
     for (const user of [...this.#users]) user.placesChanged();
   }
 
+  /** A user gave a place back: one that was there before a reload has others waiting behind it. */
+  freed(): void {
+    for (const user of [...this.#users]) user.placeFreed();
+  }
+
   isFree(server: number, max: number): boolean {
     return Atomics.load(this.#cells, TAKEN + server) < max;
   }
@@ -143,7 +150,7 @@ export class Places {
     if (this.#othersWait()) this.#tellOthers();
   }
 
-  /** A connection came to rest (1), or is in use again or gone (-1). */
+  /** A connection came to rest, or is made for nobody any more (1); it is in use again, or gone (-1). */
   countResting(server: number, change: 1 | -1): void {
     Atomics.add(this.#cells, this.#base + HELD + this.#servers + server, change);
   }

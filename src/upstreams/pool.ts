@@ -93,6 +93,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly #failed = new WeakMap<UpstreamHandler, Set<Server>>();
   readonly #pinned = new PinnedStreams();
   #closed = false;
+  #destroyed = false;
+  /** The queue is being served: whatever becomes free meanwhile is seen there. */
+  #serving = false;
 
   constructor(options: PoolOptions, around: PoolSurroundings) {
     this.name = options.name;
@@ -139,12 +142,20 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   lease(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed = handler): Lessor {
+    if (this.#destroyed) {
+      failed.onLeaseFailed(this.#wasClosed());
+      return this;
+    }
     if (sender.attempts <= 1) this.#budget.countRequest();
+    this.#provide(sender, handler, failed);
+    return this;
+  }
+
+  #provide(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
     const reserved = this.#takePinned(sender) ?? this.#reserveInTurn(sender, handler);
     if (reserved !== null) this.#grant(reserved, sender, handler, failed);
     else if (this.#queue.size < this.#options.queueMax) this.#wait(sender, handler, failed);
     else failed.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
-    return this;
   }
 
   #wait(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
@@ -168,13 +179,17 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const dialing = this.#dialing.get(handler);
     if (dialing !== undefined) {
       this.#dialing.delete(handler);
-      dialing.cancel();
-      this.placeFreed();
-      this.#tellIfEmpty();
-      return;
+      return this.#abandon(dialing);
     }
     const waiting = this.#queue.get(handler);
     if (waiting !== undefined) this.#leaveQueue(handler, waiting);
+  }
+
+  /** Nobody needs this connection. */
+  #abandon(dial: Dial): void {
+    dial.cancel();
+    this.#places?.freed();
+    this.#tellIfEmpty();
   }
 
   #tellIfEmpty(): void {
@@ -196,6 +211,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   /** Takes no more requests into the pool's memory: idle connections close now, the others behind their answers. */
   close(): void {
     this.#closed = true;
+    for (const { unasked } of this.#servers) {
+      for (let dial = unasked.oldest; dial !== undefined; dial = unasked.oldest) this.#abandon(dial);
+    }
     for (const server of this.#servers) server.closeIdle();
     this.#pinned.closeAll();
     this.#forgetPlaces();
@@ -203,21 +221,27 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** Closes every connection at once; whoever has one, or waits for one, is told. */
   destroy(): void {
-    this.#closed = true;
+    this.#closed = this.#destroyed = true;
     this.#forgetPlaces();
     const askers: Asker[] = [
       ...[...this.#queue].map(([, waiting]) => waiting),
       ...[...this.#dialing.values()].map(({ asker }) => asker!),
     ];
     for (const { handler, failed } of askers) {
+      // One that was told may have called off another.
+      if (!this.#queue.has(handler) && !this.#dialing.has(handler)) continue;
       this.cancel(handler);
-      failed.onLeaseFailed(new ProxyError("destination_unavailable", `${this.name} was closed`, { retryable: false }));
+      failed.onLeaseFailed(this.#wasClosed());
     }
     for (const { dials, streams } of this.#servers) {
       for (const dial of [...dials]) dial.cancel();
       for (const stream of [...streams]) stream.close();
     }
     this.#tellIfEmpty();
+  }
+
+  #wasClosed(): ProxyError {
+    return new ProxyError("destination_unavailable", `${this.name} was closed`, { retryable: false });
   }
 
   /** Nobody waits here any more, and nothing will come to rest. */
@@ -330,18 +354,23 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   gone(stream: Http1Stream): void {
     if (stream.isBound) this.#pinned.forget(stream);
     this.#around.countConnection?.(-1);
-    this.placeFreed();
+    this.#places?.freed();
     this.#tellIfEmpty();
   }
 
-  dialFailed({ server, asker }: Dial, error: ProxyError): void {
+  dialFailed({ server, asker, isAdopted }: Dial, error: ProxyError): void {
     server.avoidUntilMs = this.#around.clock.now() + AVOID_MS;
     if (asker !== null) {
-      this.#dialing.delete(asker.handler);
-      this.failedFor(asker.handler, server);
-      asker.failed.onLeaseFailed(error);
+      const { sender, handler, failed } = asker;
+      this.#dialing.delete(handler);
+      // It began before the request was there, and says nothing of one that begins now.
+      if (isAdopted) this.#provide(sender, handler, failed);
+      else {
+        this.failedFor(handler, server);
+        failed.onLeaseFailed(error);
+      }
     }
-    this.placeFreed();
+    this.#places?.freed();
     this.#tellIfEmpty();
   }
 
@@ -374,6 +403,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     if (stream === null) return;
     const { sender, handler, failed } = dial.release();
     this.#dialing.delete(handler);
+    // As with connections that rest.
+    if (this.#places?.othersComeFirst === true) this.#abandon(dial);
     this.#grant(stream, sender, handler, failed);
   }
 
@@ -384,6 +415,16 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** A connection came back, or a place for one became free: the first in the queue has it. */
   placeFreed(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    try {
+      this.#serveQueue();
+    } finally {
+      this.#serving = false;
+    }
+  }
+
+  #serveQueue(): void {
     for (let handler = this.#queue.oldest; handler !== undefined; handler = this.#queue.oldest) {
       if (this.#places?.othersComeFirst === true) return;
       const waiting = this.#queue.get(handler)!;
@@ -394,10 +435,17 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     }
   }
 
-  /** Elsewhere. A request that waits there longer than ours comes before a connection that only rests: that one is given up. */
+  /** Elsewhere. A request that waits there longer than ours comes before what only rests, or is made for nobody: that is given up. */
   placesChanged(): void {
-    if (this.#places?.othersComeFirst === true) this.#servers.find(({ idle }) => idle.length > 0)?.idle[0]?.close();
+    if (this.#places?.othersComeFirst === true) this.#giveUpOne();
     this.placeFreed();
+  }
+
+  #giveUpOne(): void {
+    const resting = this.#servers.find(({ idle }) => idle.length > 0);
+    if (resting !== undefined) return resting.idle[0]!.close();
+    const dial = this.#servers.find(({ unasked }) => unasked.size > 0)?.unasked.oldest;
+    if (dial !== undefined) this.#abandon(dial);
   }
 }
 

@@ -47,8 +47,9 @@ export class Server implements Balanced, StreamOwner {
     return this.place.weight;
   }
 
+  /** Requests that have a connection, or wait for one that is being made. */
   get active(): number {
-    return this.streams.size - this.idle.length + this.dials.size;
+    return this.streams.size - this.idle.length + this.asked.size;
   }
 
   /** A connection rests, or is being made for nobody, or there may be one more. */
@@ -78,6 +79,11 @@ export class Server implements Balanced, StreamOwner {
 
   closeIdle(): void {
     for (let stream = this.popIdle(); stream !== undefined; stream = this.popIdle()) stream.close();
+  }
+
+  /** Connections that are being made for nobody, by plus or minus one: other threads may have their places. */
+  countUnasked(change: 1 | -1): void {
+    this.#places?.countResting(this.#index, change);
   }
 
   /** The place of a connection that was not made. */
@@ -120,6 +126,8 @@ export class Dial implements DialHandler {
   readonly server: Server;
   /** null: the request has got another one. */
   asker: Asker | null;
+  /** The one that it was begun for has got another one, and who waits for it came later. */
+  isAdopted = false;
   pending: PendingDial | null = null;
   readonly #pool: UpstreamPool;
 
@@ -137,6 +145,7 @@ export class Dial implements DialHandler {
     this.asker = null;
     server.asked.delete(this);
     server.unasked.set(this, true);
+    server.countUnasked(1);
     return asker!;
   }
 
@@ -144,7 +153,8 @@ export class Dial implements DialHandler {
   askedBy(asker: Asker): void {
     const { server } = this;
     this.asker = asker;
-    server.unasked.delete(this);
+    this.isAdopted = true;
+    if (server.unasked.delete(this)) server.countUnasked(-1);
     server.asked.set(this, true);
   }
 
@@ -170,6 +180,6 @@ export class Dial implements DialHandler {
     const { dials, asked, unasked } = this.server;
     dials.delete(this);
     asked.delete(this);
-    unasked.delete(this);
+    if (unasked.delete(this)) this.server.countUnasked(-1);
   }
 }

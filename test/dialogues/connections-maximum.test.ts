@@ -1,5 +1,5 @@
 // However clients come and leave, servers close, dials fail and time passes: an upstream never has more connections than its
-// maximum, and nobody waits for ever for a place that is free.
+// maximum, nor more than there were requests at once, and nobody waits for ever for a place that is free.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Peer, type ScriptedOrigin, SeededRandom } from "../../src/testing/index.ts";
@@ -39,13 +39,14 @@ class Server {
 }
 
 function play(random: SeededRandom): void {
-  const max = random.between(1, 3);
+  const latencyMs = random.pick([1, 5]);
+  const max = random.pick([1, 2, 3, 100]);
   const names = random.chance(0.5) ? ["origin:80"] : ["origin:80", "other:80"];
   const stage = createStage({
     servers: names,
     pool: { connectionsMax: max, queueMax: 1_000, queueTimeoutMs: 10_000_000, idleMs: 3_000 },
     upstreamUse: { retriesMax: random.pick([0, 2]) },
-    network: { latencyMs: 5 },
+    network: { latencyMs },
   });
   const servers = names.map((name, index) => new Server(index === 0 ? stage.origin : stage.network.origin(name)));
   const clients: Peer[] = [];
@@ -55,22 +56,35 @@ function play(random: SeededRandom): void {
     () => void (clients.length > 0 && random.pick(clients).closes()),
     () => void random.pick(servers).connections.at(-1)?.closes(),
     () => stage.network.failDials("origin:80"),
+    () => stage.network.failDials("origin:80", "connection_timeout"),
     () => stage.network.healDials("origin:80"),
     () => stage.network.advance(3_500),
     () => {
       for (const server of servers) server.answer(() => random.chance(0.5));
     },
   ];
+  let requestsMax = 0;
+  let before = 0;
   const goOn = (ms: number) => {
+    const now = clients.filter(({ closed, ended, unread }) => !closed && !ended && unread === "").length;
+    // Of one that a client took back, the proxy hears later.
+    requestsMax = Math.max(requestsMax, now, before);
+    before = now;
     stage.network.advance(ms);
     for (const server of servers) server.accept();
     for (const server of servers) assert.ok(server.open <= max, `${server.open} connections, the maximum is ${max}`);
+    const dials = stage.network.leftovers().filter((text) => text.includes("dial")).length;
+    const made = stage.pool.connections + dials;
+    // Of each server, since the balance may choose one without a connection.
+    assert.ok(made <= requestsMax * servers.length, `${made} connections for ${requestsMax} requests`);
   };
   for (let event = 0; event < EVENTS; event++) {
     random.pick(events)();
     goOn(7);
   }
   stage.network.healDials("origin:80");
+  // Those that hang already.
+  goOn(3_500);
   for (let round = 0; round < EVENTS; round++) {
     for (const server of servers) server.answer(() => true);
     goOn(20);

@@ -163,6 +163,38 @@ describe("a request for which a connection is being made", () => {
     stage.pool.destroy();
   });
 
+  it("is no more counted there when the balance looks for the fewest requests", () => {
+    const stage = createStage({
+      servers: ["origin:80", "other:80"],
+      pool: { balance: "least-connections" },
+      network: { latencyMs: LATENCY_MS },
+    });
+    const { network, origin } = stage;
+    const other = network.origin("other:80");
+    for (const path of ["/1", "/2"]) stage.client().sends(requestFor(path));
+    network.advance(5 * LATENCY_MS);
+    const server = origin.accepts();
+    network.failDials("origin:80", "connection_timeout");
+    // Among equals it is the other one's turn.
+    for (const path of ["/3", "/4"]) stage.client().sends(requestFor(path));
+    network.advance(LATENCY_MS);
+    for (const path of ["/1", "/4"]) {
+      assert.equal(server.receivesHead().startLine, `GET ${path} HTTP/1.1`);
+      server.sends(OK);
+      network.advance(2 * LATENCY_MS);
+    }
+    for (const peer of [other.accepts(), other.accepts()]) {
+      peer.takes();
+      peer.sends(OK);
+    }
+    network.advance(2 * LATENCY_MS);
+    assert.deepEqual(dialsOf(network), ["a dial of origin:80 is pending"]);
+    stage.client().sends(requestFor("/5"));
+    network.advance(2 * LATENCY_MS);
+    assert.equal(server.receivesHead().startLine, "GET /5 HTTP/1.1");
+    stage.pool.destroy();
+  });
+
   it("leaves no dial behind when the pool goes while nobody waits for the new one", () => {
     const stage = createStage({ network: { latencyMs: LATENCY_MS } });
     const { network, origin, pool } = stage;
