@@ -133,7 +133,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** Nothing is there, on its way or waited for. */
   get isEmpty(): boolean {
-    return this.#queue.size === 0 && this.#servers.every(({ streams, dials }) => streams.size + dials.size === 0);
+    return this.#queue.size === 0 && this.#servers.every(({ streams, dialing }) => streams.size + dialing === 0);
   }
 
   /** Somebody has a connection, or waits for one. */
@@ -211,9 +211,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   /** Takes no more requests into the pool's memory: idle connections close now, the others behind their answers. */
   close(): void {
     this.#closed = true;
-    for (const { unasked } of this.#servers) {
-      for (let dial = unasked.oldest; dial !== undefined; dial = unasked.oldest) this.#abandon(dial);
-    }
+    this.#abandonUnasked();
     for (const server of this.#servers) server.closeIdle();
     this.#pinned.closeAll();
     this.#forgetPlaces();
@@ -233,11 +231,14 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       this.cancel(handler);
       failed.onLeaseFailed(this.#wasClosed());
     }
-    for (const { dials, streams } of this.#servers) {
-      for (const dial of [...dials]) dial.cancel();
-      for (const stream of [...streams]) stream.close();
+    this.#abandonUnasked();
+    for (const { streams } of this.#servers) for (const stream of [...streams]) stream.close();
+  }
+
+  #abandonUnasked(): void {
+    for (const { unasked } of this.#servers) {
+      for (let dial = unasked.oldest; dial !== undefined; dial = unasked.oldest) this.#abandon(dial);
     }
-    this.#tellIfEmpty();
   }
 
   #wasClosed(): ProxyError {

@@ -20,9 +20,7 @@ export class Server implements Balanced, StreamOwner {
   /** Least recently used first. */
   readonly idle: Http1Stream[] = [];
   readonly streams = new Set<Http1Stream>();
-  /** Connections that are being made. */
-  readonly dials = new Set<Dial>();
-  /** Of them, those that a request waits for, the longest first. */
+  /** Connections that are being made and that a request waits for, the longest first. */
   readonly asked = new FifoMap<Dial, true>();
   /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
   readonly unasked = new FifoMap<Dial, true>();
@@ -50,6 +48,11 @@ export class Server implements Balanced, StreamOwner {
   /** Requests that have a connection, or wait for one that is being made. */
   get active(): number {
     return this.streams.size - this.idle.length + this.asked.size;
+  }
+
+  /** Connections that are being made. */
+  get dialing(): number {
+    return this.asked.size + this.unasked.size;
   }
 
   /** A connection rests, or is being made for nobody, or there may be one more. */
@@ -135,7 +138,6 @@ export class Dial implements DialHandler {
     this.#pool = pool;
     this.server = server;
     this.asker = asker;
-    server.dials.add(this);
     server.asked.set(this, true);
   }
 
@@ -154,7 +156,8 @@ export class Dial implements DialHandler {
     const { server } = this;
     this.asker = asker;
     this.isAdopted = true;
-    if (server.unasked.delete(this)) server.countUnasked(-1);
+    server.unasked.delete(this);
+    server.countUnasked(-1);
     server.asked.set(this, true);
   }
 
@@ -177,8 +180,7 @@ export class Dial implements DialHandler {
   }
 
   #over(): void {
-    const { dials, asked, unasked } = this.server;
-    dials.delete(this);
+    const { asked, unasked } = this.server;
     asked.delete(this);
     if (unasked.delete(this)) this.server.countUnasked(-1);
   }
