@@ -14,7 +14,7 @@ import { RETRIES_MAX } from "../core/limits.ts";
 import { RequestMessage, type ResponseMessage } from "../core/message.ts";
 import type { Connection, HttpAnswerHandler, HttpCall, HttpClient, PendingCall } from "../core/ports.ts";
 import { removeHopByHop } from "../semantics/hop-by-hop.ts";
-import { isIdempotent } from "./idempotent.ts";
+import { isIdempotent } from "../semantics/idempotent.ts";
 import type { Lessor, Sender, Upstream, UpstreamHandler, UpstreamStream, UpstreamUse } from "./upstream.ts";
 
 /** The deadline of the call is the one that counts: those of the stream only stand behind it. */

@@ -17,6 +17,7 @@ import { BODY_PROGRESS_TIMEOUT_MS } from "../core/limits.ts";
 import { type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, Splice, SpliceHandler } from "../core/ports.ts";
 import { removeForwarded } from "../semantics/forwarded.ts";
+import { isIdempotent } from "../semantics/idempotent.ts";
 import { admit, isLastRecipient } from "./admission.ts";
 import { AnswerFlow } from "./answer-flow.ts";
 import type { BodyProducer } from "./body.ts";
@@ -28,7 +29,6 @@ import type { Fork, ForkHandler, ForkPoint } from "./fork.ts";
 import { type ForkClient, type ForkedLife, type ForkOrigin, ForksBehind, forwardingOfForks } from "./forked.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
 import { bodyTooLarge } from "./held-body.ts";
-import { isIdempotent } from "./idempotent.ts";
 import { bodyOf, messageOf } from "./own-answer.ts";
 import type { Feature, Waiting } from "./phases.ts";
 import {

@@ -51,6 +51,8 @@ export interface StreamOwner {
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void;
   /** The upstream closed the connection where the answer to this handler's request should have come: `onGone` follows. */
   onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void;
+  /** The upstream closed the connection while it rested: `onGone` follows. */
+  onClosedAtRest(stream: Http1Stream): void;
   /** The connection is gone. Called once. */
   onGone(stream: Http1Stream): void;
 }
@@ -86,6 +88,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   reused = false;
   /** The pool: it is among those that rest. */
   isResting = false;
+  /** Monotonic time at which it came to rest last. */
+  restedAtMs = Number.NEGATIVE_INFINITY;
   /** Monotonic time after which it takes no new request. */
   readonly expiresMs: number;
   /** The server may take whatever comes on it for the same user's: it is for no other client any more. */
@@ -97,6 +101,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   readonly #owner: StreamOwner;
   /** null: it is the origin, or stands for it. */
   readonly #proxy: ProxyServer | null;
+  readonly #deadlines: DeadlineWheel;
   readonly #deadline: Deadline;
   #handler: UpstreamHandler | null = null;
   #state = IDLE;
@@ -139,6 +144,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.authority = place.authority;
     this.expiresMs = place.expiresMs;
     this.#proxy = place.proxy;
+    this.#deadlines = deadlines;
     this.#deadline = new Deadline(deadlines, () => this.#onDeadline());
     connection.handler = this;
   }
@@ -155,6 +161,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   rest(idleMs: number): void {
     this.#handler = this.#sender = null;
     this.reused = true;
+    this.restedAtMs = this.#deadlines.coarseMs;
     this.#deadline.arm(idleMs);
   }
 
@@ -476,14 +483,18 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     if (this.#state === BODY_CLOSE) {
       this.#persistent = false;
       this.#endAnswer(null, false);
-    } else if (this.#handler === null) this.close();
-    else this.#fail(this.#closedEarly(), true);
+    } else if (this.#handler === null) {
+      this.#owner.onClosedAtRest(this);
+      this.close();
+    } else this.#fail(this.#closedEarly(), true);
   }
 
   onClose(error: ProxyError | null): void {
     if (this.#state === GONE) return;
-    if (this.#handler === null) this.#gone();
-    else this.#fail(error ?? this.#closedEarly(), true);
+    if (this.#handler === null) {
+      this.#owner.onClosedAtRest(this);
+      this.#gone();
+    } else this.#fail(error ?? this.#closedEarly(), true);
   }
 
   #closedEarly(): ProxyError {

@@ -11,10 +11,12 @@
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { FifoMap } from "../core/fifo-map.ts";
-import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
+import { KEEP_ALIVE_MARGIN_MS, REPLAY_BODY_BYTES_MAX } from "../core/limits.ts";
+import { BODY_UNTIL_END, type RequestMessage } from "../core/message.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
 import type { Address, AddressFilter, Clock, Connection, Dialer, DialTls, Random } from "../core/ports.ts";
 import type { Lessor, Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
+import { isIdempotent } from "../semantics/idempotent.ts";
 import { type Balancer, createBalancer } from "./balance.ts";
 import { Http1Stream, type ProxyServer } from "./http1-stream.ts";
 import type { Balance, HashKey } from "./options.ts";
@@ -25,6 +27,12 @@ import { type Asker, Dial, Server } from "./server.ts";
 
 /** A server that could not be reached is avoided for this long. nginx's fail_timeout is 10 s; a restart takes less. */
 const AVOID_MS = 2_000;
+/**
+ * A server that closes a connection so soon after an answer, without having said `Connection: close`, keeps none open; for as long
+ * again, no request that could not be sent again takes one from it that rests: its end may be under way. Servers that keep
+ * connections do so for some seconds at least (Node and Apache 5, nginx 75); tinyproxy for none.
+ */
+const EARLY_CLOSE_MS = 1_000;
 
 export interface PoolServer extends ServerAddress {
   readonly weight: number;
@@ -271,7 +279,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     for (;;) {
       const server = this.#choose(sender, handler);
       if (server === null) return null;
-      const stream = this.#takeIdle(server);
+      const stream = this.#takeIdle(server, sender);
       if (stream !== null) return stream;
       if (server.unasked.size > 0 || server.takePlace()) return server;
       // Another thread was quicker, and the server is no choice any more.
@@ -302,8 +310,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     handler.onStream(reserved);
   }
 
-  #takeIdle(server: Server): Http1Stream | null {
+  #takeIdle(server: Server, { request }: Sender): Http1Stream | null {
     const now = this.#around.deadlines.coarseMs;
+    if (server.closesEarlyUntilMs > now && !canBeSentAgain(request)) server.closeIdle();
     for (let stream = server.popIdle(); stream !== undefined; stream = server.popIdle()) {
       if (stream.usable && stream.expiresMs > now) return stream;
       stream.close();
@@ -382,6 +391,12 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     else failed.add(server);
   }
 
+  /** The server closed it, at rest or where an answer should have come. */
+  closedAfterRest(server: Server, { restedAtMs }: Http1Stream): void {
+    const now = this.#around.deadlines.coarseMs;
+    if (now - restedAtMs < EARLY_CLOSE_MS) server.closesEarlyUntilMs = now + EARLY_CLOSE_MS;
+  }
+
   reusable(server: Server, stream: Http1Stream, keepAliveMs: number | null): void {
     const { idleMs } = this.#options;
     const restMs = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
@@ -400,7 +415,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   #serveDialling(server: Server): void {
     const dial = server.asked.oldest;
     if (dial === undefined) return;
-    const stream = this.#takeIdle(server);
+    const stream = this.#takeIdle(server, dial.asker!.sender);
     if (stream === null) return;
     const { sender, handler, failed } = dial.release();
     this.#dialing.delete(handler);
@@ -448,6 +463,11 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const dial = this.#servers.find(({ unasked }) => unasked.size > 0)?.unasked.oldest;
     if (dial !== undefined) this.#abandon(dial);
   }
+}
+
+/** If need be; a body whose length is not known may turn out to be too long to be kept. */
+function canBeSentAgain({ method, bodyBytes }: RequestMessage): boolean {
+  return isIdempotent(method) && bodyBytes !== BODY_UNTIL_END && bodyBytes <= REPLAY_BODY_BYTES_MAX;
 }
 
 function textOf({ family, address, port }: Address): string {

@@ -25,6 +25,8 @@ export class Server implements Balanced, StreamOwner {
   /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
   readonly unasked = new FifoMap<Dial, true>();
   avoidUntilMs = 0;
+  /** Until then its resting connections are not for requests that could not be sent again. */
+  closesEarlyUntilMs = 0;
   turn = 0;
 
   constructor(pool: UpstreamPool, place: PoolServer, index: number, places: Places | null, max: number) {
@@ -100,9 +102,14 @@ export class Server implements Balanced, StreamOwner {
 
   onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void {
     if (!stream.reused) return this.#pool.failedFor(handler, this);
+    this.#pool.closedAfterRest(this, stream);
     // It had died while it rested, as when a server was started anew. The others have rested longer, and would cost another
     // attempt each.
     this.closeIdle();
+  }
+
+  onClosedAtRest(stream: Http1Stream): void {
+    this.#pool.closedAfterRest(this, stream);
   }
 
   onGone(stream: Http1Stream): void {

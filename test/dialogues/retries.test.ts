@@ -44,6 +44,91 @@ describe("retries", () => {
     stage.origin.acceptsNothing();
   });
 
+  describe("a server that closes after each answer, and does not say so", () => {
+    const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+
+    /** One connection rests, that the server is about to close as it has closed the one before. */
+    function aboutToClose(stage: Stage, how: "at rest" | "asked again") {
+      const { client, server } = withPooledConnection(stage);
+      if (how === "asked again") {
+        client.sends(GET);
+        server.receivesHead();
+      }
+      server.closes();
+      if (how === "at rest") {
+        stage.network.run();
+        client.sends(GET);
+      }
+      const second = stage.origin.accepts();
+      second.receivesHead();
+      second.sends(OK);
+      client.receives(OK);
+      assert.equal(stage.pool.idleConnections, 1);
+      return { client, second };
+    }
+
+    for (const [how, request] of [
+      ["at rest", POST],
+      ["asked again", POST],
+      ["at rest", `PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n${"x".repeat(70_000)}`],
+      ["at rest", "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"],
+    ] as const) {
+      it(`that it closed one ${how} is remembered: ${request.slice(0, 4)}gets a new one, not one that is kept`, () => {
+        const stage = createStage();
+        const { client, second } = aboutToClose(stage, how);
+        client.sends(request);
+        second.seesEnd();
+        const third = stage.origin.accepts();
+        third.receives(/^P.*x(\r\n0\r\n\r\n)?$/s);
+        third.sends(OK);
+        client.receives(OK);
+        assert.equal(stage.ended.at(-1)?.attempts, 1);
+      });
+    }
+
+    it("what can be sent again still takes what rests", () => {
+      const stage = createStage();
+      const { client, second } = aboutToClose(stage, "at rest");
+      client.sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+      second.receives(/^PUT .*x$/s);
+      second.sends(OK);
+      client.receives(OK);
+      stage.origin.acceptsNothing();
+    });
+
+    it("is forgotten after a second; a connection that rested longer than that is no sign", () => {
+      const stage = createStage();
+      const { client, second } = aboutToClose(stage, "at rest");
+      stage.network.advance(1_100);
+      client.sends(POST);
+      second.receives(/^POST .*x$/s);
+      second.sends(OK);
+      client.receives(OK);
+      stage.network.advance(1_100);
+      second.closes();
+      stage.network.run();
+      client.sends(GET);
+      const third = stage.origin.accepts();
+      third.receivesHead();
+      third.sends(OK);
+      client.receives(OK);
+      client.sends(POST);
+      third.receives(/^POST .*x$/s);
+    });
+
+    it("at its maximum of connections, the one that rests makes room for the new one", () => {
+      const stage = createStage({ pool: { connectionsMax: 1 } });
+      const { client, second } = aboutToClose(stage, "at rest");
+      client.sends(POST);
+      second.seesEnd();
+      const third = stage.origin.accepts();
+      third.receives(/^POST .*x$/s);
+      third.sends(OK);
+      client.receives(OK);
+      assert.equal(stage.pool.connections, 1);
+    });
+  });
+
   it("PUT is repeated with its body, what came before and what comes after", () => {
     const stage = createStage();
     const client = stage.client().sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234");
