@@ -5,13 +5,14 @@
 import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { freePort } from "../test/support/free-port.ts";
 import { allowedCpus, CpuClock } from "./measure/cpu.ts";
 import { anonymousBytes, residentBytes } from "./measure/memory.ts";
 import { type WrkOptions, type WrkResult, wrk } from "./measure/wrk.ts";
 import { nginxOrigin, type OriginFile } from "./origin/nginx-origin.ts";
 import { type Child, type Children, familyOf } from "./processes/children.ts";
 import { findCommand } from "./processes/commands.ts";
-import { freePort, listening } from "./processes/ports.ts";
+import { listening } from "./processes/ports.ts";
 import type { Ability, Assignment, Target } from "./targets/target.ts";
 
 /** The target has a processor for itself; the origin and the load share the other one. */

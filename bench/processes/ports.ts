@@ -1,19 +1,11 @@
-/** Ports of this machine: free ones, and whether somebody listens on one already. Loopback only. */
-import { connect, createServer } from "node:net";
+/** Whether somebody listens on a port of this machine already. Loopback only. */
+import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Child } from "./children.ts";
 
 /** Programs that load a large configuration may take this long until they listen. */
 const START_MS_MAX = 20_000;
 const POLL_MS = 20;
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 function isOpen(port: number): Promise<boolean> {
   return new Promise((resolve) => {

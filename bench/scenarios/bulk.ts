@@ -1,8 +1,8 @@
 /** One body of 1 GiB, each way. What counts is CPU time per GiB. */
 import { closeSync, ftruncateSync, openSync, statSync } from "node:fs";
 import path from "node:path";
+import { freePort } from "../../test/support/free-port.ts";
 import { FILE_BYTES } from "../origin/nginx-origin.ts";
-import { freePort } from "../processes/ports.ts";
 import { LOAD_CPU, missingCommand, type Running, type Stage } from "../stage.ts";
 import type { Claim, Column, Row, Scenario } from "./scenario.ts";
 

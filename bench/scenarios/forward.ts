@@ -1,5 +1,5 @@
 /** What a forward proxy costs: requests in absolute form, bytes through CONNECT tunnels, and tunnels for one request. */
-import { freePort } from "../processes/ports.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import { missingCommand, type Running, type Stage } from "../stage.ts";
 import { bodyFile, downloadArgs, transfer, uploadArgs } from "./bulk.ts";
 import { wrkRow } from "./request-cost.ts";

@@ -1,7 +1,8 @@
 /** A plugin that waits for a store, three times a request. */
 import { connect } from "node:net";
+import { freePort } from "../../test/support/free-port.ts";
 import { findCommand } from "../processes/commands.ts";
-import { freePort, listening } from "../processes/ports.ts";
+import { listening } from "../processes/ports.ts";
 import { LOAD_CPU, missingCommand, type Stage } from "../stage.ts";
 import { wrkRow } from "./request-cost.ts";
 import { costColumns, type Scenario } from "./scenario.ts";

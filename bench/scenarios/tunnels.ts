@@ -1,7 +1,7 @@
 /** Round trips through tunnels: what one costs in CPU time, and what many tunnels at once cost in memory. */
 import { setTimeout as delay } from "node:timers/promises";
+import { freePort } from "../../test/support/free-port.ts";
 import type { Child } from "../processes/children.ts";
-import { freePort } from "../processes/ports.ts";
 import { missingCommand, type Running, type Stage } from "../stage.ts";
 import type { Target } from "../targets/target.ts";
 import { costColumns, costSample, type Row, type Sample, type Scenario } from "./scenario.ts";

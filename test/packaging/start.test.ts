@@ -10,18 +10,9 @@ import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { freePort } from "../support/free-port.ts";
 import { needs } from "../support/requirements.ts";
 import { repositoryRoot, userEnvironment } from "./npm.ts";
-
-/** A port that was free a moment ago: the examples' file takes ports, not sockets. */
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 interface Started {
   readonly child: ChildProcess;

@@ -1,4 +1,4 @@
-// Ports for tests that have to name one before it is listened on: below those that the system gives to connections and
+// Ports for tests and benches that have to name one before it is listened on: below those that the system gives to connections and
 // to port 0 (32768 and up on Linux), so that nobody gets it in between.
 
 import { once } from "node:events";

@@ -11,16 +11,8 @@ import type { DialTarget } from "../../src/core/ports.ts";
 import type { LookupCallback } from "../../src/io/dialing/name-cache.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { DeafServer } from "../support/deaf-server.ts";
+import { freePort } from "../support/free-port.ts";
 import { TransportStage } from "../support/transport-stage.ts";
-
-/** A port on which nothing listens. */
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Descriptors of this process; they are closed in a later turn than they are given up. */
 const countSockets = (): number => (existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0);
