@@ -6,6 +6,7 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import { test } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { createProxy } from "../../src/index.ts";
+import { sendAndReset } from "../support/hasty-peer.ts";
 import { HostServer } from "../support/host-server.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -111,4 +112,17 @@ test("closing the proxy cuts what is under way, requests and tunnels", TIMEOUT, 
   await waiting.untilClosed();
   await origin.until(() => origin.sockets.size === 0);
   backend.close();
+});
+
+test("a client that has reset before it was accepted asks for nothing: nobody knows who it was", TIMEOUT, async () => {
+  await using origin = await Origin.start((_, response) => response.end("ok"));
+  const proxy = createProxy({ proxy: origin.url });
+  await using host = await HostServer.start(http.createServer(proxy.handle), proxy);
+  sendAndReset(host.port, "GET /hasty HTTP/1.1\r\nHost: a\r\n\r\n");
+  using client = await RawClient.connect(host.port);
+  assert.equal((await client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n").answer()).body, "ok");
+  assert.deepEqual(
+    origin.asked.map(({ url }) => url),
+    ["/late"],
+  );
 });

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
+import { sendAndReset } from "../support/hasty-peer.ts";
 import { TransportStage } from "../support/transport-stage.ts";
 
 /** Connects, says "here" and what else it is told to, and never reads. */
@@ -93,3 +94,19 @@ test("a process that stands still: bytes queue up, end and destroy work, and not
     await kill(child);
   }
 });
+
+for (const host of ["127.0.0.1", null]) {
+  test(`a peer that has reset before it was accepted is nobody on a unix socket (${host ?? "all addresses"})`, async () => {
+    await using stage = new TransportStage();
+    const families: number[] = [];
+    const served = await stage.serve({ host }, ({ connection }) => families.push(connection.remote.family));
+    sendAndReset(served.port, "here");
+    const late = await stage.dial({ port: served.port, host: "127.0.0.1" });
+    while ((await served.next()).connection.remote.port !== late.connection.local.port);
+    // Either it is known by the address that it had, or nobody hears of it.
+    assert.ok(
+      families.every((family) => family === 4),
+      `families ${families}`,
+    );
+  });
+}

@@ -113,10 +113,19 @@ class ServerListener implements TransportListener {
   }
 
   #plain(socketOptions: net.ServerOpts): net.Server {
-    const acceptor = this.#acceptor;
     const gate = this.#gate;
-    const take = gate === null ? acceptor.onConnection : (connection: NetConnection) => gate.take(connection);
-    return net.createServer(socketOptions, (socket) => acceptor.serve(socket, this.#common, take));
+    const take = gate === null ? this.#acceptor.onConnection : (connection: NetConnection) => gate.take(connection);
+    return net.createServer(socketOptions, (socket) => this.#serve(socket, this.#common, take));
+  }
+
+  /**
+   * A TCP socket that its peer has reset tells no more whose it was, though what came before may still be read: no rule about clients
+   * would hold for it. The system itself returns none that it cannot name (accept(2), ECONNABORTED), but Node does not ask it to.
+   */
+  #serve(socket: net.Socket, ends: KnownEnds, take: (connection: NetConnection) => void): void {
+    const isUnix = this.address.family === 0;
+    if (!isUnix && ends.remote === null && socket.remoteAddress === undefined) socket.destroy();
+    else this.#acceptor.serve(socket, ends, take);
   }
 
   /** Gives a socket whose header was read to the server for TLS, as if that had just accepted it. */
@@ -176,7 +185,7 @@ class ServerListener implements TransportListener {
         return acceptor.reportFault(new Error(`${this.#where}: nobody knows whose connection it is`));
       }
       socket.allowHalfOpen = true;
-      acceptor.serve(socket, ends, acceptor.onConnection);
+      this.#serve(socket, ends, acceptor.onConnection);
     });
     // Node reports exactly one of the two for each connection. After a time-out it leaves the socket open.
     server.on("tlsClientError", (error: SystemError, socket) => {

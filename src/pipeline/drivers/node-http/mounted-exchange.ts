@@ -96,6 +96,8 @@ export class MountedExchange implements Downstream, BodyReceiver {
   }
 
   get #isGone(): boolean {
+    // Reset by its peer, which Node may not have seen yet: nobody knows whose it was, and no rule about clients would hold for it.
+    if (this.remote.family === 0 && this.local.family !== 0) return true;
     if (this.#isHttp2) return (this.#request as unknown as Http2ServerRequest).stream.destroyed;
     return this.#response.destroyed || this.#request.socket.destroyed;
   }
