@@ -88,8 +88,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   reused = false;
   /** The pool: it is among those that rest. */
   isResting = false;
-  /** Monotonic time at which it came to rest last. */
-  restedAtMs = Number.NEGATIVE_INFINITY;
+  /** Monotonic time of the last answer behind which it came to rest; -Infinity: there was none. */
+  answeredAtMs = Number.NEGATIVE_INFINITY;
   /** Monotonic time after which it takes no new request. */
   readonly expiresMs: number;
   /** The server may take whatever comes on it for the same user's: it is for no other client any more. */
@@ -161,7 +161,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   rest(idleMs: number): void {
     this.#handler = this.#sender = null;
     this.reused = true;
-    this.restedAtMs = this.#deadlines.coarseMs;
+    if (this.#answered) this.answeredAtMs = this.#deadlines.coarseMs;
     this.#deadline.arm(idleMs);
   }
 
@@ -175,6 +175,11 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     }
     this.#connection.destroy();
     this.#gone();
+  }
+
+  /** It came to rest behind an answer, and was lent again since. */
+  get hasAnsweredBefore(): boolean {
+    return this.answeredAtMs !== Number.NEGATIVE_INFINITY;
   }
 
   get usable(): boolean {
@@ -480,6 +485,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   }
 
   onEnd(): void {
+    if (this.#state === GONE) return;
     if (this.#state === BODY_CLOSE) {
       this.#persistent = false;
       this.#endAnswer(null, false);

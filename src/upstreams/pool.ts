@@ -11,12 +11,10 @@
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import { FifoMap } from "../core/fifo-map.ts";
-import { KEEP_ALIVE_MARGIN_MS, REPLAY_BODY_BYTES_MAX } from "../core/limits.ts";
-import { BODY_UNTIL_END, type RequestMessage } from "../core/message.ts";
+import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
 import type { Address, AddressFilter, Clock, Connection, Dialer, DialTls, Random } from "../core/ports.ts";
 import type { Lessor, Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
-import { isIdempotent } from "../semantics/idempotent.ts";
 import { type Balancer, createBalancer } from "./balance.ts";
 import { Http1Stream, type ProxyServer } from "./http1-stream.ts";
 import type { Balance, HashKey } from "./options.ts";
@@ -27,13 +25,6 @@ import { type Asker, Dial, Server } from "./server.ts";
 
 /** A server that could not be reached is avoided for this long. nginx's fail_timeout is 10 s; a restart takes less. */
 const AVOID_MS = 2_000;
-/**
- * A server that closes a connection so soon after an answer, without having said `Connection: close`, keeps none open; for as long
- * again, no request that could not be sent again takes one from it that rests: its end may be under way. Servers that keep
- * connections do so for some seconds at least (Node and Apache 5, nginx 75); tinyproxy for none.
- */
-const EARLY_CLOSE_MS = 1_000;
-
 export interface PoolServer extends ServerAddress {
   readonly weight: number;
   /** null: plain TCP. */
@@ -117,12 +108,17 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#places?.addUser(this);
     this.#servers = options.servers.map((place, index) => new Server(this, place, index, this.#places, max));
     this.#balancer = createBalancer(options.balance, options.hashBy, around.random);
-    const coarse = { now: () => around.deadlines.coarseMs };
+    const coarse = { now: () => this.coarseMs };
     this.#budget = new RetryBudget(coarse, options.retryBudgetShare, options.retryBudgetMin);
   }
 
   get options(): PoolOptions {
     return this.#options;
+  }
+
+  /** Monotonic time, as old as a turn of the wheel at most. */
+  get coarseMs(): number {
+    return this.#around.deadlines.coarseMs;
   }
 
   /** Connections that exist: for status and for tests that count. */
@@ -131,7 +127,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   get idleConnections(): number {
-    return this.#servers.reduce((sum, server) => sum + server.idle.length, this.#pinned.size);
+    return this.#servers.reduce((sum, server) => sum + server.resting.size, this.#pinned.size);
   }
 
   /** Requests that wait for a connection or a place. */
@@ -220,7 +216,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   close(): void {
     this.#closed = true;
     this.#abandonUnasked();
-    for (const server of this.#servers) server.closeIdle();
+    for (const server of this.#servers) server.resting.closeAll();
     this.#pinned.closeAll();
     this.#forgetPlaces();
   }
@@ -279,10 +275,12 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     for (;;) {
       const server = this.#choose(sender, handler);
       if (server === null) return null;
-      const stream = this.#takeIdle(server, sender);
+      const stream = server.resting.take(sender, this.coarseMs);
       if (stream !== null) return stream;
       if (server.unasked.size > 0 || server.takePlace()) return server;
-      // Another thread was quicker, and the server is no choice any more.
+      // What rests is not for this one, and makes room for it. If nothing does, another thread was quicker, and the server is no
+      // choice any more.
+      server.resting.leastRecent?.close();
     }
   }
 
@@ -299,7 +297,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   #takePinned(sender: Sender): Http1Stream | null {
     const stream = this.#pinned.take(sender);
-    if (stream === null || (stream.usable && stream.expiresMs > this.#around.deadlines.coarseMs)) return stream;
+    if (stream === null || (stream.usable && stream.expiresMs > this.coarseMs)) return stream;
     stream.close();
     return null;
   }
@@ -308,16 +306,6 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     if (reserved instanceof Server) return this.#dial(reserved, sender, handler, failed);
     reserved.lend(handler);
     handler.onStream(reserved);
-  }
-
-  #takeIdle(server: Server, { request }: Sender): Http1Stream | null {
-    const now = this.#around.deadlines.coarseMs;
-    if (server.closesEarlyUntilMs > now && !canBeSentAgain(request)) server.closeIdle();
-    for (let stream = server.popIdle(); stream !== undefined; stream = server.popIdle()) {
-      if (stream.usable && stream.expiresMs > now) return stream;
-      stream.close();
-    }
-    return null;
   }
 
   #dial(server: Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
@@ -391,37 +379,36 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     else failed.add(server);
   }
 
-  /** The server closed it, at rest or where an answer should have come. */
-  closedAfterRest(server: Server, { restedAtMs }: Http1Stream): void {
-    const now = this.#around.deadlines.coarseMs;
-    if (now - restedAtMs < EARLY_CLOSE_MS) server.closesEarlyUntilMs = now + EARLY_CLOSE_MS;
-  }
-
   reusable(server: Server, stream: Http1Stream, keepAliveMs: number | null): void {
     const { idleMs } = this.#options;
     const restMs = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
-    const expired = stream.expiresMs <= this.#around.deadlines.coarseMs;
+    const expired = stream.expiresMs <= this.coarseMs;
     if (this.#closed || restMs <= 0 || expired) return stream.close();
     if (stream.isBound) return this.#pin(stream, restMs);
     stream.rest(restMs);
-    server.pushIdle(stream);
+    server.resting.add(stream);
     // Only now: a thread that begins to wait at this moment sees the connection at rest, or we see the thread.
     if (this.#places?.othersComeFirst === true) return stream.close();
     this.placeFreed();
     this.#serveDialling(server);
   }
 
-  /** A connection that rests is for whoever has waited longest for a new one to this server: that one will rest in its place. */
+  /** What rests is for those who have waited longest for a new connection to this server: that one will rest in its place. */
   #serveDialling(server: Server): void {
-    const dial = server.asked.oldest;
-    if (dial === undefined) return;
-    const stream = this.#takeIdle(server, dial.asker!.sender);
-    if (stream === null) return;
-    const { sender, handler, failed } = dial.release();
-    this.#dialing.delete(handler);
-    // As with connections that rest.
-    if (this.#places?.othersComeFirst === true) this.#abandon(dial);
-    this.#grant(stream, sender, handler, failed);
+    const { asked, resting } = server;
+    if (asked.size === 0) return;
+    for (const [dial] of asked) {
+      if (resting.size === 0) return;
+      // Who was served before may have called it off.
+      if (!asked.has(dial)) continue;
+      const stream = resting.take(dial.asker!.sender, this.coarseMs);
+      if (stream === null) continue;
+      const { sender, handler, failed } = dial.release();
+      this.#dialing.delete(handler);
+      // As with connections that rest.
+      if (this.#places?.othersComeFirst === true) this.#abandon(dial);
+      this.#grant(stream, sender, handler, failed);
+    }
   }
 
   #pin(stream: Http1Stream, restMs: number): void {
@@ -458,16 +445,11 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   #giveUpOne(): void {
-    const resting = this.#servers.find(({ idle }) => idle.length > 0);
-    if (resting !== undefined) return resting.idle[0]!.close();
+    const resting = this.#servers.find(({ resting }) => resting.size > 0)?.resting.leastRecent;
+    if (resting !== undefined) return resting.close();
     const dial = this.#servers.find(({ unasked }) => unasked.size > 0)?.unasked.oldest;
     if (dial !== undefined) this.#abandon(dial);
   }
-}
-
-/** If need be; a body whose length is not known may turn out to be too long to be kept. */
-function canBeSentAgain({ method, bodyBytes }: RequestMessage): boolean {
-  return isIdempotent(method) && bodyBytes !== BODY_UNTIL_END && bodyBytes <= REPLAY_BODY_BYTES_MAX;
 }
 
 function textOf({ family, address, port }: Address): string {

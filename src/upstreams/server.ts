@@ -7,6 +7,7 @@ import type { Balanced } from "./balance.ts";
 import type { Http1Stream, StreamOwner } from "./http1-stream.ts";
 import type { Places } from "./places.ts";
 import type { LeaseFailed, PoolServer, UpstreamPool } from "./pool.ts";
+import { RestingStreams } from "./resting-streams.ts";
 
 /** One server and its connections. */
 export class Server implements Balanced, StreamOwner {
@@ -17,16 +18,13 @@ export class Server implements Balanced, StreamOwner {
   readonly #index: number;
   readonly #places: Places | null;
   readonly #max: number;
-  /** Least recently used first. */
-  readonly idle: Http1Stream[] = [];
+  readonly resting: RestingStreams;
   readonly streams = new Set<Http1Stream>();
   /** Connections that are being made and that a request waits for, the longest first. */
   readonly asked = new FifoMap<Dial, true>();
   /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
   readonly unasked = new FifoMap<Dial, true>();
   avoidUntilMs = 0;
-  /** Until then its resting connections are not for requests that could not be sent again. */
-  closesEarlyUntilMs = 0;
   turn = 0;
 
   constructor(pool: UpstreamPool, place: PoolServer, index: number, places: Places | null, max: number) {
@@ -35,6 +33,7 @@ export class Server implements Balanced, StreamOwner {
     this.#index = index;
     this.#places = places;
     this.#max = max;
+    this.resting = new RestingStreams(places, index);
     const host = place.host.includes(":") ? `[${place.host}]` : place.host;
     this.address = place.port === 0 ? place.host : `${host}:${place.port}`;
   }
@@ -49,7 +48,7 @@ export class Server implements Balanced, StreamOwner {
 
   /** Requests that have a connection, or wait for one that is being made. */
   get active(): number {
-    return this.streams.size - this.idle.length + this.asked.size;
+    return this.streams.size - this.resting.size + this.asked.size;
   }
 
   /** Connections that are being made. */
@@ -59,31 +58,14 @@ export class Server implements Balanced, StreamOwner {
 
   /** A connection rests, or is being made for nobody, or there may be one more. */
   hasPlace(): boolean {
-    const { size } = this.unasked;
-    return this.#places === null || this.idle.length > 0 || size > 0 || this.#places.isFree(this.#index, this.#max);
+    const places = this.#places;
+    if (places === null || this.resting.size > 0 || this.unasked.size > 0) return true;
+    return places.isFree(this.#index, this.#max);
   }
 
   /** For a new connection; false: there is none left. */
   takePlace(): boolean {
     return this.#places === null || this.#places.take(this.#index, this.#max);
-  }
-
-  pushIdle(stream: Http1Stream): void {
-    stream.isResting = true;
-    this.idle.push(stream);
-    this.#places?.countResting(this.#index, 1);
-  }
-
-  popIdle(): Http1Stream | undefined {
-    const stream = this.idle.pop();
-    if (stream === undefined) return undefined;
-    stream.isResting = false;
-    this.#places?.countResting(this.#index, -1);
-    return stream;
-  }
-
-  closeIdle(): void {
-    for (let stream = this.popIdle(); stream !== undefined; stream = this.popIdle()) stream.close();
   }
 
   /** Connections that are being made for nobody, by plus or minus one: other threads may have their places. */
@@ -97,28 +79,25 @@ export class Server implements Balanced, StreamOwner {
   }
 
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void {
+    if (stream.hasAnsweredBefore) this.resting.answeredAgain();
     this.#pool.reusable(this, stream, keepAliveMs);
   }
 
   onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void {
     if (!stream.reused) return this.#pool.failedFor(handler, this);
-    this.#pool.closedAfterRest(this, stream);
+    this.onClosedAtRest(stream);
     // It had died while it rested, as when a server was started anew. The others have rested longer, and would cost another
     // attempt each.
-    this.closeIdle();
+    this.resting.closeAll();
   }
 
   onClosedAtRest(stream: Http1Stream): void {
-    this.#pool.closedAfterRest(this, stream);
+    this.resting.closedByServer(stream, this.#pool.coarseMs);
   }
 
   onGone(stream: Http1Stream): void {
     if (!this.streams.delete(stream)) return;
-    if (stream.isResting) {
-      stream.isResting = false;
-      this.idle.splice(this.idle.indexOf(stream), 1);
-      this.#places?.countResting(this.#index, -1);
-    }
+    this.resting.forget(stream);
     this.#places?.giveBack(this.#index);
     this.#pool.gone(stream);
   }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ConnectionHandler } from "../../src/core/ports.ts";
+import type { Peer } from "../../src/testing/index.ts";
 import { createStage, type Stage } from "../support/stage.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi";
@@ -67,6 +68,29 @@ describe("retries", () => {
       return { client, second };
     }
 
+    /** Somebody has tried again what the server would do, in vain. */
+    function triedInVain(stage: Stage) {
+      const { client, second } = aboutToClose(stage, "at rest");
+      client.sends(GET);
+      second.receivesHead();
+      second.closes();
+      const third = stage.origin.accepts();
+      third.receivesHead();
+      third.sends(OK);
+      client.receives(OK);
+      assert.equal(stage.ended.at(-1)?.attempts, 2);
+      return { client, third };
+    }
+
+    function isAnsweredByNew(stage: Stage, client: Peer): Peer {
+      const server = stage.origin.accepts();
+      server.receives(/^[A-Z]+ \/.*\r\n\r\n/s);
+      server.sends(OK);
+      client.receives(OK);
+      assert.equal(stage.ended.at(-1)?.attempts, 1);
+      return server;
+    }
+
     for (const [how, request] of [
       ["at rest", POST],
       ["asked again", POST],
@@ -77,55 +101,164 @@ describe("retries", () => {
         const stage = createStage();
         const { client, second } = aboutToClose(stage, how);
         client.sends(request);
-        second.seesEnd();
-        const third = stage.origin.accepts();
-        third.receives(/^P.*x(\r\n0\r\n\r\n)?$/s);
-        third.sends(OK);
-        client.receives(OK);
-        assert.equal(stage.ended.at(-1)?.attempts, 1);
+        isAnsweredByNew(stage, client);
+        second.receivesNothing();
+        assert.equal(stage.pool.idleConnections, 2);
       });
     }
 
-    it("what can be sent again still takes what rests", () => {
+    it("what can be sent again takes what rests, on trial; the answer shows that the server keeps connections", () => {
       const stage = createStage();
       const { client, second } = aboutToClose(stage, "at rest");
-      client.sends("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
-      second.receives(/^PUT .*x$/s);
-      second.sends(OK);
-      client.receives(OK);
+      for (const request of ["PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx", POST]) {
+        client.sends(request);
+        second.receives(/^P.*x$/s);
+        second.sends(OK);
+        client.receives(OK);
+      }
       stage.origin.acceptsNothing();
     });
 
-    it("is forgotten after a second; a connection that rested longer than that is no sign", () => {
+    it("one trial at a time: others that come meanwhile get new connections", () => {
       const stage = createStage();
       const { client, second } = aboutToClose(stage, "at rest");
-      stage.network.advance(1_100);
       client.sends(POST);
-      second.receives(/^POST .*x$/s);
-      second.sends(OK);
-      client.receives(OK);
-      stage.network.advance(1_100);
-      second.closes();
-      stage.network.run();
+      const third = isAnsweredByNew(stage, client);
       client.sends(GET);
-      const third = stage.origin.accepts();
       third.receivesHead();
+      isAnsweredByNew(stage, stage.client().sends(GET));
       third.sends(OK);
       client.receives(OK);
-      client.sends(POST);
-      third.receives(/^POST .*x$/s);
+      second.receivesNothing();
     });
 
-    it("at its maximum of connections, the one that rests makes room for the new one", () => {
+    it("a trial in vain costs one attempt in ten seconds, however many requests there are", () => {
+      const stage = createStage();
+      const { client, third } = triedInVain(stage);
+      third.closes();
+      for (let count = 0; count < 30; count++) {
+        client.sends(GET);
+        isAnsweredByNew(stage, client).closes();
+        stage.network.run();
+      }
+      stage.network.advance(10_000);
+      client.sends(GET);
+      const last = isAnsweredByNew(stage, client);
+      client.sends(GET);
+      last.receivesHead();
+    });
+
+    it("whose first attempt it cost tries no other: that is for somebody with attempts left", () => {
+      const stage = createStage();
+      const { client, server } = withPooledConnection(stage);
+      client.sends(GET);
+      server.receivesHead();
+      const other = stage.client().sends(GET);
+      const second = stage.origin.accepts();
+      second.receivesHead();
+      stage.network.failDials("origin:80", "connection_timeout");
+      server.closes();
+      stage.network.run();
+      assert.equal(stage.pool.waiting, 1);
+      second.sends(OK);
+      other.receives(OK);
+      second.receivesNothing();
+      other.sends(GET);
+      second.receivesHead();
+      second.sends(OK);
+      other.receives(OK);
+      // It keeps its connections, then.
+      second.receivesHead();
+      second.sends(OK);
+      client.receives(OK);
+    });
+
+    it("one that has rested for more than a second is for everybody, whatever the others did", () => {
+      const stage = createStage();
+      const { client, third } = triedInVain(stage);
+      stage.network.advance(500);
+      client.sends(GET);
+      const fourth = isAnsweredByNew(stage, client);
+      stage.network.advance(600);
+      client.sends(POST);
+      third.receives(/^POST .*x$/s);
+      third.sends(OK);
+      client.receives(OK);
+      // It has shown that it keeps them: now the one that was used last is first again.
+      client.sends(POST);
+      third.receives(/^POST .*x$/s);
+      fourth.receivesNothing();
+    });
+
+    it("one that had rested for longer than a second is no sign when it is closed", () => {
+      const stage = createStage();
+      const { client, server } = withPooledConnection(stage);
+      stage.network.advance(1_100);
+      server.closes();
+      stage.network.run();
+      client.sends(GET);
+      const second = stage.origin.accepts();
+      second.receivesHead();
+      second.sends(OK);
+      client.receives(OK);
+      client.sends(POST);
+      second.receives(/^POST .*x$/s);
+    });
+
+    it("at the maximum of connections, one that rests makes room for the new one", () => {
       const stage = createStage({ pool: { connectionsMax: 1 } });
       const { client, second } = aboutToClose(stage, "at rest");
       client.sends(POST);
       second.seesEnd();
-      const third = stage.origin.accepts();
-      third.receives(/^POST .*x$/s);
-      third.sends(OK);
-      client.receives(OK);
+      isAnsweredByNew(stage, client);
       assert.equal(stage.pool.connections, 1);
+    });
+
+    it("at the maximum of connections, no more than one makes room", () => {
+      const stage = createStage({ pool: { connectionsMax: 3 } });
+      const clients = [1, 2, 3].map(() => stage.client().sends(GET));
+      const servers = clients.map(() => stage.origin.accepts());
+      for (const server of servers) server.receivesHead();
+      servers[0]!.sends(OK);
+      clients[0]!.receives(OK);
+      servers[0]!.closes();
+      stage.network.run();
+      const more = stage.client().sends(GET);
+      const third = stage.origin.accepts();
+      third.receivesHead();
+      for (const server of [servers[1]!, servers[2]!, third]) server.sends(OK);
+      more.receives(OK);
+      assert.equal(stage.pool.idleConnections, 3);
+      more.sends(POST);
+      isAnsweredByNew(stage, more);
+      assert.equal(stage.pool.idleConnections, 3);
+    });
+
+    it("what waits for a new connection behind a POST gets the one that rests, which loses nothing", () => {
+      const stage = createStage();
+      const gets = Array.from({ length: 5 }, () => stage.client().sends(GET));
+      const [first, ...others] = gets.map(() => stage.origin.accepts());
+      for (const server of [first!, ...others]) server.receivesHead();
+      first!.sends(OK);
+      gets[0]!.receives(OK);
+      first!.closes();
+      stage.network.run();
+      stage.network.failDials("origin:80", "connection_timeout");
+      const post = stage.client().sends(POST);
+      const get = stage.client().sends(GET);
+      stage.network.run();
+      for (const server of others) server.sends(OK);
+      stage.network.run();
+      assert.equal(stage.pool.connections, 4);
+      const tried = others.find(({ unread }) => unread.startsWith("GET"))!;
+      tried.receivesHead();
+      tried.sends(OK);
+      get.receives(OK);
+      // The server keeps connections, then: the POST need not wait any longer.
+      const served = others.find(({ unread }) => unread.startsWith("POST"))!;
+      served.receives(/^POST .*x$/s);
+      served.sends(OK);
+      post.receives(OK);
     });
   });
 

@@ -49,6 +49,41 @@ describe("a request for which a connection is being made", () => {
     assert.deepEqual(proxy.finish(), []);
   });
 
+  describe("in front of a server that closes connections", () => {
+    const POST = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+
+    it("which have not served: what cannot be sent again takes one that has", () => {
+      const { proxy, network, server, first } = dialling();
+      server.sends(OK);
+      network.advance(2 * LATENCY_MS);
+      const unused = proxy.origin.accepts();
+      server.receivesHead();
+      unused.closes();
+      server.sends(OK);
+      network.advance(2 * LATENCY_MS);
+      first.sends(POST);
+      network.advance(2 * LATENCY_MS);
+      assert.equal(server.receivesHead().startLine, "POST / HTTP/1.1");
+      proxy.origin.acceptsNothing();
+    });
+
+    it("right behind their answers: what cannot be sent again takes one that has not served", () => {
+      const { proxy, network, server, first } = dialling();
+      server.sends(OK);
+      network.advance(2 * LATENCY_MS);
+      const unused = proxy.origin.accepts();
+      server.receivesHead();
+      server.sends(OK);
+      network.advance(2 * LATENCY_MS);
+      server.closes();
+      network.advance(2 * LATENCY_MS);
+      first.sends(POST);
+      network.advance(2 * LATENCY_MS);
+      assert.equal(unused.receivesHead().startLine, "POST / HTTP/1.1");
+      proxy.origin.acceptsNothing();
+    });
+  });
+
   it("waits for the new one when none comes free", () => {
     const { proxy, network, server, second } = dialling();
     network.advance(2 * LATENCY_MS);
