@@ -19,7 +19,7 @@ import type { AnswerSink, BodyProducer, BodySink } from "./body.ts";
 import type { Chain } from "./chain.ts";
 import type { Downstream } from "./downstream.ts";
 import { Exchange } from "./exchange.ts";
-import { faultOfPart } from "./guard.ts";
+import { faultOfPart, hastyTransform } from "./guard.ts";
 import { copyOf, HeldAnswer } from "./held-answer.ts";
 import { ResponseBody } from "./response-body.ts";
 import { SentFiles } from "./sent-files.ts";
@@ -87,24 +87,38 @@ export abstract class AnswerFlow extends Exchange {
   }
 
   #transform(chain: Chain, answeredBy: number, isForwarded: boolean): void {
-    const { response } = this;
     const body = this.#newResponseBody();
+    // From now on, so that those that are made are told when one of them fails the exchange.
+    this.#transformed = body;
     body.transform(this, chain.responseBody, "responseBody", answeredBy);
     if (isForwarded) {
       body.transform(this, chain.upstreamResponseBody, "upstreamResponseBody", answeredBy);
       body.takeFrom({ pause: () => this.#holdStream(), resume: () => this.#letStreamGo() });
     }
-    // Where one of them has failed the exchange, this is not its answer any more.
-    if (body.isTransformed && this.response === response) this.#transformed = body;
+    if (!body.isTransformed && !body.isAbandoned) this.#transformed = null;
   }
 
   #newResponseBody(): ResponseBody {
     const client: BodySink = {
-      write: (bytes, start, end) => this.#toClient(bytes, start, end),
-      end: () => this.#end(this.#trailers),
-      abort: (error) => this.fail(error),
+      write: (bytes, start, end) => {
+        if (this.#takesFrom(body)) this.#toClient(bytes, start, end);
+      },
+      end: () => {
+        if (this.#takesFrom(body)) this.#end(this.#trailers);
+      },
+      abort: (error) => {
+        if (!body.isAbandoned) this.fail(error);
+      },
     };
-    return new ResponseBody(client, (error) => this.fail(error));
+    const body = new ResponseBody(client, (error) => this.fail(error));
+    return body;
+  }
+
+  #takesFrom(body: ResponseBody): boolean {
+    if (body.isAbandoned) return false;
+    if (this.#flow !== AWAITED) return true;
+    this.fail(hastyTransform());
+    return false;
   }
 
   // ------------------------------------------------------------------------------------------------- the body
@@ -275,10 +289,14 @@ export abstract class AnswerFlow extends Exchange {
     this.#splice?.end();
   }
 
-  /** What came of an answer that nobody will get. */
+  /** What came of an answer that nobody will get, and who would have seen it. */
   protected dropHeld(): void {
     this.#held?.release();
     this.#held = null;
+    if (this.#flow !== AWAITED || this.#transformed === null) return;
+    const transformed = this.#transformed;
+    this.#transformed = null;
+    transformed.abandon(this.error!);
   }
 
   /** The exchange is over: bytes of files were counted that have not left, and will not. */

@@ -15,6 +15,11 @@ export function faultOfPart(bytes: Uint8Array, start: number, end: number): Prox
   return new ProxyError("proxy_internal_error", `part [${start}, ${end}) of a body reaches behind its bytes`);
 }
 
+/** It has no head to stand behind, and no connection to leave by. */
+export function hastyTransform(): ProxyError {
+  return new ProxyError("proxy_internal_error", "a transform wrote or ended a body before any of it was given to it");
+}
+
 type OnThrow = (error: ProxyError) => void;
 
 export class GuardedSource implements BodySource {

@@ -33,8 +33,8 @@ export interface Feature {
 
   /**
    * Asked once when the request has a body, before its first byte is passed on. Return a transform to see or change the
-   * bytes, null to leave them alone. One that changes the length says so before, in `request`, by
-   * `exchange.request.bodyBytes = BODY_UNTIL_END`; the body is then sent chunked.
+   * bytes, null to leave them alone; it writes nothing before it is given something. One that changes the length says so before,
+   * in `request`, by `exchange.request.bodyBytes = BODY_UNTIL_END`; the body is then sent chunked.
    */
   requestBody?(exchange: Exchange, next: BodySink, source: BodySource): BodyTransform | null;
 

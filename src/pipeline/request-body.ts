@@ -12,7 +12,7 @@ import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { Connection, SpliceHandler } from "../core/ports.ts";
 import type { BodySink, BodySource } from "./body.ts";
 import type { Hook } from "./chain.ts";
-import { faultOfPart, GuardedTransform } from "./guard.ts";
+import { faultOfPart, GuardedTransform, hastyTransform } from "./guard.ts";
 import { HeldBody } from "./held-body.ts";
 import { ReplayBuffer } from "./replay.ts";
 import type { Route } from "./site.ts";
@@ -196,7 +196,7 @@ export class RequestBody implements BodySource {
   #send(bytes: Buffer, start: number, end: number): void {
     // An empty chunk would be the last one.
     if (end <= start) return;
-    const fault = faultOfPart(bytes, start, end);
+    const fault = this.#started ? faultOfPart(bytes, start, end) : hastyTransform();
     if (fault !== null) return this.#onAbort(fault);
     this.#replay?.record(bytes, start, end);
     if (this.#stream === null) return;
@@ -205,6 +205,7 @@ export class RequestBody implements BodySource {
   }
 
   #finish(trailers: FieldBlock | null): void {
+    if (!this.#started) return this.#onAbort(hastyTransform());
     this.#complete = true;
     this.#stream?.end(trailers);
   }

@@ -21,11 +21,21 @@ export class ResponseBody implements BodySource {
   #produced: ProducedBody | null = null;
   /** The giver, also one that comes only now. */
   #paused = false;
+  #isBeingMade = false;
+  /** null: somebody may want it still. */
+  #abandonedBy: ProxyError | null = null;
 
   /** `client` takes what leaves; `onThrow` is told what a transform or a producer throws. */
   constructor(client: BodySink, onThrow: (error: ProxyError) => void) {
     this.#sink = client;
-    this.#onThrow = onThrow;
+    this.#onThrow = (error) => {
+      if (this.#abandonedBy === null) onThrow(error);
+    };
+  }
+
+  /** Nobody takes what leaves any more. */
+  get isAbandoned(): boolean {
+    return this.#abandonedBy !== null;
   }
 
   /** A feature wanted to see the body. */
@@ -53,17 +63,26 @@ export class ResponseBody implements BodySource {
     phase: "responseBody" | "upstreamResponseBody",
     answeredBy: number,
   ): void {
-    for (const { feature, index } of hooks ?? []) {
-      if (index >= answeredBy) continue;
-      const link = new SourceLink(this);
-      const made = feature[phase]!(exchange, this.#sink, link);
-      if (made === null) continue;
-      const transform = new GuardedTransform(made, this.#onThrow);
-      if (this.#link === null) this.#source = transform;
-      else this.#link.target = transform;
-      this.#link = link;
-      this.#sink = transform;
+    if (hooks === null || this.isAbandoned) return;
+    this.#isBeingMade = true;
+    try {
+      for (const { feature, index } of hooks) {
+        if (index >= answeredBy) continue;
+        // The one before it has failed the exchange.
+        if (this.isAbandoned) break;
+        const link = new SourceLink(this);
+        const made = feature[phase]!(exchange, this.#sink, link);
+        if (made === null) continue;
+        const transform = new GuardedTransform(made, this.#onThrow);
+        if (this.#link === null) this.#source = transform;
+        else this.#link.target = transform;
+        this.#link = link;
+        this.#sink = transform;
+      }
+    } finally {
+      this.#isBeingMade = false;
     }
+    if (this.#abandonedBy !== null) this.#sink.abort(this.#abandonedBy);
   }
 
   /** The upstream gives the body. */
@@ -81,12 +100,14 @@ export class ResponseBody implements BodySource {
 
   /** The exchange is over before the body is: everybody lets go of what they hold for it. */
   abandon(error: ProxyError): void {
+    this.#abandonedBy = error;
     try {
       this.#produced?.abort?.(error);
     } catch (thrown) {
       this.#onThrow(ProxyError.from(thrown));
     }
-    this.#sink.abort(error);
+    // Whoever is being made is told when it is there.
+    if (!this.#isBeingMade) this.#sink.abort(error);
   }
 
   pause(): void {

@@ -1,6 +1,7 @@
 // Hooks answer, fail and throw wherever they stand; the exchange ends once, in the way that was said first.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { ProxyError } from "../../src/core/errors.ts";
 import { type BodySink, type BodySource, PassThrough } from "../../src/pipeline/body.ts";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
@@ -58,7 +59,103 @@ describe("requestBody", () => {
   });
 });
 
+/** What a transform does that is not its turn: nobody has given it anything yet. */
+const HASTY: readonly [what: string, hasty: (next: BodySink) => void][] = [
+  ["write", (next) => next.write(Buffer.from("x"), 0, 1)],
+  ["end", (next) => next.end()],
+];
+
+for (const [what, hasty] of HASTY) {
+  it(`a transform that calls ${what} while it is made fails the request, and nothing of it goes to the upstream`, () => {
+    const requestBody = (_: Exchange, next: BodySink, source: BodySource) => {
+      hasty(next);
+      return new PassThrough(next, source);
+    };
+    const stage = createStage({ use: [{ name: "hasty", requestBody }] });
+    const client = stage.client().sends(UPLOAD);
+    stage.origin.accepts().receivesNothing();
+    client.receives(/^HTTP\/1\.1 500 .*error=proxy_internal_error/s);
+    assert.match(stage.ended[0]!.error!.message, /a transform wrote or ended a body before/);
+    client.sends(`56789${GET}`);
+    assert.match(stage.origin.accepts().receivesHead().startLine, /^GET /);
+  });
+
+  for (const phase of ["responseBody", "upstreamResponseBody"] as const) {
+    it(`a transform of ${phase} that calls ${what} while it is made fails the answer, and nothing comes ahead of its head`, () => {
+      let made = 0;
+      const transform = (_: Exchange, next: BodySink, source: BodySource) => {
+        if (made++ === 0) hasty(next);
+        return new PassThrough(next, source);
+      };
+      const stage = createStage({ use: [{ name: "hasty", [phase]: transform }] });
+      const client = stage.client().sends(GET);
+      const origin = stage.origin.accepts();
+      origin.receivesHead();
+      origin.sends(OK);
+      const { startLine, get } = client.receivesHead();
+      assert.equal(startLine, "HTTP/1.1 500 Internal Server Error");
+      client.receives(new RegExp(`^[^]{${get("content-length")}}$`));
+      assert.match(stage.ended[0]!.error!.message, /a transform wrote or ended a body before/);
+      client.sends(GET);
+      const second = stage.origin.accepts();
+      second.receivesHead();
+      second.sends(OK);
+      client.receives(OK);
+    });
+  }
+}
+
 describe("responseBody and upstreamResponseBody", () => {
+  it("when one fails, the transforms of the others let go, and what they do later reaches nobody", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const aborted: string[] = [];
+    const late: BodySink[] = [];
+    class Letting extends PassThrough {
+      override abort(error: ProxyError): void {
+        aborted.push(error.message);
+        super.abort(error);
+      }
+    }
+    let answers = 0;
+    const stage = createStage({
+      use: [
+        { name: "waiting", response: () => (answers++ === 0 ? undefined : promise) },
+        {
+          name: "passing",
+          responseBody: (_, next, source) => {
+            late.push(next);
+            return new Letting(next, source);
+          },
+        },
+        {
+          name: "failing",
+          responseBody: (exchange, next, source) => {
+            if (answers > 1) return null;
+            exchange.fail(new ProxyError("http_request_denied", "no"));
+            return new Letting(next, source);
+          },
+        },
+      ],
+    });
+    const client = stage.client().sends(GET);
+    const origin = stage.origin.accepts();
+    origin.receivesHead();
+    origin.sends(OK);
+    client.receivesNothing();
+    assert.deepEqual(aborted, ["no", "no"]);
+    const [first] = late;
+    first!.write(Buffer.from("late"), 0, 4);
+    first!.end();
+    first!.abort(new ProxyError("proxy_internal_error", "late"));
+    resolve();
+    await promise;
+    await nextTurn();
+    const { startLine, get } = client.receivesHead();
+    assert.match(startLine, /^HTTP\/1\.1 403 /);
+    client.receives(new RegExp(`^[^]{${get("content-length")}}$`));
+    assert.equal(stage.ended[0]?.error?.message, "no");
+  });
+
   it("may fail or throw: nothing of the answer has gone to the client, and nothing of it will", () => {
     const passing = (_: Exchange, next: BodySink, source: BodySource) => new PassThrough(next, source);
     for (const phase of ["responseBody", "upstreamResponseBody"] as const) {
