@@ -33,9 +33,9 @@ describe("places", () => {
     one.take(0, 2);
     two.take(0, 2);
     one.wait();
-    assert.ok(two.othersComeFirst);
+    assert.ok(two.othersComeFirst(0, 0));
     clearColumn(buffer, SHAPE, 0);
-    assert.equal(two.othersComeFirst, false);
+    assert.equal(two.othersComeFirst(0, 0), false);
     assert.ok(two.take(0, 2));
     assert.equal(two.take(0, 2), false, "the other thread's own place is still taken");
   });
@@ -45,11 +45,31 @@ describe("places", () => {
     const [one, two, three] = all;
     const first = one.wait();
     const second = two.wait();
-    assert.deepEqual([one.othersComeFirst, two.othersComeFirst, three.othersComeFirst], [false, true, true]);
+    const whoYields = (): boolean[] => [
+      one.othersComeFirst(first, 1),
+      two.othersComeFirst(second, 1),
+      three.othersComeFirst(0, 0),
+    ];
+    assert.deepEqual(whoYields(), [false, true, true]);
     one.waitOver(first);
-    assert.deepEqual([one.othersComeFirst, two.othersComeFirst, three.othersComeFirst], [true, false, true]);
+    assert.deepEqual(two.othersComeFirst(second, 1), false);
+    assert.deepEqual([one.othersComeFirst(0, 0), three.othersComeFirst(0, 0)], [true, true]);
     two.waitOver(second);
-    assert.deepEqual([one.othersComeFirst, two.othersComeFirst, three.othersComeFirst], [false, false, false]);
+    assert.deepEqual(
+      [one, two, three].map((places) => places.othersComeFirst(0, 0)),
+      [false, false, false],
+    );
+  });
+
+  test("are for the lowest ticket of a thread, whichever of its pools has it", () => {
+    const { all } = threads();
+    const [one] = all;
+    const first = one.wait();
+    const second = one.wait();
+    assert.deepEqual([one.othersComeFirst(first, 1), one.othersComeFirst(second, 1)], [false, true]);
+    one.waitOver(first);
+    assert.equal(one.othersComeFirst(second, 1), false);
+    assert.ok(one.othersComeFirst(0, 0));
   });
 
   test("stay in order when the numbers of tickets begin anew", () => {
@@ -58,7 +78,7 @@ describe("places", () => {
     new Int32Array(buffer)[0] = 2 ** 31 - 2;
     const tickets = [one.wait(), two.wait(), two.wait()];
     assert.deepEqual(tickets, [2 ** 31 - 1, -(2 ** 31), -(2 ** 31) + 1]);
-    assert.deepEqual([one.othersComeFirst, two.othersComeFirst], [false, true]);
+    assert.deepEqual([one.othersComeFirst(tickets[0]!, 1), two.othersComeFirst(tickets[1]!, 2)], [false, true]);
     new Int32Array(buffer)[0] = -1;
     assert.equal(one.wait(), 1, "0 stands for none");
   });

@@ -58,7 +58,7 @@ export function clearColumn(buffer: SharedArrayBuffer, { servers }: PlacesShape,
   }
 }
 
-/** Is told that a place may have become free, or that another thread waits for one that rests here. */
+/** Is told that a place may have become free, or that somebody elsewhere waits for one that rests here. */
 export interface PlacesUser {
   placesChanged(): void;
   /** In this thread. */
@@ -119,6 +119,12 @@ export class Places {
     for (const user of [...this.#users]) user.placesChanged();
   }
 
+  /** One user's request waits, and another one may have a connection that rests: those of a pool after a reload, and before it. */
+  waitsHere(user: PlacesUser): void {
+    if (this.#users.size === 1) return;
+    for (const other of [...this.#users]) if (other !== user) other.placesChanged();
+  }
+
   /** A user gave a place back: one that was there before a reload has others waiting behind it. */
   freed(): void {
     for (const user of [...this.#users]) user.placeFreed();
@@ -177,14 +183,16 @@ export class Places {
     if (this.#othersWait() || (this.#waiting.size > 0 && this.#othersRest())) this.#tellOthers();
   }
 
-  /** Another thread's request is to have the next place: it drew its ticket before all of ours, or none of ours waits. */
-  get othersComeFirst(): boolean {
-    if (!this.#othersWait()) return false;
-    const own = Atomics.load(this.#cells, this.#base + LOWEST);
+  /**
+   * A request elsewhere, in another thread or another pool of this one, is to have the next place: it drew its ticket before `own`,
+   * the lowest of the `waiting` ones of the pool that asks, or that has none (0).
+   */
+  othersComeFirst(own: number, waiting: number): boolean {
+    const cells = this.#cells;
+    if (Atomics.load(cells, WAITING) <= waiting) return false;
     for (let column = 0; column < this.#columns; column++) {
-      if (column === this.#column) continue;
-      const other = Atomics.load(this.#cells, columnBase(this.#servers, column) + LOWEST);
-      if (other !== 0 && (own === 0 || isBefore(other, own))) return true;
+      const lowest = Atomics.load(cells, columnBase(this.#servers, column) + LOWEST);
+      if (lowest !== 0 && lowest !== own && (own === 0 || isBefore(lowest, own))) return true;
     }
     return false;
   }

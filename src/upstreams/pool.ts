@@ -176,6 +176,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     if (places === null) return;
     places.addUser(this);
     waiting.ticket = places.wait();
+    places.waitsHere(this);
     this.placeFreed();
   }
 
@@ -284,11 +285,17 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     }
   }
 
+  /** A request that waits elsewhere is to have the next connection that rests, or its place. */
+  get #othersComeFirst(): boolean {
+    const { oldest, size } = this.#queue;
+    if (this.#places === null) return false;
+    return this.#places.othersComeFirst(oldest === undefined ? 0 : this.#queue.get(oldest)!.ticket, size);
+  }
+
   /** Unless a request elsewhere comes first. What rests for somebody who may not come again makes room for one that is here. */
   #reserveInTurn(sender: Sender, handler: UpstreamHandler): Http1Stream | Server | null {
-    const places = this.#places;
-    if (places === null) return this.#reserve(sender, handler);
-    if (places.othersComeFirst) return null;
+    if (this.#places === null) return this.#reserve(sender, handler);
+    if (this.#othersComeFirst) return null;
     const reserved = this.#reserve(sender, handler);
     if (reserved !== null || this.#pinned.size === 0) return reserved;
     this.#pinned.closeOldest();
@@ -388,7 +395,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     stream.rest(restMs);
     server.resting.add(stream);
     // Only now: a thread that begins to wait at this moment sees the connection at rest, or we see the thread.
-    if (this.#places?.othersComeFirst === true) return stream.close();
+    if (this.#othersComeFirst) return stream.close();
     this.placeFreed();
     this.#serveDialling(server);
   }
@@ -406,13 +413,13 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       const { sender, handler, failed } = dial.release();
       this.#dialing.delete(handler);
       // As with connections that rest.
-      if (this.#places?.othersComeFirst === true) this.#abandon(dial);
+      if (this.#othersComeFirst) this.#abandon(dial);
       this.#grant(stream, sender, handler, failed);
     }
   }
 
   #pin(stream: Http1Stream, restMs: number): void {
-    if (this.#queue.size > 0 || this.#places?.othersComeFirst === true) stream.close();
+    if (this.#queue.size > 0 || this.#othersComeFirst) stream.close();
     else this.#pinned.keep(stream, restMs);
   }
 
@@ -429,7 +436,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   #serveQueue(): void {
     for (let handler = this.#queue.oldest; handler !== undefined; handler = this.#queue.oldest) {
-      if (this.#places?.othersComeFirst === true) return;
+      if (this.#othersComeFirst) return;
       const waiting = this.#queue.get(handler)!;
       const reserved = this.#reserve(waiting.sender, handler);
       if (reserved === null) return;
@@ -440,7 +447,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** Elsewhere. A request that waits there longer than ours comes before what only rests, or is made for nobody: that is given up. */
   placesChanged(): void {
-    if (this.#places?.othersComeFirst === true) this.#giveUpOne();
+    if (this.#othersComeFirst) this.#giveUpOne();
     this.placeFreed();
   }
 

@@ -224,6 +224,43 @@ describe("leases of a pool", () => {
     }
   });
 
+  it("of an earlier pool have the connection that comes to rest, or rests, in a later one of the same thread", () => {
+    for (const isBusy of [true, false]) {
+      const { network, origin, pool, another } = createPool(1);
+      pool.close();
+      const after = another();
+      const [first, waiting] = [new Asker(), new Asker()];
+      after.lease(sender, first);
+      network.advance(20);
+      const server = origin.accepts();
+      if (!isBusy) answer({ network }, first, server);
+      pool.lease(sender, waiting);
+      if (isBusy) answer({ network }, first, server);
+      network.advance(20);
+      assert.deepEqual([waiting.streams.length, pool.connections, after.connections], [1, 1, 0]);
+    }
+  });
+
+  it("of a later pool come behind those of an earlier one that wait, in the same thread", () => {
+    const { network, origin, pool, another } = createPool(1);
+    const askers = [new Asker(), new Asker(), new Asker()] as const;
+    pool.lease(sender, askers[0]);
+    network.advance(20);
+    pool.lease(sender, askers[1]);
+    pool.close();
+    const after = another();
+    after.lease(sender, askers[2]);
+    for (const [index, asker] of askers.entries()) {
+      assert.deepEqual(
+        askers.map(({ streams }) => streams.length),
+        [1, index > 0 ? 1 : 0, index > 1 ? 1 : 0],
+      );
+      answer({ network }, asker, origin.accepts());
+      network.advance(20);
+    }
+    assert.deepEqual([pool.isEmpty, after.connections, after.waiting], [true, 1, 0]);
+  });
+
   it("of another thread come before a connection that is being made for nobody", () => {
     const { network, pool, other, told } = withUnasked(2);
     told.length = 0;
