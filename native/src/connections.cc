@@ -27,6 +27,14 @@ bool may_be_read(int fd) {
   return poll(&asked, 1, 0) != 0;
 }
 
+// Above 0: there are bytes that nobody has read; 0: there are none now; below: the connection's error.
+int32_t unread(int fd) {
+  char byte;
+  const long found = syscall(SYS_recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, nullptr, nullptr);
+  if (found >= 0) return static_cast<int32_t>(found);
+  return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -errno;
+}
+
 bool may_be_written(int fd) {
   pollfd asked{fd, POLLOUT, 0};
   return poll(&asked, 1, 0) != 0;
@@ -200,8 +208,9 @@ void Connections::watch(int32_t index) {
 
 // --------------------------------------------------------------------------------------------------------------------- ends
 
-void Connections::finish(int32_t index) {
+void Connections::finish(int32_t index, bool peer_is_done) {
   Slot& slot = slots_[index];
+  if (!slot.finish_wanted) slot.close_wanted = peer_is_done;
   slot.finish_wanted = true;
   if (slot.queue.empty()) end_stream(index);
 }
@@ -210,6 +219,11 @@ void Connections::end_stream(int32_t index) {
   Slot& slot = slots_[index];
   if (slot.finished || slot.incoming != nullptr) return;
   slot.finished = true;
+  if (slot.close_wanted) {
+    // Were something unread, a reset would follow, and could overtake what was sent.
+    const int32_t found = unread(slot.fd);
+    if (found <= 0) return fail(index, -found);
+  }
   if (shutdown(slot.fd, SHUT_WR) != 0 && errno != ENOTCONN) return fail(index, errno);
   if (slot.read_ended) fail(index, 0);
 }

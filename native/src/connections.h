@@ -30,7 +30,7 @@ class Connections {
   // Tells kDrain when nothing is queued.
   void watch(int32_t index);
   // The end of the stream leaves behind what is queued.
-  void finish(int32_t index);
+  void finish(int32_t index, bool peer_is_done);
   // Sends of what is queued what the kernel takes. `budget`: bytes that one connection may move before the others have
   // theirs.
   void flush(int32_t index, int64_t budget);

@@ -273,7 +273,7 @@ int32_t Loop::submit(int32_t count, bool collect) {
         next = write_commands(next, count);
         continue;
       case kFinish:
-        connections_.finish(index);
+        connections_.finish(index, command[2] == 1);
         break;
       case kDestroy:
         connections_.close(index, command[2] == 1);
@@ -326,6 +326,8 @@ int32_t Loop::write_commands(int32_t first, int32_t count) {
     watch = watch || (command[0] >> 8 & kFlagWatch) != 0;
     more = (command[0] >> 8 & kFlagMore) != 0;
   }
+  // The FIN behind them leaves with the last of them.
+  if (next < count && record[next * kCommandInts] == kFinish && record[next * kCommandInts + 1] == index) more = true;
   if (used > 0) connections_.write(index, parts, used, more);
   if (watch && slots_.is_open(index)) connections_.watch(index);
   return next;

@@ -43,6 +43,8 @@ struct Slot {
   bool paused;
   bool read_ended;
   bool finish_wanted;
+  // Then the peer's end is not waited for.
+  bool close_wanted;
   bool finished;
   bool watched;
   // It could not take everything once: whether it can is watched from then on.

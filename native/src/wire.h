@@ -6,7 +6,7 @@
 namespace headgate {
 
 // Raised with every change of what is said here, or of what the addon exports; JavaScript refuses an addon that speaks another version.
-constexpr int32_t kWireVersion = 3;
+constexpr int32_t kWireVersion = 4;
 
 // One event is four numbers: kind, slot, a, b.
 constexpr int32_t kEventInts = 4;
@@ -28,7 +28,7 @@ enum Command : int32_t {
   kNothing = 0,       // it was taken back
   kWrite = 1,         // a: offset in the send slab, b: length
   kForward = 2,       // a: offset in the receive slab, b: length
-  kFinish = 3,        // FIN behind what is queued
+  kFinish = 3,        // FIN behind what is queued; a: 1 to close with it, unless the peer has sent something that is unread
   kDestroy = 4,       // a: 1 for a reset
   kPause = 5,
   kResume = 6,

@@ -92,8 +92,11 @@ export interface Connection {
   /** No onBytes until resume(); the kernel's buffers fill and the peer slows down. Idempotent. */
   pause(): void;
   resume(): void;
-  /** Sends what is queued, then FIN (TLS: close_notify first). Bytes still arrive until the peer ends too. */
-  end(): void;
+  /**
+   * Sends what is queued, then FIN (TLS: close_notify first). Bytes still arrive until the peer ends too. `peerIsDone`: it has said
+   * that it sends nothing more; unless it has, the transport may then close at once in place of waiting for its end.
+   */
+  end(peerIsDone?: boolean): void;
   /** Closes at once, queued bytes are dropped. With `reset`, TCP RST where the transport can: the peer must not take what it
    * got for a complete message. onClose is called once, in a later turn or at the end of this one. */
   destroy(error?: ProxyError, reset?: boolean): void;

@@ -73,6 +73,7 @@ export class SimulatedConnection implements Connection, Actor {
   readonly #files: { readonly end: number; readonly onSent: () => void }[] = [];
   #lostBytes = 0;
   #ending = false;
+  #closesBehindFin = false;
   #finSent = false;
   #breakAfterBytes = Number.POSITIVE_INFINITY;
 
@@ -157,10 +158,11 @@ export class SimulatedConnection implements Connection, Actor {
     this.#wire.schedule(this);
   }
 
-  end(): void {
+  end(peerIsDone = false): void {
     if (this.closed || this.#ending) return;
     this.#refuseWhileSplicedTo();
     this.#ending = true;
+    this.#closesBehindFin = peerIsDone;
     this.#wire.schedule(this);
   }
 
@@ -316,7 +318,8 @@ export class SimulatedConnection implements Connection, Actor {
       this.#peer.#finArrived = true;
       this.#wire.schedule(this.#peer);
     });
-    this.#closeWhenBothEnded();
+    if (this.#closesBehindFin && this.#readableBytes === 0 && this.#reset === null) this.#close(null);
+    else this.#closeWhenBothEnded();
   }
 
   #sendReset(): void {

@@ -54,6 +54,55 @@ describe("keep-alive", () => {
     assert.equal(client.ended, true);
   });
 
+  describe("a connection that closes behind an answer", () => {
+    const LAST = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+    /** The client has its answer, and has seen our end. */
+    function answered(request: string, more = "") {
+      const stage = createStage();
+      const client = stage.client().sends(request);
+      const server = stage.origin.accepts();
+      server.receivesHead();
+      if (more !== "") client.sends(more);
+      stage.network.run();
+      server.sends(OK);
+      client.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+      client.seesEnd();
+      return { stage, client };
+    }
+
+    for (const request of [LAST, "GET / HTTP/1.0\r\nHost: a\r\n\r\n"]) {
+      it(`is gone with it when the client had said that it was the last: ${JSON.stringify(request.slice(0, 14))}`, () => {
+        const { stage } = answered(request);
+        assert.deepEqual([stage.driver.size, stage.deadlines.armedCount], [0, 1]);
+      });
+    }
+
+    it("is read on when the client has sent more all the same, so that no reset overtakes the answer", () => {
+      const { stage, client } = answered(LAST, GET);
+      client.sends(GET);
+      stage.network.run();
+      assert.deepEqual([client.reset, stage.driver.size], [false, 1]);
+    });
+
+    it("is read on when only we have said so: the next request may be under way", () => {
+      const stage = createStage();
+      const client = stage.client().sends(GET);
+      const server = stage.origin.accepts();
+      server.receivesHead();
+      stage.driver.drain();
+      server.sends(OK);
+      client.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+      client.seesEnd();
+      client.sends(GET);
+      stage.network.run();
+      assert.deepEqual([client.reset, stage.driver.size], [false, 1]);
+      client.ends();
+      stage.network.run();
+      assert.equal(stage.driver.size, 0);
+    });
+  });
+
   it("names the server for an HTTP/1.0 client that named none", () => {
     const stage = createStage();
     stage.client().sends("GET / HTTP/1.0\r\n\r\n");

@@ -34,7 +34,7 @@ export function testSplicing(name: string, run: () => Promise<void>): void {
   if (transportUnderTest !== "net") test(name, run);
 }
 
-/** The same, where the kernel moves the bytes: descriptors are counted, and a handler that throws must not end the thread. */
-export function testKernelSplicing(name: string, run: () => Promise<void>): void {
+/** A test of what only the addon does, or of how it does it. */
+export function testOnNative(name: string, run: () => Promise<void>): void {
   if (transportUnderTest === "native") test(name, run);
 }

@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import net from "node:net";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { ProxyError } from "../../src/core/errors.ts";
 import { TransportStage } from "../support/transport-stage.ts";
-import { testOnSockets } from "../support/transport-under-test.ts";
+import { testOnNative, testOnSockets } from "../support/transport-under-test.ts";
 
 test("each side ends for itself, and both are closed when both have ended", async () => {
   await using stage = new TransportStage();
@@ -37,6 +37,56 @@ test("end sends what is queued first, however much", async () => {
   far.connection.resume();
   await far.until(() => far.events.includes("end"));
   assert.equal(far.bytes, 10_000_004);
+});
+
+describe("end, of a connection whose peer has said that it is done", () => {
+  test("sends what is queued first, and is closed without an error when the peer has ended at the latest", async () => {
+    for (const bytes of [0, 10, 10_000_000]) {
+      await using stage = new TransportStage();
+      const { near, far } = await stage.pair();
+      near.connection.write(Buffer.alloc(bytes));
+      near.connection.writeLatin1("last");
+      near.connection.end(true);
+      near.connection.writeLatin1("too late");
+      await far.until(() => far.events.includes("end"));
+      assert.equal(far.bytes, bytes + 4);
+      far.connection.end();
+      assert.equal(await near.untilClosed(), null);
+      assert.equal(await far.untilClosed(), null);
+      assert.deepEqual([near.bytes, near.connection.queuedBytes], [0, 0]);
+    }
+  });
+
+  testOnNative("does not wait for the peer's end", async () => {
+    await using stage = new TransportStage();
+    const { near, far } = await stage.pair();
+    near.connection.writeLatin1("last");
+    near.connection.end(true);
+    assert.equal(await near.untilClosed(), null);
+    assert.deepEqual(near.events, ["close"]);
+    await far.untilText("last");
+    assert.equal(far.connection.closed, false);
+  });
+
+  test("waits for it where the peer has sent more all the same, which must not cost it the last bytes", async () => {
+    await using stage = new TransportStage();
+    const { near, far } = await stage.pair();
+    near.connection.pause();
+    far.connection.writeLatin1("not done");
+    // It is there, and was not read.
+    const others = await stage.pair();
+    others.far.connection.writeLatin1("later");
+    await others.near.untilText("later");
+    near.connection.writeLatin1("last");
+    near.connection.end(true);
+    await far.until(() => far.events.includes("end"));
+    assert.equal(far.text, "last");
+    near.connection.resume();
+    await near.untilText("not done");
+    far.connection.end();
+    assert.equal(await near.untilClosed(), null);
+    assert.equal(await far.untilClosed(), null);
+  });
 });
 
 test("destroy drops what is queued and tells its own handler once, in a later turn, with the error", async () => {

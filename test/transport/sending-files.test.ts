@@ -12,7 +12,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { QUEUE_HIGH_WATER_BYTES } from "../../src/core/limits.ts";
 import { issueCertificate } from "../support/certificates.ts";
 import { type Recording, TransportStage } from "../support/transport-stage.ts";
-import { testKernelSplicing } from "../support/transport-under-test.ts";
+import { testOnNative } from "../support/transport-under-test.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-files-"));
 const descriptors: number[] = [];
@@ -359,7 +359,7 @@ test("over a unix socket", async () => {
 });
 
 // io/net hands over at once, and what the kernel takes at once never was above the high-water mark.
-testKernelSplicing("a drain that comes while a file is handed over, within another drain, is told", async () => {
+testOnNative("a drain that comes while a file is handed over, within another drain, is told", async () => {
   await using stage = new TransportStage();
   const { descriptor } = fileOf(5);
   const [first, second, blocked] = [await stage.pair(), await stage.pair(), await stage.pair()];

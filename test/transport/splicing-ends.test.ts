@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { ProxyError } from "../../src/core/errors.ts";
 import { assertPattern, pattern, RelayStage, SplicedCount, turns } from "../support/relay-stage.ts";
-import { testKernelSplicing, testSplicing } from "../support/transport-under-test.ts";
+import { testOnNative, testSplicing } from "../support/transport-under-test.ts";
 
 /** What a splice may hold between two connections: the pipe of the kernel, which is 64 KiB to 1 MiB. */
 const BETWEEN_BYTES_MAX = 1024 * 1024;
@@ -188,7 +188,7 @@ testSplicing("within onSpliced the next one begins, or either end is destroyed",
   assertPattern(relay.origin, 10 * piece);
 });
 
-testKernelSplicing("who is told that it passed throws: his connection is lost, the fault is reported", async () => {
+testOnNative("who is told that it passed throws: his connection is lost, the fault is reported", async () => {
   await using stage = new RelayStage();
   const relay = await stage.relay();
   const bug = new Error("bug in onSpliced");
@@ -202,7 +202,7 @@ testKernelSplicing("who is told that it passed throws: his connection is lost, t
   assert.deepEqual(stage.faults.splice(0), [bug]);
 });
 
-testKernelSplicing("a hundred splices that end in every way leave no descriptor behind", async () => {
+testOnNative("a hundred splices that end in every way leave no descriptor behind", async () => {
   const openDescriptors = (): number => readdirSync("/proc/self/fd").length;
   let before = 0;
   for (let round = 0; round < 4; round++) {

@@ -10,7 +10,7 @@ import { issueCertificate } from "../support/certificates.ts";
 import { assertPattern, pattern, Relay, RelayStage, SplicedCount, turns } from "../support/relay-stage.ts";
 import { replayHint, seed } from "../support/seed.ts";
 import { TransportStage } from "../support/transport-stage.ts";
-import { testKernelSplicing, testOnSockets, testSplicing } from "../support/transport-under-test.ts";
+import { testOnNative, testOnSockets, testSplicing } from "../support/transport-under-test.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-splicing-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -169,7 +169,7 @@ testSplicing("what was written to the target before goes first, however much it 
   assertPattern(origin, early + 1_000_000);
 });
 
-testKernelSplicing("files that were sent to the target before go first, too", async () => {
+testOnNative("files that were sent to the target before go first, too", async () => {
   await using stage = new RelayStage();
   const relay = await stage.relay();
   const file = path.join(folder, "early.bin");

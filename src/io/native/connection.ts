@@ -161,10 +161,10 @@ export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving
     if (this.#extras !== null) this.#loop.owe(this);
   }
 
-  end(): void {
+  end(peerIsDone = false): void {
     if (this.#ended || this.#closed) return;
     this.#ended = true;
-    this.#loop.command(FINISH, this.slot, 0, 0);
+    this.#loop.command(FINISH, this.slot, peerIsDone ? 1 : 0, 0);
   }
 
   destroy(error?: ProxyError, reset = false): void {

@@ -4,7 +4,7 @@
  */
 
 /** An addon that speaks another version, or exports something else, is refused. */
-export const WIRE_VERSION = 3;
+export const WIRE_VERSION = 4;
 
 /** One event is four numbers: kind, slot, a, b. */
 export const EVENT_INTS = 4;
@@ -35,7 +35,7 @@ export const NOTHING = 0;
 export const WRITE = 1;
 /** a: offset in the receive slab, b: length */
 export const FORWARD = 2;
-/** FIN behind what is queued. */
+/** FIN behind what is queued; a: 1 to close with it, unless the peer has sent something that is unread. */
 export const FINISH = 3;
 /** a: 1 for a reset */
 export const DESTROY = 4;

@@ -102,6 +102,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #isHead = false;
   #isConnect = false;
   #persistent = true;
+  /** The client closes behind it. */
+  #isLastRequest = false;
   #expectsContinue = false;
   #wantsTrailers = false;
   #discarded = 0;
@@ -269,6 +271,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     const { fields } = request;
     const options = connectionOptions(fields, head.seen, head.minor);
     this.#persistent = isPersistent(options, head.minor);
+    this.#isLastRequest = !this.#persistent;
 
     const failure = requestFraming(head, fields, framing);
     if (failure < 0) return this.#refuse(request, requestError(failure));
@@ -567,7 +570,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       this.#deadline.arm(LINGER_TIMEOUT_MS);
       return this.#useAhead();
     }
-    if (!this.#persistent) return this.#linger();
+    // Who has said that this was the last request sends nothing behind it (RFC 9112, section 9.6).
+    if (!this.#persistent) return this.#linger(this.#isLastRequest && this.#ahead.length === 0);
     this.#nextRequest();
   }
 
@@ -586,12 +590,12 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   }
 
   /** Everything is sent. */
-  #linger(): void {
+  #linger(peerIsDone = false): void {
     this.#state = CLOSED;
     this.#ahead.clear();
     this.#deadline.dispose();
     this.#chunked?.reset();
-    linger(this.connection, this.#site.deadlines, () => this.#driver.forget(this));
+    linger(this.connection, this.#site.deadlines, () => this.#driver.forget(this), peerIsDone);
   }
 
   // ------------------------------------------------------------------------------------------- deadlines, drain

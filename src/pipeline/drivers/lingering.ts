@@ -7,10 +7,13 @@ import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
 import { BODY_PROGRESS_TIMEOUT_MS, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from "../../core/limits.ts";
 import type { Connection, ConnectionHandler } from "../../core/ports.ts";
 
-/** From here on the connection is in these hands. `onGone` is called once, when it is closed. */
-export function linger(connection: Connection, deadlines: DeadlineWheel, onGone: () => void): void {
+/**
+ * From here on the connection is in these hands. `onGone` is called once, when it is closed. `peerIsDone`: its end need not be waited
+ * for.
+ */
+export function linger(connection: Connection, deadlines: DeadlineWheel, onGone: () => void, peerIsDone = false): void {
   connection.handler = new Lingering(connection, deadlines, onGone);
-  connection.end();
+  connection.end(peerIsDone);
   connection.resume();
 }
 
