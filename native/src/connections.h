@@ -38,7 +38,8 @@ class Connections {
   // 0, or a negative errno.
   int splice(int32_t from, int32_t to, int64_t bytes);
   // Moves on what can be.
-  void step(Splice* splice, int64_t budget);
+  // `is_all`: what is there to be read has no end or failure behind it.
+  void step(Splice* splice, int64_t budget, bool is_all = false);
   // Open ones.
   int32_t pipes() const { return pipes_.open(); }
 
@@ -61,7 +62,7 @@ class Connections {
 
   bool push_out(Splice* splice);
   bool take_in(Splice* splice, int64_t* budget);
-  bool copy_in(Splice* splice, int64_t* budget);
+  bool copy_in(Splice* splice, int64_t* budget, size_t at_most);
   void source_ended(Splice* splice);
   void forget(Splice* splice);
 

@@ -162,7 +162,7 @@ void Loop::handle(int32_t index, uint32_t ready, int64_t budget) {
   if (slot.paused || slot.read_ended || slots_.is_blocked(slot)) silent_failure(index, ready);
   // What is read must be told while the slab holds it: not when events wait that the record had no room for.
   else if (events_.any_waits()) interest_.ask_again(index);
-  else if (slot.outgoing != nullptr) connections_.step(slot.outgoing, budget);
+  else if (slot.outgoing != nullptr) connections_.step(slot.outgoing, budget, (ready & kMore) == 0);
   else read_from(index, ready);
 }
 

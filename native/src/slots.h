@@ -33,6 +33,8 @@ struct Splice {
   int64_t in_pipe;
   // The kernel cannot splice this pair.
   bool copies;
+  // What comes at once is short, and costs less to copy than to lead through a pipe.
+  bool is_short;
 };
 
 struct Slot {

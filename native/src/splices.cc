@@ -15,6 +15,8 @@ namespace headgate {
 namespace {
 
 constexpr size_t kCopyBytes = 64 * 1024;
+// What is shorter is copied: two copies cost less than the calls that a pipe takes.
+constexpr size_t kShortBytes = 8 * 1024;
 
 }  // namespace
 
@@ -22,7 +24,7 @@ int Connections::splice(int32_t from, int32_t to, int64_t bytes) {
   Slot& source = slots_[from];
   Slot& target = slots_[to];
   if (source.outgoing != nullptr || target.incoming != nullptr || source.read_ended || target.finish_wanted) return -EBUSY;
-  auto* splice = new Splice{from, to, bytes, Pipe{}, 0, false};
+  auto* splice = new Splice{from, to, bytes, Pipe{}, 0, false, false};
   source.outgoing = splice;
   target.incoming = splice;
   slots_.received()[from] = slots_.sent()[from] = 0;
@@ -31,7 +33,7 @@ int Connections::splice(int32_t from, int32_t to, int64_t bytes) {
   return 0;
 }
 
-void Connections::step(Splice* splice, int64_t budget) {
+void Connections::step(Splice* splice, int64_t budget, bool is_all) {
   const int32_t from = splice->from;
   const int32_t to = splice->to;
   interest_.touch(from);
@@ -48,7 +50,13 @@ void Connections::step(Splice* splice, int64_t budget) {
     }
     if (budget <= 0) return interest_.ask_again(from);
     if (slots_[from].paused || !slots_[to].queue.empty()) return;
-    if (!(splice->copies ? copy_in(splice, &budget) : take_in(splice, &budget))) return;
+    const bool copies = splice->copies || splice->is_short;
+    const size_t at_most = splice->copies ? kCopyBytes : kShortBytes;
+    const int64_t before = budget;
+    if (!(copies ? copy_in(splice, &budget, at_most) : take_in(splice, &budget))) return;
+    splice->is_short = before - budget < static_cast<int64_t>(kShortBytes);
+    // A read that could have had more has had all.
+    if (copies && splice->is_short && is_all && splice->left > 0) return;
   }
 }
 
@@ -75,7 +83,7 @@ bool Connections::push_out(Splice* splice) {
 
 // False when nothing more can be had now.
 bool Connections::take_in(Splice* splice, int64_t* budget) {
-  if (!pipes_.take(&splice->pipe)) return copy_in(splice, budget);
+  if (!pipes_.take(&splice->pipe)) return copy_in(splice, budget, kCopyBytes);
   const int64_t wanted = std::min<int64_t>(splice->left, kPipeBytes);
   ssize_t length = ::splice(slots_[splice->from].fd, nullptr, splice->pipe.write_end, nullptr, static_cast<size_t>(wanted),
                             SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
@@ -84,7 +92,7 @@ bool Connections::take_in(Splice* splice, int64_t* budget) {
     pipes_.give_back(splice->pipe);
     splice->pipe = Pipe{};
     // To splice(2) an urgent mark (RFC 6093) looks like an end, or like nothing: recv tells them apart, and reads past it.
-    if (length == 0 || (error == EAGAIN && slots_[splice->from].urgent)) return copy_in(splice, budget);
+    if (length == 0 || (error == EAGAIN && slots_[splice->from].urgent)) return copy_in(splice, budget, kCopyBytes);
     if (error == EINVAL) {
       splice->copies = true;
       return true;
@@ -101,9 +109,9 @@ bool Connections::take_in(Splice* splice, int64_t* budget) {
   return true;
 }
 
-bool Connections::copy_in(Splice* splice, int64_t* budget) {
+bool Connections::copy_in(Splice* splice, int64_t* budget, size_t at_most) {
   char bytes[kCopyBytes];
-  const size_t wanted = static_cast<size_t>(std::min<int64_t>(splice->left, kCopyBytes));
+  const size_t wanted = static_cast<size_t>(std::min<int64_t>(splice->left, at_most));
   ssize_t length = recv(slots_[splice->from].fd, bytes, wanted, 0);
   if (length == 0) {
     source_ended(splice);

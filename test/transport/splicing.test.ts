@@ -277,6 +277,36 @@ testSplicing("a tunnel that is silent for a while, and then speaks byte by byte"
   assertPattern(relay.client, 100);
 });
 
+testSplicing(`short and long pieces in turn, and an end right behind the last (${replayHint})`, async () => {
+  await using stage = new RelayStage();
+  const random = new SeededRandom(seed);
+  // About where copying ends and where a pipe is full.
+  const lengths = [1, 100, 8_191, 8_192, 8_193, 16_384, 65_536, 65_537, 300_000];
+  for (let run = 0; run < 40; run++) {
+    const relay = await stage.relay();
+    const { client, front, origin } = relay;
+    const splice = relay.splice(Number.POSITIVE_INFINITY);
+    let sent = 0;
+    const pieces = 1 + Math.floor(random.next() * 12);
+    for (let piece = 0; piece < pieces; piece++) {
+      const length = random.pick(lengths);
+      client.connection.write(pattern(sent, length));
+      sent += length;
+      if (random.chance(0.1)) origin.connection.pause();
+      if (random.chance(0.5)) await turns(2);
+      origin.connection.resume();
+      if (random.chance(0.5)) await origin.until(() => origin.bytes === sent);
+    }
+    client.connection.end();
+    await front.until(() => front.events.includes("end"));
+    await origin.until(() => origin.bytes === sent);
+    assertPattern(origin, sent);
+    assert.deepEqual([splice.receivedBytes, splice.sentBytes], [sent, sent]);
+    assert.deepEqual(front.events, ["end"]);
+    relay.destroy();
+  }
+});
+
 testSplicing(`messages with spliced bodies, one behind the other on the same connections (${replayHint})`, async () => {
   await using stage = new RelayStage();
   const relay = await stage.relay();
