@@ -48,6 +48,7 @@ export class UpstreamClient implements HttpClient {
 class Call implements Sender, UpstreamHandler, PendingCall {
   readonly request: RequestMessage;
   attempts = 0;
+  readonly retriesMax = USE.retriesMax;
   readonly clientAddress = "";
   readonly #upstream: Upstream;
   readonly #call: HttpCall;
@@ -129,7 +130,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
   #retryOrFail(error: ProxyError, nothingSent: boolean): void {
     if (this.#isOver) return;
     const isSafe = nothingSent || isIdempotent(this.request.method);
-    const helps = error.retryable && this.attempts <= USE.retriesMax;
+    const helps = error.retryable && this.attempts <= this.retriesMax;
     if (isSafe && helps && this.#lessor?.allowRetry() === true) this.#lease();
     else this.#fail(error);
   }

@@ -416,6 +416,10 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
 
   // ----------------------------------------------------------------------------------------- to the upstream
 
+  get retriesMax(): number {
+    return this.#route!.use.retriesMax;
+  }
+
   onStream(stream: UpstreamStream): void {
     this.#stream = stream;
     this.upstreamAddress = stream.address;
@@ -466,7 +470,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   #prepareRequestBody(): void {
     const body = this.#bodyOfRequest();
     if (body.isOnItsWay) return;
-    const replayable = this.#route!.use.retriesMax > 0 && isIdempotent(this.request.method);
+    const replayable = this.retriesMax > 0 && isIdempotent(this.request.method);
     body.prepare(this.#chain.requestBody, replayable);
   }
 
@@ -538,7 +542,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     const repeatable =
       (nothingSent || isIdempotent(this.request.method)) &&
       (this.#requestBody === null || this.#requestBody.repeatable);
-    const helps = error.retryable && this.attempts <= this.#route!.use.retriesMax;
+    const helps = error.retryable && this.attempts <= this.retriesMax;
     // A hook may have taken the upstream away. The budget is asked last: what it grants is taken.
     if (!repeatable || !helps || this.upstream === null || !this.#lessor!.allowRetry()) return this.fail(error);
     this.#goTo(LEASE);

@@ -29,6 +29,8 @@ export interface Sender {
   readonly request: RequestMessage;
   /** Attempts made so far, the one that begins included. */
   readonly attempts: number;
+  /** Attempts after the first that it may make; absent: none. */
+  readonly retriesMax?: number;
   /** For a balance by clients; "" where there is none. */
   readonly clientAddress: string;
   /** The client's connection; absent: there is none. */

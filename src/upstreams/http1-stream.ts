@@ -88,7 +88,9 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   reused = false;
   /** The pool: it is among those that rest. */
   isResting = false;
-  /** Monotonic time of the last answer behind which it came to rest; -Infinity: there was none. */
+  /** Answers behind which it came to rest. */
+  answers = 0;
+  /** Monotonic time of the last of them; -Infinity: there was none. */
   answeredAtMs = Number.NEGATIVE_INFINITY;
   /** Monotonic time after which it takes no new request. */
   readonly expiresMs: number;
@@ -161,7 +163,10 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   rest(idleMs: number): void {
     this.#handler = this.#sender = null;
     this.reused = true;
-    if (this.#answered) this.answeredAtMs = this.#deadlines.coarseMs;
+    if (this.#answered) {
+      this.answers++;
+      this.answeredAtMs = this.#deadlines.coarseMs;
+    }
     this.#deadline.arm(idleMs);
   }
 
@@ -175,11 +180,6 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     }
     this.#connection.destroy();
     this.#gone();
-  }
-
-  /** It came to rest behind an answer, and was lent again since. */
-  get hasAnsweredBefore(): boolean {
-    return this.answeredAtMs !== Number.NEGATIVE_INFINITY;
   }
 
   get usable(): boolean {

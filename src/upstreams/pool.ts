@@ -279,9 +279,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       const stream = server.resting.take(sender, this.coarseMs);
       if (stream !== null) return stream;
       if (server.unasked.size > 0 || server.takePlace()) return server;
-      // What rests is not for this one, and makes room for it. If nothing does, another thread was quicker, and the server is no
-      // choice any more.
-      server.resting.leastRecent?.close();
+      // What rests is not for this one, and makes room for it: not one that will soon have rested for long enough. If nothing rests,
+      // another thread was quicker, and the server is no choice any more.
+      server.resting.mostRecent?.close();
     }
   }
 
@@ -390,7 +390,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const { idleMs } = this.#options;
     const restMs = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
     const expired = stream.expiresMs <= this.coarseMs;
-    if (this.#closed || restMs <= 0 || expired) return stream.close();
+    if (this.#closed || restMs <= 0 || expired || server.resting.isFull) return stream.close();
     if (stream.isBound) return this.#pin(stream, restMs);
     stream.rest(restMs);
     server.resting.add(stream);

@@ -3,12 +3,12 @@
  *
  * Some servers close each connection right behind its answer and do not say so (tinyproxy). The end of one that rests is then under way,
  * and meets the next request: what may be sent again costs an attempt, a POST is lost (RFC 9112, section 9.3.1). So it is remembered
- * that a server did that, until it has answered on a connection that had rested. Meanwhile one that has just come to rest is lent on
- * trial only, to what may be sent again; the others get a new connection, or one that has rested for longer than such servers wait.
- * The first such end of a server cannot be foreseen.
+ * that a server did that behind the first answer on a connection, until it has answered on one that had rested. Meanwhile one that has
+ * just come to rest is lent on trial only, to what may be sent again; the others get a new connection, or one that has rested for
+ * longer than such servers wait. The first such end of a server cannot be foreseen.
  */
 import { REPLAY_BODY_BYTES_MAX } from "../core/limits.ts";
-import { BODY_UNTIL_END, type RequestMessage } from "../core/message.ts";
+import { BODY_UNTIL_END } from "../core/message.ts";
 import type { Sender } from "../pipeline/upstream.ts";
 import { isIdempotent } from "../semantics/idempotent.ts";
 import type { Http1Stream } from "./http1-stream.ts";
@@ -21,6 +21,11 @@ import type { Places } from "./places.ts";
 const EARLY_CLOSE_MS = 1_000;
 /** From a trial, unless it succeeds, to the next: each that fails takes a retry from the budget. */
 const TRIAL_INTERVAL_MS = 10_000;
+/**
+ * So many connections to a server that closes early rest at most. Requests that get new ones would leave as many behind as come in
+ * a second; a few are enough to see whether the server keeps them after all.
+ */
+const UNTRUSTED_MAX = 32;
 
 export class RestingStreams {
   /** Least recently used first. */
@@ -29,7 +34,7 @@ export class RestingStreams {
   readonly #places: Places | null;
   /** Of the server, among those of the upstream. */
   readonly #server: number;
-  /** The last that was seen of the server: it closed a connection right behind its answer. */
+  /** The last that was seen of the server: it closed a connection right behind the first answer on it. */
   #closesEarly = false;
   #trialFromMs = Number.NEGATIVE_INFINITY;
 
@@ -47,6 +52,16 @@ export class RestingStreams {
     return this.#streams[0];
   }
 
+  /** undefined: none rests. */
+  get mostRecent(): Http1Stream | undefined {
+    return this.#streams.at(-1);
+  }
+
+  /** More would wait for nobody: see UNTRUSTED_MAX. */
+  get isFull(): boolean {
+    return this.#closesEarly && this.#streams.length >= UNTRUSTED_MAX;
+  }
+
   add(stream: Http1Stream): void {
     stream.isResting = true;
     this.#streams.push(stream);
@@ -61,19 +76,19 @@ export class RestingStreams {
       if (index < 0) return null;
       const stream = streams[index]!;
       this.#removeAt(index);
-      if (stream.usable && stream.expiresMs > nowMs) return stream;
-      stream.close();
+      if (!stream.usable || stream.expiresMs <= nowMs) stream.close();
+      else {
+        if (this.#closesEarly && !hasRested(stream, nowMs)) this.#trialFromMs = nowMs + TRIAL_INTERVAL_MS;
+        return stream;
+      }
     }
     return null;
   }
 
   /** Of a server that closes early. -1: none is for this sender. */
-  #choose({ attempts, request }: Sender, nowMs: number): number {
-    // Also one that has not served anybody: it rests for as long as there is time.
-    const kept = this.#streams.findIndex(({ answeredAtMs }) => nowMs - answeredAtMs >= EARLY_CLOSE_MS);
-    if (kept >= 0 || nowMs < this.#trialFromMs || attempts > 1 || !canBeSentAgain(request)) return kept;
-    this.#trialFromMs = nowMs + TRIAL_INTERVAL_MS;
-    return this.#streams.length - 1;
+  #choose(sender: Sender, nowMs: number): number {
+    const rested = this.#streams.findLastIndex((stream) => hasRested(stream, nowMs));
+    return rested >= 0 || nowMs < this.#trialFromMs || !maySendAgain(sender) ? rested : this.#streams.length - 1;
   }
 
   #removeAt(index: number): void {
@@ -100,8 +115,9 @@ export class RestingStreams {
   }
 
   /** The server closed it, at rest or where an answer to the next request should have come. */
-  closedByServer({ answeredAtMs }: Http1Stream, nowMs: number): void {
-    if (nowMs - answeredAtMs < EARLY_CLOSE_MS) this.#closesEarly = true;
+  closedByServer(stream: Http1Stream, nowMs: number): void {
+    // One that answered more often was kept before: the server has been started anew, or the like.
+    if (stream.answers === 1 && !hasRested(stream, nowMs)) this.#closesEarly = true;
   }
 
   /** The server answered on a connection that had rested. */
@@ -111,7 +127,13 @@ export class RestingStreams {
   }
 }
 
+/** For longer than servers wait that close early; also one that has not answered anybody: it is kept for as long as there is time. */
+function hasRested({ answeredAtMs }: Http1Stream, nowMs: number): boolean {
+  return nowMs - answeredAtMs >= EARLY_CLOSE_MS;
+}
+
 /** If need be; a body whose length is not known may turn out to be too long to be kept. */
-function canBeSentAgain({ method, bodyBytes }: RequestMessage): boolean {
-  return isIdempotent(method) && bodyBytes !== BODY_UNTIL_END && bodyBytes <= REPLAY_BODY_BYTES_MAX;
+function maySendAgain({ attempts, retriesMax = 0, request: { method, bodyBytes } }: Sender): boolean {
+  if (attempts > 1 || retriesMax === 0 || !isIdempotent(method)) return false;
+  return bodyBytes !== BODY_UNTIL_END && bodyBytes <= REPLAY_BODY_BYTES_MAX;
 }

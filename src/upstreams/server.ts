@@ -79,7 +79,7 @@ export class Server implements Balanced, StreamOwner {
   }
 
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void {
-    if (stream.hasAnsweredBefore) this.resting.answeredAgain();
+    if (stream.answers > 0) this.resting.answeredAgain();
     this.#pool.reusable(this, stream, keepAliveMs);
   }
 

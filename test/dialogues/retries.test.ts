@@ -205,6 +205,90 @@ describe("retries", () => {
       second.receives(/^POST .*x$/s);
     });
 
+    for (const how of ["at rest", "asked again"]) {
+      it(`one that had answered more than once is no sign when it is closed ${how}: the server had kept it`, () => {
+        const stage = createStage();
+        const { client, server } = withPooledConnection(stage);
+        client.sends(GET);
+        server.receivesHead();
+        server.sends(OK);
+        client.receives(OK);
+        if (how === "asked again") {
+          client.sends(GET);
+          server.receivesHead();
+        }
+        server.closes();
+        stage.network.run();
+        if (how === "at rest") client.sends(GET);
+        const second = stage.origin.accepts();
+        second.receivesHead();
+        second.sends(OK);
+        client.receives(OK);
+        client.sends(POST);
+        second.receives(/^POST .*x$/s);
+      });
+    }
+
+    it("no trial is made with what has no attempts left", () => {
+      const stage = createStage({ upstreamUse: { retriesMax: 0 } });
+      const { client, second } = aboutToClose(stage, "at rest");
+      client.sends(GET);
+      isAnsweredByNew(stage, client);
+      second.receivesNothing();
+    });
+
+    it("one that has become too old is no trial", () => {
+      const stage = createStage({ pool: { lifetimeMs: 500 } });
+      const { client, second } = aboutToClose(stage, "at rest");
+      stage.network.advance(600);
+      client.sends(GET);
+      second.seesEnd();
+      const third = isAnsweredByNew(stage, client);
+      client.sends(GET);
+      third.receivesHead();
+    });
+
+    it("of several that have rested for more than a second, the one that was used last is taken", () => {
+      const stage = createStage();
+      const { client, second } = aboutToClose(stage, "at rest");
+      client.sends(POST);
+      const third = isAnsweredByNew(stage, client);
+      stage.network.advance(1_100);
+      client.sends(POST);
+      third.receives(/^POST .*x$/s);
+      second.receivesNothing();
+    });
+
+    it("what rests while nobody may have it is limited", () => {
+      const stage = createStage();
+      const { client } = aboutToClose(stage, "at rest");
+      for (let count = 0; count < 100; count++) {
+        client.sends(POST);
+        isAnsweredByNew(stage, client);
+      }
+      assert.equal(stage.pool.idleConnections, 32);
+      assert.equal(stage.pool.connections, 32);
+    });
+
+    for (const connectionsMax of [null, 3]) {
+      it(`it is seen within seconds that it keeps them after all, also by POSTs alone: maximum ${connectionsMax}`, () => {
+        const stage = createStage({ pool: { connectionsMax } });
+        const { client } = aboutToClose(stage, "at rest");
+        for (let count = 0; count < 15; count++) {
+          client.sends(POST);
+          isAnsweredByNew(stage, client);
+          stage.network.advance(70);
+        }
+        stage.network.advance(50);
+        const made = stage.origin.acceptedCount;
+        const servers = stage.pool.connections;
+        client.sends(POST);
+        stage.network.run();
+        assert.equal(stage.origin.acceptedCount, made);
+        assert.equal(stage.pool.connections, servers);
+      });
+    }
+
     it("at the maximum of connections, one that rests makes room for the new one", () => {
       const stage = createStage({ pool: { connectionsMax: 1 } });
       const { client, second } = aboutToClose(stage, "at rest");

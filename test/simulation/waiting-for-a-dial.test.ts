@@ -68,16 +68,22 @@ describe("a request for which a connection is being made", () => {
     });
 
     it("right behind their answers: what cannot be sent again takes one that has not served", () => {
-      const { proxy, network, server, first } = dialling();
-      server.sends(OK);
+      const network = new SimulatedNetwork({ latencyMs: LATENCY_MS });
+      const proxy = createTestProxy({ network });
+      const clients = ["/1", "/2"].map((path) => proxy.connect().sends(requestFor(path)));
+      network.advance(5 * LATENCY_MS);
+      const [keeping, closing] = [proxy.origin.accepts(), proxy.origin.accepts()];
+      for (const server of [keeping, closing]) server.receivesHead();
+      proxy.connect().sends(requestFor("/3"));
+      network.advance(LATENCY_MS);
+      keeping.sends(OK);
       network.advance(2 * LATENCY_MS);
       const unused = proxy.origin.accepts();
-      server.receivesHead();
-      server.sends(OK);
+      for (const server of [keeping, closing]) server.sends(OK);
+      network.advance(LATENCY_MS);
+      closing.closes();
       network.advance(2 * LATENCY_MS);
-      server.closes();
-      network.advance(2 * LATENCY_MS);
-      first.sends(POST);
+      clients[0]!.sends(POST);
       network.advance(2 * LATENCY_MS);
       assert.equal(unused.receivesHead().startLine, "POST / HTTP/1.1");
       proxy.origin.acceptsNothing();
