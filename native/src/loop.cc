@@ -175,6 +175,7 @@ void Loop::accept_from(int32_t index) {
     int fd = accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     int error = errno;
     if (fd >= 0) {
+      if (listener.has_early) take_options(listener.fd, fd);
       int32_t slot = add(fd, State::kOpen, Side::kAccepted);
       if (slot >= 0) {
         char* text = receive() + used_;
@@ -190,7 +191,10 @@ void Loop::accept_from(int32_t index) {
       ::close(fd);
       error = -slot;
     } else {
-      if (error == EAGAIN) return;
+      if (error == EAGAIN) {
+        listener.has_early = false;
+        return;
+      }
       // A client that has gone again, or the network's trouble with one (accept(2), "Error handling").
       if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM && error != EINVAL && error != EBADF)
         continue;
@@ -353,6 +357,7 @@ int32_t Loop::listen(int fd, bool owned, int keep_alive_seconds) {
   format_address(address, text, sizeof text);
   slot.wildcard = strncmp(text, "0.0.0.0 ", 8) == 0 || strncmp(text, ":: ", 3) == 0;
   if (address.ss_family != AF_UNIX) {
+    slot.has_early = true;
     set_no_delay(fd);
     if (keep_alive_seconds > 0) set_keep_alive(fd, keep_alive_seconds);
   }

@@ -59,6 +59,8 @@ struct Slot {
   bool owned;
   bool suspended;
   bool wildcard;
+  // Connections may wait in it that were made before its options were set, and have none of them.
+  bool has_early;
   bool dirty;
   uint32_t interest;
   // A failure that was noticed while there may still be something to read: told behind that.

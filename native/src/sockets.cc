@@ -194,6 +194,19 @@ void set_no_delay(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
+void take_options(int listener, int fd) {
+  constexpr int kOptions[][2] = {{IPPROTO_TCP, TCP_NODELAY},
+                                 {SOL_SOCKET, SO_KEEPALIVE},
+                                 {IPPROTO_TCP, TCP_KEEPIDLE},
+                                 {IPPROTO_TCP, TCP_KEEPINTVL},
+                                 {IPPROTO_TCP, TCP_KEEPCNT}};
+  for (const auto& [level, name] : kOptions) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    if (getsockopt(listener, level, name, &value, &length) == 0) setsockopt(fd, level, name, &value, sizeof value);
+  }
+}
+
 void set_keep_alive(int fd, int idle_seconds) {
   int one = 1;
   int interval = kKeepAliveIntervalSeconds;

@@ -38,5 +38,7 @@ int connect_unix(const char* path, size_t length);
 // Small segments leave at once; accepted sockets inherit both options from the listening one.
 void set_no_delay(int fd);
 void set_keep_alive(int fd, int idle_seconds);
+// For a socket that was made before its listening one had them.
+void take_options(int listener, int fd);
 
 }  // namespace headgate

@@ -3,7 +3,11 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import type { Connection } from "../../src/core/ports.ts";
+import { isMissing, loadAddon } from "../../src/io/native/addon.ts";
+import { bindSocket } from "../../src/io/native/sockets.ts";
 import { TransportStage } from "../support/transport-stage.ts";
+import { testOnNative } from "../support/transport-under-test.ts";
 
 const TABLE = "/proc/net/tcp";
 const ESTABLISHED = "01";
@@ -20,6 +24,33 @@ function timerOf(localPort: number, remotePort: number): string | undefined {
   return undefined;
 }
 
+/** Until what was sent is acknowledged, another timer runs. */
+async function settlesOn(expected: string, { local, remote }: Connection): Promise<void> {
+  let timer: string | undefined;
+  for (let turn = 0; turn < 2_000 && timer !== expected; turn++) {
+    timer = timerOf(local.port, remote.port);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(timer, expected);
+}
+
+testOnNative("of clients that had connected before anybody accepted", async () => {
+  await using stage = new TransportStage({ keepAliveMs: 60_000 });
+  const addon = loadAddon();
+  assert.ok(!isMissing(addon));
+  const { descriptor, address } = await bindSocket(addon, { host: "127.0.0.1", port: 0, path: null, tls: null });
+  const early = await stage.dial({ port: address.port });
+  const served = await stage.serve({ descriptor });
+  const later = await stage.dial({ port: address.port });
+  for (const near of [early, later]) {
+    const far = await served.next();
+    near.connection.writeLatin1("x");
+    await far.untilText("x");
+    await settlesOn("02", far.connection);
+  }
+  addon.closeDescriptor(descriptor);
+});
+
 for (const keepAliveMs of [undefined, 60_000]) {
   test(`${keepAliveMs === undefined ? "without" : "with"} keep-alive`, {
     skip: !existsSync(TABLE) && "skipped: needs Linux",
@@ -30,15 +61,6 @@ for (const keepAliveMs of [undefined, 60_000]) {
       from.connection.writeLatin1("x");
       await (from === near ? far : near).untilText("x");
     }
-    // Until what was sent is acknowledged, another timer runs.
-    for (const { connection } of [near, far]) {
-      const expected = keepAliveMs === undefined ? "00" : "02";
-      let timer: string | undefined;
-      for (let turn = 0; turn < 2_000 && timer !== expected; turn++) {
-        timer = timerOf(connection.local.port, connection.remote.port);
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      assert.equal(timer, expected);
-    }
+    for (const { connection } of [near, far]) await settlesOn(keepAliveMs === undefined ? "00" : "02", connection);
   });
 }
