@@ -3,23 +3,18 @@
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+
+#include "system_calls.h"
 
 namespace headgate {
 
 namespace {
 
 constexpr int kSegmentsMax = 16;
-
-// send of the C library is a point at which a thread can be cancelled, which costs four atomic operations a call where
-// there is more than one thread. Nobody cancels these.
-ssize_t send_now(int fd, const void* bytes, size_t length, int flags) {
-  return syscall(SYS_sendto, fd, bytes, length, flags, nullptr, 0);
-}
 
 // There are bytes, or an end or a failure that a read would find. A unix peer that only stopped reading leaves none of them.
 bool may_be_read(int fd) {
@@ -30,7 +25,7 @@ bool may_be_read(int fd) {
 // Above 0: there are bytes that nobody has read; 0: there are none now; below: the connection's error.
 int32_t unread(int fd) {
   char byte;
-  const long found = syscall(SYS_recvfrom, fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, nullptr, nullptr);
+  const ssize_t found = receive_now(fd, &byte, 1, MSG_PEEK);
   if (found >= 0) return static_cast<int32_t>(found);
   return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -errno;
 }

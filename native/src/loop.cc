@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <cstring>
 
 #include "sockets.h"
+#include "system_calls.h"
 
 namespace headgate {
 
@@ -33,12 +33,6 @@ constexpr int32_t kEventsOfSocketMax = kAcceptsMax + 8;
 // moves no more than that at once, since nobody knows how many more it will begin.
 constexpr int64_t kTransferBytesMax = 4 << 20;
 constexpr int64_t kTransferBytesMin = 1 << 20;
-
-// recv of the C library is a point at which a thread can be cancelled, which costs four atomic operations a call where
-// there is more than one thread. Nobody cancels these.
-ssize_t receive_now(int fd, void* bytes, size_t length) {
-  return syscall(SYS_recvfrom, fd, bytes, length, 0, nullptr, nullptr);
-}
 
 int socket_error(int fd) {
   int error = 0;

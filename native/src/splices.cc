@@ -1,6 +1,6 @@
-// Bytes that go from one connection to another without being seen: through a pipe in the kernel, or where it cannot, or
-// no pipe is to be had, through memory here. In both ways no more is taken in before the target has been given all of
-// what was.
+// Bytes that go from one connection to another without being seen: through a pipe in the kernel, or what is short, and where it
+// cannot, or no pipe is to be had, through memory here. In both ways no more is taken in before the target has been given all
+// of what was.
 #include "connections.h"
 
 #include <fcntl.h>
@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cerrno>
+
+#include "system_calls.h"
 
 namespace headgate {
 
@@ -112,7 +114,7 @@ bool Connections::take_in(Splice* splice, int64_t* budget) {
 bool Connections::copy_in(Splice* splice, int64_t* budget, size_t at_most) {
   char bytes[kCopyBytes];
   const size_t wanted = static_cast<size_t>(std::min<int64_t>(splice->left, at_most));
-  ssize_t length = recv(slots_[splice->from].fd, bytes, wanted, 0);
+  ssize_t length = receive_now(slots_[splice->from].fd, bytes, wanted);
   if (length == 0) {
     source_ended(splice);
     return false;
@@ -126,7 +128,7 @@ bool Connections::copy_in(Splice* splice, int64_t* budget, size_t at_most) {
   *budget -= length;
   slots_.received()[splice->from] += static_cast<double>(length);
   const int32_t to = splice->to;
-  ssize_t taken = ::send(slots_[to].fd, bytes, static_cast<size_t>(length), MSG_NOSIGNAL);
+  ssize_t taken = send_now(slots_[to].fd, bytes, static_cast<size_t>(length), MSG_NOSIGNAL);
   if (taken < 0) {
     if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
       write_failed(to, errno);
