@@ -2,7 +2,9 @@
  * Nanoseconds of JavaScript for a request and its answer on the native transport, from the record of events to that of
  * commands, without a socket: the best of many short rounds, since everything else on the machine can only make a round slower.
  *
- *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser | hit | vary | file]
+ *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser | connections | hit | vary | file]
+ *
+ * `connections`: each request on a connection of its own, which is closed behind the answer.
  *
  * One kind of head a run, since V8 compiles for what it has seen. The two peers that are played take about a tenth of it. `hit`: 2 KB
  * from a shared cache in memory, of which only the first one is asked of the origin. `vary`: the same of an answer that varies by two
@@ -51,6 +53,7 @@ const varying = ["gzip, deflate, br, zstd", "gzip, br;q=1.0, deflate, zstd", "gz
 const kinds = {
   small: [smallHead],
   browser: variantsOf(browserHead),
+  connections: [[...smallHead, "Connection: close"]],
   hit: [smallHead],
   vary: varying,
   file: [smallHead],

@@ -2,7 +2,8 @@
  * An addon without a kernel: the same records in memory, and peers that answer at once. Loaded in place of the real one
  * (HEADGATE_ADDON), it leaves of a request what JavaScript does, and nothing else.
  *
- * Clients are slots that ask again as soon as they have been answered; dialled slots answer whatever they are sent.
+ * Clients are slots that ask again as soon as they have been answered, or, when their connection was closed behind that, on a new one;
+ * dialled slots answer whatever they are sent.
  */
 import type { Addon, SharedMemory } from "../../src/io/native/addon.ts";
 import * as wire from "../../src/io/native/wire.ts";
@@ -31,6 +32,10 @@ const wrote = new Uint8Array(SLOTS);
 let connecting: number[] = [];
 /** Slots that were written to since the last turn, once each. */
 let written: number[] = [];
+/** Clients that were closed behind their answers. */
+let finished: number[] = [];
+/** Slots that were closed before the last turn: they may be used again. */
+const free: number[] = [];
 /** [slot, number] of files that are sent by the next turn. */
 let files: [number, number][] = [];
 
@@ -48,6 +53,7 @@ export function submit(count: number): number {
     // A dialled one may have been idle for too long, where the cache answers.
     if (opcode === wire.DESTROY && isDialled[slot] === 1) continue;
     if (opcode === wire.DESTROY) throw new Error(`slot ${slot} was closed: something is wrong with the heads`);
+    if (opcode === wire.FINISH) finished.push(slot);
     if ((opcode !== wire.WRITE && opcode !== wire.FORWARD) || wrote[slot] === 1) continue;
     wrote[slot] = 1;
     written.push(slot);
@@ -90,14 +96,15 @@ export class Peers {
 
   /** So many clients connect, and ask. */
   connect(clients: number): void {
-    for (let client = 0; client < clients; client++) {
-      const text = `127.0.0.1 ${20_000 + client}`;
-      const length = receive.write(text, this.#used, "latin1");
-      this.#emit(wire.ACCEPTED, slots, this.#used, length | (LISTENER << 8));
-      this.#used += length;
-      this.#say(slots++, this.#nextRequest());
-    }
+    for (let client = 0; client < clients; client++) this.#accept(slots++);
     this.#deliver();
+  }
+
+  #accept(slot: number): void {
+    const length = receive.write(`127.0.0.1 ${20_000 + slot}`, this.#used, "latin1");
+    this.#emit(wire.ACCEPTED, slot, this.#used, length | (LISTENER << 8));
+    this.#used += length;
+    this.#say(slot, this.#nextRequest());
   }
 
   /** Every peer that was written to since the last turn says what it has to say; the number of requests that were answered. */
@@ -110,12 +117,20 @@ export class Peers {
     connecting = [];
     for (const [slot, id] of files) this.#emit(wire.FILE_SENT, slot, id, 0);
     files = [];
+    const closed = new Set(finished);
+    finished = [];
+    for (const slot of closed) {
+      this.#emit(wire.CLOSED, slot, 0, 0);
+      this.#accept(free.pop() ?? slots++);
+    }
+    free.push(...closed);
     const now = written;
     written = [];
     let answered = 0;
     for (const slot of now) {
       wrote[slot] = 0;
       if (isDialled[slot] === 0) answered++;
+      if (closed.has(slot)) continue;
       this.#say(slot, isDialled[slot] === 1 ? this.#script.answer : this.#nextRequest());
     }
     this.#deliver();
