@@ -24,6 +24,8 @@ const GROWTH_BYTES_MAX = 24 * MiB;
 const READERS = 10;
 /** At once: a turn of either loop, on a machine that has other things to do. Every limit of the proxy is longer. */
 const AT_ONCE_MS = 1_000;
+/** Only a hang takes so long. The tests move hundreds of MiB, and take most of a minute where they get a fraction of a core. */
+const HANG_MS = 300_000;
 
 /** Reads a piece when it is told to, and not a byte more: what Node's streams would read ahead stays in the kernel. */
 class SlowReader {
@@ -142,7 +144,7 @@ function tell(context: TestContext, held: readonly number[], growth: number): vo
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
-describe("a slow reader", { skip: needsProc, timeout: 60_000 }, () => {
+describe("a slow reader", { skip: needsProc, timeout: HANG_MS }, () => {
   test("of answers makes the proxy hold no more than its high-water mark; its end frees the upstream", async (context) => {
     await using origin = new BareOrigin((socket) => push(socket, HEAD));
     const originPort = await origin.start();
