@@ -80,7 +80,7 @@ class Loop {
   void drop_listener(int32_t slot);
   void deliver();
 
-  void read_ready(Side side);
+  int read_ready(Side side, int at_most);
   // `budget`: bytes that one connection may move before the others have theirs.
   void handle(int32_t index, uint32_t ready, int64_t budget);
   void accept_from(int32_t index);

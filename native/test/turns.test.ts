@@ -1,5 +1,5 @@
-// A turn takes as many ready sockets of those that were dialled as of those that were accepted: thousands on the one side do not
-// make the other one wait.
+// A turn takes of ready sockets on both sides: thousands of those that were accepted do not make the dialled ones wait, nor the other way
+// round; and it begins less than it ends.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -56,6 +56,16 @@ describe("a turn", { skip: withoutAddon }, () => {
     const toDialled = await heardOf([...crowd.map(({ accepted }) => accepted), late.dialed]);
     assert.ok(toDialled[0]!.includes(late.accepted), "a request waits behind answers");
     assert.ok(toDialled.length > 2, `one turn took all: ${toDialled.map(({ length }) => length).join(", ")}`);
+  });
+
+  test("takes fewer accepted sockets than dialled ones where many of both are ready, and no fewer than three quarters", async () => {
+    const crowd = await openCrowd();
+    const accepted = new Set(crowd.map((pair) => pair.accepted));
+    const batches = await heardOf([...crowd.map(({ dialed }) => dialed), ...crowd.map((pair) => pair.accepted)]);
+    for (const batch of batches.slice(0, 2)) {
+      const fromAccepted = batch.filter((slot) => accepted.has(slot)).length;
+      assert.deepEqual([fromAccepted, batch.length - fromAccepted], [96, 128]);
+    }
   });
 
   test("that leaves events waiting loses no reset of a socket that nobody reads", async () => {
