@@ -85,6 +85,30 @@ describe("keep-alive", () => {
       assert.deepEqual([client.reset, stage.driver.size], [false, 1]);
     });
 
+    for (const [what, request] of [
+      ["its framing", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"],
+      [
+        "what it expects",
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: more\r\nContent-Length: 9\r\nConnection: close\r\n\r\n",
+      ],
+      ["a chunk", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nno size\r\n"],
+      ["its method", "TRACE / HTTP/1.0\r\nHost: a\r\n\r\na body that was not announced"],
+      ["that it wants a tunnel", "CONNECT a:1 HTTP/1.0\r\nHost: a:1\r\n\r\n"],
+    ] as const) {
+      it(`is read on when the request was refused for ${what}: the rest of it may be under way`, () => {
+        const stage = createStage();
+        const client = stage.client().sends(request);
+        client.receives(/^HTTP\/1\.1 4\d\d .*\r\nConnection: close\r\n/s);
+        client.seesEnd();
+        client.sends("the rest");
+        stage.network.run();
+        assert.deepEqual([client.reset, stage.driver.size], [false, 1]);
+        client.ends();
+        stage.network.run();
+        assert.equal(stage.driver.size, 0);
+      });
+    }
+
     it("is read on when only we have said so: the next request may be under way", () => {
       const stage = createStage();
       const client = stage.client().sends(GET);

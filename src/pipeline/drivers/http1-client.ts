@@ -102,7 +102,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #isHead = false;
   #isConnect = false;
   #persistent = true;
-  /** The client closes behind it. */
+  /** The client has said so, and sends nothing behind its end. */
   #isLastRequest = false;
   #expectsContinue = false;
   #wantsTrailers = false;
@@ -237,10 +237,10 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       if (head.method === "CONNECT") {
         // What follows is meant for the tunnel, whoever takes it over and however soon.
         this.#keepBehind(buffer, at + length, end);
-        this.#begin(request);
+        this.#begin(request, at + length < end);
         return end;
       }
-      this.#begin(request);
+      this.#begin(request, at + length < end);
       return at + length;
     }
     releaseStorage(storage);
@@ -254,7 +254,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     return at;
   }
 
-  #begin(request: RequestMessage): void {
+  /** `more`: something stands behind the head already. */
+  #begin(request: RequestMessage, more: boolean): void {
     request.method = head.method;
     request.form = head.form;
     request.httpVersion = 10 + head.minor;
@@ -271,7 +272,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     const { fields } = request;
     const options = connectionOptions(fields, head.seen, head.minor);
     this.#persistent = isPersistent(options, head.minor);
-    this.#isLastRequest = !this.#persistent;
 
     const failure = requestFraming(head, fields, framing);
     if (failure < 0) return this.#refuse(request, requestError(failure));
@@ -291,6 +291,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       this.#chunked.reset();
     }
     this.#state = request.bodyBytes === 0 ? WAIT : BODY;
+    // Into a tunnel a client may send ahead, and learns only from the answer that there is none.
+    this.#isLastRequest = !this.#persistent && !this.#isConnect && (this.#state === BODY || !more);
     this.#bodyStarted = this.#bodyPaused = this.#answered = false;
     this.#life = new Life(this.#site, this, request, this.#site.clock.now());
     this.#life.begin();
@@ -303,6 +305,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   /** Answers what could not be read as a request; nothing behind it can be trusted. */
   #refuse(request: RequestMessage, error: ProxyError): void {
     this.#persistent = false;
+    // Whatever it was, more of it may be under way.
+    this.#isLastRequest = false;
     this.#isChunked = false;
     this.#bodyLeft = 0;
     this.#state = WAIT;
@@ -347,6 +351,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       this.#persistent = false;
       if (discarding) this.#linger();
       else {
+        // The rest of what is no body is under way.
+        this.#isLastRequest = false;
         // The life must not wait for a body that cannot end any more.
         this.#state = WAIT;
         this.#life!.fail(error);
