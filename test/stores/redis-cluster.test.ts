@@ -107,7 +107,7 @@ describe("a cluster", { skip: needs("redis-server") }, () => {
     try {
       await assert.rejects(store.get("k"));
       await assert.rejects(store.get("k"));
-      assert.ok(performance.now() - start < 10_000);
+      assert.ok(performance.now() - start < 60_000);
     } finally {
       for (const server of servers) server.thaw();
     }

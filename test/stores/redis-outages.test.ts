@@ -34,8 +34,8 @@ const isDone = (asked: Promise<unknown>): Promise<boolean> =>
   );
 const works = (store: { get(key: string): Promise<unknown> }): Promise<boolean> => isDone(store.get("any"));
 
-/** Well before the stage's timeouts, on a machine that does other things too. */
-const SOON_MS = 8_000;
+/** Well before the stage's timeouts, and longer than a crowded machine keeps a process from running. */
+const SOON_MS = 60_000;
 
 describe("Redis", { skip: needs("redis-server") }, () => {
   test("is stopped and started again", async () => {
@@ -107,7 +107,9 @@ describe("Redis", { skip: needs("redis-server") }, () => {
     for (let count = 0; count < 5; count++) assert.ok((await refused(store.get("k"))) < 200 + SOON_MS);
     server.thaw();
     await until(() => works(store));
-    assert.equal((await store.get("k"))?.value, "v");
+    // On a crowded machine, any answer may take longer than 200 ms.
+    await until(() => isDone(store.get("k")));
+    assert.equal(store.peek("k")?.value, "v");
     assert.match(told.events.join(), /^away: Redis is silent: no answer within 200 ms,.*back$/);
   });
 

@@ -24,7 +24,7 @@ const opened: { close(): Promise<void> }[] = [];
 after(() => Promise.all(opened.map((store) => store.close())));
 
 /** Longer than this machine may be busy with other things: a test that is about time says its own. */
-const PATIENT = { connect: "20s", command: "20s" };
+const PATIENT = { connect: "2m", command: "2m" };
 
 /** Closed behind the test file. `options` are those of a file, or a URL. `told.events` hears what operators are told. */
 export function openRedis(
