@@ -12,7 +12,7 @@ import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { Folder, headgate, Running } from "./headgate.ts";
 
-const TIMEOUT = { timeout: 60_000 };
+const TIMEOUT = { timeout: 120_000 };
 const COMMAND = path.join(import.meta.dirname, "..", "..", "src", "cli", "main.ts");
 
 function configOf(flags: Partial<ForwardFlags>) {

@@ -24,7 +24,7 @@ function environmentIn(folder: string): NodeJS.ProcessEnv {
 }
 
 /** Far longer than anything here takes. */
-const SILENCE_MS_MAX = 30_000;
+const SILENCE_MS_MAX = 120_000;
 
 export interface Outcome {
   readonly status: number | null;
@@ -47,7 +47,7 @@ export function headgateWith(
     cwd: folder,
     env: { ...environmentIn(folder), ...environment },
     encoding: "utf8",
-    timeout: 30_000,
+    timeout: 120_000,
   });
   return { status, stdout, stderr };
 }
@@ -190,7 +190,7 @@ export class Running {
     if (this.#isOver) return;
     this.signal("SIGTERM");
     this.signal("SIGINT");
-    const deadline = setTimeout(() => this.signal("SIGKILL"), 10_000);
+    const deadline = setTimeout(() => this.signal("SIGKILL"), 60_000);
     await this.#exited;
     clearTimeout(deadline);
   }

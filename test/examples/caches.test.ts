@@ -15,7 +15,7 @@ import { Origin } from "../support/origin.ts";
 import { Program, repositoryRoot } from "../support/program.ts";
 import { type RawAnswer, RawClient } from "../support/raw-client.ts";
 
-const TIMEOUT = { timeout: 60_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 async function ask(port: number, url: string): Promise<RawAnswer> {
   using client = await RawClient.connect(port);

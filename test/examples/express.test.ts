@@ -7,7 +7,7 @@ import { freePort } from "../support/free-port.ts";
 import { bodyOf, Origin } from "../support/origin.ts";
 import { Program } from "../support/program.ts";
 
-test("the proxy serves /api, Express the rest", { timeout: 30_000 }, async () => {
+test("the proxy serves /api, Express the rest", { timeout: 120_000 }, async () => {
   await using origin = await Origin.start(async (request, response) => {
     response.end(`${request.url} ${request.headers["x-from"]} ${await bodyOf(request)}`);
   });

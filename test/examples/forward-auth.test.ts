@@ -9,7 +9,7 @@ import { freePort } from "../support/free-port.ts";
 import { Program, repositoryRoot } from "../support/program.ts";
 import { needs } from "../support/requirements.ts";
 
-const TIMEOUT = { timeout: 60_000 };
+const TIMEOUT = { timeout: 120_000 };
 const folder = "examples/forward-auth";
 const readme = readFileSync(path.join(repositoryRoot, folder, "README.md"), "utf8");
 

@@ -12,7 +12,7 @@ import { Origin } from "../support/origin.ts";
 import { Program, repositoryRoot } from "../support/program.ts";
 import { RawClient } from "../support/raw-client.ts";
 
-const TIMEOUT = { timeout: 60_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 const basic = (login: string) => `Proxy-Authorization: Basic ${Buffer.from(login).toString("base64")}\r\n`;
 const CI = basic("ci:open sesame");

@@ -6,7 +6,7 @@ import { freePort } from "../support/free-port.ts";
 import { Origin } from "../support/origin.ts";
 import { Program } from "../support/program.ts";
 
-test("visits are counted, told and louder", { timeout: 30_000 }, async () => {
+test("visits are counted, told and louder", { timeout: 120_000 }, async () => {
   await using origin = await Origin.start((request, response) => {
     response.setHeader("Content-Type", request.url === "/text" ? "text/plain" : "text/html");
     response.end(`visit ${request.headers["x-visit"]}, coded ${request.headers["accept-encoding"]}`);

@@ -8,7 +8,7 @@ import { TestFolder } from "../support/folder.ts";
 import { freePort } from "../support/free-port.ts";
 import { Program } from "../support/program.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const START_PORT = String(await freePort());
 const START_FORWARD_PORT = String(await freePort());
 const base = `http://127.0.0.1:${START_PORT}`;

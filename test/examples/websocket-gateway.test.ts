@@ -8,7 +8,7 @@ import { WebSocket } from "ws";
 import { freePort } from "../support/free-port.ts";
 import { Program, repositoryRoot } from "../support/program.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const folder = "examples/websocket-gateway";
 const read = (file: string) => readFileSync(path.join(repositoryRoot, folder, file), "utf8");
 
