@@ -9,7 +9,8 @@ import { affordableConnections, openClients } from "../support/soak-clients.ts";
 import { needsProc, ProxyProcess } from "../support/soak-process.ts";
 
 const WANTED = 1_000;
-const HEAD_TIMEOUT_MS = 2_000;
+/** Longer than a crowded machine takes to open all of them. */
+const HEAD_TIMEOUT_MS = 6_000;
 const LATE_MS_MAX = 10_000;
 /** The head never ends: behind this line comes one field with a value of any length. */
 const HEAD = Buffer.from("GET /slow HTTP/1.1\r\nHost: a\r\nX-Slow: ");
@@ -72,7 +73,7 @@ test("heads that come byte by byte stop nobody and end at their deadline", {
   // A byte of each for every request of another client, which paces them.
   const normal = stack.use(await RawClient.connect(proxy.port));
   const latencies: number[] = [];
-  let beside = 0;
+  let before = 0;
   const giveUpMs = performance.now() + HEAD_TIMEOUT_MS + LATE_MS_MAX;
   while (refused < count) {
     assert.ok(performance.now() < giveUpMs, `${count - refused} heads are still waited for`);
@@ -80,7 +81,7 @@ test("heads that come byte by byte stop nobody and end at their deadline", {
     const startedMs = performance.now();
     const answer = await normal.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer();
     latencies.push(performance.now() - startedMs);
-    if (refused < count) beside++;
+    if (refused === 0) before++;
     assert.equal(answer.status, 200);
     assert.equal(answer.body, "here");
   }
@@ -90,8 +91,8 @@ test("heads that come byte by byte stop nobody and end at their deadline", {
   const p99 = latencies[Math.floor(latencies.length * 0.99)]!;
   context.diagnostic(`${latencies.length} requests beside ${count} slow heads, p99 ${p99.toFixed(1)} ms`);
   context.diagnostic(`refused ${first.toFixed(0)} to ${last.toFixed(0)} ms after the first byte`);
-  // Who waits for the slow ones has no answer before the last of them is refused. How long one takes is the machine's affair.
-  assert.ok(beside > 0, "no request was answered beside slow heads");
+  // Who waits for the slow ones has no answer before they are refused. How long one takes is the machine's affair.
+  assert.ok(before > 0, "no request was answered before the first slow head was refused");
   assert.ok(first >= HEAD_TIMEOUT_MS && last < HEAD_TIMEOUT_MS + LATE_MS_MAX, `${first} to ${last} ms`);
   assert.equal(origin.asked.filter(({ url }) => url === "/slow").length, 0);
   normal.socket.destroy();
