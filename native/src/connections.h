@@ -29,7 +29,7 @@ class Connections {
   int send_file(int32_t index, int file, int32_t id, int64_t offset, int64_t length, int64_t budget);
   // Tells kDrain when nothing is queued.
   void watch(int32_t index);
-  // The end of the stream leaves behind what is queued.
+  // The end of the stream leaves behind what is queued. `peer_is_done`: the connection is closed with it, unless something is unread.
   void finish(int32_t index, bool peer_is_done);
   // Sends of what is queued what the kernel takes. `budget`: bytes that one connection may move before the others have
   // theirs.
