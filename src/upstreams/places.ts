@@ -11,7 +11,7 @@
  *     0                 the last ticket that was drawn
  *     1                 tickets that wait, of all threads: nearly always none, and then nothing else is looked at
  *     2 ... S+1         places that are taken, for each server: the count that the maximum is compared with
- *     then for each column
+ *     then for each column, in cache lines of its own
  *       0               the lowest of this thread's tickets; 0: none waits
  *       1               how many of them wait
  *       2 ... S+1       of the places that are taken, those of this thread
@@ -26,6 +26,8 @@ const TAKEN = 2;
 const LOWEST = 0;
 const OWN_WAITING = 1;
 const HELD = 2;
+/** Two cache lines, as many as a processor may fetch at once: threads that count in one line take it from each other with every request. */
+const LINE_CELLS = 128 / Int32Array.BYTES_PER_ELEMENT;
 
 export interface PlacesShape {
   /** Servers of the upstream. */
@@ -35,15 +37,15 @@ export interface PlacesShape {
 }
 
 export function placesBytes({ servers, columns }: PlacesShape): number {
-  return Int32Array.BYTES_PER_ELEMENT * (TAKEN + servers + columns * columnCells(servers));
-}
-
-function columnCells(servers: number): number {
-  return HELD + 2 * servers;
+  return Int32Array.BYTES_PER_ELEMENT * columnBase(servers, columns);
 }
 
 function columnBase(servers: number, column: number): number {
-  return TAKEN + servers + column * columnCells(servers);
+  return wholeLines(TAKEN + servers) + column * wholeLines(HELD + 2 * servers);
+}
+
+function wholeLines(cells: number): number {
+  return Math.ceil(cells / LINE_CELLS) * LINE_CELLS;
 }
 
 /** Forgets a thread that is gone: what it held is free again, and its waiting requests are nobody's. */
