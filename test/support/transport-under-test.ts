@@ -35,6 +35,6 @@ export function testSplicing(name: string, run: () => Promise<void>): void {
 }
 
 /** A test of what only the addon does, or of how it does it. */
-export function testOnNative(name: string, run: () => Promise<void>): void {
-  if (transportUnderTest === "native") test(name, run);
+export function testOnNative(name: string, run: () => Promise<void>, skip: false | string = false): void {
+  if (transportUnderTest === "native") test(name, { skip }, run);
 }
