@@ -51,7 +51,7 @@ describe("a worker thread", () => {
 });
 
 // An import of node:http asks it for everything that it exports, and for `WebSocket` it loads Node's client of the web: 8 MiB.
-for (const entry of ["server/threads/worker.ts", "cli/main.ts", "cli/service.ts"]) {
+for (const entry of ["server/threads/worker.ts", "cli/program.ts", "cli/service.ts"]) {
   test(`${entry} is loaded without node:http`, () => none(waysTo(/^node:https?$/, entry)));
 }
 

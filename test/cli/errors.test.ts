@@ -1,10 +1,12 @@
 // What a person reads when something is wrong: one line for each problem, with its place, and the status of the process.
 
 import assert from "node:assert/strict";
-import { statfsSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
+import path from "node:path";
 import { describe, test } from "node:test";
 import { openCacheBooks } from "../../src/io/cache/open.ts";
 import { issueCertificate } from "../support/certificates.ts";
+import { repositoryRoot } from "../support/program.ts";
 import { Folder, headgate, headgateWith } from "./headgate.ts";
 
 /** Runs in a folder that has this headgate.yaml. */
@@ -13,6 +15,25 @@ function withConfig(yaml: string, ...args: readonly string[]) {
   folder.file("headgate.yaml", yaml);
   return headgate(folder.path, ...args);
 }
+
+test("an older Node: which one is needed", () => {
+  const { engines } = JSON.parse(readFileSync(path.join(repositoryRoot, "package.json"), "utf8"));
+  const [major, minor] = engines.node.replace(">=", "").split(".").map(Number) as [number, number];
+  using folder = new Folder();
+  for (const [version, isEnough] of [
+    [`${major - 2}.${minor + 9}.9`, false],
+    [`${major}.${minor - 1}.9`, false],
+    [`${major}.${minor}.0`, true],
+    [`${major + 2}.0.0`, true],
+  ] as const) {
+    const said = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } })`;
+    const NODE_OPTIONS = `--import "data:text/javascript,${encodeURIComponent(said)}"`;
+    const { status, stderr } = headgateWith({ NODE_OPTIONS }, folder.path, "--version");
+    const line = / needs Node.js (\S+) or later; this is (\S+)\n$/.exec(stderr);
+    assert.deepEqual(line?.slice(1) ?? null, isEnough ? null : [`${major}.${minor}`, version], stderr);
+    assert.equal(status, isEnough ? 0 : 1);
+  }
+});
 
 describe("a configuration that is wrong", () => {
   test("an unknown field: the place and the nearest name", () => {
