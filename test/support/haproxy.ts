@@ -1,8 +1,9 @@
 // HAProxy from the system in front of the proxy under test: a real sender of PROXY headers, started for one test.
 
 import { writeFileSync } from "node:fs";
+import net from "node:net";
 import { TestFolder } from "./folder.ts";
-import { freePort, isRefused } from "./free-port.ts";
+import { freePort } from "./free-port.ts";
 import { Program } from "./program.ts";
 import { findCommand } from "./requirements.ts";
 
@@ -28,15 +29,17 @@ export class Haproxy {
     const sections = servers.map(
       (server, index) => `listen l${index}\n  bind 127.0.0.1:${ports[index]}\n  server s ${server}\n`,
     );
+    const stats = folder.file("stats.sock");
     const times = ["connect", "client", "server"].map((name) => `  timeout ${name} 20s\n`).join("");
     const file = folder.file("haproxy.cfg");
-    writeFileSync(file, `defaults\n  mode tcp\n${times}${sections.join("")}`);
+    writeFileSync(file, `global\n  stats socket ${stats}\ndefaults\n  mode tcp\n${times}${sections.join("")}`);
     const program = Program.command(findCommand("haproxy")!, ["-db", "-f", file]);
     const haproxy = new Haproxy(ports, folder, program);
-    for (const port of ports) {
-      while (await isRefused(port)) {
-        if (program.child.exitCode !== null) throw new Error(`HAProxy ended, having said:\n${program.output}`);
-      }
+    // A connection to a port would be one to the proxy behind it, which logs and counts what comes.
+    let isServing = false;
+    while (!isServing) {
+      if (program.child.exitCode !== null) throw new Error(`HAProxy ended, having said:\n${program.output}`);
+      isServing = await answers(stats);
     }
     return haproxy;
   }
@@ -45,4 +48,16 @@ export class Haproxy {
     await this.#program.stop("SIGTERM");
     this.#folder[Symbol.dispose]();
   }
+}
+
+/** It serves commands once it listens everywhere. */
+async function answers(stats: string): Promise<boolean> {
+  const socket = net.connect(stats, () => socket.write("show info\n"));
+  let text = "";
+  try {
+    for await (const chunk of socket) text += String(chunk);
+  } catch {
+    // It is not there yet.
+  }
+  return text.includes("\nUptime: ");
 }
