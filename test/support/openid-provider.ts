@@ -5,6 +5,7 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomUUID, sign 
 import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import Provider from "oidc-provider";
+import { freePort } from "./free-port.ts";
 
 export interface Account {
   readonly id: string;
@@ -64,7 +65,8 @@ export class OpenIdProvider {
 
   /** Listens, and answers nothing before `configure`. */
   static async start(): Promise<OpenIdProvider> {
-    return new OpenIdProvider(await listen(0));
+    // Of those that nobody gets while it is away.
+    return new OpenIdProvider(await listen(await freePort()));
   }
 
   get issuer(): string {

@@ -3,8 +3,9 @@
 
 import http from "node:http";
 import https from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as after } from "node:timers/promises";
+import { freePort } from "./free-port.ts";
 import { patternAt } from "./soak-pattern.ts";
 
 export interface SteadyOriginOptions {
@@ -21,20 +22,22 @@ const TAG = '"steady"';
 export class SteadyOrigin {
   /** The range of each request, or "all". */
   readonly asked: string[] = [];
-  sentBytes = 0;
+  /** No answer goes on behind so many bytes of a file, as long as this says so: a busy machine sends much at once. */
+  holdsAt = Number.POSITIVE_INFINITY;
   readonly #options: SteadyOriginOptions;
   readonly #sockets = new Set<Socket>();
   #server: http.Server;
-  #port = 0;
-  #changed = Promise.withResolvers<void>();
+  readonly #port: number;
 
-  private constructor(options: SteadyOriginOptions) {
+  private constructor(options: SteadyOriginOptions, port: number) {
     this.#options = options;
+    this.#port = port;
     this.#server = this.#create();
   }
 
   static async start(options: SteadyOriginOptions): Promise<SteadyOrigin> {
-    const origin = new SteadyOrigin(options);
+    // Of those that nobody gets while it is killed.
+    const origin = new SteadyOrigin(options, await freePort());
     await origin.#listen();
     return origin;
   }
@@ -45,10 +48,6 @@ export class SteadyOrigin {
 
   get url(): string {
     return `${this.#options.tls === undefined ? "http" : "https"}://127.0.0.1:${this.#port}`;
-  }
-
-  async untilSent(bytes: number): Promise<void> {
-    while (this.sentBytes < bytes) await this.#changed.promise;
   }
 
   /** As if its machine had lost power: nothing more comes from it, and nobody listens. */
@@ -84,7 +83,6 @@ export class SteadyOrigin {
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", reject).listen(this.#port, "127.0.0.1", resolve);
     });
-    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -108,22 +106,14 @@ export class SteadyOrigin {
     const begunMs = performance.now();
     let position = start;
     while (position < bytes && !response.destroyed) {
-      const due = Math.min(bytes, start + ((performance.now() - begunMs) / 1000) * bytesPerSecond);
+      const due = Math.min(bytes, this.holdsAt, start + ((performance.now() - begunMs) / 1000) * bytesPerSecond);
       while (position < due) {
         const piece = patternAt(position, Math.ceil(due - position));
         response.write(piece);
         position += piece.length;
-        this.sentBytes += piece.length;
       }
-      this.#wake();
       await after(PIECE_MS);
     }
     response.end();
-  }
-
-  #wake(): void {
-    const { resolve } = this.#changed;
-    this.#changed = Promise.withResolvers<void>();
-    resolve();
   }
 }
