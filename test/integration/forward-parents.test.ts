@@ -2,12 +2,12 @@
 // which one is tried next.
 
 import assert from "node:assert/strict";
-import net from "node:net";
 import { describe, test } from "node:test";
 import type { Exchange } from "../../src/pipeline/exchange.ts";
 import { Authority, issueCertificate } from "../support/certificates.ts";
 import { TestFolder } from "../support/folder.ts";
 import { connectThrough, EchoServer, forwardConfig, forwardProxy } from "../support/forward-stage.ts";
+import { freePort } from "../support/free-port.ts";
 import { Origin } from "../support/origin.ts";
 import { answersWith, onceHead, ScriptedParent, SocksParent, tunnelTo } from "../support/parents.ts";
 import { ProxyUnderTest } from "../support/proxy-under-test.ts";
@@ -390,22 +390,13 @@ describe("which way", () => {
 });
 
 describe("several proxies in one rule", () => {
-  /** A port on which nobody listens. */
-  async function deadPort(): Promise<number> {
-    const server = net.createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { port } = server.address() as net.AddressInfo;
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-    return port;
-  }
-
   test("the next one is tried when one cannot be reached, which is left out for a while", TIMEOUT, async () => {
     await using echo = await EchoServer.start();
     await using backup = await ScriptedParent.start(
       onceHead((socket, head) => (head.startsWith("GET") ? socket.write(OK) : tunnelTo(echo.port)(socket, head))),
     );
     await using silent = await ScriptedParent.start((socket) => socket.end());
-    const dead = await deadPort();
+    const dead = await freePort();
     using folder = new TestFolder();
     {
       const proxies = [`http://127.0.0.1:${dead}`, silent.url(), backup.url()];
@@ -430,7 +421,7 @@ describe("several proxies in one rule", () => {
     await using backup = await ScriptedParent.start((socket, received) => {
       if (received.endsWith("body")) socket.write(OK);
     });
-    const proxies = [`http://127.0.0.1:${await deadPort()}`, backup.url()];
+    const proxies = [`http://127.0.0.1:${await freePort()}`, backup.url()];
     await using proxy = await forwardProxy({ allow: [ALLOW], via: [{ proxy: proxies }] });
     using client = await RawClient.connect(proxy.port("egress"));
     client.send("POST http://a.test/ HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nbody");
@@ -450,7 +441,7 @@ describe("several proxies in one rule", () => {
 
   test("when none can be reached, the error tells of each", TIMEOUT, async () => {
     await using silent = await ScriptedParent.start((socket) => socket.end());
-    const dead = await deadPort();
+    const dead = await freePort();
     using folder = new TestFolder();
     {
       await using proxy = await logging(folder, { via: [{ proxy: [`http://x:y@127.0.0.1:${dead}`, silent.url()] }] });
