@@ -47,6 +47,8 @@ async function throughTwoProxies(store: string): Promise<void> {
     const browser = new Browser();
     assert.equal((await browser.visit(`${first}/start`)).body, "origin");
     const token = origin.asked.at(-1)!.headers.authorization;
+    // What comes then lasts, however long the machine takes.
+    provider.accessTokenSeconds = 3600;
     assert.equal((await browser.request(`${second}/`, SCRIPT)).status, 200);
     assert.equal(origin.asked.at(-1)!.headers["x-user"], "alice@example.org");
     // Both see that it has to be refreshed, and one of them does it.

@@ -24,14 +24,20 @@ export const KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccdd
 
 export class ShiftedClock implements Clock {
   readonly #real = new SystemClock();
+  #standsAt: { readonly now: number; readonly wallMs: number } | null = null;
   aheadMs = 0;
 
+  /** From here on it goes only as the test says. */
+  stand(): void {
+    this.#standsAt = { now: this.#real.now(), wallMs: this.#real.wallMs() };
+  }
+
   now(): number {
-    return this.#real.now() + this.aheadMs;
+    return (this.#standsAt?.now ?? this.#real.now()) + this.aheadMs;
   }
 
   wallMs(): number {
-    return this.#real.wallMs() + this.aheadMs;
+    return (this.#standsAt?.wallMs ?? this.#real.wallMs()) + this.aheadMs;
   }
 
   after(delayMs: number, callback: () => void): TimerHandle {

@@ -37,6 +37,8 @@ export const CLIENT_SECRET = "a client's secret of the tests";
 const SCOPES = "openid profile email offline_access";
 
 export class OpenIdProvider {
+  /** The lifetime of access tokens that are given from now on. */
+  accessTokenSeconds = 3600;
   account: Account = { id: "alice", claims: { email: "alice@example.org", groups: ["staff", "wheel"] } };
   /** The user does not want to. */
   isDenied = false;
@@ -75,6 +77,7 @@ export class OpenIdProvider {
 
   /** A provider with new keys and no memory, as after a restart from nothing. */
   configure({ client, accessTokenSeconds = 3600, rotates = true, givesRefreshTokens = true }: ProviderOptions): void {
+    this.accessTokenSeconds = accessTokenSeconds;
     const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const id = `key-${randomUUID()}`;
     this.#signing = { key: privateKey, id };
@@ -117,7 +120,13 @@ export class OpenIdProvider {
       fetch: (url: string, { dispatcher: _guard, ...init }: RequestInit & { dispatcher?: unknown }) => fetch(url, init),
       issueRefreshToken: () => givesRefreshTokens,
       rotateRefreshToken: rotates,
-      ttl: { AccessToken: accessTokenSeconds, IdToken: 3600, Session: 86_400, Grant: 86_400, Interaction: 3600 },
+      ttl: {
+        AccessToken: () => this.accessTokenSeconds,
+        IdToken: 3600,
+        Session: 86_400,
+        Grant: 86_400,
+        Interaction: 3600,
+      },
       features: {
         devInteractions: { enabled: false },
         backchannelLogout: { enabled: true },
