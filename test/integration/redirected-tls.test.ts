@@ -124,30 +124,40 @@ describe("a tunnel", () => {
     },
   );
 
-  test("is not to be had without a ClientHello: malformed, too large, too slow", TIMEOUT, async () => {
-    await using echo = await EchoServer.start();
-    await using stage = await RedirectedStage.start({}, { limits: { headTimeout: "200ms" } });
-    for (const bytes of [
-      Buffer.of(0x16, 3, 1, 0, 0),
-      Buffer.of(0x16, 3, 1, 0, 5, 2, 0, 0, 1, 0),
-      records(clientHello({ extensions: [serverName("a..b")] })),
-      records(clientHello({ extensions: [serverName("x.example")], behind: Buffer.alloc(CLIENT_HELLO_BYTES_MAX) })),
-      Buffer.of(0x16),
-      helloFor("origin.example").subarray(0, 40),
-    ]) {
-      using client = await stage.headedFor(echo.port);
-      client.send(bytes);
-      await client.untilEnded();
-      assert.equal(client.received, "");
-      client.socket.end();
-    }
-    const lines = await stage.lines();
-    assert.deepEqual(
-      lines.map(({ status }) => status),
-      [400, 400, 400, 400, 408, 408],
-    );
-    assert.equal(echo.sockets.size, 0);
-  });
+  const nothingLike: readonly (readonly [what: string, limits: object, status: number, hellos: readonly Buffer[]])[] = [
+    [
+      "malformed, too large",
+      {},
+      400,
+      [
+        Buffer.of(0x16, 3, 1, 0, 0),
+        Buffer.of(0x16, 3, 1, 0, 5, 2, 0, 0, 1, 0),
+        records(clientHello({ extensions: [serverName("a..b")] })),
+        records(clientHello({ extensions: [serverName("x.example")], behind: Buffer.alloc(CLIENT_HELLO_BYTES_MAX) })),
+      ],
+    ],
+    ["too slow", { headTimeout: "1s" }, 408, [Buffer.of(0x16), helloFor("origin.example").subarray(0, 40)]],
+  ];
+  for (const [what, limits, status, hellos] of nothingLike) {
+    test(`is not to be had without a ClientHello: ${what}`, TIMEOUT, async () => {
+      await using echo = await EchoServer.start();
+      await using stage = await RedirectedStage.start({}, { limits });
+      const refuse = async (bytes: Buffer): Promise<void> => {
+        using client = await stage.headedFor(echo.port);
+        client.send(bytes);
+        await client.untilEnded();
+        assert.equal(client.received, "");
+        client.socket.end();
+      };
+      await Promise.all(hellos.map(refuse));
+      const lines = await stage.lines();
+      assert.deepEqual(
+        lines.map((line) => line.status),
+        hellos.map(() => status),
+      );
+      assert.equal(echo.sockets.size, 0);
+    });
+  }
 
   test("ends with a client that leaves, at any time", TIMEOUT, async () => {
     await using echo = await EchoServer.start();
