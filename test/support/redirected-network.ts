@@ -93,7 +93,7 @@ async function startOrigin(pid: number, cert: string, key: string): Promise<Chil
 
 /** Its status and what it got; "-w" adds the status of HTTP. */
 async function run(pid: number, args: readonly string[]): Promise<{ exit: number; text: string }> {
-  const all = ["--silent", "--max-time", "10", "--noproxy", "*", "--write-out", " (%{http_code})", ...args];
+  const all = ["--silent", "--max-time", "30", "--noproxy", "*", "--write-out", " (%{http_code})", ...args];
   const child = spawn("nsenter", [...inside(pid), findCommand("curl")!, ...all], {
     stdio: ["ignore", "pipe", "inherit"],
   });
