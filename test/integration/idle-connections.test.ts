@@ -7,7 +7,7 @@ import { Origin } from "../support/origin.ts";
 import type { RawClient } from "../support/raw-client.ts";
 import { affordableConnections, openClients } from "../support/soak-clients.ts";
 import { needsProc, ProxyProcess } from "../support/soak-process.ts";
-import { inTime } from "../support/soak-wait.ts";
+import { inTime, untilTrue } from "../support/soak-wait.ts";
 
 const KiB = 1024;
 const WANTED = 5_000;
@@ -15,7 +15,7 @@ const WANTED = 5_000;
 const BYTES_PER_CONNECTION_MAX = 16 * KiB;
 const IDLE_MS = 1_500;
 /** Above the limit: how late the last one may be on a machine that has other things to do. */
-const LATE_MS_MAX = 10_000;
+const LATE_MS_MAX = 25_000;
 const AT_THE_SAME_TIME = 100;
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -72,7 +72,12 @@ test("idle connections are held, can be used, and are closed at their limit", {
   const perConnection = (proxy.residentBytes - before) / count;
   context.diagnostic(`${count} idle connections, ${(perConnection / KiB).toFixed(1)} KiB each`);
   assert.ok(perConnection < BYTES_PER_CONNECTION_MAX, `an idle connection costs ${perConnection} bytes`);
-  assert.equal(proxy.connections, count + origin.sockets.size);
+  // Who looks between two turns of the loops may see one side of a connection alone.
+  await untilTrue(
+    () => proxy.connections === count + origin.sockets.size,
+    () =>
+      `the proxy holds ${proxy.connections} connections, of ${count} clients and ${origin.sockets.size} to the origin`,
+  );
   assert.equal(clients.filter(({ ended, closed }) => ended || closed).length, 0);
 
   await proxy.reload({ proxy: origin.url, limits: { idle: `${IDLE_MS}ms` } });
