@@ -16,6 +16,9 @@ function parse(text: string): readonly [status: number, error: unknown] {
   return [status, (JSON.parse(body) as { error: unknown }).error];
 }
 
+/** Time enough for the whole requests that come behind. */
+const SOON = { requestTimeoutMs: 500, timeoutCheckMs: 10 };
+
 let stage: AdminStage;
 
 afterEach(async () => {
@@ -61,7 +64,7 @@ describe("a body", () => {
   }
 
   test("that never ends is waited for so long only", async () => {
-    stage = await AdminStage.start("unix", { requestTimeoutMs: 50, timeoutCheckMs: 10 });
+    stage = await AdminStage.start("unix", SOON);
     const text = await stage.raw(`POST /stop HTTP/1.1\r\n${FIELDS}Content-Length: 3\r\n\r\n{`);
     assert.deepEqual(parse(text), [408, "the request took too long to arrive"]);
     assert.deepEqual(stage.control.calls, []);
@@ -90,7 +93,7 @@ describe("a head", () => {
   });
 
   test("that never ends: 408", async () => {
-    stage = await AdminStage.start("unix", { requestTimeoutMs: 50, timeoutCheckMs: 10 });
+    stage = await AdminStage.start("unix", SOON);
     assert.deepEqual(parse(await stage.raw("GET /status HTTP/1.1\r\nHost:")), [
       408,
       "the request took too long to arrive",
