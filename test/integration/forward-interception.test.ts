@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { describe, test } from "node:test";
@@ -317,14 +318,19 @@ describe("what changes while a connection is inside", () => {
       await using stage = await interceptionStage((_request, response) => response.end("inside"));
       const to = `origin.example:${stage.origin.port}`;
       const socket = await stage.secured(to, "origin.example", [stage.ca]);
-      const next = (): Promise<string> =>
-        new Promise((resolve) => {
-          socket.once("data", (chunk: Buffer) => resolve(chunk.toString("latin1")));
-          socket.write(`GET / HTTP/1.1\r\nHost: ${to}\r\n\r\n`);
-        });
-      assert.match(await next(), /^HTTP\/1\.1 200 /);
+      const request = `GET / HTTP/1.1\r\nHost: ${to}\r\n\r\n`;
+      let received = "";
+      socket.on("data", (chunk: Buffer) => {
+        received += chunk.toString("latin1");
+      });
+      socket.write(request);
+      while (!received.endsWith("inside")) await once(socket, "data");
+      assert.match(received, /^HTTP\/1\.1 200 /);
       await stage.proxy.reload({ servers: { egress: { listen: "127.0.0.1:0", respond: { body: "local" } } } });
-      assert.match(await next(), /^HTTP\/1\.1 421 [\s\S]*connection: close/i);
+      received = "";
+      socket.write(request);
+      await once(socket, "end");
+      assert.match(received, /^HTTP\/1\.1 421 [\s\S]*connection: close/i);
     },
   );
 
