@@ -1,6 +1,7 @@
 // Stores on real servers of Redis, made of options as a file has them.
 
 import { after } from "node:test";
+import type { Clock } from "../../src/core/ports.ts";
 import { refusal } from "../../src/identity/refusal.ts";
 import { storeOptions } from "../../src/identity/stores/options.ts";
 import { SystemClock } from "../../src/io/clock.ts";
@@ -29,7 +30,7 @@ const PATIENT = { connect: "2m", command: "2m" };
 /** Closed behind the test file. `options` are those of a file, or a URL. `told.events` hears what operators are told. */
 export function openRedis(
   options: string | Readonly<Record<string, unknown>>,
-  { tls, told }: { tls?: RedisTls; told?: Told } = {},
+  { clock, tls, told }: { clock?: Clock; tls?: RedisTls; told?: Told } = {},
 ): RedisNode | RedisCluster {
   const settings = storeOptions.parse({
     timeouts: PATIENT,
@@ -41,7 +42,10 @@ export function openRedis(
     onBack: () => void told?.events.push("back"),
     onUntracked: () => void told?.events.push("untracked"),
   };
-  const { store } = openRedisStore({ ...settings, tls: tls ?? null }, { ...SURROUNDINGS, observer });
+  const { store } = openRedisStore(
+    { ...settings, tls: tls ?? null },
+    { ...SURROUNDINGS, ...(clock !== undefined && { clock }), observer },
+  );
   opened.push(store);
   return store as RedisNode | RedisCluster;
 }

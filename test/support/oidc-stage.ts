@@ -2,12 +2,10 @@
 // loopback. The clock of the login is the test's own, ahead of everybody else's by as much as it says.
 
 import { DeadlineWheel } from "../../src/core/deadlines.ts";
-import type { Clock, TimerHandle } from "../../src/core/ports.ts";
 import { createOidcFeature } from "../../src/features/oidc/index.ts";
 import { oidcOptions } from "../../src/features/oidc/options.ts";
 import { FailedAttempts } from "../../src/identity/failed-attempts.ts";
 import { createProxy, type EmbeddedProxy, type Feature } from "../../src/index.ts";
-import { SystemClock } from "../../src/io/clock.ts";
 import { createFetch } from "../../src/io/fetch.ts";
 import { MemorySessionStore } from "../../src/testing/index.ts";
 import { Browser, type Page } from "./browser.ts";
@@ -19,31 +17,9 @@ import {
   type ProviderOptions,
 } from "./openid-provider.ts";
 import { Origin } from "./origin.ts";
+import { ShiftedClock } from "./shifted-clock.ts";
 
 export const KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-
-export class ShiftedClock implements Clock {
-  readonly #real = new SystemClock();
-  #standsAt: { readonly now: number; readonly wallMs: number } | null = null;
-  aheadMs = 0;
-
-  /** From here on it goes only as the test says. */
-  stand(): void {
-    this.#standsAt = { now: this.#real.now(), wallMs: this.#real.wallMs() };
-  }
-
-  now(): number {
-    return (this.#standsAt?.now ?? this.#real.now()) + this.aheadMs;
-  }
-
-  wallMs(): number {
-    return (this.#standsAt?.wallMs ?? this.#real.wallMs()) + this.aheadMs;
-  }
-
-  after(delayMs: number, callback: () => void): TimerHandle {
-    return this.#real.after(delayMs, callback);
-  }
-}
 
 export interface OidcStageOptions {
   /** Over those of the stage. */
