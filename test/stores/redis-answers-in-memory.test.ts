@@ -66,10 +66,15 @@ describe("on a real Redis", { skip: needs("redis-server") }, () => {
   test("without tracking, an answer is believed for its time and no longer", async () => {
     await using server = await RedisServer.start();
     const store = openRedis({ url: server.url, tracking: "off", cache: { ttl: "1s" } });
-    const start = performance.now();
     await store.put("k", "v", null);
-    const record = await store.get("k");
-    assert.equal(store.peek("k"), record);
+    let start: number;
+    let record: Awaited<ReturnType<typeof store.get>>;
+    // Its time is counted from when it was asked for, and may be over when the answer is there.
+    do {
+      start = performance.now();
+      record = await store.get("k");
+      assert.equal(record?.value, "v");
+    } while (store.peek("k") !== record);
     await server.run("DEL", "k");
     await until(() => store.peek("k") === undefined);
     assert.ok(performance.now() - start > 900, `${performance.now() - start} ms`);
