@@ -20,7 +20,7 @@ import {
 } from "./tier-machines.ts";
 
 /** Most of them wait for leases and presences to end: on servers so many do that at the same time. */
-const AT_ONCE = 6;
+const AT_ONCE = 12;
 
 export interface ContractOptions {
   readonly skip?: string | false;

@@ -15,8 +15,11 @@ import type { TierUnderTest } from "./tier-machines.ts";
 
 export const tierClock = new SystemClock();
 
-/** For tests that wait for them to end: in virtual time they are tested as well. */
-export const SHORT_TIMES: TierTimes = { presenceMs: 4000, leaseMs: 3000, renewMs: 300 };
+/**
+ * For tests that wait for them to end: in virtual time they are tested as well. A machine that is busy with other things for some seconds
+ * does not lose its lease.
+ */
+export const SHORT_TIMES: TierTimes = { presenceMs: 8000, leaseMs: 6500, renewMs: 300 };
 /** For all others: longer than a machine may be busy with other things. */
 export const LONG_TIMES: TierTimes = { presenceMs: 60_000, leaseMs: 50_000, renewMs: 300 };
 
