@@ -20,7 +20,7 @@ console.log(port);
 for await (const _line of createInterface({ input: process.stdin })) {
   const outcome = await new Promise<string>((resolve) => {
     transport.dialer.dial(
-      { host: "127.0.0.1", port, tls: null, timeoutMs: 5_000 },
+      { host: "127.0.0.1", port, tls: null, timeoutMs: 60_000 },
       {
         // Kept open: it takes a descriptor, as the clients do.
         onConnected: (connection) => {

@@ -21,7 +21,7 @@ function dial(port: number, onConnected: (connection: Connection) => void): void
   const onFailed = (error: Error): void => {
     throw error;
   };
-  transport.dialer.dial({ host: "127.0.0.1", port, tls: null, timeoutMs: 5_000 }, { onConnected, onFailed });
+  transport.dialer.dial({ host: "127.0.0.1", port, tls: null, timeoutMs: 60_000 }, { onConnected, onFailed });
 }
 
 if (held === "connection") dial(Number(givenPort), echo);

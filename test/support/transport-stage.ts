@@ -10,6 +10,9 @@ import { SystemClock } from "../../src/io/clock.ts";
 import type { ListenOptions, Transport, TransportListener, TransportOptions } from "../../src/io/transport.ts";
 import { countAddonSockets, openTransportUnderTest } from "./transport-under-test.ts";
 
+/** A dial that takes so long hangs; one that takes less may be that of a machine which has other things to do. */
+export const DIAL_MS_MAX = 60_000;
+
 /** Records what a connection tells; `until` waits for more of it. */
 export class Recording implements ConnectionHandler {
   readonly connection: Connection;
@@ -125,7 +128,7 @@ export class TransportStage {
   ): Promise<Recording> {
     const { promise, resolve, reject } = Promise.withResolvers<Recording>();
     this.transport.dialer.dial(
-      { host: "127.0.0.1", tls: null, timeoutMs: 5_000, ...target },
+      { host: "127.0.0.1", tls: null, timeoutMs: DIAL_MS_MAX, ...target },
       {
         onConnected: (connection) => {
           this.#closers.push(() => connection.destroy());

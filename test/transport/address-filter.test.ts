@@ -9,7 +9,7 @@ import type { AddressFilter, Dialer, DialTarget, DialTls } from "../../src/core/
 import { namesByDns } from "../../src/io/dns/names.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { DnsServer } from "../support/dns-server.ts";
-import { TransportStage } from "../support/transport-stage.ts";
+import { DIAL_MS_MAX, TransportStage } from "../support/transport-stage.ts";
 
 const TLS: DialTls = {
   serverName: "app.internal",
@@ -32,7 +32,7 @@ const withoutLoopback: AddressFilter = {
 function dial(dialer: Dialer, target: Partial<DialTarget>): Promise<string | ProxyError> {
   return new Promise((resolve) => {
     dialer.dial(
-      { host: "a.example", port: 1, tls: null, timeoutMs: 5_000, addresses: withoutLoopback, ...target },
+      { host: "a.example", port: 1, tls: null, timeoutMs: DIAL_MS_MAX, addresses: withoutLoopback, ...target },
       {
         onConnected: (connection) => {
           resolve(connection.remote.address);

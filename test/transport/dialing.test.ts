@@ -12,7 +12,7 @@ import type { LookupCallback } from "../../src/io/dialing/name-cache.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { DeafServer } from "../support/deaf-server.ts";
 import { freePort } from "../support/free-port.ts";
-import { TransportStage } from "../support/transport-stage.ts";
+import { DIAL_MS_MAX, TransportStage } from "../support/transport-stage.ts";
 
 /** Descriptors of this process; they are closed in a later turn than they are given up. */
 const countSockets = (): number => (existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0);
@@ -194,7 +194,7 @@ test("cancelling while a name is resolved or a socket connects: nothing is told 
     let connected = 0;
     for (let count = 0; count < 20; count++) {
       const pending = stage.transport.dialer.dial(
-        { host: "127.0.0.1", port: served.port, tls: null, timeoutMs: 1_000 },
+        { host: "127.0.0.1", port: served.port, tls: null, timeoutMs: DIAL_MS_MAX },
         {
           onConnected: (connection) => {
             connected++;
@@ -216,7 +216,7 @@ test("cancelling while a name is resolved or a socket connects: nothing is told 
     const served = await stage.serve();
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const pending = stage.transport.dialer.dial(
-      { host: "127.0.0.1", port: served.port, tls: null, timeoutMs: 1_000 },
+      { host: "127.0.0.1", port: served.port, tls: null, timeoutMs: DIAL_MS_MAX },
       {
         onConnected: (connection) => {
           pending.cancel();
@@ -243,7 +243,7 @@ test("bytes written in onConnected leave at once", async () => {
   await using stage = new TransportStage();
   const served = await stage.serve();
   stage.transport.dialer.dial(
-    { host: "127.0.0.1", port: served.port, tls: null, timeoutMs: 1_000 },
+    { host: "127.0.0.1", port: served.port, tls: null, timeoutMs: DIAL_MS_MAX },
     {
       onConnected: (connection) => {
         connection.handler = { onBytes() {}, onDrain() {}, onEnd: () => connection.end(), onClose() {} };

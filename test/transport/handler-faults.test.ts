@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { ProxyError } from "../../src/core/errors.ts";
 import type { ConnectionHandler } from "../../src/core/ports.ts";
 import { issueCertificate } from "../support/certificates.ts";
-import { TransportStage } from "../support/transport-stage.ts";
+import { DIAL_MS_MAX, TransportStage } from "../support/transport-stage.ts";
 
 const QUIET: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
@@ -85,7 +85,7 @@ test("who accepts or dials throws: the connection is closed, the process goes on
 
   const quiet = await stage.serve();
   stage.transport.dialer.dial(
-    { host: "127.0.0.1", port: quiet.port, tls: null, timeoutMs: 1_000 },
+    { host: "127.0.0.1", port: quiet.port, tls: null, timeoutMs: DIAL_MS_MAX },
     {
       onConnected: () => {
         throw bug;

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import type { Connection } from "../../src/core/ports.ts";
 import { isMissing, loadAddon } from "../../src/io/native/addon.ts";
 import { bindSocket } from "../../src/io/native/sockets.ts";
+import { untilTrue } from "../support/soak-wait.ts";
 import { TransportStage } from "../support/transport-stage.ts";
 import { testOnNative } from "../support/transport-under-test.ts";
 
@@ -25,13 +26,12 @@ function timerOf(localPort: number, remotePort: number): string | undefined {
 }
 
 /** Until what was sent is acknowledged, another timer runs. */
-async function settlesOn(expected: string, { local, remote }: Connection): Promise<void> {
-  let timer: string | undefined;
-  for (let turn = 0; turn < 2_000 && timer !== expected; turn++) {
-    timer = timerOf(local.port, remote.port);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  assert.equal(timer, expected);
+function settlesOn(expected: string, { local, remote }: Connection): Promise<void> {
+  const timer = () => timerOf(local.port, remote.port);
+  return untilTrue(
+    () => timer() === expected,
+    () => `the timer is ${timer()}, not ${expected}`,
+  );
 }
 
 testOnNative("of clients that had connected before anybody accepted", async () => {

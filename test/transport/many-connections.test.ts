@@ -58,13 +58,14 @@ test("one connection that floods does not starve fifty small ones", async () => 
     });
     const nears = await Promise.all(Array.from({ length: 50 }, () => stage.dial({ port: served.port })));
     const before = floodBytes;
-    const rounds = 40;
-    for (let round = 1; round <= rounds; round++) {
+    // Until the flood has had its turn as well: its thread may have to wait for a processor.
+    let rounds = 0;
+    while (rounds < 40 || floodBytes === before) {
+      rounds++;
       for (const near of nears) near.connection.writeLatin1("x");
-      for (const near of nears) await near.until(() => near.bytes === round);
+      for (const near of nears) await near.until(() => near.bytes === rounds);
     }
     const passed = floodBytes - before;
-    assert.ok(passed > 0, "the flood went on");
     assert.ok(passed < rounds * FLOOD_BYTES_PER_ROUND_MAX, `${passed} bytes of the flood passed meanwhile`);
   } finally {
     await flood.terminate();

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import tls from "node:tls";
 import type { DialTls } from "../../src/core/ports.ts";
 import { Authority, issueCertificate } from "../support/certificates.ts";
-import { TransportStage } from "../support/transport-stage.ts";
+import { DIAL_MS_MAX, TransportStage } from "../support/transport-stage.ts";
 
 const authority = new Authority();
 const server = issueCertificate({ names: ["app.internal", "127.0.0.1"], issuer: authority });
@@ -207,7 +207,7 @@ test("what arrives at once after the handshake is not lost when the owner pauses
   const { promise, resolve } = Promise.withResolvers<void>();
   const events: string[] = [];
   stage.transport.dialer.dial(
-    { host: "127.0.0.1", port, tls: trusting, timeoutMs: 5_000 },
+    { host: "127.0.0.1", port, tls: trusting, timeoutMs: DIAL_MS_MAX },
     {
       onConnected: (connection) => {
         connection.handler = {
