@@ -18,6 +18,9 @@ const TOKEN_KEY = "of the test, and as long as it has to be";
 const KEY = "ab".repeat(32);
 const SESSION = "session-1";
 
+/** Its time-outs are longer than a machine may be busy with other things. */
+const storeAt = (url: string): string => JSON.stringify({ url, timeouts: { connect: "2m", command: "2m" } });
+
 /** Routes besides the guarded one say which thread serves, and end it. */
 const configuration = (store: string, upstream: string): string => `
 import { threadId } from "node:worker_threads";
@@ -89,7 +92,7 @@ describe("session stores of two workers", { skip: needs("redis-server") }, () =>
     await using redis = await RedisServer.start({ isDurable: true });
     using upstream = await startUpstream();
     using folder = new Folder();
-    folder.file("headgate.ts", configuration(JSON.stringify(redis.url), upstream.url));
+    folder.file("headgate.ts", configuration(storeAt(redis.url), upstream.url));
     await putSession(redis);
     await using running = await Running.start(folder.path, "run");
     using clients = await Clients.connect(running.port("web"));
@@ -136,7 +139,7 @@ describe("session stores of two workers", { skip: needs("redis-server") }, () =>
     await using redis = await RedisServer.start();
     using upstream = await startUpstream();
     using folder = new Folder();
-    folder.file("headgate.ts", configuration(JSON.stringify(redis.url), upstream.url));
+    folder.file("headgate.ts", configuration(storeAt(redis.url), upstream.url));
     await putSession(redis);
     await using running = await Running.start(folder.path, "run");
     await until(async () => (await trackedOf(redis)).length === 2);
@@ -156,13 +159,13 @@ describe("session stores of two workers", { skip: needs("redis-server") }, () =>
     await using redis = await RedisServer.start();
     using upstream = await startUpstream();
     using folder = new Folder();
-    const write = (store: string): string =>
+    const write = (url: string): string =>
       folder.file(
         "headgate.yaml",
         JSON.stringify({
           workers: 2,
           log: { access: "off" },
-          stores: { logins: store },
+          stores: { logins: JSON.parse(storeAt(url)) },
           servers: {
             web: {
               listen: "127.0.0.1:0",
