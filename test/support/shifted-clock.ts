@@ -21,6 +21,11 @@ export class ShiftedClock implements Clock {
     return (this.#standsAt?.wallMs ?? this.#real.wallMs()) + this.aheadMs;
   }
 
+  /** What counts by the minute has a whole one before it. */
+  toNextMinute(): void {
+    this.aheadMs += 60_000 - (this.wallMs() % 60_000);
+  }
+
   after(delayMs: number, callback: () => void): TimerHandle {
     return this.#real.after(delayMs, callback);
   }
