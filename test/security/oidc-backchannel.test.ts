@@ -111,17 +111,21 @@ test("other methods, other sizes", TIMEOUT, async () => {
 });
 
 test("tokens with unknown keys are no flood of questions for the issuer", TIMEOUT, async () => {
+  const startedMs = performance.now();
   const asked = stage.provider.count("/jwks");
   for (let count = 0; count < 20; count++) {
     assert.equal(await post(stage.provider.signed(claims(), { kid: `unknown-${count}` })), 400);
   }
   // One at first, and one for each second that it took.
-  assert.ok(stage.provider.count("/jwks") - asked <= 5, String(stage.provider.count("/jwks") - asked));
+  const seconds = Math.ceil((performance.now() - startedMs) / 1000);
+  const questions = stage.provider.count("/jwks") - asked;
+  assert.ok(questions <= 1 + seconds, `${questions} in ${seconds} s`);
 });
 
 test("failures from one address are refused unheard after a while", TIMEOUT, async () => {
   const options = { backchannelLogoutPath: "/oauth2/backchannel", failedAttempts: 3 };
   await using strict = await OidcStage.start({ isStored: true, options });
+  strict.clock.toNextMinute();
   const statuses: number[] = [];
   for (let count = 0; count < 5; count++) statuses.push(await post("a.b.c", strict));
   assert.deepEqual(statuses, [400, 400, 400, 429, 429]);
