@@ -211,6 +211,8 @@ const ALLOWED = { allow: [{ ...EVERY_PORT, name: "two", networks: ["127.0.0.2"] 
 /** A server on 127.0.0.2 at a port of which 127.0.0.1 and 127.0.0.3 have a forbidden one. */
 async function allowedOrigin(port: number, answer: http.RequestListener): Promise<http.Server & AsyncDisposable> {
   const server = http.createServer(answer);
+  // Connections to it rest for as long as the proxy wants.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(port, "127.0.0.2", resolve));
   return Object.assign(server, {
     [Symbol.asyncDispose]: async () => {

@@ -165,10 +165,8 @@ describe("Host and target", () => {
 });
 
 describe("heads", () => {
-  const LIMITS = { limits: { head: "4KiB", fields: 16, headTimeout: "150ms" } };
-
   test("that are too large, or have too many fields", TIMEOUT, async () => {
-    await using attacked = await AttackedProxy.start({}, LIMITS);
+    await using attacked = await AttackedProxy.start({}, { limits: { head: "4KiB", fields: 16 } });
     const connect = "CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n";
     const large = await attacked.ask(`${connect}X: ${"x".repeat(5_000)}\r\n\r\n`);
     assertRefused(large, 431, /./, "a long field");
@@ -182,7 +180,7 @@ describe("heads", () => {
   });
 
   test("that come byte by byte, or never end: 408, and the place is free", TIMEOUT, async () => {
-    await using attacked = await AttackedProxy.start({}, LIMITS);
+    await using attacked = await AttackedProxy.start({}, { limits: { headTimeout: "150ms" } });
     using slow = await attacked.connect();
     let sent = 0;
     const head = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\nX: ";

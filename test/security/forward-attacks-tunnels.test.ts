@@ -133,7 +133,8 @@ describe("the number of tunnels of a client", () => {
       await using server = await HeldServer.start();
       await using attacked = await AttackedProxy.start(
         { allow: [ANYWHERE], tunnelsPerClient: 3 },
-        { limits: { tunnelIdle: "500ms" } },
+        // Longer than a machine may be busy with other things: all of them have to stand at the same time.
+        { limits: { tunnelIdle: "4s" } },
       );
       const opens: Open[] = [];
       for (let count = 0; count < 3; count++) opens.push(await openTunnel(attacked, server));
@@ -144,7 +145,7 @@ describe("the number of tunnels of a client", () => {
       for (const { client } of opens) {
         const line = await attacked.nextLine();
         assert.deepEqual([line.error?.type, line.error?.message], ["connection_timeout", "no byte passed the tunnel"]);
-        assert.ok(line.durationMs >= 500 && line.durationMs < 5_000, String(line.durationMs));
+        assert.ok(line.durationMs >= 4_000, String(line.durationMs));
         await client.untilEnded();
       }
       for (const { upstream } of opens) upstream.destroy();
@@ -285,7 +286,8 @@ describe("endless bytes", () => {
     await using attacked = await AttackedProxy.start({
       allow: [ANYWHERE],
       dns: { servers: [dns.address] },
-      timeouts: { connect: "200ms" },
+      // Longer than a machine may be busy with other things: what comes behind the refusal is taken, and dropped.
+      timeouts: { connect: "4s" },
     });
     using client = await attacked.connect();
     client.send("CONNECT slow.example:443 HTTP/1.1\r\nHost: a\r\n\r\n").send(all);
@@ -304,17 +306,21 @@ describe("endless bytes", () => {
       async () => {
         await using server = await HeldServer.start();
         await using attacked = await AttackedProxy.start({ allow: [ANYWHERE] }, { limits: { tunnelIdle: "400ms" } });
-        const { client, upstream } = await openTunnel(attacked, server);
-        const [reader, writer] = side === "client" ? [client.socket, upstream] : [upstream, client.socket];
-        reader.pause();
-        writer.on("error", () => {});
-        writer.write(all);
-        const line = await attacked.nextLine();
-        assert.equal(line.error?.type, "connection_timeout");
-        const passed = side === "client" ? line.responseBytes : line.requestBytes;
-        assert.ok(passed > 0 && passed <= HELD_BYTES_MAX, String(passed));
-        client[Symbol.dispose]();
-        upstream.destroy();
+        let passed: number;
+        // On a busy machine the idle time may be over before the first byte.
+        do {
+          const { client, upstream } = await openTunnel(attacked, server);
+          const [reader, writer] = side === "client" ? [client.socket, upstream] : [upstream, client.socket];
+          reader.pause();
+          writer.on("error", () => {});
+          writer.write(all);
+          const line = await attacked.nextLine();
+          assert.equal(line.error?.type, "connection_timeout");
+          passed = side === "client" ? line.responseBytes : line.requestBytes;
+          client[Symbol.dispose]();
+          upstream.destroy();
+        } while (passed === 0);
+        assert.ok(passed <= HELD_BYTES_MAX, String(passed));
       },
     );
   }
@@ -360,15 +366,18 @@ test("bytes of a tunnel that is cut off are those that passed", TIMEOUT, async (
 test("a tunnel has an end where its lifetime has one, also when it is busy", TIMEOUT, async () => {
   await using server = await HeldServer.start();
   await using attacked = await AttackedProxy.start({ allow: [ANYWHERE] }, { limits: { tunnelLifetime: "200ms" } });
-  const { client, upstream } = await openTunnel(attacked, server);
-  upstream.pipe(upstream);
-  client.socket.on("data", (bytes: Buffer) => client.socket.write(bytes));
-  client.send("ping");
-  const line = await attacked.nextLine();
-  assert.deepEqual([line.error?.type, line.error?.message], ["connection_timeout", "the tunnel's lifetime ended"]);
-  assert.ok(line.requestBytes > 0);
-  client[Symbol.dispose]();
-  upstream.destroy();
+  // On a busy machine it may be over before the first byte.
+  for (let isBusy = false; !isBusy; ) {
+    const { client, upstream } = await openTunnel(attacked, server);
+    upstream.pipe(upstream);
+    client.socket.on("data", (bytes: Buffer) => client.socket.write(bytes));
+    client.send("ping");
+    const line = await attacked.nextLine();
+    assert.deepEqual([line.error?.type, line.error?.message], ["connection_timeout", "the tunnel's lifetime ended"]);
+    isBusy = line.requestBytes > 0;
+    client[Symbol.dispose]();
+    upstream.destroy();
+  }
 });
 
 test("a proxy that is closed cuts its tunnels, and each has its line", TIMEOUT, async () => {
