@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Folder, Running } from "../cli/headgate.ts";
+import { until } from "../support/redis.ts";
 import { Clients, get, MANY, program, statusOf } from "./workers.ts";
 
 test("the status counts what each worker has, and tells of one that died", async () => {
@@ -11,6 +12,8 @@ test("the status counts what each worker has, and tells of one that died", async
   await using running = await Running.start(folder.path, "run");
   using clients = await Clients.connect(running.port("web"));
   const [one = ""] = clients.bodies;
+  // A thread may have counted an exchange a moment after its answer.
+  await until(async () => (await statusOf(running)).workers.reduce((sum, { requests }) => sum + requests, 0) >= MANY);
   const { workers, listeners, state, config } = await statusOf(running);
   assert.deepEqual([state, config], ["serving", folder.file("headgate.ts")]);
   const url = `http://127.0.0.1:${running.port("web")}`;
