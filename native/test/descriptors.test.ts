@@ -23,7 +23,7 @@ test("when there are no more descriptors, accepting is suspended and splices cop
   const { status, signal, stdout, stderr } = spawnSync(
     "/bin/sh",
     ["-c", `ulimit -n ${DESCRIPTORS_MAX}; exec "$0" "$@"`, process.execPath, program],
-    { env: { ...process.env, NODE_TEST_CONTEXT: undefined }, encoding: "utf8", timeout: 20_000 },
+    { env: { ...process.env, NODE_TEST_CONTEXT: undefined }, encoding: "utf8", timeout: 120_000 },
   );
   assert.deepEqual([status, signal, stdout], [0, null, "done\n"], stderr);
 });

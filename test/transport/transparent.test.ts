@@ -37,7 +37,7 @@ test("connections that were redirected know where their client had meant to go",
   const said = execFileSync("unshare", args, {
     encoding: "utf8",
     env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-    timeout: 20_000,
+    timeout: 120_000,
   });
   const ipv4 = { family: 4, address: "192.0.2.1", port: 80 };
   assert.deepEqual(JSON.parse(said), {
