@@ -97,11 +97,12 @@ describe("a cache's folder", () => {
     assert.equal(readFileSync(path.join(folder, "format"), "latin1"), `headgate cache ${FOLDER_FORMAT}\n`);
   });
 
-  test("that another process has is refused with its number; of one that was killed it is taken over", async () => {
+  test("that another process has is refused with its number; of one that was killed it is taken over", async (context) => {
     const folder = newFolder();
     const child = spawn(process.execPath, [...program("console.log(1); setInterval(() => {}, 1000);"), folder], {
       stdio: ["ignore", "pipe", "inherit"],
     });
+    context.after(() => child.kill("SIGKILL"));
     await once(child.stdout, "data");
     assert.throws(() => openCacheBooks(folder), new RegExp(`is in use as a cache by process ${child.pid}$`));
     child.kill("SIGKILL");

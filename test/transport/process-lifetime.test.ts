@@ -5,12 +5,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import net from "node:net";
 import path from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 
 const PROGRAM = path.join(import.meta.dirname, "..", "support", "idle-process.ts");
 
-function start(...args: string[]): ChildProcess {
-  return spawn(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+/** It is gone behind the test, whatever becomes of that. */
+function start(context: TestContext, ...args: string[]): ChildProcess {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  context.after(() => child.kill("SIGKILL"));
+  return child;
 }
 
 /** Many turns of the other process, between which it has nothing to do but to wait. */
@@ -28,16 +31,16 @@ async function end(child: ChildProcess): Promise<void> {
   await once(child, "exit");
 }
 
-test("with nothing open the process ends by itself", async () => {
-  const [code, signal] = await once(start("nothing"), "exit");
+test("with nothing open the process ends by itself", async (context) => {
+  const [code, signal] = await once(start(context, "nothing"), "exit");
   assert.deepEqual([code, signal], [0, null]);
 });
 
-test("an open connection keeps the process alive, until it is closed", async () => {
+test("an open connection keeps the process alive, until it is closed", async (context) => {
   const server = net.createServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const child = start("connection", `${(server.address() as net.AddressInfo).port}`);
+  const child = start(context, "connection", `${(server.address() as net.AddressInfo).port}`);
   const [socket] = (await once(server, "connection")) as [net.Socket];
   server.close();
   await roundTrips(socket);
@@ -48,8 +51,8 @@ test("an open connection keeps the process alive, until it is closed", async () 
   socket.destroy();
 });
 
-test("an open listener keeps the process alive, also between its clients", async () => {
-  const child = start("listener");
+test("an open listener keeps the process alive, also between its clients", async (context) => {
+  const child = start(context, "listener");
   const [line] = (await once(child.stdout!, "data")) as [Buffer];
   for (let count = 0; count < 5; count++) {
     const socket = net.connect(Number(line.toString()), "127.0.0.1");

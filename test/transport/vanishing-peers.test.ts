@@ -17,19 +17,37 @@ const PEER = `
   setInterval(() => {}, 1000);
 `;
 
-async function kill(child: ChildProcess): Promise<void> {
-  const gone = once(child, "exit");
-  child.kill("SIGKILL");
-  await gone;
+/** A process with a connection, that is gone behind the test whatever becomes of that. */
+class Peer {
+  readonly #child: ChildProcess;
+
+  constructor(port: number, bytes: number) {
+    this.#child = spawn(process.execPath, ["-e", PEER, `${port}`, `${bytes}`], { stdio: "inherit" });
+  }
+
+  standStill(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await gone;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill();
+  }
 }
 
 test("a process that is killed has ended its side; nothing that was received is lost", async () => {
   await using stage = new TransportStage();
   const served = await stage.serve();
-  const child = spawn(process.execPath, ["-e", PEER, `${served.port}`, "100000"], { stdio: "inherit" });
+  await using peer = new Peer(served.port, 100_000);
   const far = await served.next();
   await far.until(() => far.bytes === 100_004);
-  await kill(child);
+  await peer.kill();
   await far.until(() => far.events.includes("end"));
   assert.equal(far.error, undefined);
   // Nobody is there to read it: the kernel answers with a reset.
@@ -43,13 +61,13 @@ test("a process that is killed has ended its side; nothing that was received is 
 test("a process that is killed with unread bytes resets: an error, and what was queued is dropped", async () => {
   await using stage = new TransportStage();
   const served = await stage.serve();
-  const child = spawn(process.execPath, ["-e", PEER, `${served.port}`, "0"], { stdio: "inherit" });
+  await using peer = new Peer(served.port, 0);
   const far = await served.next();
   await far.untilText("here");
   far.connection.write(Buffer.alloc(20_000_000));
   for (let turn = 0; turn < 5; turn++) await nextTurn();
   assert.ok(far.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES);
-  await kill(child);
+  await peer.kill();
   const error = await far.untilClosed();
   assert.equal(error?.type, "connection_terminated");
   assert.equal(error?.side, "client");
@@ -78,21 +96,17 @@ test("a paused connection whose peer resets is closed by destroy, or tells when 
 test("a process that stands still: bytes queue up, end and destroy work, and nothing is waited for", async () => {
   await using stage = new TransportStage();
   const served = await stage.serve();
-  const child = spawn(process.execPath, ["-e", PEER, `${served.port}`, "0"], { stdio: "inherit" });
-  try {
-    const far = await served.next();
-    await far.untilText("here");
-    child.kill("SIGSTOP");
-    far.connection.write(Buffer.alloc(20_000_000));
-    far.connection.end();
-    for (let turn = 0; turn < 5; turn++) await nextTurn();
-    assert.ok(far.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES);
-    assert.equal(far.error, undefined);
-    far.connection.destroy();
-    assert.equal(await far.untilClosed(), null);
-  } finally {
-    await kill(child);
-  }
+  await using peer = new Peer(served.port, 0);
+  const far = await served.next();
+  await far.untilText("here");
+  peer.standStill();
+  far.connection.write(Buffer.alloc(20_000_000));
+  far.connection.end();
+  for (let turn = 0; turn < 5; turn++) await nextTurn();
+  assert.ok(far.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES);
+  assert.equal(far.error, undefined);
+  far.connection.destroy();
+  assert.equal(await far.untilClosed(), null);
 });
 
 for (const host of ["127.0.0.1", null]) {
