@@ -25,6 +25,7 @@ function environmentIn(folder: string): NodeJS.ProcessEnv {
 
 /** Far longer than anything here takes. */
 const SILENCE_MS_MAX = 120_000;
+const END_MS_MAX = 60_000;
 
 export interface Outcome {
   readonly status: number | null;
@@ -190,9 +191,14 @@ export class Running {
     if (this.#isOver) return;
     this.signal("SIGTERM");
     this.signal("SIGINT");
-    const deadline = setTimeout(() => this.signal("SIGKILL"), 60_000);
+    let isLate = false;
+    const deadline = setTimeout(() => {
+      isLate = true;
+      this.signal("SIGKILL");
+    }, END_MS_MAX);
     await this.#exited;
     clearTimeout(deadline);
+    if (isLate) throw new Error(`it did not end when it was told to; it said: ${this.stderr}`);
   }
 
   #wake(): void {
