@@ -9,7 +9,7 @@ import { Origin } from "../support/origin.ts";
 import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient } from "../support/raw-client.ts";
 
-const TIMEOUT = { timeout: 20_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 /** As IIS does: the third message authenticates the connection, if the second one was given on it. */
 function startOrigin(challenges: readonly string[] = ["Negotiate", "NTLM"]): Promise<Origin> {

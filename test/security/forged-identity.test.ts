@@ -11,7 +11,7 @@ import { Origin } from "../support/origin.ts";
 import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient, type Target } from "../support/raw-client.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const DAY_MS = 86_400_000;
 const PASSWORD = "wonderland";
 const HASH = "$2y$04$MJ0GIAvkD3uk8pe2inXgauT7XAvqN6cakjH6R8z7yNlOYdE/ex2CK";

@@ -17,7 +17,7 @@ import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { hmacSigned, hmacToken, signedToken, signingInput } from "../support/tokens.ts";
 
-const TIMEOUT = { timeout: 20_000 };
+const TIMEOUT = { timeout: 120_000 };
 const SECRET = "the secret of the tests, long enough";
 const KEY = "42".repeat(32);
 const ISSUER = "https://login.example.org";

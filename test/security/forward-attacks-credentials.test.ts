@@ -12,7 +12,7 @@ import { Origin } from "../support/origin.ts";
 import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient } from "../support/raw-client.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const SECRET = "t0psecret-of-ci";
 const USERS = { ci: await hash(SECRET, 4), guest: await hash("guest", 4) };
 const AUTH = { basic: { users: USERS } };

@@ -9,7 +9,7 @@ import { type DnsScript, DnsServer } from "../support/dns-server.ts";
 import { AttackedProxy, type Attempt, assertRefused, EVERY_PORT, Forbidden } from "../support/forward-attack.ts";
 import { Origin } from "../support/origin.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 /** As the target names them; refused because they are not public. */
 const PRIVATE = [

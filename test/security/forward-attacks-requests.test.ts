@@ -8,7 +8,7 @@ import { ANYWHERE, EchoServer } from "../support/forward-stage.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 describe("CONNECT that is not one", () => {
   /** After the authority of a server that would be reached. */

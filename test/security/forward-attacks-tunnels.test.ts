@@ -13,7 +13,7 @@ import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { LOOK_MS, untilTrue } from "../support/soak-wait.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const MiB = 1024 * 1024;
 /** A connection may hold what its sockets' buffers do, on two hops, and what the proxy's own queue does: not what was sent. */
 const HELD_BYTES_MAX = 24 * MiB;

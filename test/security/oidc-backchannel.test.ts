@@ -7,7 +7,7 @@ import type { Browser } from "../support/browser.ts";
 import { OidcStage, SCRIPT } from "../support/oidc-stage.ts";
 import { CLIENT_ID } from "../support/openid-provider.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const EVENT = "http://schemas.openid.net/event/backchannel-logout";
 
 let stage: OidcStage;

@@ -10,7 +10,7 @@ import type { Browser, Page } from "../support/browser.ts";
 import { OidcStage, SCRIPT } from "../support/oidc-stage.ts";
 import { replayHint, seed } from "../support/seed.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const HOST = "127.0.0.1";
 
 /** As far as the callback, which is not asked: where the browser would go now. */

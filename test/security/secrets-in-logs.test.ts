@@ -7,7 +7,7 @@ import { TestFolder } from "../support/folder.ts";
 import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient } from "../support/raw-client.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const KEY = "hgk_very-secret";
 const PASSWORD = "very-secret";
 const HASH = "$2b$04$4ofCbg1WzRxMpbgVfMNRfenobG4wvYjh5/AMw5X.Mwvt.EHvotjKG";

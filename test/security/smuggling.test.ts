@@ -10,7 +10,7 @@ import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { SMUGGLING_REQUESTS, SMUGGLING_RESPONSES } from "./smuggling-corpus.ts";
 
-const TIMEOUT = { timeout: 60_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 /** The target as an upstream gets it: in origin form. */
 const inOriginForm = (target: string) => target.replace(/^https?:\/\/[^/?]*\/?/i, "/");

@@ -9,7 +9,7 @@ import type { ProxyError } from "../../src/core/errors.ts";
 import { Authority, type CertificateOptions, issueCertificate } from "../support/certificates.ts";
 import { TransportStage } from "../support/transport-stage.ts";
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const DAY_MS = 86_400_000;
 
 const servers = new Authority("Servers");

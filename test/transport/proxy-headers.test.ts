@@ -18,6 +18,8 @@ const DESTINATION: Address = { family: 4, address: "198.51.100.1", port: 443 };
 const SOURCE_6: Address = { family: 6, address: "2001:db8::7", port: 40_001 };
 const DESTINATION_6: Address = { family: 6, address: "2001:db8::1", port: 8443 };
 
+const TIMEOUT = { timeout: 120_000 };
+
 interface Refused {
   readonly error: ProxyError;
   readonly remote: Address;
@@ -76,7 +78,7 @@ async function secure(socket: net.Socket): Promise<tls.TLSSocket> {
   return secured;
 }
 
-describe("a header", { timeout: 20_000 }, () => {
+describe("a header", TIMEOUT, () => {
   const headers: [name: string, header: Buffer, source: Address, destination: Address][] = [
     ["version 1", proxyLine(SOURCE, DESTINATION), SOURCE, DESTINATION],
     ["version 1, IPv6", proxyLine(SOURCE_6, DESTINATION_6), SOURCE_6, DESTINATION_6],
@@ -140,7 +142,7 @@ describe("a header", { timeout: 20_000 }, () => {
   });
 });
 
-describe("before TLS", { timeout: 20_000 }, () => {
+describe("before TLS", TIMEOUT, () => {
   for (const [name, header] of [
     ["version 1", proxyLine(SOURCE, DESTINATION)],
     ["version 2", proxyHeader(SOURCE, DESTINATION)],
@@ -230,7 +232,7 @@ describe("before TLS", { timeout: 20_000 }, () => {
   });
 });
 
-describe("refused", { timeout: 20_000 }, () => {
+describe("refused", TIMEOUT, () => {
   testOnSockets("a connection that begins with something else", async () => {
     await using stage = new TransportStage();
     const { options, untilRefused } = believing();
