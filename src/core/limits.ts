@@ -33,6 +33,11 @@ export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
  * lost in a reset (RFC 9112 section 9.6). nginx lingering_timeout 5 s, lingering_time 30 s. */
 export const LINGER_TIMEOUT_MS = 5_000;
 export const LINGER_BYTES_MAX = 1 * MiB;
+/**
+ * Whoever has been accepted and has not asked for anything yet when its listener is given up: its first request may be under way, and
+ * nobody else could answer it any more. Several round trips to the other side of the world.
+ */
+export const FIRST_REQUEST_TIMEOUT_MS = 1_000;
 
 /** A request's body is kept for another attempt up to this size. nginx buffers 16 KiB, Envoy 1 MiB when asked. */
 export const REPLAY_BODY_BYTES_MAX = 64 * KiB;

@@ -59,6 +59,8 @@ export interface TransportListener extends Listener {
    * they cannot be used, or when clients would be asked for something else than before: the old ones stay.
    */
   updateTls(tls: ListenTls): void;
+  /** Behind `close`, after which handshakes that have begun go on: resolves when all of them have ended, which may take their time. */
+  whenHandshakesEnd(): Promise<void>;
 }
 
 export interface Transport {

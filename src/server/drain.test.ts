@@ -4,10 +4,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http, { type ServerResponse } from "node:http";
-import type net from "node:net";
+import net from "node:net";
 import { describe, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import tls from "node:tls";
 import WebSocket, { WebSocketServer } from "ws";
 import type { Feature } from "../../src/index.ts";
+import { issueCertificate } from "../../test/support/certificates.ts";
+import { TestFolder } from "../../test/support/folder.ts";
 import { isRefused } from "../../test/support/free-port.ts";
 import { Origin } from "../../test/support/origin.ts";
 import { ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
@@ -24,13 +28,20 @@ async function slowOrigin(): Promise<{ origin: Origin; asked: Promise<ServerResp
   return { origin, asked };
 }
 
+/** Until the proxy has that many connections, those in a handshake included. */
+async function accepted(proxy: ProxyUnderTest, count: number): Promise<void> {
+  while (proxy.server.transport.openConnections < count) await nextTurn();
+}
+
 describe("draining", () => {
   test("closes idle connections and lets a request end, which says that its connection closes", async () => {
     const { origin: started, asked } = await slowOrigin();
     await using origin = started;
-    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", proxy: origin.url } } });
+    const routes = [{ match: { path: "/quick" }, respond: 204 }, { proxy: origin.url }];
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", routes } } });
     const port = proxy.port("web");
     using idle = await RawClient.connect(port);
+    assert.equal((await idle.send("GET /quick HTTP/1.1\r\nHost: a\r\n\r\n").answer()).status, 204);
     using busy = await RawClient.connect(port);
     busy.send(GET);
     const response = await asked;
@@ -45,6 +56,40 @@ describe("draining", () => {
     busy.socket.end();
     assert.equal(await closed, 0);
     await origin.until(() => origin.sockets.size === 0);
+  });
+
+  test("answers who had only just connected, and asks now", async () => {
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: "127.0.0.1:0", respond: 204 } } });
+    const port = proxy.port("web");
+    using client = await RawClient.connect(port);
+    await accepted(proxy, 1);
+    const closed = proxy.server.close(LONG_MS);
+    while (!(await isRefused(port)));
+    const answer = await client.send(GET).answer();
+    assert.deepEqual([answer.status, answer.fields.get("connection")], [204, "close"]);
+    await client.untilEnded();
+    client.socket.end();
+    assert.equal(await closed, 0);
+  });
+
+  test("lets a handshake end, and answers what is asked behind it", async () => {
+    using folder = new TestFolder();
+    const { cert, key } = issueCertificate({ names: ["a.test"] });
+    const certificates = [{ cert: folder.write("cert.pem", cert), key: folder.write("key.pem", key) }];
+    await using proxy = await ProxyUnderTest.start({
+      servers: { web: { listen: { address: "127.0.0.1:0", tls: { certificates } }, respond: 204 } },
+    });
+    const port = proxy.port("web");
+    const socket = net.connect(port, "127.0.0.1");
+    await accepted(proxy, 1);
+    const closed = proxy.server.close(LONG_MS);
+    while (!(await isRefused(port)));
+    const secure = tls.connect({ socket, ca: cert, servername: "a.test" });
+    secure.write(GET);
+    const [head] = await once(secure, "data");
+    assert.match(String(head), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
+    secure.resume().end();
+    assert.equal(await closed, 0);
   });
 
   test("cuts what has not ended in time, and says how many", async () => {

@@ -7,12 +7,14 @@
  * traffic, or asks its clients for other certificates): then the old socket is closed first, and opened again should the new one fail.
  */
 import type { ListenConfig } from "../config/config.ts";
+import { FIRST_REQUEST_TIMEOUT_MS } from "../core/limits.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { Address, Connection } from "../core/ports.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import type { ListenOptions, ProxyHeaders, Transport, TransportListener } from "../io/transport.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
 import { ClientRedirected } from "../pipeline/drivers/redirected.ts";
+import type { ServedClient } from "../pipeline/drivers/served-client.ts";
 import { ClientSocks } from "../pipeline/drivers/socks.ts";
 import type { ConnectionOrigin } from "../pipeline/forwarding.ts";
 import type { Site } from "../pipeline/site.ts";
@@ -66,7 +68,12 @@ class ClientConnections extends Http1Driver {
   balancers: CidrSet | null;
   readonly #listen: ListenConfig;
   readonly #counters: Counters;
-  onEmpty: (() => void) | null = null;
+  /** Resolves when all were cut off. */
+  readonly #cut = Promise.withResolvers<void>();
+  /** Nobody is taken any more. */
+  #isOver = false;
+  /** Told when the last one has gone. */
+  readonly #untilEmpty: (() => void)[] = [];
 
   constructor({ site, listen }: WantedListener, counters: Counters) {
     super(site);
@@ -76,8 +83,7 @@ class ClientConnections extends Http1Driver {
   }
 
   override accept(connection: Connection, origin: ConnectionOrigin | null = null): void {
-    // A handshake that ended after we had stopped accepting: nobody has sent a request on it yet.
-    if (this.draining) return connection.destroy();
+    if (this.#isOver) return connection.destroy();
     // What comes out of a tunnel speaks HTTP, whatever made the tunnel.
     if (origin !== null) super.accept(connection, origin);
     else if (this.#listen.protocol === "socks") this.add(new ClientSocks(this, connection));
@@ -86,11 +92,37 @@ class ClientConnections extends Http1Driver {
     this.#counters.countConnection(1);
   }
 
+  /** A handshake that ended after we had stopped accepting: its client's request may be under way, and nobody else can answer it. */
+  protected override add(client: ServedClient): void {
+    super.add(client);
+    if (this.draining) client.drain();
+  }
+
+  override destroy(): void {
+    this.#isOver = true;
+    this.#cut.resolve();
+    super.destroy();
+  }
+
+  /** Behind `drain`: resolves when the last one has gone, and who was in a handshake on `socket` has come or had the time to. */
+  async untilGone(socket: TransportListener): Promise<void> {
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const deadline = clock.after(FIRST_REQUEST_TIMEOUT_MS, resolve);
+    await Promise.race([socket.whenHandshakesEnd(), late, this.#cut.promise]);
+    deadline.cancel();
+    if (this.size > 0) {
+      const { promise: empty, resolve: tell } = Promise.withResolvers<void>();
+      this.#untilEmpty.push(tell);
+      await empty;
+    }
+    this.#isOver = true;
+  }
+
   override forget(client: Parameters<Http1Driver["forget"]>[0]): void {
     const before = this.size;
     super.forget(client);
     if (this.size < before) this.#counters.countConnection(-1);
-    if (this.size === 0) this.onEmpty?.();
+    if (this.size === 0) for (const tell of this.#untilEmpty.splice(0)) tell();
   }
 }
 
@@ -118,7 +150,7 @@ export class Listeners {
   readonly #around: ListenerSurroundings;
   #open = new Map<string, OpenListener>();
   /** Closed ones, whose connections are still there. */
-  readonly #leaving = new Set<ClientConnections>();
+  readonly #leaving = new Set<OpenListener>();
 
   constructor(around: ListenerSurroundings) {
     this.#around = around;
@@ -226,16 +258,16 @@ export class Listeners {
     }
   }
 
-  #leave({ socket, clients }: OpenListener, drainMs: number): void {
+  #leave(open: OpenListener, drainMs: number): void {
+    const { socket, clients } = open;
     void socket.close();
     clients.drain();
-    if (clients.size === 0) return;
-    this.#leaving.add(clients);
+    this.#leaving.add(open);
     const deadline = clock.after(drainMs, () => clients.destroy());
-    clients.onEmpty = () => {
+    void clients.untilGone(socket).then(() => {
       deadline.cancel();
-      this.#leaving.delete(clients);
-    };
+      this.#leaving.delete(open);
+    });
   }
 
   /** Closes the sockets; connections go on. */
@@ -249,15 +281,15 @@ export class Listeners {
    */
   async drain(ms: number): Promise<number> {
     await this.stopAccepting();
-    const drivers = this.#drivers();
-    const empty = drivers.map((clients) => whenEmpty(clients));
-    for (const clients of drivers) clients.drain();
+    const all = [...this.#open.values(), ...this.#leaving];
+    for (const { clients } of this.#open.values()) clients.drain();
+    const gone = all.map(({ clients, socket }) => clients.untilGone(socket));
     let cut = 0;
     const deadline = clock.after(ms, () => {
       cut = this.connections;
-      for (const clients of drivers) clients.destroy();
+      this.destroy();
     });
-    await Promise.all(empty);
+    await Promise.all(gone);
     deadline.cancel();
     this.#open.clear();
     this.#leaving.clear();
@@ -270,7 +302,7 @@ export class Listeners {
   }
 
   #drivers(): readonly ClientConnections[] {
-    return [...[...this.#open.values()].map(({ clients }) => clients), ...this.#leaving];
+    return [...this.#open.values(), ...this.#leaving].map(({ clients }) => clients);
   }
 }
 
@@ -327,15 +359,4 @@ function asksTheSame(existing: WantedListener, wanted: WantedListener): boolean 
 /** Whether the system may refuse one of two addresses because of the other. */
 function overlap({ address: one }: ListenConfig, { address: other }: ListenConfig): boolean {
   return one.kind === "tcp" && other.kind === "tcp" && one.port !== 0 && one.port === other.port;
-}
-
-function whenEmpty(clients: ClientConnections): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const before = clients.onEmpty;
-  clients.onEmpty = () => {
-    before?.();
-    resolve();
-  };
-  if (clients.size === 0) resolve();
-  return promise;
 }

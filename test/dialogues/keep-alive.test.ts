@@ -203,9 +203,12 @@ describe("keep-alive", () => {
 
   it("drains: idle connections close at once, busy ones behind their answer", () => {
     const stage = createStage();
-    const idle = stage.client();
-    const busy = stage.client().sends(GET);
+    const idle = stage.client().sends(GET);
     const server = stage.origin.accepts();
+    server.receivesHead();
+    server.sends(OK);
+    idle.receives(OK);
+    const busy = stage.client().sends(GET);
     server.receivesHead();
     stage.driver.drain();
     stage.network.run();
@@ -214,6 +217,25 @@ describe("keep-alive", () => {
     server.sends(OK);
     busy.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
     assert.equal(busy.ended, true);
+  });
+
+  it("drains: who has only just connected may ask once, and not for long", () => {
+    const stage = createStage({ handler: (exchange) => void exchange.respond({ status: 204 }) });
+    const [asking, slow, silent] = [stage.client(), stage.client(), stage.client()];
+    stage.network.run();
+    stage.driver.drain();
+    stage.passes(900);
+    asking.sends(GET).receives(/^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
+    asking.seesEnd();
+    slow.sends(GET.slice(0, 10));
+    stage.network.run();
+    assert.equal(silent.ended, false);
+    stage.passes(200);
+    silent.seesEnd();
+    slow.sends(GET.slice(10)).receives(/^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
+    for (const client of [asking, slow, silent]) client.ends();
+    stage.network.run();
+    assert.deepEqual([stage.driver.size, stage.deadlines.size], [0, 0]);
   });
 
   it("tells whoever has a connection, or waits for one, that the pool was destroyed", () => {

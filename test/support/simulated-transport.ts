@@ -22,7 +22,12 @@ export class SimulatedTransport implements Transport, Dialer {
     const { path, host, port } = options;
     const place = path === null ? `${host ?? "127.0.0.1"}:${port === 0 ? this.#port++ : port}` : `unix:${path}`;
     const listener = this.#network.listen(place, onConnection);
-    return Promise.resolve({ address: listener.address, close: () => listener.close(), updateTls() {} });
+    return Promise.resolve({
+      address: listener.address,
+      close: () => listener.close(),
+      updateTls() {},
+      whenHandshakesEnd: () => Promise.resolve(),
+    });
   }
 
   dial(target: DialTarget, handler: DialHandler): PendingDial {

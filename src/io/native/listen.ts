@@ -114,6 +114,10 @@ class NativeListener implements TransportListener, SlotListener {
     throw new Error(`${describeAddress(this.address)} does not speak TLS`);
   }
 
+  whenHandshakesEnd(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;

@@ -80,6 +80,10 @@ class ServerListener implements TransportListener {
   readonly #ends = new WeakMap<net.Socket, KnownEnds>();
   #choice: CertificateChoice | null;
   #bound = false;
+  /** Under way. */
+  #handshakes = 0;
+  /** Told when there are none. */
+  readonly #untilNone: (() => void)[] = [];
   /** The local address of every accepted socket where it is the same for all. */
   #common: KnownEnds = { remote: null, local: null };
 
@@ -171,9 +175,9 @@ class ServerListener implements TransportListener {
       handshakeTimeout: acceptor.handshakeTimeoutMs,
       SNICallback: (serverName, done) => done(null, this.#choice?.contextFor(serverName)),
     });
-    server.on("connection", () => acceptor.countHandshake(1));
+    server.on("connection", () => this.#countHandshake(1));
     server.on("secureConnection", (socket) => {
-      acceptor.countHandshake(-1);
+      this.#countHandshake(-1);
       // Node takes a resumed session that had no certificate for an authorized one.
       if (asked?.isRequired === true && socket.getPeerX509Certificate() === undefined) {
         socket.destroy();
@@ -189,7 +193,7 @@ class ServerListener implements TransportListener {
     });
     // Node reports exactly one of the two for each connection. After a time-out it leaves the socket open.
     server.on("tlsClientError", (error: SystemError, socket) => {
-      acceptor.countHandshake(-1);
+      this.#countHandshake(-1);
       const remote = this.#endsOf(socket)?.remote ?? addressOf(socket.remoteAddress, socket.remotePort);
       socket.destroy();
       // A client that has gone has no address any more.
@@ -249,6 +253,20 @@ class ServerListener implements TransportListener {
       throw new Error(`${this.#where} asks clients for something else`);
     server.setSecureContext(contextOptions(options, options.certificates[0]!));
     this.#choice = choice;
+  }
+
+  #countHandshake(change: 1 | -1): void {
+    this.#acceptor.countHandshake(change);
+    this.#handshakes += change;
+    // Whoever waits hears of it in a later turn, when the connection that came of the last one has been taken.
+    if (this.#handshakes === 0) for (const resolve of this.#untilNone.splice(0)) resolve();
+  }
+
+  whenHandshakesEnd(): Promise<void> {
+    if (this.#handshakes === 0) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#untilNone.push(resolve);
+    return promise;
   }
 
   close(): Promise<void> {

@@ -45,7 +45,10 @@ export class Http1Driver implements ClientOwner {
     this.#connections.delete(client);
   }
 
-  /** Closes what is idle; what is busy says "Connection: close" and closes behind its answer. */
+  /**
+   * Closes what is idle, soon also those that have only just connected; what is busy says "Connection: close" and closes behind its
+   * answer.
+   */
   drain(): void {
     this.draining = true;
     for (const client of this.#connections) client.drain();

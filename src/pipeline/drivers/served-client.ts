@@ -6,7 +6,10 @@ import type { Site } from "../site.ts";
 
 /** A client's connection, as those know it that it is one of. */
 export interface ServedClient {
-  /** Closes it where it is idle; otherwise it ends behind what is under way. */
+  /**
+   * Closes it where it is idle; otherwise it ends behind what is under way. One that is new may ask once, if it does so soon: its
+   * request may be under way.
+   */
   drain(): void;
   /** Closes it at once. */
   destroy(error: ProxyError): void;

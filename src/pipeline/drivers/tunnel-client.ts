@@ -11,6 +11,7 @@
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline } from "../../core/deadlines.ts";
 import { ProxyError } from "../../core/errors.ts";
+import { FIRST_REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
@@ -87,7 +88,10 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
   onBytes(buffer: Buffer, start: number, end: number): void {
     if (this.state >= HANDED) return;
     // A wish is read by one configuration, in however many pieces it comes.
-    if (this.#isSilent) this.site = this.driver.site;
+    if (this.#isSilent) {
+      this.site = this.driver.site;
+      if (this.driver.draining) this.deadline.arm(this.site.limits.headTimeoutMs);
+    }
     this.#isSilent = false;
     this.ahead.append(buffer, start, end);
     this.read();
@@ -221,7 +225,7 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
   }
 
   drain(): void {
-    if (this.#isSilent && this.state === OPENING) this.#linger();
+    if (this.#isSilent && this.state === OPENING) this.deadline.arm(FIRST_REQUEST_TIMEOUT_MS);
   }
 
   /** What was cut off must not look complete. */
