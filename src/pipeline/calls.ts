@@ -131,7 +131,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
     if (this.#isOver) return;
     const isSafe = nothingSent || isIdempotent(this.request.method);
     const helps = error.retryable && this.attempts <= this.retriesMax;
-    if (isSafe && helps && this.#lessor?.allowRetry() === true) this.#lease();
+    if (isSafe && helps && this.#lessor?.allowRetry(this, nothingSent) === true) this.#lease();
     else this.#fail(error);
   }
 

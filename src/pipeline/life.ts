@@ -544,7 +544,9 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
       (this.#requestBody === null || this.#requestBody.repeatable);
     const helps = error.retryable && this.attempts <= this.retriesMax;
     // A hook may have taken the upstream away. The budget is asked last: what it grants is taken.
-    if (!repeatable || !helps || this.upstream === null || !this.#lessor!.allowRetry()) return this.fail(error);
+    if (!repeatable || !helps || this.upstream === null || !this.#lessor!.allowRetry(this, nothingSent)) {
+      return this.fail(error);
+    }
     this.#goTo(LEASE);
     this.#advance();
   }

@@ -53,8 +53,11 @@ export interface Upstream {
 export interface Lessor {
   /** Gives up waiting for a lease: no call follows. When it is granted or refused already, nothing is done. */
   cancel(handler: UpstreamHandler): void;
-  /** Asks the retry budget for one more attempt; takes it when it is granted. */
-  allowRetry(): boolean;
+  /**
+   * Asks for one more attempt, which is granted where no server has had anything of the request and another one is left, and else
+   * taken from the retry budget.
+   */
+  allowRetry(handler: UpstreamHandler, nothingSent: boolean): boolean;
 }
 
 /**

@@ -96,7 +96,7 @@ test("an origin that cannot be reached is not tried again for the same request",
   }
   const handler = asking();
   const lessor = destinations.lease(wish("tunnel", "a.example"), handler);
-  assert.equal(lessor.allowRetry(), false);
+  assert.equal(lessor.allowRetry(handler, true), false);
 });
 
 function pick({ type, message, status }: ProxyError) {
@@ -106,11 +106,12 @@ function pick({ type, message, status }: ProxyError) {
 test("the retries of one origin are not taken from another", async () => {
   const { load } = stage();
   const destinations = await load({});
+  const handler = asking();
   const [dead, alive] = ["dead.example", "alive.example"].map((host) =>
-    destinations.lease(wish("http", host), asking()),
+    destinations.lease(wish("http", host), handler),
   );
-  while (dead!.allowRetry());
-  assert.ok(alive!.allowRetry());
+  while (dead!.allowRetry(handler, true));
+  assert.ok(alive!.allowRetry(handler, true));
 });
 
 test("who gives up waiting is not called, and nothing is left", async () => {

@@ -115,7 +115,8 @@ const queue = z.strictObject({
 const retriesLongForm = z.strictObject({
   max: defaultsTo(RETRIES_MAX, z.int().min(0).max(10)).describe("Attempts after the first one. 0: none."),
   budget: defaultsTo(RETRY_BUDGET_SHARE, z.number().min(0).max(1)).describe(
-    "Retries may be at most this share of the recent requests, so that they cannot multiply an outage.",
+    "Retries may be at most this share of the recent requests, so that they cannot multiply an outage. A request that could not be " +
+      "sent at all goes on to another server outside of it.",
   ),
   budgetMin: defaultsTo(RETRY_BUDGET_MIN, z.int().min(0).max(10_000)).describe(
     "Retries that are allowed in any case while few requests come.",
@@ -166,7 +167,14 @@ export const upstreamFields = {
 
 export const upstreamOptions = z
   .strictObject({
-    servers: z.array(server).min(1).describe("The servers: URLs, or `{ url, weight }`."),
+    servers: z
+      .array(server)
+      .min(1)
+      .describe(
+        "The servers: URLs, or `{ url, weight }`. One to which no connection can be made is left out for 2 s, unless there is no other; then " +
+          "one request tries it again, and it is left out for twice as long after each failure, 30 s at most. Nothing asks servers how " +
+          "they are meanwhile, and no status of an answer leaves one out.",
+      ),
     ...upstreamFields,
   })
   .describe("A named group of servers that routes send requests to.");

@@ -23,8 +23,6 @@ import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { type Asker, Dial, Server } from "./server.ts";
 
-/** A server that could not be reached is avoided for this long. nginx's fail_timeout is 10 s; a restart takes less. */
-const AVOID_MS = 2_000;
 export interface PoolServer extends ServerAddress {
   readonly weight: number;
   /** null: plain TCP. */
@@ -209,7 +207,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#forgetPlaces();
   }
 
-  allowRetry(): boolean {
+  allowRetry(handler: UpstreamHandler, nothingSent: boolean): boolean {
+    // What no server has had is no more work for the one that has it next, however many of the others are down.
+    const failed = nothingSent ? this.#failed.get(handler) : undefined;
+    if (failed !== undefined && failed.size < this.#servers.length) return true;
     return this.#budget.take();
   }
 
@@ -267,7 +268,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const failed = this.#failed.get(handler);
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
     const now = this.#around.clock.now();
-    const well = fresh.filter((server) => server.avoidUntilMs <= now);
+    const well = fresh.filter((server) => !server.isAvoided(now));
     return this.#balancer(well.length > 0 ? well : fresh.length > 0 ? fresh : withPlace, sender);
   }
 
@@ -323,6 +324,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       this.#dialing.set(handler, begun);
       return;
     }
+    server.beginsDial(this.#around.clock.now());
     const dial = new Dial(this, server, asker);
     this.#dialing.set(handler, dial);
     dial.pending = this.#around.dialer.dial(
@@ -339,7 +341,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** A new connection is there: for the request that waits for it, if that has no other one meanwhile. */
   connected({ server, asker }: Dial, connection: Connection): void {
-    server.avoidUntilMs = 0;
+    server.wasReached();
     const { clock, deadlines } = this.#around;
     const stream = new Http1Stream(connection, server, deadlines, {
       address: server.place.addresses === undefined ? server.address : textOf(connection.remote),
@@ -364,7 +366,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   dialFailed({ server, asker, isAdopted }: Dial, error: ProxyError): void {
-    server.avoidUntilMs = this.#around.clock.now() + AVOID_MS;
+    server.wasNotReached(this.#around.clock.now());
     if (asker !== null) {
       const { sender, handler, failed } = asker;
       this.#dialing.delete(handler);

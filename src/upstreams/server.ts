@@ -9,6 +9,13 @@ import type { Places } from "./places.ts";
 import type { LeaseFailed, PoolServer, UpstreamPool } from "./pool.ts";
 import { RestingStreams } from "./resting-streams.ts";
 
+/**
+ * A server that could not be reached is avoided for so long, unless there is no other, and for twice as long after each further attempt
+ * that fails. nginx's fail_timeout is 10 s; a restart takes less, and a dead machine is not to cost a request its connect timeout that often.
+ */
+const AVOID_MS = 2_000;
+const AVOID_MS_MAX = 30_000;
+
 /** One server and its connections. */
 export class Server implements Balanced, StreamOwner {
   readonly place: PoolServer;
@@ -24,7 +31,9 @@ export class Server implements Balanced, StreamOwner {
   readonly asked = new FifoMap<Dial, true>();
   /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
   readonly unasked = new FifoMap<Dial, true>();
-  avoidUntilMs = 0;
+  #avoidUntilMs = 0;
+  /** How long it is avoided after the next failure. */
+  #avoidMs = AVOID_MS;
   turn = 0;
 
   constructor(pool: UpstreamPool, place: PoolServer, index: number, places: Places | null, max: number) {
@@ -61,6 +70,26 @@ export class Server implements Balanced, StreamOwner {
     const places = this.#places;
     if (places === null || this.resting.size > 0 || this.unasked.size > 0) return true;
     return places.isFree(this.#index, this.#max);
+  }
+
+  isAvoided(nowMs: number): boolean {
+    return this.#avoidUntilMs > nowMs;
+  }
+
+  /** Behind a time in which it was avoided, one request tries it, and the others go on to avoid it until that one has been successful. */
+  beginsDial(nowMs: number): void {
+    if (this.#avoidUntilMs === 0 || this.isAvoided(nowMs)) return;
+    this.#avoidMs = Math.min(this.#avoidMs * 2, AVOID_MS_MAX);
+    this.#avoidUntilMs = nowMs + this.#avoidMs;
+  }
+
+  wasReached(): void {
+    this.#avoidUntilMs = 0;
+    this.#avoidMs = AVOID_MS;
+  }
+
+  wasNotReached(nowMs: number): void {
+    this.#avoidUntilMs = nowMs + this.#avoidMs;
   }
 
   /** For a new connection; false: there is none left. */

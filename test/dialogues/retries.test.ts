@@ -6,6 +6,7 @@ import type { Peer } from "../../src/testing/index.ts";
 import { createStage, type Stage } from "../support/stage.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nhi";
+const LAST = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 const silent: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
@@ -398,6 +399,52 @@ describe("retries", () => {
     server.sends(OK);
     client.receives(OK);
     assert.equal(stage.ended[1]?.attempts, 1);
+  });
+
+  it("a server that is down costs nobody an answer, however many ask at once and whatever the budget", () => {
+    const stage = createStage({
+      servers: ["origin:80", "other:80"],
+      pool: { retryBudgetMin: 0, retryBudgetShare: 0 },
+    });
+    const other = stage.network.origin("other:80");
+    stage.origin.stops();
+    const clients = Array.from({ length: 20 }, () => stage.client().sends(GET));
+    for (const _ of clients) {
+      const server = other.accepts();
+      server.receivesHead();
+      server.sends(LAST).ends();
+    }
+    for (const client of clients) client.receives(/^HTTP\/1\.1 204 /);
+    assert.equal(stage.ended.filter(({ attempts }) => attempts === 2).length, 10);
+    // When both are down, each request is refused by each of them once.
+    other.stops();
+    for (const _ of clients)
+      stage
+        .client()
+        .sends(GET)
+        .receives(/^HTTP\/1\.1 502 /);
+    assert.deepEqual([...new Set(stage.ended.slice(20).map(({ attempts }) => attempts))], [2]);
+  });
+
+  it("a server that stays down is tried by one request at a time, and ever more rarely", () => {
+    const stage = createStage({ servers: ["origin:80", "other:80"] });
+    const other = stage.network.origin("other:80");
+    stage.origin.stops();
+    const trials: number[] = [];
+    for (let second = 0, accepted = 0; second < 100; second++) {
+      const before = stage.ended.length;
+      const clients = [stage.client().sends(GET), stage.client().sends(GET)];
+      stage.network.run();
+      for (; accepted < other.acceptedCount; accepted++) {
+        const server = other.accepts();
+        server.receivesHead();
+        server.sends(LAST).ends();
+      }
+      for (const client of clients) client.receives(/^HTTP\/1\.1 204 /);
+      for (const { attempts } of stage.ended.slice(before)) if (attempts === 2) trials.push(second);
+      stage.passes(1_000);
+    }
+    assert.deepEqual(trials, [0, 2, 6, 14, 30, 60, 90]);
   });
 
   it("a server that closes without an answer is not the next one that is asked", () => {

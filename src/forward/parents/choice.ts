@@ -91,8 +91,8 @@ export class LeaseThroughParents implements LeaseFailed, Lessor {
     this.#lessor?.cancel(handler);
   }
 
-  allowRetry(): boolean {
-    return this.#lessor?.allowRetry() === true;
+  allowRetry(handler: UpstreamHandler, nothingSent: boolean): boolean {
+    return this.#lessor?.allowRetry(handler, nothingSent) === true;
   }
 
   onLeaseFailed(error: ProxyError): void {
