@@ -56,7 +56,8 @@ export async function runScenario(
       rows: measured,
       leftOut: stage.leftOut,
       notes: stage.notes,
-      claims: scenario.claims.map((claim) => judge(claim, measured)),
+      // What has not warmed up decides nothing.
+      claims: options.warmUp ? scenario.claims.map((claim) => judge(claim, measured)) : [],
     };
   } finally {
     await children.endAll();

@@ -84,7 +84,7 @@ class Service {
     }
     this.#isServing = true;
     const file = this.#file;
-    if (this.#isWatching && file !== null) this.#watch = watchFile(file, () => void control.reload("has changed"));
+    if (this.#isWatching && file !== null) this.#watch = watchFile(file, () => control.fileChanged());
     this.#output.log.info(startupLine(control.listening, control));
     for (const line of this.#hints(control.listening)) this.#output.log.info(line);
     if (this.#hungUp) this.#hangUp();
@@ -113,12 +113,8 @@ class Service {
   #hangUp(): void {
     this.#hungUp = !this.#isServing;
     if (this.#hungUp) return;
-    const { log } = this.#output;
-    this.#control.reopenLogs().then(
-      () => log.info("SIGHUP: log files were opened anew"),
-      (err: Error) => log.error({ err }, "SIGHUP: log files cannot be opened"),
-    );
-    if (this.#file !== null) void this.#control.reload("SIGHUP");
+    if (this.#file === null) this.#control.reopenLogs("SIGHUP");
+    else void this.#control.reload("SIGHUP");
   }
 
   #stop(signal: NodeJS.Signals): void {

@@ -131,8 +131,17 @@ export class ControlPlane implements Control {
     };
   }
 
-  /** `why` stands in the log: who asked. */
+  /** As somebody asks for it, who may have renamed log files as well. `why` stands in the log: who asked. */
   reload(why = "headgate reload"): Promise<ReloadOutcome> {
+    this.reopenLogs(why);
+    return this.#queueReload(why);
+  }
+
+  fileChanged(): void {
+    void this.#queueReload("has changed");
+  }
+
+  #queueReload(why: string): Promise<ReloadOutcome> {
     const outcome = this.#reloading.then(() => this.#reloadNow(why));
     this.#reloading = outcome;
     return outcome;
@@ -156,8 +165,12 @@ export class ControlPlane implements Control {
   }
 
   /** Opens the file of the access log anew, after it was renamed. */
-  async reopenLogs(): Promise<void> {
-    await this.#group?.reopenLogs();
+  reopenLogs(why: string): void {
+    const { log } = this.#options.output;
+    this.#group?.reopenLogs().then(
+      () => log.info(`${why}: log files were opened anew`),
+      (err: Error) => log.error({ err }, `${why}: log files cannot be opened`),
+    );
   }
 
   /** For a process that ends right now: removes the admin's socket, and writes what can be written without waiting. */

@@ -1,7 +1,7 @@
 // A proxy that runs, and the commands that speak to it: what they say, and what becomes of the proxy and of its socket.
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 import type { Status } from "../../src/server/control.ts";
@@ -113,6 +113,17 @@ describe("headgate reload", () => {
     folder.file("headgate.yaml", answering("here"));
     assert.equal((await run(folder.path, "reload")).status, 0);
     assert.equal((await statusIn(folder)).pid, running.process.pid);
+  });
+
+  test("opens the access log anew after it was renamed", async () => {
+    using folder = new Folder();
+    const log = 'log: { access: { format: "{path}", output: access.log } }';
+    folder.file("headgate.yaml", `servers: { web: { listen: "127.0.0.1:0", respond: 204 } }\n${log}\n`);
+    await using running = await Running.start(folder.path, "run");
+    renameSync(folder.file("access.log"), folder.file("access.log.1"));
+    assert.equal((await run(folder.path, "reload")).status, 0);
+    await running.untilLogged(/^headgate reload: log files were opened anew$/);
+    assert.ok(existsSync(folder.file("access.log")));
   });
 
   test("of a proxy of flags makes no sense", async () => {
