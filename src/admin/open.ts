@@ -21,7 +21,7 @@ export interface AdminOptions {
   readonly admin: AdminConfig;
   readonly control: Control;
   readonly log: AppLog;
-  /** The one that is open: given back when it has the address already. */
+  /** The one that is open: given back when it has the address already, and can be reached there. */
   readonly current?: Admin | null;
   readonly limits?: Partial<AdminLimits>;
   /** Where the socket of `auto` may be; by default the places of the user who runs this process. */
@@ -32,6 +32,8 @@ export interface AdminOptions {
 export interface Admin {
   /** "unix:/run/headgate.sock", or "127.0.0.1:9000" with the port that it really has. */
   readonly address: string;
+  /** Somebody has removed the socket's file: nobody can connect any more. */
+  readonly isLost: boolean;
   /** Removes the socket's file and accepts no more; answers under way are given. Returns at once. */
   close(): void;
 }
@@ -82,7 +84,7 @@ async function openAuto(options: AdminOptions): Promise<Admin | null> {
 
 async function openAt(address: ListenAddress, options: AdminOptions): Promise<Admin> {
   const { control, log, limits, current = null } = options;
-  if (current?.address === formatListenAddress(address)) return current;
+  if (current?.address === formatListenAddress(address) && !current.isLost) return current;
   const isPort = address.kind === "tcp";
   const operations = [...controlOperations(control), ...cacheOperations(control.caches)];
   const admin = new AdminServer({ operations, isPort, limits: { ...ADMIN_LIMITS, ...limits }, log });
@@ -94,6 +96,9 @@ async function openAt(address: ListenAddress, options: AdminOptions): Promise<Ad
   log.info(`admin on ${opened}`);
   return {
     address: opened,
+    get isLost() {
+      return file?.exists === false;
+    },
     close: () => {
       file?.remove();
       admin.close();

@@ -15,6 +15,8 @@ const SOCKET_PATH_BYTES_MAX = 107;
 const SOCKET_MODE = 0o600;
 
 export interface SocketFile {
+  /** There is a file of this name, whosever it is. */
+  readonly exists: boolean;
   /** Removes it, unless somebody else has put another one there. */
   remove(): void;
 }
@@ -35,6 +37,9 @@ export async function listenOnSocket(server: net.Server, file: string): Promise<
     await putInPlace(made, file, room);
     const own = identityOf(file);
     return {
+      get exists() {
+        return identityOf(file) !== null;
+      },
       remove: () => {
         if (own !== null && identityOf(file) === own) rmSync(file, { force: true });
       },

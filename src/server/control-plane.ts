@@ -216,7 +216,8 @@ export class ControlPlane implements Control {
   }
 
   async #apply(next: Sourced, diff: ConfigDiff): Promise<void> {
-    const admin = diff.admin ? await this.#openAdmin(next.config) : this.#admin;
+    const opensAdmin = diff.admin || this.#admin?.isLost === true;
+    const admin = opensAdmin ? await this.#openAdmin(next.config) : this.#admin;
     try {
       await this.#group!.reload(next, diff.code);
     } catch (error) {

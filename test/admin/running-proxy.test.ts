@@ -1,7 +1,7 @@
 // A proxy that runs, and the commands that speak to it: what they say, and what becomes of the proxy and of its socket.
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, renameSync, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 import type { Status } from "../../src/server/control.ts";
@@ -260,6 +260,18 @@ describe("the socket of a proxy", () => {
     assert.ok(existsSync(folder.file("headgate.sock")));
     await using running = await Running.start(folder.path, "run");
     assert.equal((await statusIn(folder)).pid, running.process.pid);
+  });
+
+  test("that somebody has removed is made again by a reload, and is gone at the end", async () => {
+    using folder = new Folder();
+    folder.file("headgate.yaml", answering("here"));
+    await using running = await Running.start(folder.path, "run");
+    rmSync(folder.file("headgate.sock"));
+    running.process.kill("SIGHUP");
+    await running.untilLogged(/SIGHUP, loaded again/);
+    assert.equal((await statusIn(folder)).pid, running.process.pid);
+    assert.equal((await run(folder.path, "stop")).status, 0);
+    assert.equal(existsSync(folder.file("headgate.sock")), false);
   });
 
   test("that the file names must be to be had, or nothing starts", async () => {
