@@ -45,6 +45,8 @@ export interface ControlPlaneOptions extends LoadedConfig {
   readonly silentMsMax?: number;
 }
 
+const ABOUT_TO_END = { kind: "refused", reason: "the process is about to end" } as const;
+
 export class ControlPlane implements Control {
   /** Resolves when it has been told to end and nothing is left. */
   readonly ended: Promise<void>;
@@ -190,7 +192,7 @@ export class ControlPlane implements Control {
     const { file, output, load, linesOf } = this.#options;
     if (file === null)
       return { kind: "refused", reason: "the configuration came from the command line, not from a file" };
-    if (this.#isEnding) return { kind: "refused", reason: "the process is about to end" };
+    if (this.#isEnding) return ABOUT_TO_END;
     let outcome: Exclude<ReloadOutcome, { kind: "refused" }>;
     try {
       const { config, program, warnings } = await load(file);
@@ -206,6 +208,8 @@ export class ControlPlane implements Control {
       outcome = { kind: "loaded", change, warnings: [...told, ...ofSetup] };
       output.log.info(`${file}: ${why}, loaded again: ${change}`);
     } catch (error) {
+      // Workers that were starting are ended then: why they did not start is no news.
+      if (this.#isEnding) return ABOUT_TO_END;
       outcome = { kind: "failed", problems: linesOf(error) };
       for (const line of outcome.problems) output.log.error(line);
       output.log.error(`${file}: ${why}, not loaded: the old configuration goes on serving`);

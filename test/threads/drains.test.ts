@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { Status } from "../../src/server/control.ts";
+import { run } from "../admin/command-run.ts";
 import { Folder, Running } from "../cli/headgate.ts";
 import { isRefused } from "../support/free-port.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { get, MANY, statusOf } from "./workers.ts";
+import { get, MANY, program, statusOf } from "./workers.ts";
 
 async function withRequestsUnderWay(
   fields: string,
@@ -47,6 +48,23 @@ test("a drain lets the exchanges of all workers end, and nobody accepts any more
       client.socket.end();
     }
   }));
+
+test("a reload that starts workers is refused by the end of the process, and does not hold it up", async () => {
+  using folder = new Folder();
+  folder.file("headgate.ts", program(""));
+  await using running = await Running.start(folder.path, "run");
+  const hangs = `console.log("hangs"); await new Promise(() => setInterval(() => {}, 1_000));`;
+  folder.file(
+    "headgate.ts",
+    `import { isMainThread } from "node:worker_threads"; if (!isMainThread) { ${hangs} } ${program("")}`,
+  );
+  const reload = run(folder.path, "reload");
+  await running.untilStdout((text) => text.includes("hangs"));
+  running.signal("SIGTERM");
+  const { status, stderr } = await reload;
+  assert.deepEqual([status, stderr], [1, "the process is about to end\n"]);
+  assert.equal(await running.ended(), 0);
+});
 
 test("a second signal cuts the connections of all workers", () =>
   withRequestsUnderWay("", async (running, clients) => {
