@@ -158,6 +158,10 @@ export class WorkerThread {
       this.#cause = "its heap is full (node --max-old-space-size=MB makes it larger)";
       return;
     }
+    if (code === "ERR_WORKER_INIT_FAILED") {
+      this.#cause = `the system has no room for another thread (${message})`;
+      return;
+    }
     this.#fault = { type: name, message, stack };
     this.#cause = `a fault that nobody caught: ${message}`;
   }
