@@ -1,5 +1,8 @@
 /** What the commands have in common that speak to a running proxy: how it is found, how its answers and its refusals are told. */
+import { realpathSync } from "node:fs";
+import path from "node:path";
 import type { Command } from "commander";
+import { findConfigFile } from "../config/load.ts";
 import type { AdminAnswer, Question } from "./admin-client.ts";
 import type { WhichProxy } from "./admin-endpoints.ts";
 import { CommandError } from "./command-error.ts";
@@ -20,12 +23,38 @@ export function withProxyOptions(command: Command): Command {
 
 export async function askAdmin(
   method: "GET" | "POST",
-  path: string,
+  resource: string,
   which: WhichProxy,
   question?: Question,
 ): Promise<AdminAnswer> {
   const client = await import("./admin-client.ts");
-  return client.askAdmin(method, path, which, question);
+  if (method === "POST") await insistOnFile(which, client);
+  return client.askAdmin(method, resource, which, question);
+}
+
+/**
+ * Two configurations that name no place for their admin interface mean the same one, which the proxy has that came first: what was
+ * meant for the one of this folder must not end, or change, the other.
+ */
+async function insistOnFile(which: WhichProxy, client: typeof import("./admin-client.ts")): Promise<void> {
+  const file = which.admin === undefined ? (which.config ?? findConfigFile(process.cwd())) : null;
+  if (file === null) return;
+  const { body, address } = await answered(client.askAdmin("GET", "/status", which));
+  const served = body.config;
+  if (typeof served !== "string" || realPath(served) === realPath(file)) return;
+  throw new CommandError([
+    withoutControls(
+      `the proxy at ${address} serves ${served}, and not ${path.resolve(file)}: if it is meant, say --admin ${address}`,
+    ),
+  ]);
+}
+
+function realPath(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return path.resolve(file);
+  }
 }
 
 /** Its socket is closed. Rejects with a CommandError when the proxy refuses. */

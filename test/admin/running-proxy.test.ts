@@ -143,6 +143,26 @@ describe("headgate reload", () => {
   });
 });
 
+test("what is meant for the configuration of this folder reaches no proxy of another one", async () => {
+  using folder = new Folder();
+  folder.file("first.yaml", answering("here"));
+  // It names no place of its own either, and is not running.
+  folder.file("headgate.yaml", answering("there"));
+  await using running = await Running.start(folder.path, "run", "--config", "first.yaml");
+  for (const command of [["reload"], ["drain"], ["stop"], ["cache", "purge", "https://a.example/x"]]) {
+    const { status, stdout, stderr } = await run(folder.path, ...command);
+    assert.deepEqual([status, stdout], [1, ""]);
+    const [at, served, meant] = ["headgate.sock", "first.yaml", "headgate.yaml"].map((name) => folder.file(name));
+    assert.equal(
+      stderr,
+      `the proxy at unix:${at} serves ${served}, and not ${meant}: if it is meant, say --admin unix:${at}\n`,
+    );
+  }
+  assert.equal((await statusIn(folder)).pid, running.process.pid);
+  assert.equal((await run(folder.path, "reload", "--config", "first.yaml")).status, 0);
+  assert.equal((await run(folder.path, "stop", "--admin", `unix:${folder.file("headgate.sock")}`)).status, 0);
+});
+
 /** The kernel takes a process's descriptors first, and then the process. */
 function hasNothingOpen(pid: number): boolean {
   try {
