@@ -59,6 +59,11 @@ export interface TransportListener extends Listener {
    * they cannot be used, or when clients would be asked for something else than before: the old ones stay.
    */
   updateTls(tls: ListenTls): void;
+  /**
+   * In front of `close`, with which the system resets who still waits to be accepted: resolves when nobody does, as far as that can be
+   * told. The addon resolves at once: the sockets of its workers are the main thread's, and stay open.
+   */
+  takeWaiting(): Promise<void>;
   /** Behind `close`, after which handshakes that have begun go on: resolves when all of them have ended, which may take their time. */
   whenHandshakesEnd(): Promise<void>;
 }

@@ -272,7 +272,9 @@ export class Listeners {
 
   /** Closes the sockets; connections go on. */
   async stopAccepting(): Promise<void> {
-    for (const { socket } of this.#open.values()) await socket.close();
+    const sockets = this.open.map(({ socket }) => socket);
+    await Promise.all(sockets.map((socket) => socket.takeWaiting()));
+    for (const socket of sockets) await socket.close();
   }
 
   /**

@@ -26,6 +26,7 @@ export class SimulatedTransport implements Transport, Dialer {
       address: listener.address,
       close: () => listener.close(),
       updateTls() {},
+      takeWaiting: () => Promise.resolve(),
       whenHandshakesEnd: () => Promise.resolve(),
     });
   }

@@ -8,12 +8,14 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import type { Connection } from "../../src/core/ports.ts";
 import { ListenError } from "../../src/io/failures.ts";
 import { TransportStage } from "../support/transport-stage.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-listening-"));
 after(() => rmSync(folder, { recursive: true }));
 
+const WAITING = 20;
 const hasIpv6 = Object.values(os.networkInterfaces()).some((list) => list?.some(({ family }) => family === "IPv6"));
 
 test("without a host both families are served, and IPv4 clients have IPv4 addresses", {
@@ -225,6 +227,25 @@ test("a name is listened on, and an unknown one is refused", async () => {
     assert.match(error.code, /^(ENOTFOUND|EAI_AGAIN)$/);
     return true;
   });
+});
+
+test("who has connected, and waits to be accepted, is taken before a socket is closed", async (context) => {
+  await using stage = new TransportStage();
+  if (stage.transport.name === "native") return context.skip("the main thread keeps the addon's sockets");
+  const { promise: allTaken, resolve } = Promise.withResolvers<void>();
+  const taken: Connection[] = [];
+  const take = (connection: Connection): void => {
+    if (taken.push(connection) === WAITING) resolve();
+  };
+  const listener = await stage.transport.listen({ host: "127.0.0.1", port: 0, path: null, tls: null }, take);
+  const clients = Array.from({ length: WAITING }, () => net.connect(listener.address.port, "127.0.0.1"));
+  // On the loopback they are connected from here on, and no turn has accepted any.
+  await new Promise<void>((resolve) => process.nextTick(resolve));
+  await listener.takeWaiting();
+  await listener.close();
+  await allTaken;
+  for (const client of clients) client.destroy();
+  for (const connection of taken) connection.destroy();
 });
 
 test("a listener without its callback's handler: bytes are dropped, nothing breaks", async () => {

@@ -114,6 +114,10 @@ class NativeListener implements TransportListener, SlotListener {
     throw new Error(`${describeAddress(this.address)} does not speak TLS`);
   }
 
+  takeWaiting(): Promise<void> {
+    return Promise.resolve();
+  }
+
   whenHandshakesEnd(): Promise<void> {
     return Promise.resolve();
   }

@@ -3,6 +3,7 @@
  * somebody else has bound. It decides how sockets are accepted; what a connection says is never looked at here.
  */
 import net from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import tls from "node:tls";
 import { ProxyError } from "../../core/errors.ts";
 import type { Address, Clock, Connection } from "../../core/ports.ts";
@@ -80,6 +81,7 @@ class ServerListener implements TransportListener {
   readonly #ends = new WeakMap<net.Socket, KnownEnds>();
   #choice: CertificateChoice | null;
   #bound = false;
+  #accepted = 0;
   /** Under way. */
   #handshakes = 0;
   /** Told when there are none. */
@@ -108,6 +110,9 @@ class ServerListener implements TransportListener {
         : (connection: NetConnection, rest: Buffer) => this.#beginTls(connection, rest, secure);
     this.#gate = proxyHeaders === null ? null : new ProxyHeaderGate(proxyHeaders, acceptor.clock, takeReady);
     this.#server = secure !== null && this.#gate === null ? secure : this.#plain(socketOptions);
+    this.#server.on("connection", () => {
+      this.#accepted++;
+    });
     this.#server.on("error", (error: SystemError) => {
       if (this.#bound)
         acceptor.reportFault(
@@ -260,6 +265,16 @@ class ServerListener implements TransportListener {
     this.#handshakes += change;
     // Whoever waits hears of it in a later turn, when the connection that came of the last one has been taken.
     if (this.#handshakes === 0) for (const resolve of this.#untilNone.splice(0)) resolve();
+  }
+
+  async takeWaiting(): Promise<void> {
+    // Node accepts one of them a turn. Under a flood there is always another one.
+    await nextTurn();
+    for (let turns = 0; turns < BACKLOG; turns++) {
+      const before = this.#accepted;
+      await nextTurn();
+      if (this.#accepted === before) return;
+    }
   }
 
   whenHandshakesEnd(): Promise<void> {
