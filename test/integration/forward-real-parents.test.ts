@@ -59,12 +59,17 @@ async function everything(port: number): Promise<void> {
 }
 
 for (const name of ["squid", "tinyproxy", "danted"] as const satisfies readonly RealParentName[]) {
-  test(`through ${name}`, { ...TIMEOUT, skip: needs(name) }, async () => {
+  test(`through ${name}`, { ...TIMEOUT, skip: needs(name) }, async (context) => {
     using folder = new TestFolder();
     const ca = folder.write("ca.pem", authority.cert);
     await using parent = await RealParent.start(name);
     await using proxy = await forwardProxy({ allow: [ALLOW], tls: { ca }, via: [{ proxy: parent.url }] });
-    await everything(proxy.port("egress"));
+    try {
+      await everything(proxy.port("egress"));
+    } catch (error) {
+      context.diagnostic(`${name} said:\n${parent.said}`);
+      throw error;
+    }
     if (name === "danted") return;
     const wrong = parent.url.replace(PARENT_LOGIN, "ci:wrong");
     await using refused = await forwardProxy({ allow: [ALLOW], via: [{ proxy: wrong }] });

@@ -45,6 +45,11 @@ export class RealParent {
     return parent;
   }
 
+  /** What it has said of itself. */
+  get said(): string {
+    return this.#program.output;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#program.stop(this.#stop);
     this.#folder[Symbol.dispose]();
