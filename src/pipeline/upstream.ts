@@ -54,7 +54,7 @@ export interface Lessor {
   /** Gives up waiting for a lease: no call follows. When it is granted or refused already, nothing is done. */
   cancel(handler: UpstreamHandler): void;
   /**
-   * Asks for one more attempt, which is granted where no server has had anything of the request and another one is left, and else
+   * Asks for one more attempt, which is granted where no server has had anything of the request and another one has room, and else
    * taken from the retry budget.
    */
   allowRetry(handler: UpstreamHandler, nothingSent: boolean): boolean;

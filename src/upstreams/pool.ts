@@ -210,7 +210,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   allowRetry(handler: UpstreamHandler, nothingSent: boolean): boolean {
     // What no server has had is no more work for the one that has it next, however many of the others are down.
     const failed = nothingSent ? this.#failed.get(handler) : undefined;
-    if (failed !== undefined && failed.size < this.#servers.length) return true;
+    if (failed !== undefined && this.#servers.some((server) => !failed.has(server) && server.hasPlace())) return true;
     return this.#budget.take();
   }
 

@@ -426,6 +426,19 @@ describe("retries", () => {
     assert.deepEqual([...new Set(stage.ended.slice(20).map(({ attempts }) => attempts))], [2]);
   });
 
+  it("where the only other server has no place left, the one that is down is tried again out of the budget alone", () => {
+    const pool = { connectionsMax: 1, retryBudgetMin: 0, retryBudgetShare: 0 };
+    const stage = createStage({ servers: ["origin:80", "other:80"], pool });
+    stage.origin.stops();
+    stage.client().sends(GET);
+    stage.network.origin("other:80").accepts().receivesHead();
+    stage
+      .client()
+      .sends(GET)
+      .receives(/^HTTP\/1\.1 502 /);
+    assert.equal(stage.ended[0]?.attempts, 1);
+  });
+
   it("a server that stays down is tried by one request at a time, and ever more rarely", () => {
     const stage = createStage({ servers: ["origin:80", "other:80"] });
     const other = stage.network.origin("other:80");
