@@ -2,9 +2,8 @@
 import { realpathSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
-import { findConfigFile } from "../config/load.ts";
 import type { AdminAnswer, Question } from "./admin-client.ts";
-import type { WhichProxy } from "./admin-endpoints.ts";
+import { fileOf, type WhichProxy } from "./admin-endpoints.ts";
 import { CommandError } from "./command-error.ts";
 import { withoutControls } from "./status-report.ts";
 
@@ -37,7 +36,7 @@ export async function askAdmin(
  * meant for the one of this folder must not end, or change, the other.
  */
 async function insistOnFile(which: WhichProxy, client: typeof import("./admin-client.ts")): Promise<void> {
-  const file = which.admin === undefined ? (which.config ?? findConfigFile(process.cwd())) : null;
+  const file = fileOf(which);
   if (file === null) return;
   const { body, address } = await answered(client.askAdmin("GET", "/status", which));
   const served = body.config;

@@ -22,11 +22,16 @@ export interface WhichProxy {
   readonly config?: string;
 }
 
+/** The configuration by which the proxy is looked for; null: there is none, or an address was given. */
+export function fileOf({ admin, config }: WhichProxy): string | null {
+  return admin === undefined ? (config ?? findConfigFile(process.cwd())) : null;
+}
+
 /** At least one place, best first. Rejects with a CommandError. */
-export async function findEndpoints({ admin, config }: WhichProxy): Promise<readonly AdminEndpoint[]> {
+export async function findEndpoints(which: WhichProxy): Promise<readonly AdminEndpoint[]> {
   const places = adminSocketPlaces(process.getuid?.() ?? null, process.env);
-  if (admin !== undefined) return adminEndpoints(adminOfFlag(admin), places);
-  const file = config ?? findConfigFile(process.cwd());
+  if (which.admin !== undefined) return adminEndpoints(adminOfFlag(which.admin), places);
+  const file = fileOf(which);
   const endpoints = adminEndpoints(file === null ? { kind: "auto" } : await adminOfFile(file), places);
   if (endpoints.length > 0) return endpoints;
   const where = file === null ? "this system has no socket of its own for it" : `${file} turns its admin interface off`;
