@@ -43,6 +43,7 @@ const STATUS: Status = {
   transport: "net",
   listeners: [],
   workers: [WORKER],
+  upstreams: [],
   forward: null,
   caches: [],
   lastReload: null,

@@ -1,6 +1,6 @@
-/** What `headgate status` shows to a person: the proxy in a few lines, its listeners, and a table of its workers. */
+/** What `headgate status` shows to a person: the proxy in a few lines, its listeners, and tables of its workers and of the servers behind it. */
 import type { CacheStatus } from "../server/caches/control.ts";
-import type { ForwardStatus, ReloadStatus, Status, WorkerStatus } from "../server/control.ts";
+import type { ForwardStatus, ReloadStatus, ServerStatus, Status, WorkerStatus } from "../server/control.ts";
 
 /** Lines without controls, whatever the proxy says: they go to a terminal. */
 export function statusReport(status: Status, address: string): readonly string[] {
@@ -14,6 +14,7 @@ export function statusReport(status: Status, address: string): readonly string[]
     transport,
     listeners,
     workers,
+    upstreams,
     forward,
     caches,
     lastReload,
@@ -34,6 +35,7 @@ export function statusReport(status: Status, address: string): readonly string[]
     "",
     ...table([WORKER_COLUMNS.map(({ title }) => title), ...workers.map(workerRow)], WORKER_COLUMNS.map(isNumber)),
     ...workers.flatMap(({ id, lastFault }) => (lastFault === null ? [] : [`last fault of worker ${id}: ${lastFault}`])),
+    ...(upstreams.length === 0 ? [] : ["", ...serverLines(status)]),
     ...(caches.length === 0 ? [] : ["", ...cacheLines(caches)]),
     ...(forward === null ? [] : ["", ...userLines(forward)]),
   ];
@@ -43,6 +45,42 @@ export function statusReport(status: Status, address: string): readonly string[]
 interface Column {
   readonly title: string;
   readonly value: (worker: WorkerStatus) => string | number;
+}
+
+/** As many as fit on a screen; `--json` has all. */
+const SERVERS_SHOWN = 20;
+const SERVER_TITLES = ["server", "upstream", "state", "connections", "requests", "failures"];
+const SERVER_NUMBERS_FROM = 3;
+
+/** In the order of the configuration; where not all have room, those that are not up come first. */
+function serverLines({ upstreams, startedAt, uptimeSeconds }: Status): readonly string[] {
+  const nowMs = Date.parse(startedAt) + 1000 * uptimeSeconds;
+  const all = upstreams.flatMap(({ name, servers }) => servers.map((server) => ({ name, server })));
+  const isUp = ({ server }: { readonly server: ServerStatus }): boolean => server.state === "up";
+  const inOrder = all.length <= SERVERS_SHOWN ? all : [...all.filter((row) => !isUp(row)), ...all.filter(isUp)];
+  const rows = inOrder.slice(0, SERVERS_SHOWN).map(({ name, server }) => {
+    const { url, connections, requests, failures } = server;
+    return [
+      url,
+      name === url ? "" : name,
+      describeState(server, nowMs),
+      ...[connections, requests, failures].map(String),
+    ];
+  });
+  const left = all.length - SERVERS_SHOWN;
+  return [
+    ...table(
+      [SERVER_TITLES, ...rows],
+      SERVER_TITLES.map((_, index) => index >= SERVER_NUMBERS_FROM),
+    ),
+    ...(left > 0 ? [`and ${left} more, which --json lists`] : []),
+  ];
+}
+
+function describeState({ state, since, reason }: ServerStatus, nowMs: number): string {
+  if (since === null) return state;
+  const seconds = Math.max(0, Math.round((nowMs - Date.parse(since)) / 1000));
+  return `${state} for ${formatUptime(seconds)}: ${reason}`;
 }
 
 const CACHE_TITLES = ["cache", "entries", "size", "of", "hit ratio", "saved"];

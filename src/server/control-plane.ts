@@ -127,6 +127,7 @@ export class ControlPlane implements Control {
       transport: this.#transport,
       listeners: this.listening.map((item) => this.#listenerStatus(item)),
       workers: this.#group?.status() ?? [],
+      upstreams: this.#group?.upstreams() ?? [],
       forward: this.#group === null ? null : forwardStatusOf(this.#group.users),
       caches: this.#group === null ? [] : this.caches.stats(),
       lastReload: this.#lastReload,

@@ -43,6 +43,8 @@ export interface Status {
   readonly listeners: readonly ListenerStatus[];
   /** In the order of their numbers; behind them those that a reload has replaced and that still have connections. */
   readonly workers: readonly WorkerStatus[];
+  /** In the order of the configuration. */
+  readonly upstreams: readonly UpstreamStatus[];
   /** What the users of the forward proxy have had since the start, of all workers; null: nobody has used it. */
   readonly forward: ForwardStatus | null;
   /** By name, in the order of the configuration. */
@@ -79,6 +81,29 @@ export interface WorkerStatus {
   readonly faults: number;
   /** Connections to upstreams that are open, idle ones included. */
   readonly upstreamConnections: number;
+}
+
+/** What all workers have found and counted since its list of servers was first configured. */
+export interface UpstreamStatus {
+  /** As in `upstreams`; the URL of a server that has no other name. */
+  readonly name: string;
+  readonly servers: readonly ServerStatus[];
+}
+
+export interface ServerStatus {
+  readonly url: string;
+  /** Unreachable: no connection could be made to it when that was last tried. It is left out, unless there is no other. */
+  readonly state: "up" | "unreachable";
+  /** Since when it is not up, ISO 8601; null: it is. */
+  readonly since: string | null;
+  /** Why it is not up: an error type of RFC 9209; null: it is. */
+  readonly reason: string | null;
+  /** Open ones, idle ones included. */
+  readonly connections: number;
+  /** Attempts that had a connection to it, those that failed then included. */
+  readonly requests: number;
+  /** Connections that could not be made. */
+  readonly failures: number;
 }
 
 /** Bytes of bodies and tunnels, counted when an exchange ends. */

@@ -50,6 +50,7 @@ import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
 import { TlsFiles } from "./tls-files.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
+import { upstreamTeller } from "./upstream-teller.ts";
 import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
 
 /** What is open. */
@@ -66,6 +67,7 @@ export interface ProxyOptions {
   readonly instance?: string;
   readonly openAccessOutput?: OpenAccessOutput;
   readonly places?: NonNullable<PoolSurroundings["places"]>;
+  readonly states?: NonNullable<PoolSurroundings["states"]>;
   readonly counters?: Counters;
   readonly attempts?: FailedAttempts;
   readonly forward?: ForwardCounters;
@@ -134,7 +136,9 @@ export class ProxyServer {
       deadlines,
       random,
       countConnection: (change) => counters.countUpstreamConnection(change),
+      tell: upstreamTeller(log),
       ...(options.places !== undefined && { places: options.places }),
+      ...(options.states !== undefined && { states: options.states }),
     });
     this.#forwards = new ForwardUpstreams({
       namesFor: ({ servers, minTtlMs, maxTtlMs }) =>

@@ -47,6 +47,8 @@ import { clientOf } from "./pinned-streams.ts";
 
 /** What the owner, a pool, wants to know of its connections. */
 export interface StreamOwner {
+  /** The connection serves a request, or is about to. */
+  onLent(): void;
   /** The exchange is over and the connection may serve another one. `keepAliveMs`: what the upstream said; null: nothing. */
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void;
   /** The upstream closed the connection where the answer to this handler's request should have come: `onGone` follows. */
@@ -157,6 +159,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#requestEnded = this.#answered = this.#paused = false;
     this.#informational = 0;
     this.#deadline.disarm();
+    this.#owner.onLent();
   }
 
   /** The pool: keeps it idle for that long. */

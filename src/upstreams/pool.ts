@@ -22,6 +22,7 @@ import { PinnedStreams } from "./pinned-streams.ts";
 import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { type Asker, Dial, Server } from "./server.ts";
+import { ServerStates } from "./server-states.ts";
 
 export interface PoolServer extends ServerAddress {
   readonly weight: number;
@@ -49,6 +50,14 @@ export interface PoolOptions {
   readonly retryBudgetMin: number;
 }
 
+/** Is told what becomes of servers: once for all threads, and not each time that one is tried. */
+export interface ServerTeller {
+  /** It could not be reached. `isOnly`: the upstream has no other. */
+  lost(upstream: string, server: string, error: ProxyError, isOnly: boolean): void;
+  /** One that was lost was reached. */
+  back(upstream: string, server: string): void;
+}
+
 export interface PoolSurroundings {
   readonly dialer: Dialer;
   readonly clock: Clock;
@@ -56,6 +65,9 @@ export interface PoolSurroundings {
   readonly random: Random;
   /** The places of an upstream with a maximum, when they are shared with other threads. */
   readonly places?: (options: PoolOptions) => Places;
+  /** What is known of the servers, when other threads know it too. */
+  readonly states?: (options: PoolOptions) => ServerStates;
+  readonly tell?: ServerTeller;
   /** Connections that exist, by plus or minus one: for the status. */
   readonly countConnection?: (change: 1 | -1) => void;
   /** The pool has no connection any more, makes none, and nobody waits. */
@@ -104,7 +116,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#places =
       connectionsMax === null ? null : (around.places?.(options) ?? Places.ofOneThread(options.servers.length));
     this.#places?.addUser(this);
-    this.#servers = options.servers.map((place, index) => new Server(this, place, index, this.#places, max));
+    const states = around.states?.(options) ?? ServerStates.ofOneThread(options.servers.length);
+    const shared = { places: this.#places, states, max };
+    this.#servers = options.servers.map((place, index) => new Server(this, place, index, shared));
     this.#balancer = createBalancer(options.balance, options.hashBy, around.random);
     const coarse = { now: () => this.coarseMs };
     this.#budget = new RetryBudget(coarse, options.retryBudgetShare, options.retryBudgetMin);
@@ -341,15 +355,15 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** A new connection is there: for the request that waits for it, if that has no other one meanwhile. */
   connected({ server, asker }: Dial, connection: Connection): void {
-    server.wasReached();
-    const { clock, deadlines } = this.#around;
+    const { clock, deadlines, tell } = this.#around;
+    if (server.wasReached()) tell?.back(this.name, server.url);
     const stream = new Http1Stream(connection, server, deadlines, {
       address: server.place.addresses === undefined ? server.address : textOf(connection.remote),
       authority: server.place.authority,
       proxy: server.place.proxy ?? null,
       expiresMs: clock.now() + this.#options.lifetimeMs,
     });
-    server.streams.add(stream);
+    server.add(stream);
     this.#around.countConnection?.(1);
     if (asker === null) return this.reusable(server, stream, null);
     this.#dialing.delete(asker.handler);
@@ -366,7 +380,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   dialFailed({ server, asker, isAdopted }: Dial, error: ProxyError): void {
-    server.wasNotReached(this.#around.clock.now());
+    const { clock, tell } = this.#around;
+    const isTold = server.wasNotReached(error, clock.now(), clock.wallMs());
+    if (isTold) tell?.lost(this.name, server.url, error, this.#servers.length === 1);
     if (asker !== null) {
       const { sender, handler, failed } = asker;
       this.#dialing.delete(handler);

@@ -8,13 +8,16 @@ import type { Http1Stream, StreamOwner } from "./http1-stream.ts";
 import type { Places } from "./places.ts";
 import type { LeaseFailed, PoolServer, UpstreamPool } from "./pool.ts";
 import { RestingStreams } from "./resting-streams.ts";
+import type { ServerStates } from "./server-states.ts";
 
-/**
- * A server that could not be reached is avoided for so long, unless there is no other, and for twice as long after each further attempt
- * that fails. nginx's fail_timeout is 10 s; a restart takes less, and a dead machine is not to cost a request its connect timeout that often.
- */
-const AVOID_MS = 2_000;
-const AVOID_MS_MAX = 30_000;
+/** What the servers of an upstream share, with other threads where there are some. */
+export interface SharedParts {
+  /** null: connections have no maximum. */
+  readonly places: Places | null;
+  readonly states: ServerStates;
+  /** Connections per server. */
+  readonly max: number;
+}
 
 /** One server and its connections. */
 export class Server implements Balanced, StreamOwner {
@@ -24,6 +27,7 @@ export class Server implements Balanced, StreamOwner {
   /** Among the servers of the upstream. */
   readonly #index: number;
   readonly #places: Places | null;
+  readonly #states: ServerStates;
   readonly #max: number;
   readonly resting: RestingStreams;
   readonly streams = new Set<Http1Stream>();
@@ -31,16 +35,15 @@ export class Server implements Balanced, StreamOwner {
   readonly asked = new FifoMap<Dial, true>();
   /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
   readonly unasked = new FifoMap<Dial, true>();
-  #avoidUntilMs = 0;
-  /** How long it is avoided after the next failure. */
-  #avoidMs = AVOID_MS;
   turn = 0;
 
-  constructor(pool: UpstreamPool, place: PoolServer, index: number, places: Places | null, max: number) {
+  constructor(pool: UpstreamPool, place: PoolServer, index: number, shared: SharedParts) {
+    const { places, states, max } = shared;
     this.#pool = pool;
     this.place = place;
     this.#index = index;
     this.#places = places;
+    this.#states = states;
     this.#max = max;
     this.resting = new RestingStreams(places, index);
     const host = place.host.includes(":") ? `[${place.host}]` : place.host;
@@ -73,23 +76,21 @@ export class Server implements Balanced, StreamOwner {
   }
 
   isAvoided(nowMs: number): boolean {
-    return this.#avoidUntilMs > nowMs;
+    return this.#states.isAvoided(this.#index, nowMs);
   }
 
-  /** Behind a time in which it was avoided, one request tries it, and the others go on to avoid it until that one has been successful. */
   beginsDial(nowMs: number): void {
-    if (this.#avoidUntilMs === 0 || this.isAvoided(nowMs)) return;
-    this.#avoidMs = Math.min(this.#avoidMs * 2, AVOID_MS_MAX);
-    this.#avoidUntilMs = nowMs + this.#avoidMs;
+    this.#states.beginsDial(this.#index, nowMs);
   }
 
-  wasReached(): void {
-    this.#avoidUntilMs = 0;
-    this.#avoidMs = AVOID_MS;
+  /** True: it is to be told that it is there again. */
+  wasReached(): boolean {
+    return this.#states.wasReached(this.#index);
   }
 
-  wasNotReached(nowMs: number): void {
-    this.#avoidUntilMs = nowMs + this.#avoidMs;
+  /** True: it is to be told that it is away. */
+  wasNotReached({ type }: ProxyError, nowMs: number, wallMs: number): boolean {
+    return this.#states.wasNotReached(this.#index, type, nowMs, wallMs);
   }
 
   /** For a new connection; false: there is none left. */
@@ -105,6 +106,15 @@ export class Server implements Balanced, StreamOwner {
   /** The place of a connection that was not made. */
   givePlaceBack(): void {
     this.#places?.giveBack(this.#index);
+  }
+
+  add(stream: Http1Stream): void {
+    this.streams.add(stream);
+    this.#states.countConnection(this.#index, 1);
+  }
+
+  onLent(): void {
+    this.#states.countRequest(this.#index);
   }
 
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void {
@@ -127,6 +137,7 @@ export class Server implements Balanced, StreamOwner {
   onGone(stream: Http1Stream): void {
     if (!this.streams.delete(stream)) return;
     this.resting.forget(stream);
+    this.#states.countConnection(this.#index, -1);
     this.#places?.giveBack(this.#index);
     this.#pool.gone(stream);
   }

@@ -51,6 +51,45 @@ export const STATUS: Status = {
       upstreamConnections: 0,
     },
   ],
+  upstreams: [
+    {
+      name: "app",
+      servers: [
+        {
+          url: "http://10.0.0.1:3000",
+          state: "up",
+          since: null,
+          reason: null,
+          connections: 3,
+          requests: 345_678,
+          failures: 0,
+        },
+        {
+          url: "http://10.0.0.2:3000",
+          state: "unreachable",
+          since: "2026-01-03T05:06:19.678Z",
+          reason: "connection_refused",
+          connections: 0,
+          requests: 0,
+          failures: 7,
+        },
+      ],
+    },
+    {
+      name: "http://127.0.0.1:9000",
+      servers: [
+        {
+          url: "http://127.0.0.1:9000",
+          state: "up",
+          since: null,
+          reason: null,
+          connections: 0,
+          requests: 0,
+          failures: 0,
+        },
+      ],
+    },
+  ],
   forward: null,
   caches: [],
   lastReload: null,

@@ -6,6 +6,7 @@
  */
 import type { Config, LogLevel } from "../../config/config.ts";
 import type { WantedTransport } from "../../io/open-transport.ts";
+import type { StatesPlace } from "../../upstreams/server-states.ts";
 import type { CacheHandout } from "../caches/handout.ts";
 import type { SetupProblem } from "../setup-error.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
@@ -37,17 +38,19 @@ export type ConfigSource =
   /** A program, to be imported here too; `text` is what the main thread has imported. */
   | { readonly kind: "program"; readonly file: string; readonly text: string };
 
-/** The places for connections to one upstream that has a maximum. */
-export interface PlacesBlock {
+/** The memory that threads share about one upstream. */
+export interface UpstreamBlock {
   readonly key: string;
   readonly servers: number;
-  readonly buffer: SharedArrayBuffer;
+  readonly states: StatesPlace;
+  /** The places for its connections; null: it has no maximum. */
+  readonly places: SharedArrayBuffer | null;
 }
 
 /** A configuration, and what goes with it. */
 export interface Load {
   readonly source: ConfigSource;
-  readonly places: readonly PlacesBlock[];
+  readonly upstreams: readonly UpstreamBlock[];
   /** Each with a way to its keeper, also of those that the worker has: those it closes. */
   readonly caches: readonly CacheHandout[];
 }

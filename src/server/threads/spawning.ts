@@ -9,12 +9,13 @@ import { type UserReport, UserTotals, userMemory } from "../../forward/user-coun
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { CacheKeepers, type KeeperPlan } from "../caches/keepers.ts";
 import { openKeeper } from "../caches/open-keeper.ts";
+import type { UpstreamStatus } from "../control.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
 import { Counters, countersBuffer, type WorkerCounts } from "./counters.ts";
-import { PlacesRegistry } from "./places-registry.ts";
 import type { ConfigSource, Load, WorkerSetup } from "./protocol.ts";
+import { UpstreamMemory } from "./upstream-memory.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
 /** Generations of workers that may be there at the same time: one that serves, one that starts, the others drain. */
@@ -50,7 +51,7 @@ export class WorkerSpawner {
   readonly #forward: WorkerSetup["forward"];
   readonly #users: UserTotals;
   readonly #placesChannel = `headgate places ${randomUUID()}`;
-  readonly #places: PlacesRegistry;
+  readonly #upstreams: UpstreamMemory;
   readonly #instance = randomUUID();
   readonly #starting = new Set<WorkerThread>();
   readonly caches: CacheKeepers;
@@ -62,7 +63,7 @@ export class WorkerSpawner {
     this.#counters = countersBuffer(this.#columns);
     this.#forward = { tunnels: tunnelMemory(this.#columns), users: userMemory(this.#columns) };
     this.#users = new UserTotals(this.#forward.users, this.#columns);
-    this.#places = new PlacesRegistry(this.#columns, this.#placesChannel);
+    this.#upstreams = new UpstreamMemory(this.#columns, this.#placesChannel);
     this.caches = new CacheKeepers(openKeeper, this.#columns, options.output.log);
   }
 
@@ -75,7 +76,7 @@ export class WorkerSpawner {
   loadOf({ config, source, caches }: Loaded, { setup }: WorkerThread): Load {
     return {
       source,
-      places: this.#places.blocksOf(config),
+      upstreams: this.#upstreams.blocksOf(config),
       caches: this.caches.handouts(caches, setup.column),
     };
   }
@@ -87,6 +88,11 @@ export class WorkerSpawner {
 
   beatsOf({ setup }: WorkerThread): number {
     return new Counters(this.#counters, setup.column).beats;
+  }
+
+  /** How the servers of a configuration are, as all workers find them. */
+  upstreamsOf({ config }: Sourced): readonly UpstreamStatus[] {
+    return this.#upstreams.statusOf(config);
   }
 
   /** What users of the forward proxy have had since the start, of all workers. */
@@ -124,7 +130,7 @@ export class WorkerSpawner {
   }
 
   close(): void {
-    this.#places.close();
+    this.#upstreams.close();
   }
 
   #spawn(id: number, { log }: Config): WorkerThread {
@@ -149,7 +155,7 @@ export class WorkerSpawner {
       { log: output.write, access: writeAccess },
     );
     void thread.ended.then(() => {
-      this.#places.clearColumn(column);
+      this.#upstreams.closeColumn(column);
       const counters = new Counters(this.#counters, column);
       this.#counted.set(thread, counters.read());
       counters.clear();

@@ -8,7 +8,7 @@ import type { Config } from "../../config/config.ts";
 import type { UserReport } from "../../forward/user-counts.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "../access-output.ts";
 import type { CacheControl } from "../caches/control.ts";
-import type { WorkerStatus } from "../control.ts";
+import type { UpstreamStatus, WorkerStatus } from "../control.ts";
 import type { Listening } from "../listening-url.ts";
 import { SetupError } from "../setup-error.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
@@ -111,6 +111,11 @@ export class WorkerGroup {
       ...this.#slots.map((slot) => this.#statusOf(slot, slot.thread ?? slot.last?.thread ?? null)),
       ...replaced.map((thread) => this.#statusOf(slotOf(thread), thread)),
     ];
+  }
+
+  /** How the servers of upstreams are, as all workers find them. */
+  upstreams(): readonly UpstreamStatus[] {
+    return this.#current === null ? [] : this.#spawner.upstreamsOf(this.#current);
   }
 
   /** What users of the forward proxy have had since the start. */

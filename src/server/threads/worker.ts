@@ -12,6 +12,7 @@ import { UserCounter } from "../../forward/user-counts.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { Places } from "../../upstreams/places.ts";
 import type { PoolOptions } from "../../upstreams/pool.ts";
+import { ServerStates } from "../../upstreams/server-states.ts";
 import { createAppLog } from "../app-log.ts";
 import { HandedCaches } from "../caches/supplies.ts";
 import { type Prepared, ProxyServer } from "../proxy.ts";
@@ -19,8 +20,8 @@ import { SetupError } from "../setup-error.ts";
 import { clock } from "../surroundings.ts";
 import { AccessBatch } from "./access-batch.ts";
 import { BEAT_MS, Counters } from "./counters.ts";
-import { placesKey } from "./places-registry.ts";
-import type { Answer, ConfigSource, FromWorker, PlacesBlock, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
+import type { Answer, ConfigSource, FromWorker, Questions, ToWorker, UpstreamBlock, WorkerSetup } from "./protocol.ts";
+import { upstreamKey } from "./upstream-memory.ts";
 
 /** Of a thread that ends by a fault: the main thread has been told which. */
 const STATUS_FAULT = 70;
@@ -40,6 +41,7 @@ class Worker {
   readonly #tell: (message: FromWorker) => void;
   readonly #access: AccessBatch;
   readonly #places = new Map<string, Places>();
+  readonly #states = new Map<string, ServerStates>();
   readonly #caches = new HandedCaches();
   readonly #channel: BroadcastChannel;
   #proxy: ProxyServer | null = null;
@@ -88,8 +90,8 @@ class Worker {
   async #do(message: Exclude<ToWorker, { kind: "cut" }>): Promise<Questions[typeof message.kind]["answer"]> {
     switch (message.kind) {
       case "start": {
-        const { source, places, caches } = message.asked;
-        this.#addPlaces(places);
+        const { source, upstreams, caches } = message.asked;
+        this.#addUpstreams(upstreams);
         this.#caches.offer(caches);
         this.#proxy = this.#makeProxy();
         await this.#proxy.load(await configOf(source));
@@ -99,8 +101,8 @@ class Worker {
         await this.#proxy!.listen(message.asked.sockets);
         return null;
       case "prepare": {
-        const { source, sockets, places, caches } = message.asked;
-        this.#addPlaces(places);
+        const { source, sockets, upstreams, caches } = message.asked;
+        this.#addUpstreams(upstreams);
         this.#caches.offer(caches);
         this.#prepared = await this.#proxy!.prepare(await configOf(source), sockets);
         return null;
@@ -138,26 +140,28 @@ class Worker {
         users: new UserCounter(forward.users, column),
       },
       openAccessOutput: () => ({ identity: "the main thread", writer: this.#access }),
-      places: (options) => this.#placesOf(options),
+      places: (options) => sharedOf(options, this.#places),
+      states: (options) => sharedOf(options, this.#states),
       caches: this.#caches,
       isQuiet: id > 1,
     });
   }
 
-  #addPlaces(blocks: readonly PlacesBlock[]): void {
+  #addUpstreams(blocks: readonly UpstreamBlock[]): void {
     const { column, columns } = this.#setup;
-    for (const { key, servers, buffer } of blocks) {
-      if (this.#places.has(key)) continue;
+    for (const { key, servers, states, places } of blocks) {
+      if (!this.#states.has(key)) this.#states.set(key, new ServerStates(states, column));
+      if (places === null || this.#places.has(key)) continue;
       const tellOthers = (): void => this.#channel.postMessage(key);
-      this.#places.set(key, new Places({ buffer, servers, columns, column, tellOthers }));
+      this.#places.set(key, new Places({ buffer: places, servers, columns, column, tellOthers }));
     }
   }
+}
 
-  #placesOf(options: PoolOptions): Places {
-    const places = this.#places.get(placesKey(options));
-    if (places === undefined) throw new Error(`nobody has made room for the connections of ${options.name}`);
-    return places;
-  }
+function sharedOf<T>(options: PoolOptions, parts: ReadonlyMap<string, T>): T {
+  const part = parts.get(upstreamKey(options));
+  if (part === undefined) throw new Error(`nobody has made room for what threads share of ${options.name}`);
+  return part;
 }
 
 async function configOf(source: ConfigSource): Promise<Config> {

@@ -1,0 +1,194 @@
+/**
+ * What all threads of the process know of the servers of upstreams: which of them could not be reached, which fail their health checks, and
+ * what was counted. Who finds a server dead says so to all, so that it costs one request its time and not one in each thread.
+ *
+ * It keeps and counts. Whether a server is chosen is the pool's part, and who asks it how it is, the checks'.
+ *
+ * The cells, all Float64, for a memory with room for `capacity` servers:
+ *
+ *     for each server            SHARED cells, which all threads read and write
+ *     then for each column, in cache lines of its own
+ *       for each server          COUNTS cells, which have one writer
+ *
+ * Nothing here is atomic. Two threads that find out the same at the same moment write the same; what can be lost is that one request more
+ * tries a server that is away, or that a line of the log comes twice.
+ */
+import { ERROR_TYPES, type ErrorType } from "../core/errors.ts";
+
+/**
+ * A server that could not be reached is avoided for so long, unless there is no other, and for twice as long after each further attempt
+ * that fails. nginx's fail_timeout is 10 s; a restart takes less, and a dead machine is not to cost a request its connect timeout that often.
+ */
+const AVOID_MS = 2_000;
+const AVOID_MS_MAX = 30_000;
+/** From one time that a server is told to be away to the next: one that comes and goes must not fill the log. */
+const TELL_INTERVAL_MS = 10_000;
+
+/** Process time; 0: the last attempt reached it, or there was none. */
+const AVOID_UNTIL = 0;
+/** How long it is avoided after the next failure; 0: AVOID_MS. */
+const AVOID_FOR = 1;
+/** While it is not 0: the wall time of the first of the attempts in a row that failed; and why the last did, by number in ERROR_TYPES. */
+const LOST_AT = 2;
+const REASON = 3;
+/** 1: the log says that it is away. */
+const IS_TOLD = 4;
+/** Process time; 0: never. */
+const TOLD_AT = 5;
+/** Wall time; 0: its checks pass, or there are none. */
+const FAILING_SINCE = 6;
+const SHARED = 8;
+
+const CONNECTIONS = 0;
+const REQUESTS = 1;
+const FAILURES = 2;
+const COUNTS = 3;
+
+/** Two cache lines, as many as a processor may fetch at once: threads that count in one line take it from each other with every request. */
+const LINE_CELLS = 128 / Float64Array.BYTES_PER_ELEMENT;
+
+const TYPES = Object.keys(ERROR_TYPES) as ErrorType[];
+
+/** Where the servers of one upstream are in a memory that several may share. */
+export interface StatesPlace {
+  readonly memory: SharedArrayBuffer | ArrayBuffer;
+  /** Servers that the memory has room for. */
+  readonly capacity: number;
+  /** The first of this upstream's. */
+  readonly first: number;
+}
+
+export function statesBytes(capacity: number, columns: number): number {
+  return Float64Array.BYTES_PER_ELEMENT * columnBase(capacity, columns);
+}
+
+function columnBase(capacity: number, column: number): number {
+  return wholeLines(SHARED * capacity) + column * wholeLines(COUNTS * capacity);
+}
+
+function wholeLines(cells: number): number {
+  return Math.ceil(cells / LINE_CELLS) * LINE_CELLS;
+}
+
+/** Forgets the connections of a thread that is gone. What it has counted stays: whoever has its column next goes on from there. */
+export function closeStatesColumn(memory: StatesPlace["memory"], capacity: number, column: number): void {
+  const cells = new Float64Array(memory);
+  const base = columnBase(capacity, column);
+  for (let server = 0; server < capacity; server++) cells[base + COUNTS * server + CONNECTIONS] = 0;
+}
+
+/** What is known of one server. */
+export interface ServerReport {
+  /** Since when it cannot be reached, in wall time; null: when it was last tried, it could be. */
+  readonly lostSinceMs: number | null;
+  /** Why; null: it can be. */
+  readonly reason: ErrorType | null;
+  /** Since when it fails its health checks, in wall time; null: it passes them, or there are none. */
+  readonly failingSinceMs: number | null;
+  /** Connections that are open. */
+  readonly connections: number;
+  /** Attempts that were given a connection to it. */
+  readonly requests: number;
+  /** Connections that could not be made. */
+  readonly failures: number;
+}
+
+/** Of all threads. */
+export function reportOf({ memory, capacity, first }: StatesPlace, server: number, columns: number): ServerReport {
+  const cells = new Float64Array(memory);
+  const at = SHARED * (first + server);
+  const isLost = cells[at + AVOID_UNTIL] !== 0;
+  const failingSince = cells[at + FAILING_SINCE]!;
+  let [connections, requests, failures] = [0, 0, 0];
+  for (let column = 0; column < columns; column++) {
+    const counts = columnBase(capacity, column) + COUNTS * (first + server);
+    connections += cells[counts + CONNECTIONS]!;
+    requests += cells[counts + REQUESTS]!;
+    failures += cells[counts + FAILURES]!;
+  }
+  return {
+    lostSinceMs: isLost ? cells[at + LOST_AT]! : null,
+    reason: isLost ? TYPES[cells[at + REASON]!]! : null,
+    failingSinceMs: failingSince === 0 ? null : failingSince,
+    connections,
+    requests,
+    failures,
+  };
+}
+
+/** One thread's view of the servers of one upstream. `server`: its number among them. */
+export class ServerStates {
+  readonly #cells: Float64Array;
+  /** Where this upstream's part of the shared cells begins, and of the thread's column. */
+  readonly #shared: number;
+  readonly #counts: number;
+
+  constructor({ memory, capacity, first }: StatesPlace, column: number) {
+    this.#cells = new Float64Array(memory);
+    this.#shared = SHARED * first;
+    this.#counts = columnBase(capacity, column) + COUNTS * first;
+  }
+
+  /** For a proxy without threads. */
+  static ofOneThread(servers: number): ServerStates {
+    return new ServerStates({ memory: new ArrayBuffer(statesBytes(servers, 1)), capacity: servers, first: 0 }, 0);
+  }
+
+  /** It is to be chosen when there is no other. */
+  isAvoided(server: number, nowMs: number): boolean {
+    const at = this.#shared + SHARED * server;
+    return this.#cells[at + AVOID_UNTIL]! > nowMs || this.#cells[at + FAILING_SINCE]! > 0;
+  }
+
+  /** Behind a time in which it was avoided, one request tries it, and the others go on to avoid it until that one has been successful. */
+  beginsDial(server: number, nowMs: number): void {
+    const cells = this.#cells;
+    const at = this.#shared + SHARED * server;
+    const avoidUntil = cells[at + AVOID_UNTIL]!;
+    if (avoidUntil === 0 || avoidUntil > nowMs) return;
+    const avoidMs = Math.min((cells[at + AVOID_FOR]! || AVOID_MS) * 2, AVOID_MS_MAX);
+    cells[at + AVOID_FOR] = avoidMs;
+    cells[at + AVOID_UNTIL] = nowMs + avoidMs;
+  }
+
+  /** True: it is to be told that it is there again. */
+  wasReached(server: number): boolean {
+    const cells = this.#cells;
+    const at = this.#shared + SHARED * server;
+    if (cells[at + AVOID_UNTIL] === 0) return false;
+    cells[at + AVOID_UNTIL] = 0;
+    cells[at + AVOID_FOR] = 0;
+    const isTold = cells[at + IS_TOLD] === 1;
+    cells[at + IS_TOLD] = 0;
+    return isTold;
+  }
+
+  /** True: it is to be told that it is away. */
+  wasNotReached(server: number, reason: ErrorType, nowMs: number, wallMs: number): boolean {
+    const cells = this.#cells;
+    const at = this.#shared + SHARED * server;
+    if (cells[at + AVOID_UNTIL] === 0) cells[at + LOST_AT] = wallMs;
+    cells[at + AVOID_UNTIL] = nowMs + (cells[at + AVOID_FOR]! || AVOID_MS);
+    cells[at + REASON] = TYPES.indexOf(reason);
+    cells[this.#counts + COUNTS * server + FAILURES]!++;
+    const toldAt = cells[at + TOLD_AT]!;
+    if (cells[at + IS_TOLD] === 1 || (toldAt > 0 && nowMs - toldAt < TELL_INTERVAL_MS)) return false;
+    cells[at + IS_TOLD] = 1;
+    cells[at + TOLD_AT] = nowMs;
+    return true;
+  }
+
+  /** What its health checks find, as of this moment of wall time. */
+  wasChecked(server: number, passes: boolean, wallMs: number): void {
+    this.#cells[this.#shared + SHARED * server + FAILING_SINCE] = passes ? 0 : wallMs;
+  }
+
+  countConnection(server: number, change: 1 | -1): void {
+    this.#cells[this.#counts + COUNTS * server + CONNECTIONS]! += change;
+  }
+
+  /** An attempt that has a connection. */
+  countRequest(server: number): void {
+    this.#cells[this.#counts + COUNTS * server + REQUESTS]!++;
+  }
+}
