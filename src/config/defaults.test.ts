@@ -51,6 +51,7 @@ const EXPECTED: Config = {
       idleMs: 60_000,
       lifetimeMs: 3_600_000,
       connectionsMax: null,
+      health: null,
       queueMax: 1024,
       queueTimeoutMs: 5_000,
       retryBudgetShare: 0.2,

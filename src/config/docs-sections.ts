@@ -18,7 +18,7 @@ export interface DocsSection {
 }
 
 const ROUTE_FIELDS = ["use", "proxy", "respond", "redirect", "handle", "upgrade", "timeouts"];
-const UPSTREAM_FIELDS = ["balance", "hash", "tls", "timeouts", "maxConnections", "queue", "retries", "host"];
+const UPSTREAM_FIELDS = ["balance", "hash", "tls", "timeouts", "maxConnections", "queue", "health", "retries", "host"];
 const TOKEN_FIELDS = [
   "bearer",
   "header",
@@ -496,6 +496,7 @@ servers:
     timeouts: { connect: 1s, response: 10s }
     maxConnections: 100
     queue: { max: 50, timeout: 2s }
+    health: /healthz
 servers:
   web:
     listen: ":8080"

@@ -44,11 +44,6 @@ const MISPLACED: readonly Case[] = [
   ["another case", top("drain_timeout: 3s"), '1:1: drain_timeout: unknown field; did you mean "drainTimeout"?'],
   ["nothing near", top("colour: red"), "1:1: colour: unknown field"],
   [
-    "a field of a later version",
-    top("upstreams: { app: { servers: ['http://a'], health: {} } }"),
-    "1:44: upstreams.app.health: not available in this version",
-  ],
-  [
     "a forward proxy for strangers",
     server("forward: {}"),
     "5:5: servers.web.forward: would serve everybody who can reach :8080: name the networks of its clients (allow: [{ clients: [10.0.0.0/8] }]), ask who they are (auth), or listen on 127.0.0.1",
@@ -384,7 +379,29 @@ const proxied = (upstream: string, proxy: string) =>
   `upstreams:\n  app: ${upstream}\nservers:\n  web:\n    listen: ":8080"\n    proxy: ${proxy}\n`;
 const APP = '{ servers: ["http://127.0.0.1:3000"] }';
 
+const health = (value: string) => top(`upstreams: { app: { servers: ['http://a'], health: ${value} } }`);
+
 const UPSTREAMS: readonly Case[] = [
+  [
+    "a health check of a path without its slash",
+    health("healthz"),
+    '1:52: upstreams.app.health: expected a path such as /healthz, got "healthz"; did you mean "/healthz"?',
+  ],
+  [
+    "a health check by a class of statuses",
+    health("{ status: 2xx }"),
+    '1:62: upstreams.app.health.status: expected a status or a range of them such as 200-299, got "2xx"; did you mean "200-299"?',
+  ],
+  [
+    "a health check by a range that ends before it begins",
+    health("{ status: [200, 299-200] }"),
+    '1:68: upstreams.app.health.status[1]: expected a status or a range of them such as 200-299, got "299-200"',
+  ],
+  [
+    "the same by others' names",
+    top("upstreams: { app: { servers: ['http://a'], health_check: { uri: /x, fall: 3, rise: 2 } } }"),
+    '1:44: upstreams.app.health_check: unknown field; did you mean "health"?',
+  ],
   [
     "an upstream that does not exist",
     proxied(APP, "ap"),

@@ -1,6 +1,6 @@
 /**
  * The JSON Schema of the file, and what it knows at a path: the names that may stand there. Unknown names are compared
- * with these, and fields that belong to a later version are told apart from mistakes.
+ * with these, and fields that belong elsewhere are told apart from mistakes.
  */
 import { z } from "zod";
 import { formatPath, type Path } from "./problems.ts";
@@ -109,12 +109,8 @@ function childOf(schema: JsonSchema, step: string | number): readonly JsonSchema
   return typeof schema.additionalProperties === "object" ? [schema.additionalProperties] : [];
 }
 
-const LATER = "not available in this version";
-
-/** Fields that are no spelling mistakes: they belong to a later version, or to another block. */
+/** Fields that are no spelling mistakes: they belong to another block. */
 const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
-  [/(^upstreams\.[^.[]+|\.proxy)\.health$/, LATER],
-  [/\.use\[\d+\]\.(credentials|forwardAuth)$/, LATER],
   [
     /\.routes\[\d+\]\.limits\.(head|requestLine|fields|headTimeout|idle)$/,
     "is a limit of a server: it applies before a route is chosen",
@@ -139,6 +135,12 @@ const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
 
 /** Words that others use for our fields, and that no edits lead to. */
 const OTHER_NAMES: readonly (readonly [path: RegExp, name: string])[] = [
+  [/(^upstreams\.[^.[]+|\.proxy)\.(check|checks|probe|healthCheck|health_check|healthcheck)$/, "health"],
+  [/\.health\.(uri|url|endpoint|target)$/, "path"],
+  [/\.health\.(expect|codes|statuses|expectedStatus)$/, "status"],
+  [/\.health\.(every|inter|period|frequency)$/, "interval"],
+  [/\.health\.(fall|failures|unhealthyThreshold|unhealthy)$/, "fails"],
+  [/\.health\.(rise|successes|healthyThreshold|healthy)$/, "passes"],
   [/^caches\.[^.[]+\.(dir|path|folder|root|location|storage)$/, "directory"],
   [/^caches\.[^.[]+\.(max|maxSize|max_size|limit|quota|disk|capacity)$/, "size"],
   [/^caches\.[^.[]+\.(mem|ram|hot|maxMemory)$/, "memory"],

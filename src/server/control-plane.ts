@@ -8,21 +8,25 @@ import { AdminError } from "../admin/admin-error.ts";
 import { type Admin, openAdmin } from "../admin/open.ts";
 import type { Config } from "../config/config.ts";
 import { type ConfigDiff, diffConfig } from "../config/diff.ts";
+import type { UpstreamConfig } from "../upstreams/options.ts";
+import type { ServerStates } from "../upstreams/server-states.ts";
 import type { CacheControl } from "./caches/control.ts";
-import type { Control, ListenerStatus, ReloadOutcome, ReloadStatus, Status } from "./control.ts";
+import type { Control, ListenerStatus, ReloadOutcome, ReloadStatus, Status, UpstreamStatus } from "./control.ts";
 import { describeChange } from "./describe-change.ts";
 import { forwardStatusOf } from "./forward-status.ts";
+import { HealthChecks } from "./health-checks.ts";
 import type { Listening } from "./listening-url.ts";
 import { listeningUrl } from "./listening-url.ts";
 import { SetupError } from "./setup-error.ts";
 import { setupWarnings } from "./setup-warnings.ts";
 import { SpareMemory } from "./spare-memory.ts";
 import type { StandardErrorLog } from "./standard-error.ts";
-import { clock } from "./surroundings.ts";
+import { clock, random } from "./surroundings.ts";
 import { sourceOf } from "./threads/config-source.ts";
 import { openSocketSource, type SocketSource } from "./threads/socket-source.ts";
 import type { Sourced } from "./threads/spawning.ts";
 import { WorkerGroup } from "./threads/worker-group.ts";
+import { upstreamStatusOf } from "./upstream-status.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -57,6 +61,7 @@ export class ControlPlane implements Control {
   #group: WorkerGroup | null = null;
   #transport = "";
   #admin: Admin | null = null;
+  #checks: HealthChecks | null = null;
   #lastReload: ReloadStatus | null = null;
   readonly #spareMemory = new SpareMemory();
   #isEnding = false;
@@ -88,9 +93,14 @@ export class ControlPlane implements Control {
     });
     await group.start({ config, source: sourceOf(config, file, program) });
     this.#group = group;
+    const statesOf = (upstream: UpstreamConfig): ServerStates => group.upstreams.statesOf(upstream);
+    const checks = new HealthChecks({ clock, random, log: output.log, statesOf });
+    this.#checks = checks;
+    checks.keep(config.upstreams);
     try {
       this.#admin = await this.#openAdmin(config);
     } catch (error) {
+      checks.stop();
       await group.drain(0);
       throw error;
     }
@@ -127,7 +137,7 @@ export class ControlPlane implements Control {
       transport: this.#transport,
       listeners: this.listening.map((item) => this.#listenerStatus(item)),
       workers: this.#group?.status() ?? [],
-      upstreams: this.#group?.upstreams() ?? [],
+      upstreams: this.#upstreamStatus(),
       forward: this.#group === null ? null : forwardStatusOf(this.#group.users),
       caches: this.#group === null ? [] : this.caches.stats(),
       lastReload: this.#lastReload,
@@ -183,6 +193,15 @@ export class ControlPlane implements Control {
     this.#options.output.flushSync();
   }
 
+  #upstreamStatus(): readonly UpstreamStatus[] {
+    const group = this.#group;
+    if (group === null) return [];
+    return upstreamStatusOf(this.#config, {
+      reportOf: (upstream, server) => group.upstreams.reportOf(upstream, server),
+      reasonOf: (upstream, server) => this.#checks?.reasonOf(upstream, server) ?? null,
+    });
+  }
+
   #listenerStatus(item: Listening): ListenerStatus {
     const { server, protocol } = item;
     const isProxy = this.#config.servers.some(({ name, forward }) => name === server && forward !== null);
@@ -202,6 +221,7 @@ export class ControlPlane implements Control {
       await this.#apply({ config, source: sourceOf(config, file, program) }, diff);
       const change = describeChange(this.#config, config);
       this.#config = config;
+      this.#checks?.keep(config.upstreams);
       output.log.level = config.log.level;
       const told = [...warnings, ...onlyByRestart(diff)];
       for (const line of told) output.log.warn(line);
@@ -248,6 +268,7 @@ export class ControlPlane implements Control {
     const { log } = this.#options.output;
     log.info(line);
     const cut = (await this.#group?.drain(this.#config.drainTimeoutMs)) ?? 0;
+    this.#checks?.stop();
     if (cut > 0) log.warn(`the time is up: ${cut} ${cut === 1 ? "connection was" : "connections were"} cut off`);
     log.info("stopped");
     this.#admin?.close();

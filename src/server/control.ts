@@ -92,11 +92,14 @@ export interface UpstreamStatus {
 
 export interface ServerStatus {
   readonly url: string;
-  /** Unreachable: no connection could be made to it when that was last tried. It is left out, unless there is no other. */
-  readonly state: "up" | "unreachable";
+  /**
+   * Unreachable: no connection could be made to it when that was last tried. Failing: its health checks say so. It is left out then,
+   * unless there is no other.
+   */
+  readonly state: "up" | "unreachable" | "failing";
   /** Since when it is not up, ISO 8601; null: it is. */
   readonly since: string | null;
-  /** Why it is not up: an error type of RFC 9209; null: it is. */
+  /** Why it is not up: an error type of RFC 9209, or what the check found that decided; null: it is. */
   readonly reason: string | null;
   /** Open ones, idle ones included. */
   readonly connections: number;

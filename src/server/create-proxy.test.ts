@@ -7,6 +7,7 @@ import type net from "node:net";
 import { describe, test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
 import { Origin } from "../../test/support/origin.ts";
+import { until } from "../../test/support/redis.ts";
 import {
   ConfigError,
   createProxy,
@@ -53,6 +54,25 @@ describe("createProxy", () => {
     assert.equal(await text(port, "/a"), "200 new");
     await proxy.close();
     await assert.rejects(text(port, "/a"));
+  });
+
+  test("checks servers when it is mounted as well", async () => {
+    await using one = await Origin.start((_request, response) => response.end("one"));
+    let checks = 0;
+    await using other = await Origin.start((request, response) => {
+      if (request.url === "/healthz") checks++;
+      response.statusCode = request.url === "/healthz" ? 503 : 200;
+      response.end("other");
+    });
+    const app = { servers: [one.url, other.url], health: { path: "/healthz", interval: "20ms" } };
+    const proxy = createProxy({ upstreams: { app }, proxy: "app", log: { level: "error" } });
+    const server = await mounted(proxy);
+    // Of two in a row one is the other's, unless that is left out.
+    const answers = () => Promise.all([text(portOf(server), "/"), text(portOf(server), "/")]);
+    await until(async () => (await answers()).every((answer) => answer === "200 one"));
+    await until(async () => checks > 2);
+    server.close();
+    await proxy.close();
   });
 
   test("takes one server without a name, and plugins", async () => {

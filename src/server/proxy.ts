@@ -24,6 +24,7 @@ import { Forks } from "../pipeline/forked.ts";
 import type { ExchangeObserver, Site } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import type { PoolSurroundings } from "../upstreams/pool.ts";
+import { ServerStates } from "../upstreams/server-states.ts";
 import { AccessLog } from "./access-log.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "./access-output.ts";
 import type { AppLog } from "./app-log.ts";
@@ -37,6 +38,7 @@ import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { FeatureMakers } from "./features.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
+import { HealthChecks } from "./health-checks.ts";
 import { ResolvedHosts } from "./host-names.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
@@ -48,10 +50,13 @@ import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.
 import { warningsOf } from "./setup-warnings.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
+import { upstreamKey } from "./threads/upstream-memory.ts";
 import { TlsFiles } from "./tls-files.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
 import { upstreamTeller } from "./upstream-teller.ts";
 import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
+
+type UpstreamNamed = Parameters<typeof upstreamKey>[0];
 
 /** What is open. */
 interface Current {
@@ -95,6 +100,10 @@ export class ProxyServer {
   readonly #forwardCounters: ForwardCounters;
   readonly #passwords = new PasswordChecks(passwordHasher, clock);
   readonly #faults = new RepeatedFaults(clock);
+  /** Of the servers of upstreams, when they are this proxy's alone. */
+  readonly #states = new Map<string, ServerStates>();
+  /** null: somebody else checks the servers. */
+  readonly #checks: HealthChecks | null;
   readonly #pools: UpstreamPools;
   readonly #forwards: ForwardUpstreams;
   readonly #stores: SessionStores;
@@ -130,6 +139,8 @@ export class ProxyServer {
     };
     const onFault = (fault: Error): void => this.#tellFault(fault);
     this.transport = openTransport(options.transport ?? "auto", clock, { onFault });
+    const statesOf = (upstream: UpstreamNamed): ServerStates => this.#statesOf(upstream);
+    this.#checks = options.states === undefined ? new HealthChecks({ clock, random, log, statesOf }) : null;
     this.#pools = new UpstreamPools({
       dialer: this.transport.dialer,
       clock,
@@ -138,7 +149,7 @@ export class ProxyServer {
       countConnection: (change) => counters.countUpstreamConnection(change),
       tell: upstreamTeller(log),
       ...(options.places !== undefined && { places: options.places }),
-      ...(options.states !== undefined && { states: options.states }),
+      states: options.states ?? statesOf,
     });
     this.#forwards = new ForwardUpstreams({
       namesFor: ({ servers, minTtlMs, maxTtlMs }) =>
@@ -164,7 +175,7 @@ export class ProxyServer {
   /**
    * Takes a configuration into use: the first one, or another in its place. Connections that the change does not concern go
    * on; exchanges under way end as they began. Rejects (a SetupError, when the machine is to blame) and changes nothing
-   * when any part of it cannot be had. Opens no socket before `listen`.
+   * when any part of it cannot be had. Opens no socket before `listen`, but for the health checks of upstreams.
    */
   load(config: Config): Promise<void> {
     return this.#next(() => this.#apply(config, this.#isListening, this.#sockets));
@@ -236,6 +247,7 @@ export class ProxyServer {
       // What clients have begun, and nobody waits for any more, has the rest of the time.
       await this.#forks.untilEmpty();
       deadline.cancel();
+      this.#checks?.stop();
       this.#pools.destroy();
       this.#forwards.destroy();
       await this.#stores.close();
@@ -342,6 +354,7 @@ export class ProxyServer {
         this.#caches.keep(cachePlan, config.drainTimeoutMs);
         this.#parts.keep(parts);
         if (isListening) this.#stores.start();
+        this.#checks?.keep(config.upstreams);
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, watch };
@@ -386,6 +399,16 @@ export class ProxyServer {
       (err: Error) =>
         this.#log.error(`files have changed and cannot be used; what they held before stays: ${err.message}`),
     );
+  }
+
+  #statesOf(upstream: UpstreamNamed): ServerStates {
+    const key = upstreamKey(upstream);
+    let states = this.#states.get(key);
+    if (states === undefined) {
+      states = ServerStates.ofOneThread(upstream.servers.length);
+      this.#states.set(key, states);
+    }
+    return states;
   }
 
   /** A certificate that is about to expire is read again with every reload. */

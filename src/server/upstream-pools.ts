@@ -35,7 +35,8 @@ export class UpstreamPools {
     const plan = new Map<string, PlannedPool>();
     for (const upstream of upstreams) {
       const dialFiles = files.forUpstream(upstream.tls);
-      const identity = canonicalJson({ upstream, dialFiles });
+      // Whoever is asked how it is, and how often, its connections are the same.
+      const identity = canonicalJson({ upstream: { ...upstream, health: null }, dialFiles });
       const existing = this.#current.get(upstream.name);
       plan.set(upstream.name, existing?.identity === identity ? existing : this.#create(upstream, dialFiles, identity));
     }

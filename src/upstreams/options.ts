@@ -21,6 +21,7 @@ import {
 import { authority, hostName, serverUrl } from "../core/option-addresses.ts";
 import { filePath, needsPair } from "../core/option-files.ts";
 import { defaultsTo, duration, formatDuration, tlsVersion } from "../core/option-types.ts";
+import { type HealthConfig, healthOptions } from "./health/options.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, firstOf } from "./use.ts";
 
 export { ANSWER_PROGRESS_TIMEOUT_MS, resolveUpstreamUse, type UpstreamUse } from "./use.ts";
@@ -155,6 +156,11 @@ export const upstreamFields = {
       "Connections per server at the same time. Further requests wait in the queue. Without it there is no limit.",
     ),
   queue: queue.optional().describe("What happens to requests while `maxConnections` are in use."),
+  health: healthOptions
+    .optional()
+    .describe(
+      "Each server is asked how it is, whether requests come or not. One that fails is left out until it passes, unless all do. A path is short for `{ path: PATH }`.",
+    ),
   retries: retries
     .optional()
     .describe(
@@ -172,8 +178,8 @@ export const upstreamOptions = z
       .min(1)
       .describe(
         "The servers: URLs, or `{ url, weight }`. One to which no connection can be made is left out for 2 s, unless there is no other; then " +
-          "one request tries it again, and it is left out for twice as long after each failure, 30 s at most. Nothing asks servers how " +
-          "they are meanwhile, and no status of an answer leaves one out.",
+          "one request tries it again, and it is left out for twice as long after each failure, 30 s at most. What else leaves one out is " +
+          "`health`: no status of an answer does.",
       ),
     ...upstreamFields,
   })
@@ -211,6 +217,8 @@ export interface UpstreamConfig {
   readonly queueTimeoutMs: number;
   readonly retryBudgetShare: number;
   readonly retryBudgetMin: number;
+  /** null: nobody asks the servers how they are. */
+  readonly health: HealthConfig | null;
 }
 
 const TLS_DEFAULT: UpstreamTls = tls.parse({});
@@ -235,5 +243,6 @@ export function resolveUpstream(
     queueTimeoutMs: firstOf(layers, (layer) => layer.queue?.timeout, QUEUE_TIMEOUT_MS),
     retryBudgetShare: firstOf(layers, (layer) => layer.retries?.budget, RETRY_BUDGET_SHARE),
     retryBudgetMin: firstOf(layers, (layer) => layer.retries?.budgetMin, RETRY_BUDGET_MIN),
+    health: firstOf<HealthConfig | null>(layers, (layer) => layer.health, null),
   };
 }

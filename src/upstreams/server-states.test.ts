@@ -87,11 +87,12 @@ describe("a server that could not be reached", () => {
 });
 
 it("a server that fails its checks is avoided until they pass", () => {
-  one.wasChecked(0, false, WALL_MS);
+  one.failsChecks(0, WALL_MS);
   assert.deepEqual([other.isAvoided(0, 1e9), other.isAvoided(1, 1e9)], [true, false]);
   assert.equal(other.wasReached(0), false, "a connection is no check");
   assert.equal(other.isAvoided(0, 1e9), true);
-  one.wasChecked(0, true, WALL_MS + 1);
+  one.wasNotReached(0, "connection_refused", 1e9, WALL_MS);
+  one.passesChecks(0);
   assert.equal(other.isAvoided(0, 1e9), false);
 });
 
@@ -113,7 +114,7 @@ describe("the report", () => {
     other.wasNotReached(0, "connection_timeout", 5_000, WALL_MS + 5_000);
     const lost = { ...UP, lostSinceMs: WALL_MS, reason: "connection_timeout", failures: 2 };
     assert.deepEqual(reportOf(place, 0, COLUMNS), lost);
-    one.wasChecked(1, false, WALL_MS);
+    one.failsChecks(1, WALL_MS);
     assert.deepEqual(reportOf(place, 1, COLUMNS), { ...UP, failingSinceMs: WALL_MS });
     one.wasReached(0);
     assert.deepEqual(reportOf(place, 0, COLUMNS), { ...UP, failures: 2 });

@@ -178,9 +178,15 @@ export class ServerStates {
     return true;
   }
 
-  /** What its health checks find, as of this moment of wall time. */
-  wasChecked(server: number, passes: boolean, wallMs: number): void {
-    this.#cells[this.#shared + SHARED * server + FAILING_SINCE] = passes ? 0 : wallMs;
+  /** Since this moment of wall time. */
+  failsChecks(server: number, sinceMs: number): void {
+    this.#cells[this.#shared + SHARED * server + FAILING_SINCE] = sinceMs;
+  }
+
+  /** Or nobody checks it any more. What could not be reached before is tried again at once. */
+  passesChecks(server: number): void {
+    this.#cells[this.#shared + SHARED * server + FAILING_SINCE] = 0;
+    this.wasReached(server);
   }
 
   countConnection(server: number, change: 1 | -1): void {

@@ -9,7 +9,6 @@ import { type UserReport, UserTotals, userMemory } from "../../forward/user-coun
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { CacheKeepers, type KeeperPlan } from "../caches/keepers.ts";
 import { openKeeper } from "../caches/open-keeper.ts";
-import type { UpstreamStatus } from "../control.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
@@ -51,7 +50,8 @@ export class WorkerSpawner {
   readonly #forward: WorkerSetup["forward"];
   readonly #users: UserTotals;
   readonly #placesChannel = `headgate places ${randomUUID()}`;
-  readonly #upstreams: UpstreamMemory;
+  /** What all workers share about upstreams. */
+  readonly upstreams: UpstreamMemory;
   readonly #instance = randomUUID();
   readonly #starting = new Set<WorkerThread>();
   readonly caches: CacheKeepers;
@@ -63,7 +63,7 @@ export class WorkerSpawner {
     this.#counters = countersBuffer(this.#columns);
     this.#forward = { tunnels: tunnelMemory(this.#columns), users: userMemory(this.#columns) };
     this.#users = new UserTotals(this.#forward.users, this.#columns);
-    this.#upstreams = new UpstreamMemory(this.#columns, this.#placesChannel);
+    this.upstreams = new UpstreamMemory(this.#columns, this.#placesChannel);
     this.caches = new CacheKeepers(openKeeper, this.#columns, options.output.log);
   }
 
@@ -76,7 +76,7 @@ export class WorkerSpawner {
   loadOf({ config, source, caches }: Loaded, { setup }: WorkerThread): Load {
     return {
       source,
-      upstreams: this.#upstreams.blocksOf(config),
+      upstreams: this.upstreams.blocksOf(config),
       caches: this.caches.handouts(caches, setup.column),
     };
   }
@@ -88,11 +88,6 @@ export class WorkerSpawner {
 
   beatsOf({ setup }: WorkerThread): number {
     return new Counters(this.#counters, setup.column).beats;
-  }
-
-  /** How the servers of a configuration are, as all workers find them. */
-  upstreamsOf({ config }: Sourced): readonly UpstreamStatus[] {
-    return this.#upstreams.statusOf(config);
   }
 
   /** What users of the forward proxy have had since the start, of all workers. */
@@ -130,7 +125,7 @@ export class WorkerSpawner {
   }
 
   close(): void {
-    this.#upstreams.close();
+    this.upstreams.close();
   }
 
   #spawn(id: number, { log }: Config): WorkerThread {
@@ -155,7 +150,7 @@ export class WorkerSpawner {
       { log: output.write, access: writeAccess },
     );
     void thread.ended.then(() => {
-      this.#upstreams.closeColumn(column);
+      this.upstreams.closeColumn(column);
       const counters = new Counters(this.#counters, column);
       this.#counted.set(thread, counters.read());
       counters.clear();

@@ -12,10 +12,10 @@ import {
   closeStatesColumn,
   reportOf,
   type ServerReport,
+  ServerStates,
   type StatesPlace,
   statesBytes,
 } from "../../upstreams/server-states.ts";
-import type { ServerStatus, UpstreamStatus } from "../control.ts";
 import type { UpstreamBlock } from "./protocol.ts";
 
 type Upstream = Config["upstreams"][number];
@@ -32,12 +32,6 @@ interface Page {
   readonly memory: SharedArrayBuffer;
   readonly capacity: number;
   used: number;
-}
-
-function statusOf(url: string, report: ServerReport): ServerStatus {
-  const { lostSinceMs, reason, connections, requests, failures } = report;
-  const since = lostSinceMs === null ? null : new Date(lostSinceMs).toISOString();
-  return { url, state: since === null ? "up" : "unreachable", since, reason, connections, requests, failures };
 }
 
 export class UpstreamMemory {
@@ -58,19 +52,17 @@ export class UpstreamMemory {
     return upstreams.map((upstream) => {
       const { connectionsMax, servers } = upstream;
       const places = connectionsMax === null ? null : this.#placesOf(upstream);
-      return { key: upstreamKey(upstream), servers: servers.length, states: this.#statesOf(upstream), places };
+      return { key: upstreamKey(upstream), servers: servers.length, states: this.#placeOf(upstream), places };
     });
   }
 
-  /** How the servers of a configuration are. */
-  statusOf({ upstreams }: Config): readonly UpstreamStatus[] {
-    return upstreams.map((upstream) => {
-      const place = this.#statesOf(upstream);
-      const servers = upstream.servers.map(({ url }, server) => {
-        return statusOf(url, reportOf(place, server, this.#columns));
-      });
-      return { name: upstream.name, servers };
-    });
+  /** For who notes what is found about servers, and counts nothing. */
+  statesOf(upstream: Upstream): ServerStates {
+    return new ServerStates(this.#placeOf(upstream), 0);
+  }
+
+  reportOf(upstream: Upstream, server: number): ServerReport {
+    return reportOf(this.#placeOf(upstream), server, this.#columns);
   }
 
   /** Takes from a thread that is gone what it held, and tells the others. */
@@ -86,7 +78,7 @@ export class UpstreamMemory {
     this.#channel.close();
   }
 
-  #statesOf(upstream: Upstream): StatesPlace {
+  #placeOf(upstream: Upstream): StatesPlace {
     const key = upstreamKey(upstream);
     let place = this.#states.get(key);
     if (place === undefined) {

@@ -8,7 +8,7 @@ import type { Config } from "../../config/config.ts";
 import type { UserReport } from "../../forward/user-counts.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "../access-output.ts";
 import type { CacheControl } from "../caches/control.ts";
-import type { UpstreamStatus, WorkerStatus } from "../control.ts";
+import type { WorkerStatus } from "../control.ts";
 import type { Listening } from "../listening-url.ts";
 import { SetupError } from "../setup-error.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
@@ -17,6 +17,7 @@ import { BEAT_MS, type WorkerCounts } from "./counters.ts";
 import { ListeningSockets, type PreparedSockets } from "./listening-sockets.ts";
 import type { SocketSource } from "./socket-source.ts";
 import { type Loaded, type Sourced, WorkerSpawner } from "./spawning.ts";
+import type { UpstreamMemory } from "./upstream-memory.ts";
 import { ANSWER_MS_MAX, type WorkerEnd, WorkerRefusal, type WorkerThread } from "./worker-thread.ts";
 
 /** A worker that has served for so long did not die of how it was started: the next one is started at once. */
@@ -113,9 +114,9 @@ export class WorkerGroup {
     ];
   }
 
-  /** How the servers of upstreams are, as all workers find them. */
-  upstreams(): readonly UpstreamStatus[] {
-    return this.#current === null ? [] : this.#spawner.upstreamsOf(this.#current);
+  /** What all workers share about upstreams. */
+  get upstreams(): UpstreamMemory {
+    return this.#spawner.upstreams;
   }
 
   /** What users of the forward proxy have had since the start. */

@@ -1,0 +1,159 @@
+/**
+ * The health checks of a configuration's upstreams, through reloads. A server is asked once, whoever uses it: what is found holds for every
+ * upstream that has it and says the same about checks.
+ */
+import { canonicalJson } from "../config/canonical.ts";
+import type { Clock, Random } from "../core/ports.ts";
+import { type ProbeTarget, type ProbeTls, probeHealth } from "../io/health-probe.ts";
+import { HealthCheck } from "../upstreams/health/check.ts";
+import type { HealthConfig } from "../upstreams/health/options.ts";
+import type { UpstreamConfig, UpstreamServer, UpstreamTls } from "../upstreams/options.ts";
+import type { ServerStates } from "../upstreams/server-states.ts";
+import type { AppLog } from "./app-log.ts";
+
+export interface HealthChecksSurroundings {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: AppLog;
+  /** Where it is noted for whoever chooses among the servers of an upstream. */
+  readonly statesOf: (upstream: UpstreamConfig) => ServerStates;
+}
+
+/** A server of an upstream. */
+interface Place {
+  readonly upstream: UpstreamConfig;
+  /** Among its servers. */
+  readonly index: number;
+}
+
+interface Checked {
+  readonly server: UpstreamServer;
+  readonly check: HealthCheck;
+  places: readonly Place[];
+  /** null: it passes, or has not been asked. */
+  failure: { readonly reason: string; readonly sinceMs: number } | null;
+}
+
+export class HealthChecks {
+  readonly #around: HealthChecksSurroundings;
+  /** By what is asked of whom, and how. */
+  #checked = new Map<string, Checked>();
+
+  constructor(around: HealthChecksSurroundings) {
+    this.#around = around;
+  }
+
+  /** From now on these are the upstreams: servers that are checked as before go on to be. */
+  keep(upstreams: readonly UpstreamConfig[]): void {
+    const before = this.#checked;
+    this.#checked = new Map();
+    for (const [identity, places] of placesOf(upstreams)) {
+      const checked = before.get(identity) ?? this.#begin(places);
+      before.delete(identity);
+      this.#checked.set(identity, checked);
+      this.#move(checked, places);
+    }
+    for (const checked of before.values()) this.#end(checked);
+  }
+
+  /** Why a server fails its checks; null: it does not. */
+  reasonOf(upstream: UpstreamConfig, index: number): string | null {
+    const identity = identityOf(upstream, index);
+    return identity === null ? null : (this.#checked.get(identity)?.failure?.reason ?? null);
+  }
+
+  /** All of them, for good. */
+  stop(): void {
+    for (const { check } of this.#checked.values()) check.stop();
+    this.#checked.clear();
+  }
+
+  #begin(places: readonly Place[]): Checked {
+    const { clock, random } = this.#around;
+    const [{ upstream, index }] = places as [Place];
+    const health = upstream.health!;
+    const server = upstream.servers[index]!;
+    const target = targetOf(server, health, upstream.tls);
+    const check = new HealthCheck(health, {
+      clock,
+      random,
+      probe: (signal) => probeHealth(target, signal),
+      found: (reason) => this.#found(checked, reason),
+    });
+    const checked: Checked = { server, check, places: [], failure: null };
+    return checked;
+  }
+
+  /** Another configuration has it elsewhere. */
+  #move(checked: Checked, places: readonly Place[]): void {
+    if (checked.failure !== null) this.#noteWell(checked.places);
+    checked.places = places;
+    this.#note(checked);
+  }
+
+  #end({ check, places, failure }: Checked): void {
+    check.stop();
+    if (failure !== null) this.#noteWell(places);
+  }
+
+  #found(checked: Checked, reason: string | null): void {
+    const { server, places } = checked;
+    const { clock, log } = this.#around;
+    const hasFailed = checked.failure !== null;
+    checked.failure = reason === null ? null : { reason, sinceMs: clock.wallMs() };
+    if (reason === null) this.#noteWell(places);
+    else this.#note(checked);
+    const names = places.map(({ upstream }) => upstream.name);
+    const about = { server: server.url, upstream: names.length === 1 ? names[0] : names };
+    const isOnly = places.every(({ upstream }) => upstream.servers.length === 1);
+    const meanwhile = isOnly ? "" : "; it is left out until it passes";
+    if (reason !== null) log.warn(about, `${server.url} fails its health checks: ${reason}${meanwhile}`);
+    else if (hasFailed) log.info(about, `${server.url} passes its health checks again`);
+  }
+
+  #note({ places, failure }: Checked): void {
+    if (failure === null) return;
+    for (const { upstream, index } of places) this.#around.statesOf(upstream).failsChecks(index, failure.sinceMs);
+  }
+
+  #noteWell(places: readonly Place[]): void {
+    for (const { upstream, index } of places) this.#around.statesOf(upstream).passesChecks(index);
+  }
+}
+
+/** The places of servers that are checked, by what is asked of whom. */
+function placesOf(upstreams: readonly UpstreamConfig[]): ReadonlyMap<string, readonly Place[]> {
+  const all = new Map<string, Place[]>();
+  for (const upstream of upstreams) {
+    for (const index of upstream.servers.keys()) {
+      const identity = identityOf(upstream, index);
+      if (identity === null) continue;
+      const places = all.get(identity);
+      if (places === undefined) all.set(identity, [{ upstream, index }]);
+      else places.push({ upstream, index });
+    }
+  }
+  return all;
+}
+
+/** null: nobody asks it. */
+function identityOf({ health, servers, tls }: UpstreamConfig, index: number): string | null {
+  const { url, scheme } = servers[index]!;
+  return health === null ? null : canonicalJson({ url, health, tls: scheme === "https" ? tls : null });
+}
+
+function targetOf(server: UpstreamServer, health: HealthConfig, tls: UpstreamTls): ProbeTarget {
+  const { host, port, authority } = server;
+  const { path, statuses, timeoutMs } = health;
+  return {
+    host,
+    port,
+    timeoutMs,
+    tls: server.scheme === "https" ? probeTlsOf(server, tls) : null,
+    request: path === null ? null : { path, statuses, host: health.host ?? authority },
+  };
+}
+
+function probeTlsOf({ host }: UpstreamServer, { serverName, ...tls }: UpstreamTls): ProbeTls {
+  return { ...tls, serverName: serverName ?? host };
+}
