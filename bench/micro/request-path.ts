@@ -2,9 +2,9 @@
  * Nanoseconds of JavaScript for a request and its answer on the native transport, from the record of events to that of
  * commands, without a socket: the best of many short rounds, since everything else on the machine can only make a round slower.
  *
- *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser | connections | hit | vary | file]
+ *     node_modules/.bin/node --conditions=headgate-source bench/micro/request-path.ts [small | browser | connections | balanced | hit | vary | file]
  *
- * `connections`: each request on a connection of its own, which is closed behind the answer.
+ * `connections`: each request on a connection of its own, which is closed behind the answer. `balanced`: an upstream of four servers.
  *
  * One kind of head a run, since V8 compiles for what it has seen. The two peers that are played take about a tenth of it. `hit`: 2 KB
  * from a shared cache in memory, of which only the first one is asked of the origin. `vary`: the same of an answer that varies by two
@@ -54,6 +54,7 @@ const kinds = {
   small: [smallHead],
   browser: variantsOf(browserHead),
   connections: [[...smallHead, "Connection: close"]],
+  balanced: [smallHead],
   hit: [smallHead],
   vary: varying,
   file: [smallHead],
@@ -76,10 +77,11 @@ const proxy = createProxy({
   via: "off",
   log: { level: "error", access: "off" },
   ...(isCached && { caches: { objects: { directory: folder, minFree: 0 } } }),
+  upstreams: { app: { servers: [9, 10, 11, 12].map((port) => `http://127.0.0.1:${port}`) } },
   servers: {
     web: {
       listen: ["127.0.0.1:0"],
-      proxy: "http://127.0.0.1:9",
+      proxy: kind === "balanced" ? "app" : "http://127.0.0.1:9",
       ...(isCached && { use: [{ cache: { store: "objects" } }] }),
     },
   },

@@ -277,13 +277,21 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       const only = servers[0]!;
       return only.hasPlace() ? only : null;
     }
+    const now = this.#around.clock.now();
+    const failed = sender.attempts > 1 ? this.#failed.get(handler) : undefined;
+    // Nearly always: then the list of all of them is the list to choose from, and none is made.
+    if (failed === undefined && this.#areWell(now)) return this.#balancer(servers, sender);
     const withPlace = servers.filter((server) => server.hasPlace());
     if (withPlace.length === 0) return null;
-    const failed = this.#failed.get(handler);
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
-    const now = this.#around.clock.now();
     const well = fresh.filter((server) => !server.isAvoided(now));
     return this.#balancer(well.length > 0 ? well : fresh.length > 0 ? fresh : withPlace, sender);
+  }
+
+  /** Each server has a place, and none is to be avoided. */
+  #areWell(nowMs: number): boolean {
+    for (const server of this.#servers) if (!server.hasPlace() || server.isAvoided(nowMs)) return false;
+    return true;
   }
 
   /** A connection that rests, or a server to which one is being made for nobody, or with a place taken for a new one; null: none of it. */
