@@ -19,6 +19,13 @@ export function controlOperations(control: Control): readonly Operation[] {
     },
     {
       method: "POST",
+      path: "/upgrade",
+      sentence:
+        "Starts the program again on the same sockets; this process ends when what is under way has, as by SIGUSR2.",
+      run: () => upgrade(control),
+    },
+    {
+      method: "POST",
       path: "/drain",
       sentence: "Accepts nothing new, lets exchanges end within drainTimeout, and ends the process, as SIGTERM does.",
       run: () => new Farewell({ state: "draining", pid: control.status().pid }, () => control.drain()),
@@ -41,6 +48,19 @@ async function reload(control: Control): Promise<unknown> {
       const { problems } = outcome;
       throw new Refusal(422, "the configuration was not loaded: the old one goes on serving", { problems });
     }
+    case "refused":
+      throw new Refusal(409, outcome.reason);
+  }
+}
+
+async function upgrade(control: Control): Promise<unknown> {
+  const { pid: from } = control.status();
+  const outcome = await control.upgrade();
+  switch (outcome.kind) {
+    case "replaced":
+      return { pid: outcome.pid, from };
+    case "failed":
+      throw new Refusal(422, `${outcome.reason}; process ${from} goes on serving`, { problems: outcome.problems });
     case "refused":
       throw new Refusal(409, outcome.reason);
   }

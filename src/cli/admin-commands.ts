@@ -1,4 +1,4 @@
-/** The commands that speak to a running proxy: status, reload, drain, stop. */
+/** The commands that speak to a running proxy: status, reload, upgrade, drain, stop. */
 import { once } from "node:events";
 import type { Command } from "commander";
 import type { Status } from "../server/control.ts";
@@ -23,6 +23,13 @@ export function addAdminCommands(program: Command): void {
       const { body } = await answered(askAdmin("POST", "/reload", which));
       for (const warning of linesOf(body.warnings)) console.error(`warning: ${warning}`);
       print([withoutControls(`loaded again: ${body.change}`)]);
+    },
+  );
+
+  add("upgrade", "start the program again in place of the running proxy, which goes on with what is under way").action(
+    async (which: WhichProxy) => {
+      const { body } = await answered(askAdmin("POST", "/upgrade", which));
+      print([`process ${body.pid} serves; process ${body.from} ends when what is under way has ended`]);
     },
   );
 

@@ -4,6 +4,7 @@
  * HEADGATE_DEBUG=1 asks for it. What a command alone needs is imported by it: a proxy has no use for what `explain` does.
  */
 import { Command, CommanderError } from "commander";
+import { Predecessor } from "../server/upgrade/predecessor.ts";
 import { addAdminCommands } from "./admin-commands.ts";
 import { addCaCommands } from "./ca-commands.ts";
 import { addCacheCommands } from "./cache-commands.ts";
@@ -136,7 +137,10 @@ function collect(value: string, before: readonly string[]): readonly string[] {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : STATUS_USAGE;
   const lines = error instanceof CommandError ? error.lines : [error instanceof Error ? error.message : String(error)];
-  for (const line of lines) console.error(line);
+  const predecessor = Predecessor.find();
+  // Whose log is of another form than lines for a person.
+  if (predecessor !== null) predecessor.fail(lines);
+  else for (const line of lines) console.error(line);
   if (process.env.HEADGATE_DEBUG === "1") console.error(error);
   return error instanceof CommandError ? error.status : STATUS_FAILED;
 }

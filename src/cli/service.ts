@@ -11,6 +11,7 @@ import { ControlPlane } from "../server/control-plane.ts";
 import type { Listening } from "../server/listening-url.ts";
 import { SetupError } from "../server/setup-error.ts";
 import { openStandardErrorLog, type StandardErrorLog } from "../server/standard-error.ts";
+import { Predecessor } from "../server/upgrade/predecessor.ts";
 import { type FileWatch, watchFile } from "../server/watch.ts";
 import { CommandError, STATUS_FAULT } from "./command-error.ts";
 import { inlineMore } from "./compiler.ts";
@@ -68,6 +69,7 @@ class Service {
       output,
       load: loadConfigFile,
       linesOf,
+      predecessor: Predecessor.find(),
       ...(silentMsMax !== undefined && { silentMsMax }),
     });
   }
@@ -96,6 +98,9 @@ class Service {
     process.on("SIGTERM", () => this.#stop("SIGTERM"));
     process.on("SIGINT", () => this.#stop("SIGINT"));
     process.on("SIGHUP", () => this.#hangUp());
+    process.on("SIGUSR2", () => {
+      if (this.#isServing) void this.#control.upgrade("SIGUSR2");
+    });
     // Node opens its inspector on SIGUSR1 unless it was started with --disable-sigusr1, or somebody listens.
     process.on("SIGUSR1", () => this.#output.log.info("SIGUSR1 does nothing"));
   }

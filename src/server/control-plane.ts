@@ -11,7 +11,15 @@ import { type ConfigDiff, diffConfig } from "../config/diff.ts";
 import type { UpstreamConfig } from "../upstreams/options.ts";
 import type { ServerStates } from "../upstreams/server-states.ts";
 import type { CacheControl } from "./caches/control.ts";
-import type { Control, ListenerStatus, ReloadOutcome, ReloadStatus, Status, UpstreamStatus } from "./control.ts";
+import type {
+  Control,
+  ListenerStatus,
+  ReloadOutcome,
+  ReloadStatus,
+  Status,
+  UpgradeOutcome,
+  UpstreamStatus,
+} from "./control.ts";
 import { describeChange } from "./describe-change.ts";
 import { forwardStatusOf } from "./forward-status.ts";
 import { HealthChecks } from "./health-checks.ts";
@@ -26,6 +34,9 @@ import { sourceOf } from "./threads/config-source.ts";
 import { openSocketSource, type SocketSource } from "./threads/socket-source.ts";
 import type { Sourced } from "./threads/spawning.ts";
 import { WorkerGroup } from "./threads/worker-group.ts";
+import type { Predecessor } from "./upgrade/predecessor.ts";
+import { Successor, SuccessorError } from "./upgrade/successor.ts";
+import { obstacleTo, tellMainProcess } from "./upgrade/systemd.ts";
 import { upstreamStatusOf } from "./upstream-status.ts";
 
 export interface LoadedConfig {
@@ -45,6 +56,8 @@ export interface ControlPlaneOptions extends LoadedConfig {
   readonly load: (file: string) => Promise<LoadedConfig>;
   /** Why something cannot be done, in lines with their places in the file. */
   readonly linesOf: (error: unknown) => readonly string[];
+  /** The process whose place this one takes; null: there is none. */
+  readonly predecessor: Predecessor | null;
   /** How long a worker may be silent before it is ended as stuck. Default: ANSWER_MS_MAX. */
   readonly silentMsMax?: number;
 }
@@ -62,6 +75,8 @@ export class ControlPlane implements Control {
   #transport = "";
   #admin: Admin | null = null;
   #checks: HealthChecks | null = null;
+  /** One that has not taken over yet. */
+  #successor: Successor | null = null;
   #lastReload: ReloadStatus | null = null;
   readonly #spareMemory = new SpareMemory();
   #isEnding = false;
@@ -78,7 +93,7 @@ export class ControlPlane implements Control {
 
   /** Resolves when every worker listens. Rejects, and then nothing is open: with a SetupError when the machine is to blame. */
   async start(): Promise<void> {
-    const { output, file, program, warnings, silentMsMax } = this.#options;
+    const { output, file, program, warnings, predecessor, silentMsMax } = this.#options;
     const config = this.#config;
     for (const line of warnings) output.log.warn(line);
     const source = await socketSourceFor(config);
@@ -89,6 +104,7 @@ export class ControlPlane implements Control {
       transport: config.transport,
       source,
       output,
+      ...(predecessor !== null && { inherited: predecessor.addresses }),
       ...(silentMsMax !== undefined && { silentMsMax }),
     });
     await group.start({ config, source: sourceOf(config, file, program) });
@@ -98,7 +114,9 @@ export class ControlPlane implements Control {
     this.#checks = checks;
     checks.keep(config.upstreams);
     try {
+      await predecessor?.letGo();
       this.#admin = await this.#openAdmin(config);
+      predecessor?.done();
     } catch (error) {
       checks.stop();
       await group.drain(0);
@@ -156,6 +174,12 @@ export class ControlPlane implements Control {
 
   #queueReload(why: string): Promise<ReloadOutcome> {
     const outcome = this.#reloading.then(() => this.#reloadNow(why));
+    this.#reloading = outcome;
+    return outcome;
+  }
+
+  upgrade(why = "headgate upgrade"): Promise<UpgradeOutcome> {
+    const outcome = this.#reloading.then(() => this.#upgradeNow(why));
     this.#reloading = outcome;
     return outcome;
   }
@@ -240,6 +264,67 @@ export class ControlPlane implements Control {
     return outcome;
   }
 
+  async #upgradeNow(why: string): Promise<UpgradeOutcome> {
+    const { log } = this.#options.output;
+    const obstacle = this.#isEnding ? ABOUT_TO_END.reason : this.#obstacleToUpgrade();
+    if (obstacle !== null) {
+      log.error(`${why}: ${obstacle}`);
+      return { kind: "refused", reason: obstacle };
+    }
+    try {
+      const successor = await Successor.start(this.#group!.toHandOn);
+      const { pid } = successor;
+      this.#successor = successor;
+      log.info(`${why}: process ${pid} is to take the place of this one`);
+      // Told to end meanwhile: it had not been there to be told as well.
+      if (this.#isEnding) successor.end();
+      await successor.serves();
+      await this.#handOver(successor);
+      void this.#end(`${why}: process ${pid} serves; this one lets what is under way end`);
+      return { kind: "replaced", pid };
+    } catch (error) {
+      if (!(error instanceof SuccessorError)) throw error;
+      if (this.#isEnding) return ABOUT_TO_END;
+      const { message, problems } = error;
+      for (const line of problems) log.error(line);
+      log.error(`${why}: ${message}; this one goes on serving`);
+      return { kind: "failed", reason: message, problems };
+    } finally {
+      this.#successor = null;
+    }
+  }
+
+  /** Caches are in one process at a time. */
+  #obstacleToUpgrade(): string | null {
+    const [cache] = this.#config.caches;
+    if (cache !== undefined)
+      return `the folder of cache ${cache.name} belongs to one process: restart this one instead`;
+    return obstacleTo(process);
+  }
+
+  async #handOver(successor: Successor): Promise<void> {
+    const { log } = this.#options.output;
+    const admin = this.#admin;
+    this.#admin = null;
+    admin?.close();
+    try {
+      await successor.takes();
+    } catch (error) {
+      if (this.#isEnding) throw error;
+      this.#admin = await this.#openAdmin(this.#config).catch((err: Error) => {
+        log.error(err.message);
+        return null;
+      });
+      throw error;
+    }
+    this.#group!.handOn();
+    await tellMainProcess(successor.pid).catch((err: Error) => {
+      log.error({ err }, `systemd could not be told that process ${successor.pid} is the main one`);
+    });
+    successor.release();
+    this.#successor = null;
+  }
+
   async #apply(next: Sourced, diff: ConfigDiff): Promise<void> {
     const opensAdmin = diff.admin || this.#admin?.isLost === true;
     const admin = opensAdmin ? await this.#openAdmin(next.config) : this.#admin;
@@ -265,6 +350,7 @@ export class ControlPlane implements Control {
   /** `line` is for the log: who asked, and what becomes of what is under way. */
   async #end(line: string): Promise<void> {
     this.#isEnding = true;
+    this.#successor?.end();
     const { log } = this.#options.output;
     log.info(line);
     const cut = (await this.#group?.drain(this.#config.drainTimeoutMs)) ?? 0;

@@ -10,6 +10,11 @@ export interface Control {
   status(): Status;
   /** Reads the configuration's file again. Never rejects; an outcome that is not "loaded" has changed nothing. */
   reload(): Promise<ReloadOutcome>;
+  /**
+   * Starts the program again beside this process, which goes on with what is under way and then ends. Never rejects; an outcome that is
+   * not "replaced" has changed nothing.
+   */
+  upgrade(): Promise<UpgradeOutcome>;
   /** Begins what SIGTERM begins, and returns; a second call changes nothing. */
   drain(): void;
   /** Begins what a second SIGTERM begins (everything is cut off, the process ends), and returns. */
@@ -24,6 +29,14 @@ export type ReloadOutcome =
   /** Lines, each with its place in the file; the old configuration goes on serving. */
   | { readonly kind: "failed"; readonly problems: readonly string[] }
   /** Nothing was tried: there is no file, or the process is about to end. A sentence. */
+  | { readonly kind: "refused"; readonly reason: string };
+
+export type UpgradeOutcome =
+  /** The process of this number serves now. */
+  | { readonly kind: "replaced"; readonly pid: number }
+  /** It did not come up: a sentence, and what it found wrong, in lines. */
+  | { readonly kind: "failed"; readonly reason: string; readonly problems: readonly string[] }
+  /** Nothing was tried: a sentence. */
   | { readonly kind: "refused"; readonly reason: string };
 
 export interface Status {

@@ -12,7 +12,7 @@ import type { ListQuery } from "../../src/caching/operating.ts";
 import type { AdminConfig } from "../../src/config/config.ts";
 import { type AppLog, createAppLog } from "../../src/server/app-log.ts";
 import type { CacheAnswer, CacheControl, CacheStatus, PurgeWish } from "../../src/server/caches/control.ts";
-import type { Control, ReloadOutcome, Status } from "../../src/server/control.ts";
+import type { Control, ReloadOutcome, Status, UpgradeOutcome } from "../../src/server/control.ts";
 
 export const STATUS: Status = {
   version: "1.2.3",
@@ -168,6 +168,13 @@ export class StandInControl implements Control {
   status(): Status {
     this.calls.push("status");
     return this.statusNow;
+  }
+
+  upgrading: () => Promise<UpgradeOutcome> = async () => ({ kind: "replaced", pid: 4712 });
+
+  upgrade(): Promise<UpgradeOutcome> {
+    this.calls.push("upgrade");
+    return this.upgrading();
   }
 
   reload(): Promise<ReloadOutcome> {

@@ -63,6 +63,30 @@ http://127.0.0.1:9000            up                                             
   });
 });
 
+describe("headgate upgrade", () => {
+  test("says which process serves, and which one ends", async () => {
+    const stdout = "process 4712 serves; process 4711 ends when what is under way has ended\n";
+    assert.deepEqual(await there("upgrade"), { status: 0, stdout, stderr: "" });
+    assert.deepEqual(stage.control.calls, ["status", "upgrade"]);
+  });
+
+  test("says why the other one did not come up, and that this one goes on", async () => {
+    const problems = ["headgate.yaml:1:1: x: unknown field"];
+    const reason = "process 4712, which was to take the place, ended with status 1";
+    stage.control.upgrading = async () => ({ kind: "failed", reason, problems });
+    assert.deepEqual(await there("upgrade"), {
+      status: 1,
+      stdout: "",
+      stderr: `${problems[0]}\n${reason}; process 4711 goes on serving\n`,
+    });
+  });
+
+  test("says why it cannot be", async () => {
+    stage.control.upgrading = async () => ({ kind: "refused", reason: "the process is about to end" });
+    assert.deepEqual(await there("upgrade"), { status: 1, stdout: "", stderr: "the process is about to end\n" });
+  });
+});
+
 describe("headgate reload", () => {
   test("says what has changed, and warns", async () => {
     const warnings = ["headgate.yaml:3:1: upstreams.app: no route sends requests here"];

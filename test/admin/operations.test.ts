@@ -20,6 +20,7 @@ for (const where of KINDS) {
           "GET /",
           "GET /status",
           "POST /reload",
+          "POST /upgrade",
           "POST /drain",
           "POST /stop",
           "GET /cache/stats",

@@ -3,14 +3,17 @@
  * gets, what a reload opens and closes. Either all new addresses can be had or nothing changes.
  */
 
+import { closeSync } from "node:fs";
 import type { Config, ListenConfig } from "../../config/config.ts";
 import { listenerKey } from "../../config/diff.ts";
+import { formatListenAddress } from "../../core/option-addresses.ts";
 import type { Address } from "../../core/ports.ts";
 import { listenFailure } from "../listener-errors.ts";
 import type { HandedSocket } from "../listeners.ts";
 import type { Listening } from "../listening-url.ts";
 import { protocolAt } from "../listening-url.ts";
 import { SetupError, type SetupProblem } from "../setup-error.ts";
+import type { HandedAddress } from "../upgrade/handover.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
 import { removeSocketFile, type SocketPlace, type SocketSource } from "./socket-source.ts";
 
@@ -43,10 +46,15 @@ export class ListeningSockets {
   readonly #workers: number;
   #open: ReadonlyMap<string, OpenAddress> = new Map();
   #wanted: readonly WantedAddress[] = [];
+  /** What the process before this one listens on, as far as nothing has it yet. */
+  #inherited: HandedAddress[];
+  /** Another process listens on the same sockets, and goes on to. */
+  #areHandedOn = false;
 
-  constructor(source: SocketSource, workers: number) {
+  constructor(source: SocketSource, workers: number, inherited: readonly HandedAddress[]) {
     this.#source = source;
     this.#workers = workers;
+    this.#inherited = [...inherited];
   }
 
   get listening(): readonly Listening[] {
@@ -66,6 +74,20 @@ export class ListeningSockets {
   /** For the worker at this index. */
   handedTo(index: number): HandedSockets {
     return handedTo(this.#open, index);
+  }
+
+  /** For a process that is to take this one's place, with the descriptors of this one. */
+  get toHandOn(): readonly HandedAddress[] {
+    return [...this.#open.values()].map(({ listen, address, handed }) => ({
+      listen: formatListenAddress(listen.address),
+      address,
+      descriptors: handed.flatMap(({ descriptor }) => (descriptor === null ? [] : [descriptor])),
+    }));
+  }
+
+  /** The other process has them: the files of unix sockets are its own from now on. */
+  handOn(): void {
+    this.#areHandedOn = true;
   }
 
   /** Rejects with a SetupError, and then nothing has changed. */
@@ -92,6 +114,9 @@ export class ListeningSockets {
         for (const [key, open] of this.#open) if (next.get(key) !== open) this.#close(open);
         this.#open = next;
         this.#wanted = wanted;
+        // Whoever listens there before us goes on until it has ended.
+        for (const { descriptors } of this.#inherited) for (const descriptor of descriptors) closeSync(descriptor);
+        this.#inherited = [];
       },
       rollback: () => {
         for (const open of opened) this.#close(open);
@@ -108,7 +133,9 @@ export class ListeningSockets {
   /** `leaving`: the ports that are about to be given up. */
   async #bind({ listen, place }: WantedAddress, leaving: readonly number[]): Promise<OpenAddress> {
     const { address } = listen;
+    const inherited = this.#takeInherited(formatListenAddress(address));
     try {
+      if (inherited !== null) return await this.#adopt(listen, inherited);
       if (address.kind === "unix") return await this.#bindUnix(listen, address.path);
       return await this.#bindTcp(listen, { ...address, path: null }, leaving.includes(address.port));
     } catch (error) {
@@ -130,24 +157,58 @@ export class ListeningSockets {
     const first = await source.bind(wanted, reusePort && isLeaving);
     if (first.descriptor !== null) source.close(first.descriptor);
     const { address } = first;
-    const place: SocketPlace = { ...wanted, port: address.port };
-    const handed: HandedSocket[] = [];
+    if (first.descriptor === null) return { listen, address, handed: this.#bindLater(address) };
+    const open = { listen, address, handed: [] };
+    await this.#bindUpTo(open, wanted);
+    return open;
+  }
+
+  /** Each worker binds for itself. */
+  #bindLater({ port }: Address): HandedSocket[] {
+    const reusePort = this.#source.shares !== "never";
+    return Array.from({ length: this.#workers }, () => ({ port, descriptor: null, reusePort }));
+  }
+
+  /** Until each worker has a socket. */
+  async #bindUpTo(open: OpenAddress & { readonly handed: HandedSocket[] }, wanted: SocketPlace): Promise<void> {
+    const { handed, address } = open;
+    const { port } = address;
     try {
-      for (let index = 0; index < this.#workers; index++) {
-        const descriptor = first.descriptor === null ? null : (await source.bind(place, true)).descriptor;
-        handed.push({ port: address.port, descriptor, reusePort });
+      while (handed.length < this.#workers) {
+        const { descriptor } = await this.#source.bind({ ...wanted, port }, true);
+        handed.push({ port, descriptor, reusePort: true });
       }
     } catch (error) {
-      this.#close({ listen, address, handed });
+      this.#close(open);
       throw error;
     }
-    return { listen, address, handed };
+  }
+
+  #takeInherited(listen: string): HandedAddress | null {
+    const at = this.#inherited.findIndex((inherited) => inherited.listen === listen);
+    return at < 0 ? null : this.#inherited.splice(at, 1)[0]!;
+  }
+
+  /** Goes on where the process before this one listens. */
+  async #adopt(listen: ListenConfig, { address, descriptors }: HandedAddress): Promise<OpenAddress> {
+    const { shares, transport } = this.#source;
+    const isUnix = address.family === 0;
+    const { port } = address;
+    const usable = transport === "native" ? descriptors.slice(0, isUnix ? 1 : this.#workers) : [];
+    // It goes on to accept on those until it has ended; we have no worker for them.
+    for (const descriptor of descriptors.slice(usable.length)) closeSync(descriptor);
+    if (transport !== "native" && isUnix) return this.#bindUnix(listen, address.address);
+    if (transport !== "native") return { listen, address, handed: this.#bindLater(address) };
+    const handed = usable.map((descriptor) => ({ port, descriptor, reusePort: shares !== "never" && !isUnix }));
+    const open = { listen, address, handed };
+    if (!isUnix && listen.address.kind === "tcp") await this.#bindUpTo(open, { ...listen.address, path: null });
+    return open;
   }
 
   #close({ address, handed }: OpenAddress): void {
     for (const { descriptor } of handed) {
       if (descriptor === null) continue;
-      if (address.family === 0) removeSocketFile(address.address);
+      if (address.family === 0 && !this.#areHandedOn) removeSocketFile(address.address);
       this.#source.close(descriptor);
     }
   }

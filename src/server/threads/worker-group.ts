@@ -13,6 +13,7 @@ import type { Listening } from "../listening-url.ts";
 import { SetupError } from "../setup-error.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
+import type { HandedAddress } from "../upgrade/handover.ts";
 import { BEAT_MS, type WorkerCounts } from "./counters.ts";
 import { ListeningSockets, type PreparedSockets } from "./listening-sockets.ts";
 import type { SocketSource } from "./socket-source.ts";
@@ -48,6 +49,8 @@ export interface GroupOptions {
   readonly transport: Config["transport"];
   readonly source: SocketSource;
   readonly output: StandardErrorLog;
+  /** What the process before this one listens on. Default: there was none. */
+  readonly inherited?: readonly HandedAddress[];
   /** How long a worker may be silent. Default: as long as for an answer. */
   readonly silentMsMax?: number;
 }
@@ -69,7 +72,7 @@ export class WorkerGroup {
   /** The last of what was asked for. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ workers, transport, source, output, silentMsMax = ANSWER_MS_MAX }: GroupOptions) {
+  constructor({ workers, transport, source, output, inherited = [], silentMsMax = ANSWER_MS_MAX }: GroupOptions) {
     this.#log = output.log;
     this.#slots = Array.from({ length: workers }, (_, index) => {
       return {
@@ -85,7 +88,7 @@ export class WorkerGroup {
     });
     const writeAccess = (text: string, lines: number): void => this.#accessOutput?.writer.write(text, lines);
     this.#spawner = new WorkerSpawner({ workers, transport, output, writeAccess });
-    this.#sockets = new ListeningSockets(source, workers);
+    this.#sockets = new ListeningSockets(source, workers, inherited);
     this.#openOutput = accessOutputs(clock, output.log);
     this.#pulse = setInterval(() => {
       for (const thread of this.#threads()) thread.listen(this.#spawner.beatsOf(thread), silentMsMax);
@@ -94,6 +97,16 @@ export class WorkerGroup {
 
   get listening(): readonly Listening[] {
     return this.#sockets.listening;
+  }
+
+  /** What it listens on, for a process that is to take this one's place. */
+  get toHandOn(): readonly HandedAddress[] {
+    return this.#sockets.toHandOn;
+  }
+
+  /** The other process listens on all of it, and goes on to when this one has ended. */
+  handOn(): void {
+    this.#sockets.handOn();
   }
 
   /** What operators may do with the caches. */

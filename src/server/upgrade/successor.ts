@@ -1,0 +1,102 @@
+/**
+ * A process that is to take this one's place: the same command line again, whose program and configuration are read anew. It is
+ * started with the listening sockets of this one, and takes nothing before it serves.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { DESCRIPTOR_FIRST, type FromSuccessor, HANDOVER_VARIABLE, type HandedAddress } from "./handover.ts";
+
+/** It reads the configuration, starts its workers and has all of them listen. */
+const START_MS_MAX = 60_000;
+
+/** Why there is none: a sentence, and what it found wrong, in lines. */
+export class SuccessorError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(message: string, problems: readonly string[], cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.problems = problems;
+  }
+}
+
+export class Successor {
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  /** Resolve when it has said so; false: it has ended, or was silent for too long. */
+  readonly #said = {
+    serving: Promise.withResolvers<boolean>(),
+    done: Promise.withResolvers<boolean>(),
+  };
+  #problems: readonly string[] = [];
+  #end = "";
+
+  private constructor(child: ChildProcess, pid: number) {
+    this.#child = child;
+    this.pid = pid;
+    const timer = setTimeout(() => this.#giveUp(`was not ready within ${START_MS_MAX / 1000} s`), START_MS_MAX);
+    child.on("message", (message: FromSuccessor) => {
+      if (message.kind === "failed") this.#problems = message.lines;
+      else this.#said[message.kind].resolve(true);
+    });
+    // When all that it has said was read.
+    child.on("close", (status, signal) => {
+      clearTimeout(timer);
+      this.#ended(`ended with ${signal === null ? `status ${status}` : signal}`);
+    });
+    void this.#said.done.promise.then(() => clearTimeout(timer));
+  }
+
+  /** Rejects with a SuccessorError. `addresses`: with the descriptors of this process. */
+  static async start(addresses: readonly HandedAddress[]): Promise<Successor> {
+    const descriptors = addresses.flatMap((address) => address.descriptors);
+    let next = DESCRIPTOR_FIRST;
+    const handed = addresses.map((address) => ({ ...address, descriptors: address.descriptors.map(() => next++) }));
+    const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+      stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
+      env: { ...process.env, [HANDOVER_VARIABLE]: JSON.stringify(handed) },
+    });
+    try {
+      await once(child, "spawn");
+    } catch (error) {
+      throw new SuccessorError(`no other process can be started: ${(error as Error).message}`, [], error);
+    }
+    return new Successor(child, child.pid!);
+  }
+
+  /** Resolves when it accepts on the sockets. Rejects with a SuccessorError, and then it is gone. */
+  serves(): Promise<void> {
+    return this.#when("serving");
+  }
+
+  /** Gives it the admin interface; resolves when it has opened its own. Rejects likewise. */
+  async takes(): Promise<void> {
+    this.#child.send({ kind: "yours" }, () => {});
+    await this.#when("done");
+  }
+
+  /** Nobody is to take the place of this process. */
+  end(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  /** It goes on without this process. */
+  release(): void {
+    if (this.#child.connected) this.#child.disconnect();
+    this.#child.unref();
+  }
+
+  async #when(kind: "serving" | "done"): Promise<void> {
+    if (await this.#said[kind].promise) return;
+    throw new SuccessorError(`process ${this.pid}, which was to take the place, ${this.#end}`, this.#problems);
+  }
+
+  #giveUp(why: string): void {
+    this.#ended(why);
+    this.end();
+  }
+
+  #ended(why: string): void {
+    this.#end ||= why;
+    for (const { resolve } of Object.values(this.#said)) resolve(false);
+  }
+}
