@@ -6,6 +6,7 @@
  */
 import type { CacheConfig } from "../caching/options.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
+import type { RequestTemplate, UrlPart } from "../core/request-template.ts";
 import type { ApiKeyOptions } from "../features/api-key/options.ts";
 import type { BasicAuthOptions } from "../features/basic-auth/options.ts";
 import type { CacheOptions } from "../features/cache/options.ts";
@@ -219,7 +220,7 @@ export type ActionConfig =
       readonly headers: readonly (readonly [name: string, value: string])[];
       readonly body: string | null;
     }
-  | { readonly kind: "redirect"; readonly to: RedirectTemplate; readonly status: 301 | 302 | 303 | 307 | 308 }
+  | { readonly kind: "redirect"; readonly to: RequestTemplate<UrlPart>; readonly status: 301 | 302 | 303 | 307 | 308 }
   | {
       readonly kind: "kisscache";
       readonly options: KisscacheOptions;
@@ -227,6 +228,3 @@ export type ActionConfig =
       readonly cache: Extract<UseConfig, { readonly feature: "cache" }>;
     }
   | { readonly kind: "handle"; readonly handle: HandleFunction };
-
-/** Text as it is, and parts of the request's URL. `uri` is the path, and the query with its question mark if there is one. */
-export type RedirectTemplate = readonly (string | { readonly part: "scheme" | "host" | "path" | "query" | "uri" })[];

@@ -227,14 +227,14 @@ servers:
     title: "headers",
     place: "`headers` in an item of `use`",
     paths: ["servers.*.routes.#.use.#.headers"],
-    text: "Fields that frame a message or belong to one connection are the proxy's own and cannot be changed.",
+    text: "Fields that frame a message or belong to one connection are the proxy's own and cannot be changed.\n\nValues for requests may have parts of the request in them: `{client}` is the address of the client (what a proxy in `trustedProxies` says it is), `{scheme}`, `{host}` (without port), `{path}`, `{query}` (without question mark) and `{uri}` (path and query) are those of its URL, the path as it stands at this place in `use`. `x-real-ip: \"{client}\"` is what nginx's `proxy_set_header X-Real-IP $remote_addr` does. Such a value is put in quotes, since YAML takes braces for a block. What the client sent under a name that gets its address goes, in every spelling, and so do its trailers; a value that comes to nothing, such as the address of who comes by a unix socket, leaves the field out. Other braces are text, `{{client}}` is the text `{client}`, and in the content of a `{ file: path }` all are text.",
     example: `servers:
   web:
     listen: ":8080"
     use:
       - headers:
           request:
-            set: { authorization: { file: upstream-token } }
+            set: { authorization: { file: upstream-token }, x-real-ip: "{client}" }
             remove: [x-internal]
           response:
             set: { strict-transport-security: max-age=31536000 }

@@ -18,6 +18,7 @@ import {
   TOKEN,
   textKind,
 } from "../core/option-types.ts";
+import { type RequestTemplate, URL_PARTS, type UrlPart } from "../core/request-template.ts";
 import { apiKeyOptions } from "../features/api-key/options.ts";
 import { basicAuthOptions } from "../features/basic-auth/options.ts";
 import { cacheOptions } from "../features/cache/options.ts";
@@ -34,7 +35,7 @@ import { rewriteOptions } from "../features/rewrite/options.ts";
 import { stripPrefixOptions } from "../features/strip-prefix/options.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, upstreamFields } from "../upstreams/options.ts";
 import { type HandleFunction, isPlugin, type PluginObject } from "./code.ts";
-import type { MatchConfig, NamedValues, RedirectTemplate, UseConfig } from "./config.ts";
+import type { MatchConfig, NamedValues, UseConfig } from "./config.ts";
 import { routeLimits } from "./limits-schema.ts";
 import { routeLog } from "./log-schema.ts";
 
@@ -199,11 +200,8 @@ const respond = z.union([
   respondLongForm,
 ]);
 
-const REDIRECT_PART = /\{(scheme|host|path|query|uri)\}/;
+const REDIRECT_PART = new RegExp(`\\{(${URL_PARTS.join("|")})\\}`);
 const REDIRECT_START = /^((https?|\{scheme\}):\/\/([^/?#{]|\{host\})|\/(?!\/)|\{(uri|path)\})/;
-
-/** The word in the braces; the same list as REDIRECT_PART's. */
-type RedirectPart = Exclude<RedirectTemplate[number], string>["part"];
 
 /**
  * What is wrong with a target that begins like one. What comes from the request may not continue the authority, nor make a
@@ -220,7 +218,7 @@ function explainRedirect(text: string): string | null {
   return null;
 }
 
-const redirectTarget = textKind<RedirectTemplate>({
+const redirectTarget = textKind<RequestTemplate<UrlPart>>({
   id: "redirectTarget",
   expected: "a URL such as https://example.org{uri}, or a path",
   description:
@@ -229,7 +227,7 @@ const redirectTarget = textKind<RedirectTemplate>({
     if (!REDIRECT_START.test(text) || explainRedirect(text) !== null) return null;
     return text
       .split(REDIRECT_PART)
-      .map((part, index) => (index % 2 === 0 ? part : { part: part as RedirectPart }))
+      .map((part, index) => (index % 2 === 0 ? part : { part: part as UrlPart }))
       .filter((part) => part !== "");
   },
   explain: (text) => (REDIRECT_START.test(text) ? explainRedirect(text) : null),

@@ -91,9 +91,15 @@ function readForOption<T>(
   }
 }
 
-/** Text of the given type (one that never shows a value in its messages), or `{ file: path }` whose content is that text. */
-export function secret<T extends z.ZodType<unknown, string>>(text: T) {
-  return z.union([text, secretFile.pipe(text)]);
+/**
+ * Text of the given type (one that never shows a value in its messages), or `{ file: path }` whose content is that text. `inFile` is
+ * the type of the content, where it is another one.
+ */
+export function secret<T extends z.ZodType<unknown, string>, F extends z.ZodType<unknown, string> = T>(
+  text: T,
+  inFile?: F,
+) {
+  return z.union([text, secretFile.pipe((inFile ?? text) as F)]);
 }
 
 /** One for all fields: the JSON Schema has it once. */

@@ -6,6 +6,7 @@
  * It decides whether one value is possible; whether values fit each other is decided by config/.
  */
 import { z } from "zod";
+import { parseRequestText, type RequestPart, type RequestTemplate } from "./request-template.ts";
 import { formatSize, parseSize } from "./sizes.ts";
 
 export { formatSize, parseSize };
@@ -192,14 +193,25 @@ export const settableFieldName = textKind<string>({
 
 /** RFC 9110, section 5.5, without obs-text: what everybody reads in one way. */
 const FIELD_VALUE = /^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$|^$/;
+const FIELD_VALUE_EXPECTED = "the value of a header field (visible ASCII, no line break, no space at either end)";
 
 /** The value of a header field: visible ASCII, spaces and tabs inside. */
 export const fieldValue = textKind<string>({
   id: "fieldValue",
-  expected: "the value of a header field (visible ASCII, no line break, no space at either end)",
+  expected: FIELD_VALUE_EXPECTED,
   description: "The value of a header field: visible ASCII, with spaces and tabs inside only.",
   isSecret: true,
   parse: (text) => (FIELD_VALUE.test(text) ? text : null),
+});
+
+/** The same with parts of the request in it; text where there are none. */
+export const fieldTemplate = textKind<string | RequestTemplate<RequestPart>>({
+  id: "fieldTemplate",
+  expected: FIELD_VALUE_EXPECTED,
+  description:
+    "The value of a header field, in which `{client}` is the address of the client, and `{scheme}`, `{host}` (without port), `{path}`, `{query}` (without question mark) and `{uri}` (path and query) are those of the request. Other braces are text; `{{client}}` is the text `{client}`.",
+  isSecret: true,
+  parse: (text) => (FIELD_VALUE.test(text) ? parseRequestText(text) : null),
 });
 
 /** A regular expression that compiles with the `u` flag; stays text, for the thread that compiles it. */

@@ -173,6 +173,6 @@ function joined(fields: FieldBlock, id: number): string | null {
 }
 
 /** The transport gives addresses in canonical form; everything else it gives as an address is a path or empty. */
-function isIpAddress(text: string): boolean {
+export function isIpAddress(text: string): boolean {
   return text !== "" && !text.includes("/") && (text.includes(":") || /^[0-9.]+$/.test(text));
 }

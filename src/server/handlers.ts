@@ -2,9 +2,10 @@
  * How a route ends that sends nothing to an upstream: `respond`, `redirect`, `handle`. What is the same for every request is
  * made once.
  */
-import type { ActionConfig, RedirectTemplate } from "../config/config.ts";
+import type { ActionConfig } from "../config/config.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { RequestMessage } from "../core/message.ts";
+import { type RequestTemplate, type UrlPart, urlPartOf } from "../core/request-template.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { Handler } from "../pipeline/site.ts";
 
@@ -32,25 +33,10 @@ export function redirectHandler({ to, status }: ActionOf<"redirect">): Handler {
   };
 }
 
-function locationOf(template: RedirectTemplate, request: RequestMessage): string {
+function locationOf(template: RequestTemplate<UrlPart>, request: RequestMessage): string {
   let location = "";
-  for (const part of template) location += typeof part === "string" ? part : partOf(request, part.part);
+  for (const part of template) location += typeof part === "string" ? part : urlPartOf(request, part.part);
   return location;
-}
-
-function partOf(request: RequestMessage, part: "scheme" | "host" | "path" | "query" | "uri"): string {
-  switch (part) {
-    case "scheme":
-      return request.scheme;
-    case "host":
-      return request.host;
-    case "path":
-      return request.form === "asterisk" ? "/" : request.path;
-    case "query":
-      return request.query ?? "";
-    case "uri":
-      return request.form === "asterisk" ? "/" : request.target;
-  }
 }
 
 /** A program's own function. Whatever it returns besides a promise means nothing: `(exchange) => exchange.respond(...)`. */

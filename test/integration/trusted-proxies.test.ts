@@ -13,6 +13,8 @@ const CLAIMS = [
   "Forwarded: for=192.0.2.7;proto=https",
 ];
 
+const REAL_IP = [{ headers: { request: { set: { "x-real-ip": "{client}" } } } }];
+
 async function ask(trustedProxies: readonly string[], lines: readonly string[]) {
   await using origin = await Origin.start((_, response) => response.end("served"));
   await using proxy = await ProxyUnderTest.start({
@@ -21,8 +23,8 @@ async function ask(trustedProxies: readonly string[], lines: readonly string[]) 
       web: {
         listen: "127.0.0.1:0",
         routes: [
-          { match: { client: "192.0.2.0/24" }, proxy: origin.url },
-          { match: { path: "/open" }, proxy: origin.url },
+          { match: { client: "192.0.2.0/24" }, use: REAL_IP, proxy: origin.url },
+          { match: { path: "/open" }, use: REAL_IP, proxy: origin.url },
         ],
       },
     },
@@ -54,4 +56,16 @@ test("a trusted proxy is believed: the client is the last one that it did not vo
 test("an address that a trusted proxy was told, behind one that is not trusted, is not believed", async () => {
   const { status } = await ask(["127.0.0.1"], ["X-Forwarded-For: 192.0.2.7, 203.0.113.5"]);
   assert.equal(status, 404);
+});
+
+test("X-Real-IP by a placeholder is the address that is believed, whatever the client says there", async () => {
+  const claims = ["X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.8", "X_Real_IP: 192.0.2.9"];
+  for (const [trusted, expected] of [
+    [[], "127.0.0.1"],
+    [["127.0.0.0/8"], "192.0.2.7"],
+  ] as const) {
+    const { headers } = await ask(trusted, claims);
+    assert.equal(headers["x-real-ip"], expected);
+    assert.ok(!("x_real_ip" in headers));
+  }
 });

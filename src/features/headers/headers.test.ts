@@ -1,13 +1,22 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Line, StandInExchange, standInResponse } from "../../../test/support/stand-in-exchange.ts";
+import type { z } from "zod";
+import {
+  type Line,
+  StandInExchange,
+  type StandInRequest,
+  standInResponse,
+} from "../../../test/support/stand-in-exchange.ts";
+import { parseWithFiles } from "../../core/option-files.ts";
 import { createHeadersFeature } from "./index.ts";
 import { type HeaderChanges, headersOptions } from "./options.ts";
+
+type HeadersInput = z.input<typeof headersOptions>;
 
 const NONE: HeaderChanges = { set: {}, add: {}, remove: [] };
 
 function changed(changes: Partial<HeaderChanges>, lines: readonly Line[]): Line[] {
-  const feature = createHeadersFeature({ request: { ...NONE, ...changes }, response: NONE });
+  const feature = createHeadersFeature({ ...headersOptions.parse({}), request: { ...NONE, ...changes } });
   const exchange = new StandInExchange({ fields: lines });
   feature.request?.(exchange);
   return exchange.requestLines;
@@ -118,5 +127,83 @@ describe("headers", () => {
         ["x-frame-options", "DENY"],
       ],
     );
+  });
+
+  describe("with parts of the request", () => {
+    const made = (request: HeadersInput["request"], given: StandInRequest) => {
+      const exchange = new StandInExchange(given);
+      createHeadersFeature(headersOptions.parse({ request })).request?.(exchange);
+      return exchange;
+    };
+    const linesOf = (value: string, given: StandInRequest) => made({ set: { "X-A": value } }, given).requestLines;
+
+    for (const [value, expected] of [
+      ["{client}", "192.0.2.1"],
+      ["{host}", "a.example"],
+      ["{scheme}://{host}{uri}", "https://a.example/b%20c?d={e}"],
+      ["path {path}, query {query}", "path /b%20c, query d={e}"],
+      ["{{client}} {client}", "{client} 192.0.2.1"],
+      ["{{{uri}}}", "{{uri}}"],
+      ['{"a":{"b":"{host}"}}', '{"a":{"b":"a.example"}}'],
+      ['{"a":{"b":1}}', '{"a":{"b":1}}'],
+      ["{Client} {client }{}{remote_addr}", "{Client} {client }{}{remote_addr}"],
+    ] as const) {
+      it(value, () => {
+        const given = { target: "/b%20c?d={e}", authority: "a.example:8443", scheme: "https" } as const;
+        assert.deepEqual(linesOf(value, given), [["x-a", expected]]);
+      });
+    }
+
+    it("keeps the order of lines", () => {
+      const { requestLines } = made(
+        { set: { a: "{host}", b: "1" }, add: { a: ["2", "{path}", "3"], c: "4" } },
+        { fields: [["A", "0"]], target: "/p" },
+      );
+      const expected = ["a: example.org", "b: 1", "a: 2", "a: /p", "a: 3", "c: 4"];
+      assert.deepEqual(
+        requestLines.map((line) => line.join(": ")),
+        expected,
+      );
+    });
+
+    it("leaves out what comes to nothing, and a space at an end", () => {
+      assert.deepEqual(linesOf("{query}", {}), []);
+      assert.deepEqual(linesOf("q {query}", {}), [["x-a", "q"]]);
+      // A client of a unix socket has no address, whatever its path is.
+      for (const clientAddress of ["", "/run/a.sock"]) assert.deepEqual(linesOf("{client}", { clientAddress }), []);
+    });
+
+    it("tells the client's address in place of all that the client says there", () => {
+      const fields: Line[] = [
+        ["X-Client-IP", "1"],
+        ["x_client_ip", "2"],
+        ["X.Client.IP", "3"],
+        ["X-Client-IPs", "4"],
+      ];
+      const exchange = made({ set: { "x-client-ip": "{client}" } }, { fields, clientAddress: "2001:db8::1" });
+      assert.deepEqual(exchange.requestLines, [
+        ["X-Client-IPs", "4"],
+        ["x-client-ip", "2001:db8::1"],
+      ]);
+      assert.equal(exchange.passesTrailers, false);
+      assert.equal(made({ set: { a: "{host}" } }, {}).passesTrailers, true);
+    });
+
+    it("takes what stands in a file, and what an answer gets, as it is", () => {
+      const files = {
+        resolvePath: (path: string) => path,
+        readSecret: () => "{client}",
+        readSecretBytes: () => Buffer.alloc(0),
+      };
+      const parsed = parseWithFiles(files, () =>
+        headersOptions.parse({ request: { set: { a: { file: "f" } } }, response: { set: { b: "{client}" } } }),
+      );
+      assert.equal(parsed.request.set.a, "{client}");
+      assert.equal(parsed.response.set.b, "{client}");
+    });
+
+    it("is refused when a name could not stand in a head", () => {
+      assert.throws(() => changed({ set: { "a b": [{ part: "client" }] } }, []), TypeError);
+    });
   });
 });

@@ -3,7 +3,8 @@
  * its way to the client. It never touches what frames a message, names its host or belongs to one connection: those the
  * proxy writes itself.
  *
- * What is set and added is the same for every message, so it is validated and encoded once.
+ * What is set and added is the same for every message, so it is validated and encoded once; only values with parts of the request in
+ * them are made for each.
  */
 import {
   FIELD_CONNECTION,
@@ -17,9 +18,13 @@ import {
   FIELD_UPGRADE,
   fieldIdOf,
 } from "../../core/field-names.ts";
-import { EncodedLines, type FieldBlock, ROW } from "../../core/fields.ts";
+import { EncodedLines, type FieldBlock, isToken, ROW } from "../../core/fields.ts";
+import { urlPartOf } from "../../core/request-template.ts";
+import type { Exchange } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
-import type { HeaderChanges, HeadersOptions } from "./options.ts";
+import { isIpAddress } from "../../semantics/forwarded.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
+import type { HeaderChanges, HeadersOptions, HeaderValue } from "./options.ts";
 
 const FIELDS_OF_THE_PROXY: ReadonlySet<number> = new Set([
   FIELD_CONNECTION,
@@ -42,15 +47,19 @@ export function createHeadersFeature(options: HeadersOptions): Feature {
   const response = compileChanges(options.response);
   return {
     name: "headers",
-    ...(request !== null && { request: (exchange) => request(exchange.request.fields) }),
-    ...(response !== null && { response: (_exchange, message) => response(message.fields) }),
+    ...(request !== null && { request: (exchange) => request(exchange.request.fields, exchange) }),
+    ...(response !== null && { response: (exchange, message) => response(message.fields, exchange) }),
   };
 }
 
+type Template = Exclude<HeaderValue, string>;
+type Line = readonly [name: string, value: HeaderValue];
+type Change = (fields: FieldBlock, exchange: Exchange) => void;
+
 /** null when there is nothing to change. */
-function compileChanges({ set, add, remove }: HeaderChanges): ((fields: FieldBlock) => void) | null {
-  const setLines = Object.entries(set);
-  const addedLines = Object.entries(add).flatMap(([name, values]) => values.map((value) => [name, value] as const));
+function compileChanges({ set, add, remove }: HeaderChanges): Change | null {
+  const setLines: Line[] = Object.entries(set);
+  const addedLines = Object.entries(add).flatMap(([name, values]) => values.map((value): Line => [name, value]));
   const prefixes = remove.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1).toLowerCase());
   const removed = [...remove.filter((name) => !name.endsWith("*")), ...Object.keys(set)];
   for (const name of [...removed, ...Object.keys(add)]) {
@@ -58,12 +67,63 @@ function compileChanges({ set, add, remove }: HeaderChanges): ((fields: FieldBlo
       throw new TypeError(`${name} is set by the proxy itself`);
   }
   if (removed.length + prefixes.length + addedLines.length === 0) return null;
-  const lines = new EncodedLines([...setLines, ...addedLines]);
-  return (fields) => {
+  const append = compileLines([...setLines, ...addedLines]);
+  const change: Change = (fields, exchange) => {
     for (const name of removed) fields.delete(name);
     if (prefixes.length > 0) removePrefixes(fields, prefixes);
-    fields.appendEncoded(lines);
+    append(fields, exchange);
   };
+  const ofClient = setLines.filter(([, value]) => typeof value !== "string" && value.some(isClient));
+  if (ofClient.length === 0) return change;
+  return withoutClaims(
+    ofClient.map(([name]) => name),
+    change,
+  );
+}
+
+/** Adds lines in their order. Those that are the same for every message are encoded once. */
+function compileLines(lines: readonly Line[]): Change {
+  const texts = lines.flatMap(([name, value]) => (typeof value === "string" ? [[name, value] as const] : []));
+  const encoded = new EncodedLines(texts);
+  if (texts.length === lines.length) return (fields) => fields.appendEncoded(encoded);
+  const pieces = lines.map(([name, value]): Change => {
+    if (typeof value === "string") return compileLines([[name, value]]);
+    if (!isToken(name)) throw new TypeError(`invalid field name ${JSON.stringify(name)}`);
+    return (fields, exchange) => {
+      const made = madeValue(value, exchange);
+      // Without an address: who looks for one shall not find a field with none.
+      if (made !== "") fields.append(name, made);
+    };
+  });
+  return (fields, exchange) => {
+    for (const piece of pieces) piece(fields, exchange);
+  };
+}
+
+/** By such a field the upstream learns who asks: it must not find what the client says there, in any spelling or as a trailer. */
+function withoutClaims(names: readonly string[], change: Change): Change {
+  const spellings = new NameVariants(names);
+  return (fields, exchange) => {
+    spellings.removeFrom(fields);
+    exchange.passesTrailers = false;
+    change(fields, exchange);
+  };
+}
+
+function isClient(part: Template[number]): boolean {
+  return typeof part !== "string" && part.part === "client";
+}
+
+/** No space is left at either end where the part that stands there is empty. */
+function madeValue(template: Template, { request, clientAddress }: Exchange): string {
+  let value = "";
+  for (const piece of template) {
+    if (typeof piece === "string") value += piece;
+    else if (piece.part !== "client") value += urlPartOf(request, piece.part);
+    // The address of a unix socket is a path.
+    else if (isIpAddress(clientAddress)) value += clientAddress;
+  }
+  return value.trim();
 }
 
 function removePrefixes(fields: FieldBlock, prefixes: readonly string[]): void {
