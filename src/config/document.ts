@@ -6,6 +6,7 @@
  * bounded, and nothing in it can become anything but text, numbers, booleans, lists and mappings.
  */
 import { isAlias, isMap, isScalar, isSeq, type Node, parseDocument, type Scalar, type YAMLError } from "yaml";
+import { suggestPlaceholders } from "./foreign-placeholders.ts";
 import { interpolate } from "./interpolate.ts";
 import type { Finding, Path } from "./problems.ts";
 import { jsonMistake } from "./strict-json.ts";
@@ -205,7 +206,8 @@ class Reader {
   #readScalar(value: unknown, path: Path): unknown {
     if (typeof value !== "string") return value;
     const { text, changed, errors } = interpolate(value, this.#env);
-    for (const message of errors) this.#found(path, message);
+    const suggestion = errors.length > 0 ? suggestPlaceholders(path, value) : null;
+    for (const message of errors) this.#found(path, message, suggestion);
     if (changed && errors.length === 0) this.interpolated.set(pathKey(path), text);
     return text;
   }
@@ -227,8 +229,8 @@ class Reader {
     return value;
   }
 
-  #found(path: Path, message: string): void {
-    this.findings.push({ path, at: "value", message });
+  #found(path: Path, message: string, suggestion: string | null = null): void {
+    this.findings.push({ path, at: "value", message, suggestion });
   }
 }
 

@@ -172,7 +172,7 @@ const VALUES: readonly Case[] = [
   [
     "a field of the log",
     top('log: { access: { format: "{clinet}" } }'),
-    "1:26: log.access.format: the access log has no field {clinet}",
+    '1:26: log.access.format: the access log has no field {clinet}; did you mean "{client}"?',
   ],
   [
     "a lone brace",
@@ -365,7 +365,7 @@ const ROUTES: readonly Case[] = [
   [
     "a redirect with an unknown part",
     'servers: { web: { listen: ":80", redirect: "https://a{ur}" } }',
-    "1:44: servers.web.redirect: {ur} is none of {scheme}, {host}, {path}, {query} and {uri}",
+    '1:44: servers.web.redirect: {ur} is none of {scheme}, {host}, {path}, {query} and {uri}; did you mean "https://a{uri}"?',
   ],
   [
     "a handler that is none",

@@ -21,7 +21,11 @@ const isMapping = (value: unknown) => typeof value === "object" && value !== nul
 
 const hasInnerStar = (value: unknown) => [value].flat().some((one) => typeof one === "string" && /\*./.test(one));
 
+const hasPlaceholder = (value: unknown) => typeof value === "string" && /[${]/.test(value);
+
 const SLIPS: readonly Slip[] = [
+  [/(\.proxy|^upstreams\.[^.[]+)\.host$/, hasPlaceholder, "preserve is the host that the client asked for"],
+  [/\.proxy(\.to)?$/, hasPlaceholder, "a target has no placeholders: write a route for each"],
   [/\.match\.path(\[\d+\])?$/, hasInnerStar, "use pathRegex for more"],
   [/^servers\.[^.]+\.forward$/, (value) => value === null, "for a proxy without options write forward: {}"],
   [/\.forward\.(allow|deny|via)$/, isMapping, "a list of one is [{ ... }]"],

@@ -4,6 +4,7 @@ import { filePath } from "../core/option-files.ts";
 import { fieldName, textKind } from "../core/option-types.ts";
 import { ACCESS_FIELDS_DEFAULT, type AccessField, parseAccessField, parseAccessTemplate } from "./access-fields.ts";
 import type { AccessFormat, LogOutput } from "./config.ts";
+import { foreignIn, suggestFormat } from "./foreign-placeholders.ts";
 
 /** Always redacted, whatever `redact` names besides. */
 const REDACTED_ALWAYS = ["authorization", "cookie", "set-cookie", "proxy-authorization"] as const;
@@ -28,8 +29,12 @@ const format = textKind<AccessFormat | "json">({
   },
   explain: (text) => {
     const template = parseAccessTemplate(text);
-    return template.ok || !/[{}]/.test(text) ? null : template.error;
+    if (template.ok) return null;
+    if (/[{}]/.test(text)) return template.error;
+    const foreign = foreignIn(text);
+    return foreign === null ? null : `fields stand in braces, and ${foreign} is none`;
   },
+  suggest: suggestFormat,
 });
 
 const output = z.union([

@@ -8,6 +8,7 @@ import { checkConfig } from "./checks.ts";
 import type { Config } from "./config.ts";
 import { pathKey, readDocument, type SourceDocument } from "./document.ts";
 import { findingsOf, pathsThatWantOtherScalars, plainMessages, valueAt, withoutConsequences } from "./findings.ts";
+import { placeholderWarnings } from "./foreign-placeholders.ts";
 import { forwardProblems } from "./forward-checks.ts";
 import { opennessWarnings } from "./forward-openness.ts";
 import { forwardWarnings } from "./forward-warnings.ts";
@@ -59,6 +60,7 @@ function judge(document: SourceDocument, options: ParseOptions): ParseResult {
   if (findings.length > 0 || !parsed.success) return { ok: false, problems: report(findings) };
   const warnings = report([
     ...checks.warnings,
+    ...placeholderWarnings(document.value),
     ...forwardWarnings(parsed.data),
     ...opennessWarnings(parsed.data),
     ...cacheWarnings(parsed.data),

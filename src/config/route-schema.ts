@@ -36,6 +36,7 @@ import { stripPrefixOptions } from "../features/strip-prefix/options.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, upstreamFields } from "../upstreams/options.ts";
 import { type HandleFunction, isPlugin, type PluginObject } from "./code.ts";
 import type { MatchConfig, NamedValues, UseConfig } from "./config.ts";
+import { foreignIn, suggestRedirect } from "./foreign-placeholders.ts";
 import { routeLimits } from "./limits-schema.ts";
 import { routeLog } from "./log-schema.ts";
 
@@ -203,6 +204,9 @@ const respond = z.union([
 const REDIRECT_PART = new RegExp(`\\{(${URL_PARTS.join("|")})\\}`);
 const REDIRECT_START = /^((https?|\{scheme\}):\/\/([^/?#{]|\{host\})|\/(?!\/)|\{(uri|path)\})/;
 
+/** What begins like a target, with whatever placeholders. */
+const REDIRECT_LIKE = /^((https?|\{[^}]*\}|\$\w+):\/\/|\/(?!\/)|[{$%])/;
+
 /**
  * What is wrong with a target that begins like one. What comes from the request may not continue the authority, nor make a
  * path begin with two slashes: either would let the maker of a link choose where our redirect leads. `{host}` may: it is
@@ -210,8 +214,11 @@ const REDIRECT_START = /^((https?|\{scheme\}):\/\/([^/?#{]|\{host\})|\/(?!\/)|\{
  */
 function explainRedirect(text: string): string | null {
   if (!/^[\x21-\x7e]*$/.test(text)) return "a redirect's target has visible ASCII only: percent-encode the rest";
-  const unknown = /\{[^}]*\}?|\}/.exec(text.replaceAll(new RegExp(REDIRECT_PART, "g"), ""));
-  if (unknown !== null) return `${unknown[0]} is none of {scheme}, {host}, {path}, {query} and {uri}`;
+  const unknown = /\{[^}]*\}?|\}/.exec(text.replaceAll(new RegExp(REDIRECT_PART, "g"), ""))?.[0];
+  // A path may have a dollar sign in it, a host has none.
+  const foreign = /^(https?:\/\/[^/?#]*)?[$%]/.test(text) ? foreignIn(text) : null;
+  const none = foreign ?? unknown;
+  if (none !== undefined) return `${none} is none of {scheme}, {host}, {path}, {query} and {uri}`;
   if (/^\/\{(path|uri)\}/.test(text)) return "{path} and {uri} begin with a slash themselves: leave yours out";
   const authority = /:\/\/((?:[^/?#{]|\{(?:scheme|host|query)\})*)/.exec(text)?.[1] ?? "";
   if (/\{(query|scheme)\}/.test(authority)) return "what comes from the request would become part of the host";
@@ -230,7 +237,8 @@ const redirectTarget = textKind<RequestTemplate<UrlPart>>({
       .map((part, index) => (index % 2 === 0 ? part : { part: part as UrlPart }))
       .filter((part) => part !== "");
   },
-  explain: (text) => (REDIRECT_START.test(text) ? explainRedirect(text) : null),
+  explain: (text) => (REDIRECT_LIKE.test(text) ? explainRedirect(text) : null),
+  suggest: suggestRedirect,
 });
 
 const redirectStatus = z.literal([301, 302, 303, 307, 308]);
