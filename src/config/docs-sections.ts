@@ -141,7 +141,7 @@ caches:
     title: "match",
     place: "`match` of a route",
     paths: ["servers.*.routes.#.match"],
-    text: "Paths are compared after normalisation: dot segments removed, unreserved characters decoded, `//` merged, `%2F` left as it is.",
+    text: "Paths are compared after normalisation: dot segments removed, unreserved characters decoded, `//` merged, `%2F` left as it is. A path without `*` is that one alone: `/api/` is not what is below it, which `/api/*` is. `headgate check` warns where that is hardly meant; a `pathRegex` such as `^/api/$` says that it is.",
     example: `servers:
   web:
     listen: ":8080"

@@ -12,6 +12,7 @@ import { placeholderWarnings } from "./foreign-placeholders.ts";
 import { forwardProblems } from "./forward-checks.ts";
 import { opennessWarnings } from "./forward-openness.ts";
 import { forwardWarnings } from "./forward-warnings.ts";
+import { matchWarnings } from "./match-warnings.ts";
 import { type ConfigProblem, type Finding, formatPath, type Path } from "./problems.ts";
 import { resolveConfig } from "./resolve.ts";
 import { configSchema } from "./schema.ts";
@@ -61,6 +62,7 @@ function judge(document: SourceDocument, options: ParseOptions): ParseResult {
   const warnings = report([
     ...checks.warnings,
     ...placeholderWarnings(document.value),
+    ...matchWarnings(parsed.data),
     ...forwardWarnings(parsed.data),
     ...opennessWarnings(parsed.data),
     ...cacheWarnings(parsed.data),

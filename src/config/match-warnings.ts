@@ -1,0 +1,69 @@
+/**
+ * Paths that match less than they seem to. nginx and many others take `/api/` for the beginning of paths; here it is one path, and what
+ * is below it meets another route, where nothing may be asked of it. It is asked once every value of the file is known to be right.
+ *
+ * Not told is what is often meant so: a page that is redirected to a fixed place or answered with success, a path whose other
+ * spelling (`/api`) stands beside it, and a server that says elsewhere what is below it.
+ */
+import type { Finding, Path } from "./problems.ts";
+import type { RouteBlock } from "./route-schema.ts";
+import type { ConfigBlocks } from "./schema.ts";
+
+export function matchWarnings({ servers }: ConfigBlocks): readonly Finding[] {
+  return Object.entries(servers).flatMap(([name, { routes = [] }]) =>
+    routes.flatMap((route, index) => {
+      const path: Path = ["servers", name, "routes", index, "match", "path"];
+      return [...foldersAlone(route, routes, path), ...rootAlone(route, routes, path)];
+    }),
+  );
+}
+
+function foldersAlone(route: RouteBlock, routes: readonly RouteBlock[], path: Path): readonly Finding[] {
+  if (isForOnePage(route)) return [];
+  const own = patternsOf(route);
+  return own.flatMap((pattern, index): readonly Finding[] => {
+    if (pattern === "/" || !pattern.endsWith("/") || own.includes(pattern.slice(0, -1))) return [];
+    if (routes.some((one) => patternsOf(one).includes(`${pattern}*`))) return [];
+    const message = `matches ${pattern} alone: write ${pattern}* for that and all below it, or ${regexOf(pattern)} if it is meant so`;
+    return [{ path: [...path, index], at: "value", message }];
+  });
+}
+
+/** The root alone is a page like others. It is hardly meant when it is all that an upstream gets, and the rest of the site goes nowhere. */
+function rootAlone(route: RouteBlock, routes: readonly RouteBlock[], path: Path): readonly Finding[] {
+  const { match, proxy } = route;
+  if (proxy === undefined || match === undefined || patternsOf(route).join() !== "/") return [];
+  const { host, path: _path, scheme: _scheme, ...conditions } = match;
+  if (Object.values(conditions).some((condition) => condition !== null)) return [];
+  const others = routes.filter((other) => other !== route);
+  const target = JSON.stringify(proxy.to);
+  const isElsewhere = others.some(
+    (other) => JSON.stringify(other.proxy?.to) === target || (takesAllPaths(other) && sharesHost(other, host)),
+  );
+  if (isElsewhere) return [];
+  const message = `matches the root alone, and nothing else goes to this upstream: write /* for every path, or ${regexOf("/")} if it is meant so`;
+  return [{ path, at: "value", message }];
+}
+
+function patternsOf({ match }: RouteBlock): readonly string[] {
+  return match?.path ?? [];
+}
+
+function isForOnePage({ redirect, respond }: RouteBlock): boolean {
+  if (respond !== undefined) return respond.status < 400;
+  return redirect?.to.every((part) => typeof part === "string" || !["path", "uri"].includes(part.part)) ?? false;
+}
+
+function takesAllPaths(route: RouteBlock): boolean {
+  if (route.match?.path == null) return route.match?.pathRegex == null;
+  return route.match.path.includes("/*");
+}
+
+function sharesHost({ match }: RouteBlock, host: readonly string[] | null): boolean {
+  return match?.host == null || match.host.join() === host?.join();
+}
+
+/** What says the same, and cannot be taken for more. */
+function regexOf(pattern: string): string {
+  return `pathRegex ${JSON.stringify(`^${pattern.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`)}`;
+}
