@@ -120,7 +120,7 @@ describe("a `cache`", () => {
     const result = parseConfig(text, { file: "headgate.yaml", files });
     assert.ok(!result.ok);
     assert.deepEqual(result.problems.map(formatProblem), [
-      'headgate.yaml:2:40: servers.web.cache: is a feature, which stands in "use": use: [{ cache: ... }]',
+      'headgate.yaml:2:40: servers.web.cache: is a feature, which stands in "use": write use: [{ cache: ... }]',
     ]);
   });
 

@@ -115,7 +115,7 @@ class Checker implements Checks {
     }
     for (const field of [...ACTIONS, ...PROXY_ONLY, "use"]) {
       if (server[field] !== undefined)
-        this.#fail([...path, field], `cannot stand beside "routes": a route has it`, "key");
+        this.#fail([...path, field], `cannot stand beside "routes": write it in the routes`, "key");
     }
     this.#checkLoginPaths(list(server.routes), path);
     let all: Path | null = null;

@@ -53,11 +53,112 @@ const MISPLACED: readonly Case[] = [
     route("limits: { idle: 3s }"),
     "6:19: servers.web.routes[0].limits.idle: is a limit of a server: it applies before a route is chosen",
   ],
-  ["match in a server", server("match: {}"), '5:5: servers.web.match: belongs to a route: write "routes"'],
+  [
+    "match in a server",
+    server("match: {}"),
+    "5:5: servers.web.match: belongs to a route: write routes: [{ match: ... }]",
+  ],
   [
     "a field of a route beside routes",
     'servers:\n  web:\n    listen: ":8080"\n    use: []\n    routes:\n      - respond: 204\n',
-    '4:5: servers.web.use: cannot stand beside "routes": a route has it',
+    '4:5: servers.web.use: cannot stand beside "routes": write it in the routes',
+  ],
+  [
+    "TLS beside the address, which is a part of it",
+    server("tls: { certificates: [{ cert: a, key: b }] }"),
+    '5:5: servers.web.tls: belongs to an address of the server: write listen: { address: ":443", tls: { certificates: [{ cert: PATH, key: PATH }] } }',
+  ],
+  [
+    "a feature beside routes",
+    'servers:\n  web:\n    listen: ":8080"\n    compress: true\n    routes:\n      - respond: 204\n',
+    '4:5: servers.web.compress: is a feature, which stands in "use" of a route: write routes: [{ use: [{ compress: ... }] }]',
+  ],
+  [
+    "a feature beside proxy in a server",
+    server("basicAuth: { file: a }"),
+    '5:5: servers.web.basicAuth: is a feature, which stands in "use": write use: [{ basicAuth: ... }]',
+  ],
+  [
+    "a feature of a route outside of use",
+    route("headers: {}"),
+    '6:9: servers.web.routes[0].headers: is a feature, which stands in "use": write use: [{ headers: ... }]',
+  ],
+  [
+    "a feature at the top",
+    top("jwt: {}"),
+    '1:1: jwt: is a feature, which stands in "use" of a server or a route: write use: [{ jwt: ... }]',
+  ],
+  ["one of several at the top", top("cache: {}"), '1:1: cache: unknown field; did you mean "caches"?'],
+  [
+    "a feature in proxy",
+    server("proxy: { to: 'http://a', rewrite: {} }").replace("    respond: 204\n", ""),
+    '4:30: servers.web.proxy.rewrite: is a feature, which stands in "use" beside "proxy": write use: [{ rewrite: ... }]',
+  ],
+  [
+    "an end of a route in use",
+    route("use: [{ redirect: /a }]"),
+    '6:17: servers.web.routes[0].use[0].redirect: is no feature: it stands beside "use"',
+  ],
+  [
+    "a field of a server at the top",
+    top('listen: ":80"'),
+    "1:1: listen: belongs to a server: write servers: { NAME: { listen: ... } }",
+  ],
+  [
+    "a field of a server in a route",
+    route("listen: ':80'"),
+    '6:9: servers.web.routes[0].listen: belongs to the server, beside "routes"',
+  ],
+  [
+    "a field of a server in its address",
+    'servers:\n  web:\n    listen: { address: ":80", routes: [] }\n    respond: 204\n',
+    '3:31: servers.web.listen.routes: belongs to the server, beside "listen"',
+  ],
+  [
+    "a condition beside its match",
+    route("pathRegex: ^/a"),
+    "6:9: servers.web.routes[0].pathRegex: is a condition: write match: { pathRegex: ... }",
+  ],
+  [
+    "a field of proxy beside it",
+    route("retries: 1"),
+    '6:9: servers.web.routes[0].retries: belongs to "proxy": write proxy: { to: ..., retries: ... }',
+  ],
+  [
+    "the words of nginx",
+    "http: {}\nservers:\n  web:\n    listen: 80\n    server_name: a\n    gzip: on\n    location: /\n",
+    '1:1: http: unknown field; did you mean "servers"?',
+    '4:13: servers.web.listen: expected an address such as :8080, 127.0.0.1:8080 or unix:/run/web.sock, a mapping or a list, got a number; did you mean ":80"?',
+    "5:5: servers.web.server_name: is a condition of a route: write routes: [{ match: { host: example.org }, proxy: http://127.0.0.1:3000 }]",
+    "6:5: servers.web.gzip: is the feature compress: write use: [{ compress: true }]",
+    "7:5: servers.web.location: is a condition of a route: write routes: [{ match: { path: /api/* }, proxy: http://127.0.0.1:3000 }]",
+  ],
+  [
+    "the words of HAProxy",
+    'frontend:\n  web: {}\nservers:\n  web:\n    bind: ":80"\n    default_backend: app\n',
+    '1:1: frontend: unknown field; did you mean "servers"?',
+    '5:5: servers.web.bind: unknown field; did you mean "listen"?',
+    '6:5: servers.web.default_backend: unknown field; did you mean "proxy"?',
+  ],
+  [
+    "WebSockets, which pass",
+    route("websocket: true"),
+    "6:9: servers.web.routes[0].websocket: is always so: leave it out",
+  ],
+  [
+    "the name of a field in place of a change",
+    route("use: [{ headers: { X-Frame-Options: DENY } }]"),
+    '6:28: servers.web.routes[0].use[0].headers.X-Frame-Options: is the name of a field: write request: { set: { NAME: VALUE } }, or the same with "response"',
+  ],
+  [
+    "servers without names",
+    "servers:\n  - respond: 204\n",
+    "2:3: servers: expected a mapping, got a list: each has a name: NAME: { ... }",
+  ],
+  [
+    "features without a list",
+    route("use: { compress: true }"),
+    "6:14: servers.web.routes[0].use: expected a list, got a mapping: a list of one is [{ ... }]",
   ],
   ["no servers", "via: off\n", "1:1: servers: this field is required"],
   ["an empty file", "# nothing\n", "1:1: the configuration is empty"],
@@ -280,7 +381,7 @@ const ROUTES: readonly Case[] = [
   [
     "a name for a feature",
     route("use: [compress]"),
-    "6:15: servers.web.routes[0].use[0]: expected a mapping, got text",
+    "6:15: servers.web.routes[0].use[0]: expected a mapping, got text: write { NAME: ... }",
   ],
   [
     "a prefix with a slash",

@@ -5,8 +5,10 @@
  */
 import type { z } from "zod";
 import { describeValue } from "../core/option-types.ts";
+import { type Block, blockAt, meantByField } from "./foreign-words.ts";
 import { hintOf } from "./hints.ts";
-import { knownFields, ownNameOf, whereItBelongs } from "./known-fields.ts";
+import { knownFields, whereItBelongs } from "./known-fields.ts";
+import { whereItStands } from "./misplaced-fields.ts";
 import { type Finding, joinOr, nearest, type Path } from "./problems.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -63,7 +65,7 @@ function findingsOfIssue(issue: Issue, base: Path, input: unknown): readonly Fin
   const path = [...base, ...(issue.path as Path)];
   const value = valueAt(input, path);
   if (issue.code === "invalid_union" && issue.errors.length > 0) return findingsOfUnion(issue.errors, path, input);
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownField([...path, key]));
+  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownField([...path, key], input));
   if (issue.code === "invalid_key") {
     return issue.issues.map((inner) => ({ ...findingOfLeaf(inner, path, String(path.at(-1))), at: "key" as const }));
   }
@@ -89,11 +91,30 @@ function required(path: Path): Finding {
   return { path, at: "block", message: "this field is required", missing: [path] };
 }
 
-function unknownField(path: Path): Finding {
+function unknownField(path: Path, input: unknown): Finding {
+  const holder = path.slice(0, -1);
   const elsewhere = whereItBelongs(path);
   if (elsewhere !== null) return { path, at: "key", message: elsewhere };
-  const suggestion = ownNameOf(path) ?? nearest(String(path.at(-1)), knownFields(path.slice(0, -1)));
+  const meant = meantByField(path);
+  if (meant !== null && "write" in meant) {
+    const { says, write, at } = meant;
+    return { path, at: "key", message: `${says}: write ${write}`, instead: fieldsWritten(write, holder, at) };
+  }
+  const place = meant === null ? whereItStands(path, valueAt(input, holder)) : null;
+  if (place !== null) return { path, at: "key", message: place };
+  const suggestion = meant?.name ?? nearest(String(path.at(-1)), knownFields(holder));
   return { path, at: "key", message: "unknown field", suggestion };
+}
+
+/** The fields that a text has when it stands where it belongs: in this block, or in one around it. */
+function fieldsWritten(text: string, holder: Path, at: Block | undefined): readonly Path[] {
+  const lengths = holder.map((_, index) => holder.length - index);
+  const block =
+    at === undefined
+      ? holder
+      : [...lengths, 0].map((length) => holder.slice(0, length)).find((one) => blockAt(one) === at);
+  const [name = ""] = /^\w+/.exec(text) ?? [];
+  return block === undefined ? [] : [[...block, name]];
 }
 
 function findingsOfUnion(branches: readonly (readonly Issue[])[], path: Path, input: unknown): readonly Finding[] {
@@ -140,7 +161,8 @@ export function pathsThatWantOtherScalars(issues: readonly Issue[], base: Path =
 /** Without the fields that are only missing because they are misspelled or have a wrong value: saying so once is enough. */
 export function withoutConsequences(findings: readonly Finding[]): readonly Finding[] {
   const meant = new Set(
-    findings.flatMap(({ path, at, suggestion }) => {
+    findings.flatMap(({ path, at, suggestion, instead }) => {
+      if (instead !== undefined) return instead.map((one) => JSON.stringify(one));
       if (at === "value") return [JSON.stringify(path)];
       return at === "key" && suggestion ? [JSON.stringify([...path.slice(0, -1), suggestion])] : [];
     }),

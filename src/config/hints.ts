@@ -24,6 +24,12 @@ const hasInnerStar = (value: unknown) => [value].flat().some((one) => typeof one
 const hasPlaceholder = (value: unknown) => typeof value === "string" && /[${]/.test(value);
 
 const SLIPS: readonly Slip[] = [
+  [/^(servers|upstreams)$/, Array.isArray, "each has a name: NAME: { ... }"],
+  [/^upstreams\.[^.[]+$/, Array.isArray, "write { servers: [...] }"],
+  [/\.(routes|use)$/, isMapping, "a list of one is [{ ... }]"],
+  [/\.use$/, (value) => typeof value === "string", "a list of one is [{ NAME: ... }]"],
+  [/\.use\[\d+\]$/, (value) => typeof value === "string", "write { NAME: ... }"],
+  [/\.match$/, (value) => typeof value === "string", "write { path: ... } or { host: ... }"],
   [/(\.proxy|^upstreams\.[^.[]+)\.host$/, hasPlaceholder, "preserve is the host that the client asked for"],
   [/\.proxy(\.to)?$/, hasPlaceholder, "a target has no placeholders: write a route for each"],
   [/\.match\.path(\[\d+\])?$/, hasInnerStar, "use pathRegex for more"],

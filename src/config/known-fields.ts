@@ -117,8 +117,18 @@ const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
   ],
   [/\.routes\[\d+\]\.timeouts\.(connect|idle|lifetime)$/, 'belongs to "timeouts" in "proxy": { to, timeouts }'],
   [/\.use\[\d+\]\.name$/, "only a plugin has a name, and at least one hook, in headgate.ts"],
+  [/^(global|defaults|events)$/, "is no block of its own: its settings stand at the top of the file"],
+  [
+    /\.use\[\d+\]\.headers\.[A-Za-z]+-[\w-]+$/,
+    'is the name of a field: write request: { set: { NAME: VALUE } }, or the same with "response"',
+  ],
+  [
+    /\.use\[\d+\]\.headers\.(request|response)\.[A-Za-z]+-[\w-]+$/,
+    "is the name of a field: write set: { NAME: VALUE }",
+  ],
   [/^forward$/, "belongs to a server: servers: { NAME: { listen, forward } }"],
-  [/^servers\.[^.[]+\.match$/, 'belongs to a route: write "routes"'],
+  [/^servers\.[^.[]+\.match$/, "belongs to a route: write routes: [{ match: ... }]"],
+  [/^servers\.[^.[]+(\.routes\[\d+\])?\.(websockets?|webSockets?|web_sockets?)$/, "is always so: leave it out"],
   [
     /\.cache\.(dir|directory|path|folder|size|maxSize|memory|minFree|inactive|shared)$/,
     'belongs to the cache that "store" names: caches: { NAME: { directory, size, ... } }',
@@ -133,46 +143,8 @@ const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
   [/\.cache\.vary$/, 'belongs to "key": key: { headers: [accept-language] }'],
 ];
 
-/** Words that others use for our fields, and that no edits lead to. */
-const OTHER_NAMES: readonly (readonly [path: RegExp, name: string])[] = [
-  [/(^upstreams\.[^.[]+|\.proxy)\.(check|checks|probe|healthCheck|health_check|healthcheck)$/, "health"],
-  [/\.health\.(uri|url|endpoint|target)$/, "path"],
-  [/\.health\.(expect|codes|statuses|expectedStatus)$/, "status"],
-  [/\.health\.(every|inter|period|frequency)$/, "interval"],
-  [/\.health\.(fall|failures|unhealthyThreshold|unhealthy)$/, "fails"],
-  [/\.health\.(rise|successes|healthyThreshold|healthy)$/, "passes"],
-  [/^caches\.[^.[]+\.(dir|path|folder|root|location|storage)$/, "directory"],
-  [/^caches\.[^.[]+\.(max|maxSize|max_size|limit|quota|disk|capacity)$/, "size"],
-  [/^caches\.[^.[]+\.(mem|ram|hot|maxMemory)$/, "memory"],
-  [/^caches\.[^.[]+\.(free|reserve)$/, "minFree"],
-  [/^caches\.[^.[]+\.(redis|valkey|url|tier|store)$/, "shared"],
-  [/\.cache\.(swr|updating|grace)$/, "staleWhileRevalidate"],
-  [/\.cache\.(keep|useStale|use_stale|staleIfError)$/, "staleOnError"],
-  [/\.cache\.(name|cache|caches)$/, "store"],
-  [/\.cache\.rules\[\d+\]\.(ttl|maxAge|max_age|valid|lifetime|fresh|time)$/, "for"],
-  [/\.cache\.rules\[\d+\]\.(code|codes)$/, "status"],
-  [/\.cache\.rules\[\d+\]\.(url|match|location)$/, "path"],
-  [/\.cache\.rules\[\d+\]\.(skip|pass|bypass|noStore)$/, "never"],
-];
-
-/** What a field is called here that others call so; null when nobody does. */
-export function ownNameOf(path: Path): string | null {
-  const text = formatPath(path);
-  return OTHER_NAMES.find(([pattern]) => pattern.test(text))?.[1] ?? null;
-}
-
 /** What to say of an unknown field instead of "unknown field"; null when there is nothing. */
 export function whereItBelongs(path: Path): string | null {
   const text = formatPath(path);
-  const found = ELSEWHERE.find(([pattern]) => pattern.test(text));
-  if (found !== undefined) return found[1];
-  const name = String(path.at(-1));
-  const holder = path.slice(0, -1);
-  const isFeature = /^servers\.[^.[]+(\.routes\[\d+\])?$/.test(formatPath(holder)) && featuresAt(holder).includes(name);
-  return isFeature ? `is a feature, which stands in "use": use: [{ ${name}: ... }]` : null;
-}
-
-/** The names of features that the `use` of a server or a route may have. */
-function featuresAt(holder: Path): readonly string[] {
-  return knownFields([...holder, "use", 0]);
+  return ELSEWHERE.find(([pattern]) => pattern.test(text))?.[1] ?? null;
 }

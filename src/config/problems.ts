@@ -26,6 +26,8 @@ export interface Finding {
   readonly offset?: number;
   /** Fields of which one is missing: a misspelled one of them is the whole mistake. */
   readonly missing?: readonly Path[];
+  /** Fields that are to be written in place of this one: that they are missing goes without saying. */
+  readonly instead?: readonly Path[];
 }
 
 export type Path = readonly (string | number)[];
