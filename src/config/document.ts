@@ -10,6 +10,7 @@ import { suggestPlaceholders } from "./foreign-placeholders.ts";
 import { interpolate } from "./interpolate.ts";
 import type { Finding, Path } from "./problems.ts";
 import { jsonMistake } from "./strict-json.ts";
+import { adviceOnKey, unquotedAt } from "./unquoted.ts";
 
 /** Larger than any configuration that a person or a generator of ours writes; parsing it takes well under a second. */
 export const FILE_BYTES_MAX = 1024 * 1024;
@@ -130,6 +131,9 @@ function syntaxFindings(errors: readonly YAMLError[], text: string): readonly Fi
       const message = "a reference to the environment is put in quotes inside { } and [ ]";
       return [{ path: [], at: "value", message, offset }];
     }
+    const unquoted = unquotedAt(text, offset, error.code);
+    // What else the parser complains of comes of that.
+    if (unquoted !== null) return [unquoted];
     if (!findings.has(offset)) findings.set(offset, { path: [], at: "value", message: syntaxMessage(error), offset });
   }
   return [...findings.values()].slice(0, SYNTAX_FINDINGS_MAX);
@@ -141,6 +145,14 @@ function syntaxMessage(error: YAMLError): string {
   if (error.code === "TAB_AS_INDENT") return "a tab cannot indent YAML: use spaces";
   const [sentence = ""] = error.message.split("\n");
   return `not valid: ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;
+}
+
+/** What to say of a name that no anchor has. What could not be one is text. */
+function adviceOnAlias(name: string): string {
+  const port = /^:\d+$/.exec(name)?.[0];
+  if (port !== undefined) return `* begins an alias in YAML: for every address write ${port}`;
+  const advice = "put quotes around a text that begins with *";
+  return /^[\w-]+$/.test(name) ? `there is no anchor &${name}: ${advice}` : `${advice}: ${JSON.stringify(`*${name}`)}`;
 }
 
 /** Makes values of nodes, top down. */
@@ -190,7 +202,7 @@ class Reader {
   #readAlias(name: string, path: Path, offset: number): unknown {
     const target = this.#anchors.get(name);
     if (target === undefined) {
-      this.#found(path, `there is no anchor &${name}; a text that begins with * is put in quotes`);
+      this.#found(path, adviceOnAlias(name));
       return undefined;
     }
     if (this.#open.has(target)) {
@@ -217,7 +229,8 @@ class Reader {
     for (const pair of pairs) {
       const keyOffset = (pair.key as Node | null)?.range?.[0] ?? offset;
       const key = isScalar(pair.key) && pair.key.value !== null ? String(pair.key.source ?? pair.key.value) : null;
-      const problem = keyProblem(key, value);
+      const isCollection = isSeq(pair.key) || isMap(pair.key);
+      const problem = isCollection ? adviceOnKey(isSeq(pair.key)) : keyProblem(key, value);
       if (key === null || problem !== null) {
         const keyPath = key === null ? path : [...path, key];
         this.findings.push({ path: keyPath, at: "key", message: problem ?? "", offset: keyOffset });

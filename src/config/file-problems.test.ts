@@ -346,7 +346,7 @@ const ROUTES: readonly Case[] = [
   [
     "a star that is an alias",
     route("match: { host: *.example.org }"),
-    "6:24: servers.web.routes[0].match.host: there is no anchor &.example.org; a text that begins with * is put in quotes",
+    '6:24: servers.web.routes[0].match.host: put quotes around a text that begins with *: "*.example.org"',
   ],
   [
     "a method in lower case",
@@ -585,6 +585,11 @@ const UPSTREAMS: readonly Case[] = [
   ],
 ];
 
+/** A file whose server listens there. */
+const listen = (value: string) => `servers:\n  web:\n    listen: ${value}\n    respond: 204\n`;
+const QUOTE_BRACKET = 'put quotes around a text that begins with [, as in "[::1]:8080"';
+const QUOTE_BRACE = 'put quotes around a text that begins with {, as in "{host}"';
+
 const SYNTAX: readonly Case[] = [
   ["a field twice", `${server("")}via: off\nvia: edge\n`, "7:1: via: this field is there twice"],
   ["a field twice below", server("respond: 404"), "5:5: servers.web.respond: this field is there twice"],
@@ -598,7 +603,92 @@ const SYNTAX: readonly Case[] = [
   ["a tag", top("via: !secret x"), "1:6: not valid: unresolved tag: !secret"],
   ["a merge key", server("<<: {}"), '5:5: servers.web["<<"]: merge keys are no part of YAML 1.2: repeat the fields'],
   ["the prototype", server("__proto__: {}"), "5:5: servers.web.__proto__: unknown field"],
-  ["a list as a key", top("? [a]\n: b"), "1:3: a key must be text"],
+  ["a list as a key", top("? [a]\n: b"), `1:3: ${QUOTE_BRACKET}`],
+  ["no text as a key", top("? \n: b"), "1:3: a key must be text"],
+  ["an address that is a list to YAML", listen("[::]:8080"), `3:13: ${QUOTE_BRACKET}`],
+  ["the same with a comment behind it", listen("[::1]:8080 # here"), `3:13: ${QUOTE_BRACKET}`],
+  ["the same as an item", listen("\n      - :80\n      - [::1]:8080"), `5:9: ${QUOTE_BRACKET}`],
+  ["the same in a list", listen("[[::]:8080, :81]"), `3:14: servers.web.listen[0]: ${QUOTE_BRACKET}`],
+  ["the same in a block", listen("{ address: [::]:80 }"), `3:24: ${QUOTE_BRACKET}`],
+  ["the same in a block of several lines", listen("{\n      address: [::]:80,\n    }"), `4:16: ${QUOTE_BRACKET}`],
+  [
+    "every address as in other proxies",
+    listen("*:8080"),
+    "3:13: servers.web.listen: * begins an alias in YAML: for every address write :8080",
+  ],
+  [
+    "every address in quotes",
+    listen("'*:8080'"),
+    '3:13: servers.web.listen: expected an address such as :8080, 127.0.0.1:8080 or unix:/run/web.sock, got "*:8080"; did you mean ":8080"?',
+  ],
+  [
+    "an address without its brackets",
+    listen("'::1:8080'"),
+    '3:13: servers.web.listen: expected an address such as :8080, 127.0.0.1:8080 or unix:/run/web.sock, got "::1:8080"; did you mean "[::1]:8080"?',
+  ],
+  [
+    "an alias without its anchor",
+    listen("*web"),
+    "3:13: servers.web.listen: there is no anchor &web: put quotes around a text that begins with *",
+  ],
+  [
+    "a part of the request",
+    server("redirect: {uri}").replace("respond: 204", ""),
+    '5:15: servers.web.redirect: put quotes around it: "{uri}"',
+  ],
+  [
+    "a part of the request in a block",
+    server("redirect: { to: {uri} }").replace("respond: 204", ""),
+    '5:21: servers.web.redirect.to: put quotes around it: "{uri}"',
+  ],
+  [
+    "a part of the request in a field",
+    route("use: [{ headers: { request: { set: { x-real-ip: {client} } } } }]"),
+    '6:57: servers.web.routes[0].use[0].headers.request.set.x-real-ip: put quotes around it: "{client}"',
+  ],
+  [
+    "a field of the log",
+    top("log: { access: { format: {client} } }"),
+    '1:26: log.access.format: put quotes around it: "{client}"',
+  ],
+  ["fields of the log", top("log:\n  access:\n    format: {client} {method}"), `3:13: ${QUOTE_BRACE}`],
+  ["a text that begins with a part of the request", server("redirect: {scheme}://a{uri}"), `5:15: ${QUOTE_BRACE}`],
+  ["the same in a block", server("redirect: { to: {scheme}://a, status: 301 }"), `5:21: ${QUOTE_BRACE}`],
+  [
+    "a text with a part of the request in a block",
+    server("redirect: { to: https://example.org{uri}, status: 301 }"),
+    '5:21: put quotes around a text with { or [ in it, as in "https://example.org{uri}"',
+  ],
+  [
+    "a format of Apache",
+    top("log:\n  access:\n    format: %h %l"),
+    "3:13: put quotes around a text that begins with %",
+  ],
+  [
+    "a password that is shown nowhere",
+    server("respond: { body: @hunter2 }"),
+    "5:22: put quotes around a text that begins with @",
+  ],
+  [
+    "a block in one line",
+    server("forward: allow: []"),
+    "5:14: this line has two keys: put { } around the second one and its value, or quotes around what is text",
+  ],
+  [
+    "a list in a line that goes on",
+    server("forward: { allow: [a, b] c }"),
+    "5:30: not valid: unexpected scalar at node end",
+  ],
+  [
+    "an empty block in a line that goes on",
+    server("forward: {} allow: []"),
+    "5:17: not valid: unexpected scalar at node end",
+  ],
+  [
+    "more behind a block",
+    server("forward: { allow: [] } }"),
+    '5:28: not valid: unexpected flow-map-end token in YAML stream: "}"',
+  ],
 ];
 
 for (const [title, cases] of Object.entries({ MISPLACED, VALUES, ROUTES, UPSTREAMS, SYNTAX })) {

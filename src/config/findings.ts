@@ -5,6 +5,7 @@
  */
 import type { z } from "zod";
 import { describeValue } from "../core/option-types.ts";
+import { takesPlaceholders } from "./foreign-placeholders.ts";
 import { type Block, blockAt, meantByField } from "./foreign-words.ts";
 import { hintOf } from "./hints.ts";
 import { knownFields, whereItBelongs } from "./known-fields.ts";
@@ -64,6 +65,8 @@ export function findingsOf(issues: readonly Issue[], input: unknown): readonly F
 function findingsOfIssue(issue: Issue, base: Path, input: unknown): readonly Finding[] {
   const path = [...base, ...(issue.path as Path)];
   const value = valueAt(input, path);
+  const braces = wordInBraces(path, input);
+  if (braces !== null) return [braces];
   if (issue.code === "invalid_union" && issue.errors.length > 0) return findingsOfUnion(issue.errors, path, input);
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownField([...path, key], input));
   if (issue.code === "invalid_key") {
@@ -71,6 +74,19 @@ function findingsOfIssue(issue: Issue, base: Path, input: unknown): readonly Fin
   }
   if (value === undefined && path.length > 0) return [required(path)];
   return [findingOfLeaf(issue, path, value)];
+}
+
+/** `{host}` without quotes is a block to YAML, with a field that has no value. */
+function wordInBraces(path: Path, input: unknown): Finding | null {
+  const places = path.map((_, index) => path.slice(0, index + 1)).filter(takesPlaceholders);
+  for (const place of places) {
+    const value = valueAt(input, place);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) continue;
+    const [[word, inner] = [], ...others] = Object.entries(value);
+    if (word === undefined || inner !== null || others.length > 0 || knownFields(place).includes(word)) continue;
+    return { path: place, at: "value", message: `put quotes around it: ${JSON.stringify(`{${word}}`)}` };
+  }
+  return null;
 }
 
 function findingOfLeaf(issue: Issue, path: Path, value: unknown): Finding {

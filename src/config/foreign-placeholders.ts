@@ -133,6 +133,11 @@ function blockBelow(block: Block | undefined, step: string): Block | undefined {
   return fields !== undefined && Object.hasOwn(fields, step) ? fields[step] : fields?.["*"];
 }
 
+/** Whether a field is text in which words in braces mean something, or might be taken to. */
+export function takesPlaceholders(path: Path): boolean {
+  return placeAt(path) !== null;
+}
+
 function placeAt(path: Path): Place | null {
   let block: Block | undefined = FILE;
   for (const step of path) if (typeof step === "string") block = blockBelow(block, step);

@@ -91,6 +91,19 @@ const pieces = [
     "/*",
     "http://a",
   ],
+  ...[
+    "[::]:80",
+    "*:80",
+    "$host",
+    "{uri}",
+    "{http.request.host} ",
+    "%h ",
+    "/api/",
+    "gzip",
+    "tls",
+    "location",
+    "proxy_pass",
+  ],
 ];
 
 const mutation = fc.record({ at: fc.nat(), drop: fc.nat({ max: 12 }), insert: fc.constantFrom(...pieces) });

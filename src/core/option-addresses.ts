@@ -223,7 +223,8 @@ export const listenAddress = textKind<ListenAddress>({
     const suggestion = text
       .replace(/^https?:\/\//i, "")
       .replace(/\/+$/, "")
-      .replace(/^\*:/, ":");
+      .replace(/^\*:/, ":")
+      .replace(/^([0-9a-f]*:[0-9a-f:]*):(\d{1,5})$/i, "[$1]:$2");
     return suggestion !== text && parseListenAddress(suggestion) !== null ? suggestion : null;
   },
 });
