@@ -141,6 +141,17 @@ const MISPLACED: readonly Case[] = [
     '6:5: servers.web.default_backend: unknown field; did you mean "proxy"?',
   ],
   [
+    "what is of the access log in the log",
+    top("log: { format: json, file: a }"),
+    "1:8: log.format: belongs to the access log: write access: { format: ... }",
+    "1:22: log.file: belongs to the access log: write access: { output: PATH }",
+  ],
+  [
+    "a server of an upstream by other words",
+    'upstreams: { app: { servers: [{ address: "http://a" }] } }\nservers: { web: { listen: ":1", proxy: app } }\n',
+    '1:33: upstreams.app.servers[0].address: unknown field; did you mean "url"?',
+  ],
+  [
     "WebSockets, which pass",
     route("websocket: true"),
     "6:9: servers.web.routes[0].websocket: is always so: leave it out",

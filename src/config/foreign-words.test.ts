@@ -34,6 +34,8 @@ const FILE_WITH: Readonly<Record<Block, (fields: Fields) => Fields>> = {
     ...server({ proxy: "app" }),
   }),
   health: (health) => server({ proxy: { to: "http://127.0.0.1:3000", health } }),
+  upstreamServer: (fields) => ({ upstreams: { app: { servers: [fields] } }, ...server({ proxy: "app" }) }),
+  log: (log) => ({ log, ...server({}) }),
   use: used,
   headers: (headers) => used({ headers }),
   headersOf: (request) => used({ headers: { request } }),

@@ -15,6 +15,8 @@ export const BLOCKS = {
   proxy: ["servers.*.proxy", "servers.*.routes.#.proxy"],
   upstream: ["upstreams.*"],
   health: ["upstreams.*.health", "servers.*.proxy.health", "servers.*.routes.#.proxy.health"],
+  upstreamServer: ["upstreams.*.servers.#"],
+  log: ["log"],
   use: ["servers.*.use.#", "servers.*.routes.#.use.#", "servers.*.forward.use.#"],
   headers: ["servers.*.use.#.headers", "servers.*.routes.#.use.#.headers"],
   headersOf: [
@@ -219,11 +221,12 @@ export const FOREIGN_WORDS: readonly (readonly [words: string, blocks: readonly 
     ["upstream"],
     { says: "belongs to a server", write: "servers: [{ url: http://127.0.0.1:3000, weight: 3 }]" },
   ],
+  ["address addr dial host server target uri", ["upstreamServer"], { name: "url" }],
   ["proxy_next_upstream max_retries tries attempts", ["upstream", "proxy"], { name: "retries" }],
   ["preserve_host pass_host_header host_header change_origin", ["upstream", "proxy"], { name: "host" }],
   ["check checks httpchk option_httpchk probe", ["upstream", "proxy"], { name: "health" }],
   [
-    "check health_check healthcheck httpchk",
+    "check health_check httpchk",
     SITE,
     {
       says: "belongs to the upstream",
@@ -255,6 +258,7 @@ export const FOREIGN_WORDS: readonly (readonly [words: string, blocks: readonly 
   ],
   ["log_format", ["file"], { says: "is a part of the log", write: "log: { access: { format: combined } }" }],
   ["logging", ["file"], { name: "log" }],
+  ["file path filename", ["log"], { says: "belongs to the access log", write: "access: { output: PATH }" }],
   // The file.
   [
     "http frontend frontends vhost vhosts sites virtual_hosts entrypoints routers listeners",

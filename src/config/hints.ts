@@ -47,6 +47,11 @@ const SLIPS: readonly Slip[] = [
   [/\.cache\.heuristic$/, (value) => value === true, "write {}, or { share: 0.1, max: 1d }"],
   [/\.cache\.heuristic$/, (value) => typeof value === "number", "write { share: NUMBER, max: 1d }"],
   [/\.cache\.(staleOnError|staleWhileRevalidate|negative)$/, (value) => value === true, "say for how long: 1d"],
+  [
+    /\.listen(\[\d+\])?$/,
+    (value) => typeof value === "string" && /\s(ssl|https)\b/.test(value),
+    'write { address: ":443", tls: { certificates: [{ cert: PATH, key: PATH }] } }',
+  ],
   [/\.listen(\[\d+\])?\.proxyProtocol$/, (value) => value === true, "write { from: NETWORKS }, those of the balancers"],
 ];
 

@@ -38,6 +38,7 @@ const ELSEWHERE: Readonly<Partial<Record<Block, Elsewhere>>> = {
     [ROUTE, () => 'belongs to the route, beside "proxy"'],
   ],
   upstream: [[USE, IN_USE_OF_SITE]],
+  log: [[["log", "access"], (name) => `belongs to the access log: write access: { ${name}: ... }`]],
 };
 
 /** What to say of an unknown field; null: it is nobody's. `holder` is the value of the block that it stands in. */
