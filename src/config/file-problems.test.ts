@@ -152,6 +152,11 @@ const MISPLACED: readonly Case[] = [
     '1:33: upstreams.app.servers[0].address: unknown field; did you mean "url"?',
   ],
   [
+    "a feature of a forward proxy outside of use",
+    server("forward: { compress: true }"),
+    '5:16: servers.web.forward.compress: is a feature, which stands in "use": write use: [{ compress: ... }]',
+  ],
+  [
     "WebSockets, which pass",
     route("websocket: true"),
     "6:9: servers.web.routes[0].websocket: is always so: leave it out",

@@ -27,6 +27,7 @@ const FILE_WITH: Readonly<Record<Block, (fields: Fields) => Fields>> = {
   listen: (fields) => server({ listen: { address: ":1", ...fields } }),
   listenTls: (fields) => server({ listen: { address: ":1", tls: fields } }),
   route: (fields) => server({ routes: [withAction(fields)] }),
+  forward: (forward) => server({ forward }),
   match: (match) => server({ routes: [withAction({ match })] }),
   proxy: (fields) => server({ proxy: { to: "http://127.0.0.1:3000", ...fields } }),
   upstream: (fields) => ({

@@ -11,6 +11,7 @@ export const BLOCKS = {
   listen: ["servers.*.listen", "servers.*.listen.#"],
   listenTls: ["servers.*.listen.tls", "servers.*.listen.#.tls"],
   route: ["servers.*.routes.#"],
+  forward: ["servers.*.forward"],
   match: ["servers.*.routes.#.match"],
   proxy: ["servers.*.proxy", "servers.*.routes.#.proxy"],
   upstream: ["upstreams.*"],

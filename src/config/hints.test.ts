@@ -18,6 +18,11 @@ describe("a common slip", () => {
     [server("listen: [3128]"), /\.listen\[0\]: .*; did you mean ":3128"\?$/],
     [server("listen: { address: 3128 }"), /\.listen\.address: .*; did you mean ":3128"\?$/],
     [server("listen: 70000"), /got a number$/],
+    ['servers: { web: { listen: ":1", proxy: ["http://a"] } }', /: several servers are an upstream: .*, proxy: NAME$/],
+    [
+      'upstreams: { a: "http://a" }\nservers: { web: { listen: ":1", proxy: a } }',
+      /upstreams\.a: .*, got text: write \{ servers: \[\.\.\.\] \}$/,
+    ],
     [server("listen: 443 ssl"), /, got "443 ssl": write \{ address: ":443", tls: \{ certificates: \[.*\] \} \}$/],
     [forward(""), /\.forward: expected a mapping, got nothing: for a proxy without options write forward: \{\}$/],
     [

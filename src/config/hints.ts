@@ -25,7 +25,12 @@ const hasPlaceholder = (value: unknown) => typeof value === "string" && /[${]/.t
 
 const SLIPS: readonly Slip[] = [
   [/^(servers|upstreams)$/, Array.isArray, "each has a name: NAME: { ... }"],
-  [/^upstreams\.[^.[]+$/, Array.isArray, "write { servers: [...] }"],
+  [/^upstreams\.[^.[]+$/, (value) => Array.isArray(value) || typeof value === "string", "write { servers: [...] }"],
+  [
+    /\.proxy(\.to)?$/,
+    Array.isArray,
+    "several servers are an upstream: upstreams: { NAME: { servers: [...] } }, proxy: NAME",
+  ],
   [/\.(routes|use)$/, isMapping, "a list of one is [{ ... }]"],
   [/\.use$/, (value) => typeof value === "string", "a list of one is [{ NAME: ... }]"],
   [/\.use\[\d+\]$/, (value) => typeof value === "string", "write { NAME: ... }"],

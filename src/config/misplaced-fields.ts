@@ -32,6 +32,7 @@ const ELSEWHERE: Readonly<Partial<Record<Block, Elsewhere>>> = {
     [[...ROUTE, "match"], (name) => `is a condition: write match: { ${name}: ... }`],
     [PROXY, IN_PROXY],
   ],
+  forward: [[USE, IN_USE]],
   use: [[ROUTE, () => 'is no feature: it stands beside "use"']],
   proxy: [
     [USE, (name) => `is a feature, which stands in "use" beside "proxy": write use: [{ ${name}: ... }]`],

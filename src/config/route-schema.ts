@@ -216,7 +216,7 @@ function explainRedirect(text: string): string | null {
   if (!/^[\x21-\x7e]*$/.test(text)) return "a redirect's target has visible ASCII only: percent-encode the rest";
   const unknown = /\{[^}]*\}?|\}/.exec(text.replaceAll(new RegExp(REDIRECT_PART, "g"), ""))?.[0];
   // A path may have a dollar sign in it, a host has none.
-  const foreign = /^(https?:\/\/[^/?#]*)?[$%]/.test(text) ? foreignIn(text) : null;
+  const foreign = /^((https?|\{scheme\}):\/\/[^/?#]*)?[$%]/.test(text) ? foreignIn(text) : null;
   const none = foreign ?? unknown;
   if (none !== undefined) return `${none} is none of {scheme}, {host}, {path}, {query} and {uri}`;
   if (/^\/\{(path|uri)\}/.test(text)) return "{path} and {uri} begin with a slash themselves: leave yours out";
