@@ -131,7 +131,7 @@ function syntaxFindings(errors: readonly YAMLError[], text: string): readonly Fi
       const message = "a reference to the environment is put in quotes inside { } and [ ]";
       return [{ path: [], at: "value", message, offset }];
     }
-    const unquoted = unquotedAt(text, offset, error.code);
+    const unquoted = findings.size < SYNTAX_FINDINGS_MAX ? unquotedAt(text, offset, error.code) : null;
     // What else the parser complains of comes of that.
     if (unquoted !== null) return [unquoted];
     if (!findings.has(offset)) findings.set(offset, { path: [], at: "value", message: syntaxMessage(error), offset });

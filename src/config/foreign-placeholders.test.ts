@@ -40,6 +40,8 @@ describe("a placeholder that is none here", () => {
     [redirect, "https://$host$request_uri", `error: $host ${NONE}; did you mean "https://{host}{uri}"?`],
     [target, "$scheme://a$uri", `error: $scheme ${NONE}; did you mean "{scheme}://a{path}"?`],
     [redirect, "{scheme}://www.$host/", `error: $host ${NONE}; did you mean "{scheme}://www.{host}/"?`],
+    [redirect, "https://$backend/", `error: $backend ${NONE}`],
+    [redirect, "https://user:pa$word@a/"],
     [redirect, "https://$http_host/", `error: $http_host ${NONE}; did you mean "https://{host}/"?`],
     [redirect, "https://a/$args", 'warning: $args is sent as it stands; did you mean "https://a/{query}"?'],
     [redirect, "https://a/$metadata?$filter=b"],

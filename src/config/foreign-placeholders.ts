@@ -40,7 +40,7 @@ const OWN = new Map(
 );
 
 /** Also `${name}`, which is a reference to the environment here, when there is none of that name; `$$` is a dollar sign to many. */
-const PLACEHOLDER = /(?<!\$)\$\{?[a-z]\w*\}?|%\[[^\]]*\]|%\{\w+\}|\{[A-Za-z][\w.:-]*\}/g;
+const PLACEHOLDER = /(?<!\$)\$\{?[a-z]\w*\}?|%\[[^\]]{1,40}\]|%\{\w+\}|\{[A-Za-z][\w.:-]*\}/g;
 
 /** What it is called here, in braces; null when nobody calls so what there is here. */
 function ownOf(placeholder: string): string | null {

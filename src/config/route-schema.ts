@@ -215,9 +215,11 @@ const REDIRECT_LIKE = /^((https?|\{[^}]*\}|\$\w+):\/\/|\/(?!\/)|[{$%])/;
 function explainRedirect(text: string): string | null {
   if (!/^[\x21-\x7e]*$/.test(text)) return "a redirect's target has visible ASCII only: percent-encode the rest";
   const unknown = /\{[^}]*\}?|\}/.exec(text.replaceAll(new RegExp(REDIRECT_PART, "g"), ""))?.[0];
-  // A path may have a dollar sign in it, a host has none.
-  const foreign = /^((https?|\{scheme\}):\/\/[^/?#]*)?[$%]/.test(text) ? foreignIn(text) : null;
-  const none = foreign ?? unknown;
+  // A path may have a dollar sign in it, and so may a password in front of a host; the host has none.
+  const start = /^(?:(?:https?|\{scheme\}):\/\/)?[^/?#]*/.exec(text)?.[0] ?? "";
+  const foreign = /[$%]/.test(start) ? foreignIn(text) : null;
+  const inHost = start.includes("@") ? undefined : /\$\w*/.exec(start)?.[0];
+  const none = foreign ?? inHost ?? unknown;
   if (none !== undefined) return `${none} is none of {scheme}, {host}, {path}, {query} and {uri}`;
   if (/^\/\{(path|uri)\}/.test(text)) return "{path} and {uri} begin with a slash themselves: leave yours out";
   const authority = /:\/\/((?:[^/?#{]|\{(?:scheme|host|query)\})*)/.exec(text)?.[1] ?? "";
