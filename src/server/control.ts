@@ -82,7 +82,7 @@ export interface WorkerStatus {
   readonly state: "starting" | "serving" | "draining" | "dead" | "ended";
   /** Of this thread, ISO 8601. */
   readonly startedAt: string;
-  /** How often a worker of this number died and was replaced. */
+  /** How often a worker of this number has died while it served. */
   readonly restarts: number;
   /** Why the last one died, in a sentence; null: none has. */
   readonly lastFault: string | null;

@@ -36,6 +36,7 @@ interface Slot {
   thread: WorkerThread | null;
   /** The one that was there when all were told to end, and what it has counted; null: that has not come, or there was none. */
   last: { readonly thread: WorkerThread; counts: WorkerCounts | null } | null;
+  /** How many that served have died. */
   restarts: number;
   lastFault: string | null;
   /** In a row, each soon after the start. */
@@ -317,7 +318,6 @@ export class WorkerGroup {
   async #serveAgain(slot: Slot, thread: WorkerThread, sockets: Pick<PreparedSockets, "handedTo">): Promise<void> {
     await this.#spawner.listen(thread, sockets.handedTo(slot.id - 1));
     clearTimeout(slot.timer ?? undefined);
-    slot.restarts++;
     this.#install(slot, thread);
     this.#log.info({ worker: slot.id }, `worker ${slot.id} serves again`);
   }
@@ -357,6 +357,7 @@ export class WorkerGroup {
     slot.lastFault = cause;
     if (slot.thread !== thread) return;
     slot.thread = null;
+    if (isReplaced) slot.restarts++;
     slot.diedMs = clock.wallMs();
     slot.deaths = slot.diedMs - thread.startedMs < STEADY_MS ? slot.deaths + 1 : 0;
     if (isReplaced) this.#startAgain(slot);
