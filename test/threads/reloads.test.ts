@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { Folder, Running } from "../cli/headgate.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { bodyFrom, Clients, MANY, program } from "./workers.ts";
+import { bodyFrom, Clients, get, MANY, program, statusOf } from "./workers.ts";
 
 function answering(body: string, more = ""): string {
   const web = `servers: { web: { listen: "127.0.0.1:0", respond: { body: ${body} } } }`;
@@ -160,5 +160,36 @@ describe("a change of code", () => {
     await running.untilLogged(/^worker \d ended: process\.exit\(1\) was called in it$/);
     await running.untilLogged(/not loaded: the old configuration goes on serving$/);
     assert.deepEqual(await clients.bodiesNow(), clients.bodies);
+  });
+
+  test("does not wait for an old worker that is in a loop for ever", async () => {
+    using folder = new Folder();
+    folder.file("headgate.ts", program(""));
+    await using running = await Running.start(folder.path, "run");
+    using stuck = await RawClient.connect(running.port("web"));
+    stuck.send(get("/spin"));
+    // It answers before it begins.
+    await stuck.answer();
+    folder.file("headgate.ts", program("", '"new thread " + threadId'));
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: servers changed: web$/);
+    assert.deepEqual(
+      running.entries.filter(({ level }) => level === "error"),
+      [],
+      "it is there still",
+    );
+    const { workers, transport } = await statusOf(running);
+    assert.deepEqual(
+      workers.slice(0, 2).map(({ id, state }) => [id, state]),
+      [
+        [1, "serving"],
+        [2, "serving"],
+      ],
+    );
+    assert.equal(workers.filter(({ state, connections }) => state === "draining" && connections === 1).length, 1);
+    // On node:net it has a listening socket of its own, in whose queue clients wait.
+    if (transport === "net") return;
+    using after = await Clients.connect(running.port("web"));
+    assert.ok(after.bodies.every((body) => body.startsWith("new thread ")));
   });
 });

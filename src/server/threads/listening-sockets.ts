@@ -36,8 +36,8 @@ interface WantedAddress {
 export interface PreparedSockets {
   /** For the worker at this index. */
   handedTo(index: number): HandedSockets;
-  /** Closes what is not wanted any more. */
-  commit(): void;
+  /** What is not wanted any more is closed when workers have released it. */
+  commit(released: Promise<void>): void;
   rollback(): void;
 }
 
@@ -110,8 +110,11 @@ export class ListeningSockets {
     }
     return {
       handedTo: (index) => handedTo(next, index),
-      commit: () => {
-        for (const [key, open] of this.#open) if (next.get(key) !== open) this.#close(open);
+      commit: (released) => {
+        const unwanted = [...this.#open].filter(([key, open]) => next.get(key) !== open);
+        void released.then(() => {
+          for (const [, open] of unwanted) this.#close(open);
+        });
         this.#open = next;
         this.#wanted = wanted;
         // Whoever listens there before us goes on until it has ended.

@@ -45,6 +45,12 @@ interface Slot {
   timer: NodeJS.Timeout | null;
 }
 
+/** All workers have what they were to be given. */
+interface Given {
+  /** Resolves when none does anything with sockets of before that are not wanted any more. */
+  readonly released: Promise<void>;
+}
+
 export interface GroupOptions {
   readonly workers: number;
   readonly transport: Config["transport"];
@@ -221,25 +227,26 @@ export class WorkerGroup {
   }
 
   /** Opens what the configuration wants; keeps it when the workers take it, and otherwise leaves everything as before. */
-  async #apply(wanted: Sourced, give: (next: Loaded, sockets: PreparedSockets) => Promise<void>): Promise<void> {
+  async #apply(wanted: Sourced, give: (next: Loaded, sockets: PreparedSockets) => Promise<Given>): Promise<void> {
     const { caches: keepers } = this.#spawner;
     const caches = await keepers.plan(wanted.config.caches);
     const next = { ...wanted, caches };
     const before = this.#accessOutput;
     let sockets: PreparedSockets | null = null;
     let output = before;
+    let given: Given;
     try {
       sockets = await this.#sockets.prepare(next.config);
       const { access } = next.config.log;
       output = access === null ? null : this.#openOutput(access, before);
-      await give(next, sockets);
+      given = await give(next, sockets);
     } catch (error) {
       sockets?.rollback();
       if (output !== before) await output?.writer.close();
       await keepers.forget(caches);
       throw error;
     }
-    sockets.commit();
+    sockets.commit(given.released);
     keepers.keep(caches);
     this.#current = next;
     this.#accessOutput = output;
@@ -247,7 +254,7 @@ export class WorkerGroup {
   }
 
   /** New workers in all places; those that were there drain. */
-  async #replaceAll(next: Loaded, sockets: PreparedSockets): Promise<void> {
+  async #replaceAll(next: Loaded, sockets: PreparedSockets): Promise<Given> {
     // Those that have drained for longest, before there are more than there is room for.
     for (const [thread, drained] of this.#draining) {
       if (this.#spawner.room >= this.#slots.length) break;
@@ -276,15 +283,17 @@ export class WorkerGroup {
       for (const thread of threads) this.#letGo(thread, next.config.drainTimeoutMs);
       throw reasonOf(listening);
     }
-    await release(this.#serving());
+    // Not waited for: one that is stuck does not hear of it before it is ended, and the others shall not wait for it.
+    const released = release(this.#serving());
     for (const [index, slot] of this.#slots.entries()) {
       this.#retire(slot, next.config.drainTimeoutMs);
       this.#install(slot, threads[index]!);
     }
+    return { released };
   }
 
   /** Each worker makes ready, and all take it into use or none does. One that is dead at the time is started with it. */
-  async #changeAll(next: Loaded, sockets: PreparedSockets): Promise<void> {
+  async #changeAll(next: Loaded, sockets: PreparedSockets): Promise<Given> {
     const living = this.#slots.flatMap(({ thread, id }) => (thread === null ? [] : [{ thread, id }]));
     const dead = this.#slots.filter(({ thread }) => thread === null);
     const [prepared, started] = await Promise.all([
@@ -306,6 +315,7 @@ export class WorkerGroup {
       else await this.#serveAgain(slot, result.value, sockets).catch((error: unknown) => this.#tell(slot, error));
     }
     if (!isReady) throw reasonOf([...prepared, ...started]);
+    return { released: Promise.resolve() };
   }
 
   #install(slot: Slot, thread: WorkerThread): void {
