@@ -8,6 +8,7 @@
  */
 import { ByteQueue } from "../core/byte-queue.ts";
 import { ProxyError } from "../core/errors.ts";
+import { FIRST_REQUEST_TIMEOUT_MS } from "../core/limits.ts";
 import type { Address, Clock, Connection, ConnectionHandler, TimerHandle } from "../core/ports.ts";
 import { decodeProxyHeader, ProxyHeader } from "../protocol/proxy-protocol/decode.ts";
 import { proxyProtocolError } from "../protocol/proxy-protocol/errors.ts";
@@ -41,6 +42,10 @@ export class ProxyHeaderGate<C extends ProxiedConnection> {
   readonly clock: Clock;
   readonly #takeReady: TakeReady<C>;
   readonly #waiting = new Set<HeaderReader<C>>();
+  /** null: it is open, or nobody is left. */
+  #closing: TimerHandle | null = null;
+  /** Told when nobody is left. */
+  readonly #untilEmpty: (() => void)[] = [];
 
   constructor(headers: ProxyHeaders, clock: Clock, takeReady: TakeReady<C>) {
     this.headers = headers;
@@ -56,15 +61,31 @@ export class ProxyHeaderGate<C extends ProxiedConnection> {
 
   forget(reader: HeaderReader<C>): void {
     this.#waiting.delete(reader);
+    if (this.#waiting.size > 0) return;
+    this.#closing?.cancel();
+    this.#closing = null;
+    // Whoever waits hears of it when the connection behind the header, if there is one, has been taken.
+    for (const tell of this.#untilEmpty.splice(0)) tell();
   }
 
   ready(connection: C, rest: Buffer): void {
     this.#takeReady(connection, rest);
   }
 
-  /** Nobody takes connections any more. */
+  /** No more come. Whose header is under way is waited for as long as for a first request, which would stand behind it. */
   close(): void {
-    for (const reader of this.#waiting) reader.abandon();
+    if (this.#waiting.size === 0) return;
+    this.#closing ??= this.clock.after(FIRST_REQUEST_TIMEOUT_MS, () => {
+      for (const reader of this.#waiting) reader.abandon();
+    });
+  }
+
+  /** Behind `close`: resolves when all have said whose connection it is, or have been abandoned. */
+  whenEmpty(): Promise<void> {
+    if (this.#waiting.size === 0) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#untilEmpty.push(resolve);
+    return promise;
   }
 }
 

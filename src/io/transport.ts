@@ -64,7 +64,10 @@ export interface TransportListener extends Listener {
    * told. The addon resolves at once: the sockets of its workers are the main thread's, and stay open.
    */
   takeWaiting(): Promise<void>;
-  /** Behind `close`, after which handshakes that have begun go on: resolves when all of them have ended, which may take their time. */
+  /**
+   * Behind `close`, after which handshakes that have begun go on, and PROXY headers that are waited for have as long as a first
+   * request: resolves when all of them have ended, which may take their time.
+   */
   whenHandshakesEnd(): Promise<void>;
 }
 

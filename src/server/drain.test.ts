@@ -92,6 +92,39 @@ describe("draining", () => {
     assert.equal(await closed, 0);
   });
 
+  test("answers whose connection is told only now, with and without TLS", async () => {
+    using folder = new TestFolder();
+    const { cert, key } = issueCertificate({ names: ["a.test"] });
+    const certificates = [{ cert: folder.write("cert.pem", cert), key: folder.write("key.pem", key) }];
+    for (const isTls of [false, true]) {
+      const proxyProtocol = { from: "127.0.0.0/8" };
+      const listen = { address: "127.0.0.1:0", proxyProtocol, ...(isTls && { tls: { certificates } }) };
+      await using proxy = await ProxyUnderTest.start({ servers: { web: { listen, respond: 204 } } });
+      const port = proxy.port("web");
+      const socket = net.connect(port, "127.0.0.1");
+      await accepted(proxy, 1);
+      const closed = proxy.server.close(LONG_MS);
+      while (!(await isRefused(port)));
+      socket.write("PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\n");
+      const client = isTls ? tls.connect({ socket, ca: cert, servername: "a.test" }) : socket;
+      client.write(GET);
+      const [head] = await once(client, "data");
+      assert.match(String(head), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
+      client.resume().end();
+      assert.equal(await closed, 0);
+    }
+  });
+
+  test("waits a second and no longer for whoever does not say whose connection it is", async () => {
+    const listen = { address: "127.0.0.1:0", proxyProtocol: { from: "127.0.0.0/8" } };
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen, respond: 204 } } });
+    using silent = await RawClient.connect(proxy.port("web"));
+    await accepted(proxy, 1);
+    assert.equal(await proxy.server.close(LONG_MS), 0);
+    await silent.untilEnded();
+    while (proxy.server.transport.openConnections > 0) await nextTurn();
+  });
+
   test("cuts what has not ended in time, and says how many", async () => {
     const { origin: started, asked } = await slowOrigin();
     await using origin = started;

@@ -119,7 +119,7 @@ class NativeListener implements TransportListener, SlotListener {
   }
 
   whenHandshakesEnd(): Promise<void> {
-    return Promise.resolve();
+    return this.#gate?.whenEmpty() ?? Promise.resolve();
   }
 
   close(): Promise<void> {

@@ -277,11 +277,13 @@ class ServerListener implements TransportListener {
     }
   }
 
-  whenHandshakesEnd(): Promise<void> {
-    if (this.#handshakes === 0) return Promise.resolve();
+  async whenHandshakesEnd(): Promise<void> {
+    // A handshake may begin behind each of them.
+    await this.#gate?.whenEmpty();
+    if (this.#handshakes === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#untilNone.push(resolve);
-    return promise;
+    await promise;
   }
 
   close(): Promise<void> {
