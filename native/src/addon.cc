@@ -293,6 +293,7 @@ napi_value define_addon(napi_env env, napi_value exports) {
   define(env, exports, "listen", listen);
   define(env, exports, "closeListener", on_slot<&Loop::close_listener>);
   define(env, exports, "resumeListener", on_slot<&Loop::resume_listener>);
+  define(env, exports, "hasWaiting", on_slot<&Loop::has_waiting>);
   define(env, exports, "connect", connect);
   define(env, exports, "sendFile", send_file);
   define(env, exports, "splice", splice);

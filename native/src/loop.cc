@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -376,6 +377,13 @@ int32_t Loop::resume_listener(int32_t index) {
   interest_.touch(index);
   interest_.settle();
   return 0;
+}
+
+int32_t Loop::has_waiting(int32_t index) {
+  if (!slots_.is(State::kListening, index)) return -EBADF;
+  pollfd listener{slots_[index].fd, POLLIN, 0};
+  const int ready = poll(&listener, 1, 0);
+  return ready < 0 ? -errno : ready;
 }
 
 int32_t Loop::connect(int fd, int keep_alive_seconds) {

@@ -60,6 +60,8 @@ class Loop {
   int32_t listen(int fd, bool owned, int keep_alive_seconds);
   int32_t close_listener(int32_t slot);
   int32_t resume_listener(int32_t slot);
+  // 1: somebody waits to be accepted; 0: nobody does.
+  int32_t has_waiting(int32_t slot);
   // The slot of a connection that is being made: kConnected or kClosed follow.
   int32_t connect(int fd, int keep_alive_seconds);
   // What the socket takes of it leaves at once. How many events wait, or a negative errno.

@@ -61,7 +61,7 @@ export interface TransportListener extends Listener {
   updateTls(tls: ListenTls): void;
   /**
    * In front of `close`, with which the system resets who still waits to be accepted: resolves when nobody does, as far as that can be
-   * told. The addon resolves at once: the sockets of its workers are the main thread's, and stay open.
+   * told.
    */
   takeWaiting(): Promise<void>;
   /**

@@ -11,6 +11,8 @@ import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { get, MANY, program, statusOf } from "./workers.ts";
 
+const WAITING = 100;
+
 async function withRequestsUnderWay(
   fields: string,
   run: (running: Running, clients: readonly RawClient[], answers: readonly ServerResponse[]) => Promise<void>,
@@ -63,6 +65,31 @@ test("a reload that starts workers is refused by the end of the process, and doe
   running.signal("SIGTERM");
   const { status, stderr } = await reload;
   assert.deepEqual([status, stderr], [1, "the process is about to end\n"]);
+  assert.equal(await running.ended(), 0);
+});
+
+test("who waits to be accepted when a worker is told to end is answered", async () => {
+  using folder = new Folder();
+  const go = folder.file("go");
+  const blocks = `if (path === "/block") setImmediate(() => { while (!existsSync("${go}")); });`;
+  const text = program("")
+    .replace("workers: 2", "workers: 1")
+    .replace("const { path } = exchange.request;", (line) => `${line} ${blocks}`);
+  folder.file("headgate.ts", `import { existsSync } from "node:fs";\n${text}`);
+  await using running = await Running.start(folder.path, "run");
+  const port = running.port("web");
+  using blocking = await RawClient.connect(port);
+  await blocking.send(get("/block")).answer();
+  running.signal("SIGTERM");
+  await running.untilLogged(/^SIGTERM: no new connections/);
+  // By then it has been told, and will hear of it before it hears of clients.
+  while ((await statusOf(running)).workers[0]?.state !== "draining");
+  // More than it accepts at a time.
+  const clients = await Promise.all(Array.from({ length: WAITING }, () => RawClient.connect(port)));
+  for (const client of clients) client.send(get());
+  folder.file("go", "");
+  for (const client of clients) assert.equal((await client.answer()).status, 200);
+  for (const client of [...clients, blocking]) client.socket.end();
   assert.equal(await running.ended(), 0);
 });
 

@@ -229,9 +229,8 @@ test("a name is listened on, and an unknown one is refused", async () => {
   });
 });
 
-test("who has connected, and waits to be accepted, is taken before a socket is closed", async (context) => {
+test("who has connected, and waits to be accepted, is taken before a socket is closed", async () => {
   await using stage = new TransportStage();
-  if (stage.transport.name === "native") return context.skip("the main thread keeps the addon's sockets");
   const { promise: allTaken, resolve } = Promise.withResolvers<void>();
   const taken: Connection[] = [];
   const take = (connection: Connection): void => {

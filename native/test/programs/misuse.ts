@@ -122,6 +122,7 @@ const wellFormed: Record<string, () => unknown[]> = {
   listen: () => [descriptors.length > 0 ? chance.pick(descriptors) : -1, boolean(), chance.below(3)],
   closeListener: () => [slot()],
   resumeListener: () => [slot()],
+  hasWaiting: () => [slot()],
   connect: () => [chance.chance(0.8) ? "127.0.0.1" : address(), chance.chance(0.8) ? port : number(), chance.below(3)],
   sendFile: () => [
     slot(),

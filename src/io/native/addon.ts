@@ -42,6 +42,8 @@ export interface Addon {
   closeListener(slot: number): number;
   /** Accepts again, after ACCEPT_FAILED. */
   resumeListener(slot: number): number;
+  /** Of a listener. 1: somebody waits to be accepted; 0: nobody does. */
+  hasWaiting(slot: number): number;
   /** The slot of a connection that is being made: CONNECTED or CLOSED follows. Port 0: a unix socket's path. */
   connect(address: string, port: number, keepAliveSeconds: number): number;
   /** What the socket takes of it leaves at once. How many events wait, or a negative errno. */

@@ -3,11 +3,12 @@
  * a connection says is never looked at here.
  */
 import { lstatSync, unlinkSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { ProxyError } from "../../core/errors.ts";
 import type { Address, Clock, Connection, TimerHandle } from "../../core/ports.ts";
 import { describeAddress } from "../addresses.ts";
-import { describePlace } from "../binding.ts";
+import { BACKLOG, describePlace } from "../binding.ts";
 import { failureOf, ListenError, systemErrorOf } from "../failures.ts";
 import { ProxyHeaderGate, withRest } from "../proxy-headers.ts";
 import type { ListenOptions, TransportListener } from "../transport.ts";
@@ -114,8 +115,10 @@ class NativeListener implements TransportListener, SlotListener {
     throw new Error(`${describeAddress(this.address)} does not speak TLS`);
   }
 
-  takeWaiting(): Promise<void> {
-    return Promise.resolve();
+  async takeWaiting(): Promise<void> {
+    const { addon } = this.#owner.loop;
+    // A turn accepts many of them. Under a flood there is always another one.
+    for (let turns = 0; turns < BACKLOG && addon.hasWaiting(this.#slot) === 1; turns++) await nextTurn();
   }
 
   whenHandshakesEnd(): Promise<void> {

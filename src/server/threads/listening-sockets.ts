@@ -127,8 +127,13 @@ export class ListeningSockets {
     };
   }
 
-  close(): void {
-    for (const open of this.#open.values()) this.#close(open);
+  /** Those of the worker at this index, which has released them for good. */
+  closeOf(index: number): void {
+    for (const { address, handed } of this.#open.values()) this.#closeOne(address, handed[index]);
+  }
+
+  /** Those of all workers are closed. */
+  forget(): void {
     this.#open = new Map();
     this.#wanted = [];
   }
@@ -209,11 +214,14 @@ export class ListeningSockets {
   }
 
   #close({ address, handed }: OpenAddress): void {
-    for (const { descriptor } of handed) {
-      if (descriptor === null) continue;
-      if (address.family === 0 && !this.#areHandedOn) removeSocketFile(address.address);
-      this.#source.close(descriptor);
-    }
+    for (const socket of handed) this.#closeOne(address, socket);
+  }
+
+  #closeOne({ family, address }: Address, socket: HandedSocket | undefined): void {
+    const descriptor = socket?.descriptor ?? null;
+    if (descriptor === null) return;
+    if (family === 0 && !this.#areHandedOn) removeSocketFile(address);
+    this.#source.close(descriptor);
   }
 }
 

@@ -172,13 +172,17 @@ export class WorkerGroup {
     for (const { timer } of this.#slots) clearTimeout(timer ?? undefined);
     this.#spawner.terminateStarting();
     await this.#last;
-    const released = release(this.#serving());
+    // Each for itself: what comes while another one is busy would wait at a socket that nobody accepts on, and be reset.
+    const released = this.#slots.map(async ({ thread }, index) => {
+      if (thread !== null) await release([thread]);
+      this.#sockets.closeOf(index);
+    });
     for (const slot of this.#slots) {
       if (slot.thread !== null) slot.last = { thread: slot.thread, counts: null };
       this.#retire(slot, ms);
     }
-    await released;
-    this.#sockets.close();
+    await Promise.all(released);
+    this.#sockets.forget();
     const cuts = await Promise.all(this.#draining.values());
     clearInterval(this.#pulse);
     this.#spawner.close();
