@@ -113,10 +113,11 @@ bool expose(napi_env env, napi_value memory, Shared* shared, const char* name, v
   return napi_set_named_property(env, memory, name, buffer) == napi_ok;
 }
 
-// open(onEvents: (count) => void): the memory that both sides use, as ArrayBuffers.
+// open(onEvents: (count) => void, descriptorsKept): the memory that both sides use, as ArrayBuffers.
 napi_value open(napi_env env, napi_callback_info info) {
-  napi_value values[1];
-  if (!arguments_of(env, info, values)) return nullptr;
+  napi_value values[2];
+  int32_t descriptors_kept;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[1], 0, INT32_MAX, &descriptors_kept)) return nullptr;
   Instance* instance = instance_of(env);
   napi_valuetype type;
   napi_typeof(env, values[0], &type);
@@ -124,7 +125,7 @@ napi_value open(napi_env env, napi_callback_info info) {
   if (instance->shared != nullptr) return napi_throw_error(env, "ERR_OPEN", "the transport is open already"), nullptr;
   auto* shared = new Shared(deliver, instance);
   // Handles are left of an attempt that failed: there is no other one.
-  int error = instance->handles.any() ? -EALREADY : shared->loop.open();
+  int error = instance->handles.any() ? -EALREADY : shared->loop.open(descriptors_kept);
   uv_loop_t* uv = nullptr;
   if (error == 0 && napi_get_uv_event_loop(env, &uv) != napi_ok) error = -EINVAL;
   if (error == 0) {
@@ -211,9 +212,10 @@ napi_value connect(napi_env env, napi_callback_info info) {
     return nullptr;
   Instance* instance = open_instance(env);
   if (instance == nullptr) return nullptr;
-  int fd = port == 0 ? connect_unix(address, length)
-                     : connect_tcp(address, static_cast<uint16_t>(port));
-  int32_t slot = fd < 0 ? fd : instance->shared->loop.connect(fd, keep_alive);
+  Loop& loop = instance->shared->loop;
+  int fd = port == 0 ? connect_unix(address, length, loop.limit())
+                     : connect_tcp(address, static_cast<uint16_t>(port), loop.limit());
+  int32_t slot = fd < 0 ? fd : loop.connect(fd, keep_alive);
   update_reference(instance);
   return integer(env, slot);
 }

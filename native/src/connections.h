@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <cstdint>
 
+#include "descriptor_limit.h"
 #include "events.h"
 #include "interest.h"
 #include "pipes.h"
@@ -20,8 +21,8 @@ namespace headgate {
 
 class Connections {
  public:
-  Connections(SlotTable& slots, EventRecord& events, Interest& interest)
-      : slots_(slots), events_(events), interest_(interest) {}
+  Connections(SlotTable& slots, EventRecord& events, Interest& interest, DescriptorLimit& limit)
+      : slots_(slots), events_(events), interest_(interest), pipes_(limit) {}
 
   // `more`: something follows at once, with which the last of these bytes are to leave.
   void write(int32_t index, iovec* parts, int32_t count, bool more);

@@ -57,7 +57,8 @@ Loop::Loop(Deliver deliver, void* context)
 
 Loop::~Loop() { close_all(); }
 
-int Loop::open() {
+int Loop::open(int descriptors_kept) {
+  limit_.keep(descriptors_kept);
   for (const Mapping* mapping : {&receive_, &send_, &commands_}) {
     if (mapping->data() == nullptr) return -ENOMEM;
   }
@@ -173,11 +174,15 @@ void Loop::accept_from(int32_t index) {
     sockaddr_storage address;
     memset(&address, 0, sizeof address);
     socklen_t length = sizeof address;
-    int fd = accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    int error = errno;
+    int fd = -1;
+    int error = EMFILE;
+    if (limit_.has_room(listener.fd)) {
+      fd = accept4(listener.fd, reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      error = errno;
+    }
     if (fd >= 0) {
       if (listener.has_early) take_options(listener.fd, fd);
-      int32_t slot = add(fd, State::kOpen, Side::kAccepted);
+      const int32_t slot = limit_.admits(fd) ? add(fd, State::kOpen, Side::kAccepted) : -EMFILE;
       if (slot >= 0) {
         char* text = receive() + used_;
         auto used = static_cast<int32_t>(format_address(address, text, kAddressTextMax));

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "connections.h"
+#include "descriptor_limit.h"
 #include "events.h"
 #include "interest.h"
 #include "memory.h"
@@ -33,12 +34,14 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // 0, or a negative errno.
-  int open();
+  // 0, or a negative errno. So many descriptors are left to others than connections.
+  int open(int descriptors_kept);
   int set_of(Side side) const { return interest_.set_of(side); }
   // Slots in use.
   int32_t size() const { return slots_.size(); }
   int32_t pipes() const { return connections_.pipes(); }
+  // For sockets that will be connections here.
+  DescriptorLimit& limit() { return limit_; }
 
   // Memory that JavaScript sees as well.
   char* receive() const { return static_cast<char*>(receive_.data()); }
@@ -100,7 +103,8 @@ class Loop {
   SlotTable slots_;
   EventRecord events_;
   Interest interest_{slots_};
-  Connections connections_{slots_, events_, interest_};
+  DescriptorLimit limit_;
+  Connections connections_{slots_, events_, interest_, limit_};
   bool is_open_ = false;
   bool in_turn_ = false;
   // Of the receive slab, in this turn, since JavaScript was called last.

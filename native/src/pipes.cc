@@ -17,7 +17,7 @@ bool PipePool::take(Pipe* pipe) {
   int ends[2];
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return false;
   // Above the quota the kernel refuses to enlarge, and makes new pipes of one or two pages: worse than copying.
-  if (fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes) < kPipeBytes) {
+  if (!limit_.admits(ends[1]) || fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes) < kPipeBytes) {
     close(ends[0]);
     close(ends[1]);
     return false;

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "descriptor_limit.h"
+
 namespace headgate {
 
 // 64 pages of 4 KiB: a quarter of what the kernel lets everybody ask for, and four times its default.
@@ -21,6 +23,7 @@ struct Pipe {
 
 class PipePool {
  public:
+  explicit PipePool(DescriptorLimit& limit) : limit_(limit) {}
   ~PipePool();
   // False: none can be had now.
   bool take(Pipe* pipe);
@@ -32,6 +35,7 @@ class PipePool {
   void close_all();
 
  private:
+  DescriptorLimit& limit_;
   std::vector<Pipe> idle_;
   int open_ = 0;
 };

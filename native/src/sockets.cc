@@ -193,23 +193,25 @@ int listen_unix(const char* path, size_t length, const BindOptions& options) {
   return fd;
 }
 
-int connect_tcp(const char* host, uint16_t port) {
+int connect_tcp(const char* host, uint16_t port, DescriptorLimit& limit) {
   sockaddr_storage address;
   socklen_t length;
   if (!parse_address(host, port, &address, &length)) return -EINVAL;
   int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
+  if (!limit.admits(fd)) return fail_with(fd, EMFILE);
   set_no_delay(fd);
   avoid_pacing(fd, address);
   return begin_connect(fd, reinterpret_cast<sockaddr*>(&address), length);
 }
 
-int connect_unix(const char* path, size_t length) {
+int connect_unix(const char* path, size_t length, DescriptorLimit& limit) {
   sockaddr_un address;
   socklen_t address_length;
   if (!unix_address(path, length, &address, &address_length)) return -ENAMETOOLONG;
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
+  if (!limit.admits(fd)) return fail_with(fd, EMFILE);
   return begin_connect(fd, reinterpret_cast<sockaddr*>(&address), address_length);
 }
 

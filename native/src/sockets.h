@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "descriptor_limit.h"
+
 namespace headgate {
 
 struct BindOptions {
@@ -33,8 +35,8 @@ bool is_listening(int fd);
 int listen_tcp(const char* host, uint16_t port, const BindOptions& options);
 int listen_unix(const char* path, size_t length, const BindOptions& options);
 // The connection is being made, or has been: the descriptor becomes writable either way.
-int connect_tcp(const char* host, uint16_t port);
-int connect_unix(const char* path, size_t length);
+int connect_tcp(const char* host, uint16_t port, DescriptorLimit& limit);
+int connect_unix(const char* path, size_t length, DescriptorLimit& limit);
 // Small segments leave at once; accepted sockets inherit both options from the listening one.
 void set_no_delay(int fd);
 void set_keep_alive(int fd, int idle_seconds);

@@ -91,8 +91,11 @@ export class Running {
     folder: string,
     args: readonly string[],
     program = COMMAND,
+    descriptors: number | null = null,
   ) {
-    this.process = spawn(process.execPath, [program, ...args], {
+    const limit = descriptors === null ? [] : ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`];
+    const [command = "", ...rest] = [...limit, process.execPath, program, ...args];
+    this.process = spawn(command, rest, {
       cwd: folder,
       env: { ...environmentIn(folder), ...environment },
       stdio: ["ignore", "pipe", "pipe"],
@@ -124,6 +127,11 @@ export class Running {
     ...args: readonly string[]
   ): Promise<Running> {
     return Running.#started(new Running(environment, folder, args));
+  }
+
+  /** The same with no more file descriptors than that. */
+  static startLimited(descriptors: number, folder: string, ...args: readonly string[]): Promise<Running> {
+    return Running.#started(new Running({}, folder, args, COMMAND, descriptors));
   }
 
   /** Another program than the command, which serves as it does. */

@@ -117,7 +117,7 @@ const bytes = (): number =>
 
 /** Arguments that can be right, for each call; most are made wrong now and then. */
 const wellFormed: Record<string, () => unknown[]> = {
-  open: () => [() => assert.fail("a second open was taken")],
+  open: () => [() => assert.fail("a second open was taken"), 0],
   submit: () => [chance.chance(0.9) ? chance.below(40) : number(), boolean()],
   listen: () => [descriptors.length > 0 ? chance.pick(descriptors) : -1, boolean(), chance.below(3)],
   closeListener: () => [slot()],
@@ -291,7 +291,7 @@ for (let steps = 2_000; steps > 0; steps--) misuse();
 for (const descriptor of descriptors.splice(0)) call("closeDescriptor", [descriptor]);
 const before = openDescriptors();
 
-const buffers = Object.entries(addon.open(onEvents)) as [keyof SharedMemory, ArrayBuffer][];
+const buffers = Object.entries(addon.open(onEvents, 0)) as [keyof SharedMemory, ArrayBuffer][];
 const viewsOf = (view: (buffer: ArrayBuffer) => Int32Array): Views =>
   Object.fromEntries(buffers.map(([name, buffer]) => [name, view(buffer)])) as Views;
 memory = viewsOf((buffer) => new Int32Array(buffer));

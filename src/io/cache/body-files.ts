@@ -7,6 +7,8 @@ import { close, closeSync, fstatSync, mkdirSync, openSync, read, unlinkSync, wri
 import { readdir, rename, unlink } from "node:fs/promises";
 import path from "node:path";
 import type { BodyFile, BodyId, GrowingFile } from "../../caching/ports.ts";
+import { descriptorLimit } from "../descriptor-limit.ts";
+import { systemErrorOf } from "../failures.ts";
 
 /** Folders; with a million bodies, each has four thousand, which any file system finds quickly. */
 const FOLDERS = 256;
@@ -36,23 +38,23 @@ export class BodyFolder {
   }
 
   open(body: BodyId): BodyFile {
-    return new OpenFile(openSync(this.#pathOf(body), "r"), this.#closer);
+    return new OpenFile(openKept(this.#pathOf(body), "r"), this.#closer);
   }
 
   /** One that is being written; it may have got its name meanwhile. */
   openPart(body: BodyId): BodyFile {
     const name = this.#pathOf(body);
     try {
-      return new OpenFile(openSync(name + PART, "r"), this.#closer);
+      return new OpenFile(openKept(name + PART, "r"), this.#closer);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      return new OpenFile(openSync(name, "r"), this.#closer);
+      return new OpenFile(openKept(name, "r"), this.#closer);
     }
   }
 
   create(body: BodyId): GrowingFile {
     const name = this.#pathOf(body) + PART;
-    return new OpenGrowingFile(openSync(name, "wx+", FILE_MODE), this.#closer, name);
+    return new OpenGrowingFile(openKept(name, "wx+"), this.#closer, name);
   }
 
   keep(body: BodyId): Promise<void> {
@@ -85,6 +87,15 @@ export class BodyFolder {
   #pathOf(body: BodyId): string {
     return path.join(this.#folderOf(body % FOLDERS), body.toString(16).padStart(14, "0"));
   }
+}
+
+/** Throws a SystemError, also when the descriptor would be one that is left to others. */
+function openKept(name: string, flags: "r" | "wx+"): number {
+  const descriptor = openSync(name, flags, FILE_MODE);
+  if (descriptorLimit.admits(descriptor)) return descriptor;
+  closeSync(descriptor);
+  if (flags === "wx+") unlinkSync(name);
+  throw systemErrorOf("EMFILE");
 }
 
 async function removeFile(name: string): Promise<void> {

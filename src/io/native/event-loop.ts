@@ -10,6 +10,7 @@ import { putLatin1 } from "../../core/latin1.ts";
 import type { WriteRoom } from "../../core/ports.ts";
 import { freshRoom } from "../../core/write-room.ts";
 import { holdTime, releaseTime } from "../clock.ts";
+import { DESCRIPTORS_KEPT } from "../descriptor-limit.ts";
 import type { Addon } from "./addon.ts";
 import type { NativeConnection } from "./connection.ts";
 import type { NativeParting } from "./parting.ts";
@@ -113,7 +114,7 @@ export class EventLoop {
   /** The addon can be opened once a thread. */
   constructor(addon: Addon) {
     this.addon = addon;
-    const memory = addon.open((count) => this.#onEvents(count));
+    const memory = addon.open((count) => this.#onEvents(count), DESCRIPTORS_KEPT);
     this.receiveSlab = Buffer.from(memory.receive);
     this.#sendSlab = Buffer.from(memory.send);
     this.#source = this.#sendSlab;

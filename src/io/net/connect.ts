@@ -6,10 +6,12 @@ import net from "node:net";
 import { ProxyError } from "../../core/errors.ts";
 import type { Address, DialTarget, DialTls, PendingDial } from "../../core/ports.ts";
 import { addressOf, UNNAMED } from "../addresses.ts";
+import { descriptorLimit } from "../descriptor-limit.ts";
 import type { AttemptHandler, CompletionHandler, Connecting, Ends } from "../dialing/connecting.ts";
 import { describeTarget } from "../dialing/dial.ts";
-import type { SystemError } from "../failures.ts";
+import { type SystemError, systemErrorOf } from "../failures.ts";
 import { type ConnectionOwner, NetConnection } from "./connection.ts";
+import { descriptorOf } from "./descriptor-of.ts";
 import type { ClientContexts } from "./dial-tls.ts";
 import { Handshake } from "./handshake.ts";
 import { Receiver } from "./receiver.ts";
@@ -108,6 +110,12 @@ export class NetAttempt implements PendingDial {
       this.#isPending = false;
       const local = remote.family === 0 ? UNNAMED : addressOf(socket.localAddress, socket.localPort);
       handler.onConnected(this, local);
+    });
+    // Node has made the socket by then.
+    process.nextTick(() => {
+      if (!this.#isPending || descriptorLimit.admits(descriptorOf(socket))) return;
+      this.cancel();
+      handler.onRefused(systemErrorOf("EMFILE"));
     });
   }
 

@@ -9,10 +9,12 @@ import { ProxyError } from "../../core/errors.ts";
 import type { Address, Clock, Connection } from "../../core/ports.ts";
 import { addressOf, describeAddress, UNNAMED } from "../addresses.ts";
 import { BACKLOG, bindListener, describePlace } from "../binding.ts";
-import { failureOf, ListenError, type SystemError } from "../failures.ts";
+import { descriptorLimit } from "../descriptor-limit.ts";
+import { failureOf, ListenError, type SystemError, systemErrorOf } from "../failures.ts";
 import { ProxyHeaderGate, withRest } from "../proxy-headers.ts";
 import type { ListenOptions, TransportListener } from "../transport.ts";
 import type { NetConnection } from "./connection.ts";
+import { descriptorOf } from "./descriptor-of.ts";
 import { CertificateChoice, contextOptions, type ListenTls } from "./listen-tls.ts";
 
 /** Data that waits in Node for a paused connection, beyond the one read (64 KiB) that crosses the mark. */
@@ -124,7 +126,18 @@ class ServerListener implements TransportListener {
   #plain(socketOptions: net.ServerOpts): net.Server {
     const gate = this.#gate;
     const take = gate === null ? this.#acceptor.onConnection : (connection: NetConnection) => gate.take(connection);
-    return net.createServer(socketOptions, (socket) => this.#serve(socket, this.#common, take));
+    return net.createServer(socketOptions, (socket) => {
+      if (this.#isKept(socket)) this.#serve(socket, this.#common, take);
+    });
+  }
+
+  /** One that takes a descriptor which is left to others is closed: Node accepts them without asking. */
+  #isKept(socket: net.Socket): boolean {
+    if (descriptorLimit.admits(descriptorOf(socket))) return true;
+    socket.destroy();
+    const what = `cannot accept a connection on ${describeAddress(this.address)}`;
+    this.#acceptor.reportFault(failureOf(systemErrorOf("EMFILE"), what, "proxy"));
+    return false;
   }
 
   /**
@@ -180,7 +193,11 @@ class ServerListener implements TransportListener {
       handshakeTimeout: acceptor.handshakeTimeoutMs,
       SNICallback: (serverName, done) => done(null, this.#choice?.contextFor(serverName)),
     });
-    server.on("connection", () => this.#countHandshake(1));
+    server.on("connection", (socket) => {
+      this.#countHandshake(1);
+      // Behind a gate it was looked at before.
+      if (this.#gate === null) this.#isKept(socket);
+    });
     server.on("secureConnection", (socket) => {
       this.#countHandshake(-1);
       // Node takes a resumed session that had no certificate for an authorized one.

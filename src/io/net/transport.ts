@@ -20,6 +20,7 @@ import { TransportState } from "../transport-state.ts";
 import { Arrivals } from "./arrivals.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
+import { descriptorOf } from "./descriptor-of.ts";
 import { ClientContexts } from "./dial-tls.ts";
 import { type KnownEnds, openListener } from "./listen.ts";
 import { Receiver, takeOver } from "./receiver.ts";
@@ -145,9 +146,7 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   }
 }
 
-/** Node does not tell a socket's descriptor, but its handle does: of a TLS socket, that of the socket below. */
 function originalDestinationOf(socket: net.Socket, ask: AskOriginal): Address | null {
-  const { _handle: handle } = socket as { readonly _handle?: { readonly fd?: number } | null };
-  const descriptor = handle?.fd ?? -1;
+  const descriptor = descriptorOf(socket);
   return descriptor < 0 ? null : ask(descriptor);
 }

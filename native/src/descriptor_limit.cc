@@ -1,0 +1,47 @@
+#include "descriptor_limit.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace headgate {
+
+namespace {
+
+// So many below the end it is looked before somebody is accepted: other threads, and dials, take descriptors meanwhile.
+constexpr int kNear = 64;
+// Of few descriptors this share is left to others. The same is in src/io/descriptor-limit.ts.
+constexpr int kKeptShare = 8;
+
+}  // namespace
+
+void DescriptorLimit::keep(int descriptors) {
+  kept_ = descriptors;
+  read();
+}
+
+void DescriptorLimit::read() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const int most = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, INT_MAX));
+  end_ = most - std::min(kept_, most / kKeptShare);
+}
+
+bool DescriptorLimit::admits(int fd) {
+  // It may have been raised meanwhile.
+  if (fd >= end_) read();
+  is_near_ = fd >= end_ - kNear;
+  return fd < end_;
+}
+
+bool DescriptorLimit::has_room(int fd) {
+  if (!is_near_) return true;
+  const int next = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (next < 0) return false;
+  ::close(next);
+  return admits(next);
+}
+
+}  // namespace headgate
