@@ -1,5 +1,6 @@
 // `npm start`: a demo upstream and the proxy in front of it, as two processes, with what listens where and three
-// commands to try. When one of them ends the other is ended too, so nothing is left behind; Ctrl-C ends both.
+// commands to try. When one of them ends the other is ended too, so nothing is left behind; Ctrl-C ends both, as SIGTERM ends
+// the proxy of a service: what is under way may end, and a second one cuts it off.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -21,13 +22,16 @@ const commandsToTry = [
 
 /** What has not answered after this long will not. */
 const startMsMax = 30_000;
+/** Signals of one Ctrl-C: of the terminal, and of npm, which passes it on. Nobody presses twice within this time. */
+const sameSignalMs = 500;
 
 const children = new Map<string, ChildProcess>();
 let endingWith: number | null = null;
+let signalledAt = Number.NEGATIVE_INFINITY;
 
-/** Starts a program in a process of its own; when it ends, all ends. */
+/** Starts a program in a session of its own, where the terminal's Ctrl-C does not reach it; when it ends, all ends. */
 function start(name: string, ...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, args, { cwd: root, detached: true, stdio: ["ignore", "pipe", "inherit"] });
   child.stdout?.pipe(process.stdout, { end: false });
   children.set(name, child);
   child.once("exit", (code, signal) => {
@@ -38,11 +42,19 @@ function start(name: string, ...args: string[]): ChildProcess {
   return child;
 }
 
-/** Ends what still runs; the exit code is that of the first to end. */
+/** Ends what still runs, the last first: what the proxy has under way needs the upstream. The exit code is that of the first to end. */
 function end(code: number): void {
   endingWith ??= code;
-  for (const child of children.values()) child.kill("SIGTERM");
-  if (children.size === 0) process.exit(endingWith);
+  const last = [...children.values()].at(-1);
+  if (last === undefined) process.exit(endingWith);
+  last.kill("SIGTERM");
+}
+
+function signalled(): void {
+  const now = performance.now();
+  if (now - signalledAt < sameSignalMs) return;
+  signalledAt = now;
+  end(0);
 }
 
 /** Whether the proxy's own Via is on the answer: another program may hold the port, and then the proxy ends by itself. */
@@ -58,7 +70,8 @@ async function answersThroughProxy(): Promise<boolean> {
   }
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => end(0));
+// SIGHUP: the terminal is closed.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, signalled);
 
 const upstream = start("the demo upstream", "examples/start-upstream.ts");
 // It says where it listens once it does.
@@ -77,5 +90,5 @@ while (endingWith === null && !(await answersThroughProxy())) {
 if (endingWith === null) {
   console.log("\nTry, in another terminal:\n");
   for (const command of commandsToTry) console.log(`  ${command}`);
-  console.log("\nCtrl-C ends both.");
+  console.log("\nCtrl-C ends both; a second one does not wait for what is under way.");
 }

@@ -5,10 +5,12 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { freePort } from "../support/free-port.ts";
 import { needs } from "../support/requirements.ts";
@@ -29,12 +31,21 @@ async function start(context: TestContext, port: number): Promise<Started> {
   const cache = mkdtempSync(path.join(os.tmpdir(), "headgate-start-"));
   context.after(() => rmSync(cache, { recursive: true, force: true }));
   const env = { ...userEnvironment(), ...ports, CACHE_DIRECTORY: cache };
-  const child = spawn(process.execPath, [path.join(repositoryRoot, "scripts/start.ts")], { env });
-  context.after(() => child.kill("SIGKILL"));
+  // The leader of a group, as what a shell starts in a terminal.
+  const child = spawn(process.execPath, [path.join(repositoryRoot, "scripts/start.ts")], { env, detached: true });
+  context.after(() => endAll(child));
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (said += chunk));
   // Not "exit": the streams end when the last process that writes to them has ended.
   return { child, said: () => said, closed: once(child, "close") };
+}
+
+/** As often as it takes: a test that fails may have left something under way. What it started is its own to end. */
+async function endAll(child: ChildProcess): Promise<void> {
+  while (child.exitCode === null && child.signalCode === null) {
+    child.kill("SIGTERM");
+    await Promise.race([once(child, "exit"), pause(600)]);
+  }
 }
 
 /** Waits until the text has been printed. */
@@ -57,6 +68,28 @@ test("npm start serves, its commands work, and it leaves nothing behind", { skip
   }
   started.child.kill("SIGTERM");
   assert.deepEqual(await started.closed, [0, null]);
+});
+
+test("npm start lets what is under way end at Ctrl-C, and a second one cuts it off", async (context) => {
+  const port = await freePort();
+  const started = await start(context, port);
+  await saying(started, "Ctrl-C");
+  const events = http.get({ port, path: "/events", agent: false });
+  const [response] = (await once(events, "response")) as [http.IncomingMessage];
+  // It is cut off in the end.
+  for (const one of [events, response]) one.on("error", () => {});
+  const nextEvent = () => once(response, "data");
+  await nextEvent();
+  // The terminal's, and the same of npm, which passes it on.
+  process.kill(-started.child.pid!, "SIGINT");
+  started.child.kill("SIGINT");
+  await saying(started, "no new connections");
+  // One a second.
+  for (let count = 0; count < 3; count++) await nextEvent();
+  assert.doesNotMatch(started.said(), /cutting off/);
+  process.kill(-started.child.pid!, "SIGINT");
+  assert.deepEqual(await started.closed, [0, null]);
+  assert.match(started.said(), /cutting off what is left/);
 });
 
 test("npm start fails with one line when its port is taken", async (context) => {
