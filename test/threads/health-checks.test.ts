@@ -1,53 +1,42 @@
 // Servers that the main thread asks how they are, and workers that go by it; real servers that a test makes ill and well.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { ServerStatus } from "../../src/server/control.ts";
 import { Folder, Running } from "../cli/headgate.ts";
+import { Origin } from "../support/origin.ts";
 import { until } from "../support/redis.ts";
 import { Clients, statusOf } from "./workers.ts";
 
 const HEALTH = { path: "/healthz", interval: "50ms", fails: 2, passes: 2 };
 
 /** Answers requests with its name, and checks with a status that can be changed. */
-class Origin {
+class CheckedOrigin {
   status = 200;
   checks = 0;
-  readonly #name: string;
-  readonly #server: http.Server;
+  #origin: Origin | null = null;
 
-  private constructor(name: string) {
-    this.#name = name;
-    this.#server = http.createServer((request, response) => {
+  static async start(name: string): Promise<CheckedOrigin> {
+    const checked = new CheckedOrigin();
+    checked.#origin = await Origin.start((request, response) => {
       const isCheck = request.url === "/healthz";
-      if (isCheck) this.checks++;
-      response.statusCode = isCheck ? this.status : 200;
-      response.end(this.#name);
+      if (isCheck) checked.checks++;
+      response.statusCode = isCheck ? checked.status : 200;
+      response.end(name);
     });
-  }
-
-  static async listen(name: string): Promise<Origin> {
-    const origin = new Origin(name);
-    origin.#server.listen(0, "127.0.0.1");
-    await once(origin.#server, "listening");
-    return origin;
+    return checked;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return this.#origin!.url;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, "close");
+    await this.#origin?.[Symbol.asyncDispose]();
   }
 }
 
-function configOf(origins: readonly Origin[], health: object | null = HEALTH): string {
+function configOf(origins: readonly CheckedOrigin[], health: object | null = HEALTH): string {
   const servers = origins.map(({ url }) => url);
   return JSON.stringify({
     workers: 2,
@@ -63,8 +52,8 @@ async function serversOf(running: Running): Promise<readonly ServerStatus[]> {
 
 test("a server that fails its checks gets no requests of any worker until it passes them", async () => {
   using folder = new Folder();
-  await using one = await Origin.listen("one");
-  await using other = await Origin.listen("other");
+  await using one = await CheckedOrigin.start("one");
+  await using other = await CheckedOrigin.start("other");
   const file = folder.file("headgate.json", configOf([one, other]));
   await using running = await Running.start(folder.path, "run", "--config", file);
   using clients = await Clients.connect(running.port("web"));
@@ -86,8 +75,8 @@ test("a server that fails its checks gets no requests of any worker until it pas
 
 test("when all fail, all are used", async () => {
   using folder = new Folder();
-  await using one = await Origin.listen("one");
-  await using other = await Origin.listen("other");
+  await using one = await CheckedOrigin.start("one");
+  await using other = await CheckedOrigin.start("other");
   one.status = other.status = 500;
   const file = folder.file("headgate.json", configOf([one, other]));
   await using running = await Running.start(folder.path, "run", "--config", file);
@@ -98,8 +87,8 @@ test("when all fail, all are used", async () => {
 
 test("a reload keeps what is known of a server, and forgets it where nobody asks any more", async () => {
   using folder = new Folder();
-  await using one = await Origin.listen("one");
-  await using other = await Origin.listen("other");
+  await using one = await CheckedOrigin.start("one");
+  await using other = await CheckedOrigin.start("other");
   other.status = 503;
   const file = folder.file("headgate.json", configOf([one, other]));
   await using running = await Running.start(folder.path, "run", "--config", file);
@@ -107,7 +96,7 @@ test("a reload keeps what is known of a server, and forgets it where nobody asks
   const { since } = (await serversOf(running))[1]!;
 
   // Another list of servers, whose memory is another one; and nothing of the checks is different.
-  await using third = await Origin.listen("third");
+  await using third = await CheckedOrigin.start("third");
   folder.file("headgate.json", configOf([one, third, other]));
   running.process.kill("SIGHUP");
   await running.untilLogged(/loaded again/);
@@ -128,7 +117,7 @@ test("a reload keeps what is known of a server, and forgets it where nobody asks
 
 test("a server that several upstreams have is asked once", async () => {
   using folder = new Folder();
-  await using one = await Origin.listen("one");
+  await using one = await CheckedOrigin.start("one");
   const upstreams = { app: { servers: [one.url], health: { ...HEALTH, interval: "1h" } } };
   const routes = [
     { match: { path: "/long/*" }, proxy: { to: "app", timeouts: { idle: "5m" } } },
