@@ -34,10 +34,16 @@ export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 export const LINGER_TIMEOUT_MS = 5_000;
 export const LINGER_BYTES_MAX = 1 * MiB;
 /**
- * Whoever has been accepted and has not asked for anything yet when its listener is given up: its first request may be under way, and
- * nobody else could answer it any more. Several round trips to the other side of the world.
+ * Whoever is connected when its listener is given up, and is not asking for anything: its next request may be under way, and nobody else
+ * could answer it any more. Several round trips to the other side of the world.
  */
-export const FIRST_REQUEST_TIMEOUT_MS = 1_000;
+export const NEXT_REQUEST_TIMEOUT_MS = 1_000;
+
+/**
+ * A WebSocket of which one side has ended, and nothing passes: its connection is closed with that (RFC 6455 section 7.1.4), and what is left is to
+ * say goodbye. Other protocols may go on for hours in one direction.
+ */
+export const WEBSOCKET_END_MS = 10_000;
 
 /** A request's body is kept for another attempt up to this size. nginx buffers 16 KiB, Envoy 1 MiB when asked. */
 export const REPLAY_BODY_BYTES_MAX = 64 * KiB;

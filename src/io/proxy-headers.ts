@@ -8,7 +8,7 @@
  */
 import { ByteQueue } from "../core/byte-queue.ts";
 import { ProxyError } from "../core/errors.ts";
-import { FIRST_REQUEST_TIMEOUT_MS } from "../core/limits.ts";
+import { NEXT_REQUEST_TIMEOUT_MS } from "../core/limits.ts";
 import type { Address, Clock, Connection, ConnectionHandler, TimerHandle } from "../core/ports.ts";
 import { decodeProxyHeader, ProxyHeader } from "../protocol/proxy-protocol/decode.ts";
 import { proxyProtocolError } from "../protocol/proxy-protocol/errors.ts";
@@ -75,7 +75,7 @@ export class ProxyHeaderGate<C extends ProxiedConnection> {
   /** No more come. Whose header is under way is waited for as long as for a first request, which would stand behind it. */
   close(): void {
     if (this.#waiting.size === 0) return;
-    this.#closing ??= this.clock.after(FIRST_REQUEST_TIMEOUT_MS, () => {
+    this.#closing ??= this.clock.after(NEXT_REQUEST_TIMEOUT_MS, () => {
       for (const reader of this.#waiting) reader.abandon();
     });
   }

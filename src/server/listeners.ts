@@ -7,7 +7,7 @@
  * traffic, or asks its clients for other certificates): then the old socket is closed first, and opened again should the new one fail.
  */
 import type { ListenConfig } from "../config/config.ts";
-import { FIRST_REQUEST_TIMEOUT_MS } from "../core/limits.ts";
+import { NEXT_REQUEST_TIMEOUT_MS } from "../core/limits.ts";
 import type { ListenAddress } from "../core/option-addresses.ts";
 import type { Address, Connection } from "../core/ports.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
@@ -107,7 +107,7 @@ class ClientConnections extends Http1Driver {
   /** Behind `drain`: resolves when the last one has gone, and who was in a handshake on `socket` has come or had the time to. */
   async untilGone(socket: TransportListener): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const deadline = clock.after(FIRST_REQUEST_TIMEOUT_MS, resolve);
+    const deadline = clock.after(NEXT_REQUEST_TIMEOUT_MS, resolve);
     await Promise.race([socket.whenHandshakesEnd(), late, this.#cut.promise]);
     deadline.cancel();
     if (this.size > 0) {

@@ -19,9 +19,9 @@ import { ProxyError } from "../../core/errors.ts";
 import { acquireStorage, type FieldBlock, releaseStorage } from "../../core/fields.ts";
 import {
   BODY_PROGRESS_TIMEOUT_MS,
-  FIRST_REQUEST_TIMEOUT_MS,
   LINGER_BYTES_MAX,
   LINGER_TIMEOUT_MS,
+  NEXT_REQUEST_TIMEOUT_MS,
   QUEUE_HIGH_WATER_BYTES,
   REPLAY_BODY_BYTES_MAX,
   SPLICE_BYTES_MIN,
@@ -87,8 +87,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   readonly #ahead = new ByteQueue();
   /** How far `#ahead` was searched for the end of a head. */
   #searched = 0;
-  /** Nothing has been asked for on this connection yet. */
-  #isNew = true;
   #reading = false;
   /** The exchange wants no more of the body for now. */
   #bodyPaused = false;
@@ -268,7 +266,6 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (head.plainLine) request.keepStartLine();
     else if (head.form === "absolute") request.setAuthorityRange(head.authorityStart, head.authorityEnd);
     this.#searched = 0;
-    this.#isNew = false;
     this.#deadline.disarm();
     this.#http10 = head.minor === 0;
     this.#isHead = head.method === "HEAD";
@@ -654,8 +651,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   drain(): void {
     if (this.#state !== HEAD || this.#ahead.length > 0) return;
-    if (this.#isNew) this.#deadline.arm(FIRST_REQUEST_TIMEOUT_MS);
-    else this.#linger();
+    this.#deadline.arm(NEXT_REQUEST_TIMEOUT_MS);
   }
 }
 

@@ -11,7 +11,7 @@
 import { ByteQueue } from "../../core/byte-queue.ts";
 import { Deadline } from "../../core/deadlines.ts";
 import { ProxyError } from "../../core/errors.ts";
-import { FIRST_REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
+import { NEXT_REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
@@ -225,7 +225,7 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
   }
 
   drain(): void {
-    if (this.#isSilent && this.state === OPENING) this.deadline.arm(FIRST_REQUEST_TIMEOUT_MS);
+    if (this.#isSilent && this.state === OPENING) this.deadline.arm(NEXT_REQUEST_TIMEOUT_MS);
   }
 
   /** What was cut off must not look complete. */
