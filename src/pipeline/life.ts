@@ -13,7 +13,7 @@
  */
 import { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
-import { BODY_PROGRESS_TIMEOUT_MS } from "../core/limits.ts";
+import { BODY_PROGRESS_TIMEOUT_MS, WEBSOCKET_END_MS } from "../core/limits.ts";
 import { type RequestMessage, ResponseMessage } from "../core/message.ts";
 import type { Connection, Splice, SpliceHandler } from "../core/ports.ts";
 import { removeForwarded } from "../semantics/forwarded.ts";
@@ -679,7 +679,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
       client.connection,
       connection,
       this.#site.deadlines,
-      { idleMs, lifetimeMs },
+      { idleMs, lifetimeMs, halfClosedMs: this.#upgrade === "websocket" ? WEBSOCKET_END_MS : null },
       (tunnel, error) => {
         this.requestBodyBytes = tunnel.clientBytes;
         this.responseBodyBytes = tunnel.upstreamBytes;

@@ -14,6 +14,8 @@ import { StallWatch } from "./stall.ts";
 export interface TunnelLimits {
   /** Without a byte either way. */
   readonly idleMs: number;
+  /** The same once a side has ended; null: no other. */
+  readonly halfClosedMs: number | null;
   readonly lifetimeMs: number | null;
 }
 
@@ -71,6 +73,7 @@ class Side implements ConnectionHandler, SpliceHandler {
     this.ended = true;
     this.#tunnel.noteEndBy(this);
     this.peer!.connection.end();
+    this.#tunnel.onSideEnded();
   }
 
   onClose(error: ProxyError | null): void {
@@ -153,6 +156,10 @@ export class Tunnel {
     this.#upstream.connection.resume();
   }
 
+  onSideEnded(): void {
+    if (this.#limits.halfClosedMs !== null && this.#draining === null) this.#stall.begin(this.#idleMs);
+  }
+
   onSideClosed(side: Side, error: ProxyError | null): void {
     side.closed = true;
     // Whoever has ended may leave altogether: TLS within says goodbye to a client that has said it, and finds it gone. That is how most
@@ -180,17 +187,29 @@ export class Tunnel {
     // What came counts twice, or it could make up for what was taken.
     const came = 2 * (client.bytes + upstream.bytes);
     const stalledMs = this.#stall.stalledMs(came - client.pendingBytes - upstream.pendingBytes);
-    if (stalledMs >= this.#stallMsMax) this.destroy(timedOut("no byte passed the tunnel"), "idle");
+    if (stalledMs < this.#stallMsMax) return;
+    // It is over, though one side says no goodbye: no fault.
+    const isOver = this.#isHalfClosed && this.#limits.halfClosedMs !== null;
+    this.destroy(isOver ? null : timedOut("no byte passed the tunnel"), "idle");
   }
 
   /** What is left when a side has closed leaves as slowly as the other one reads, while it moves at all. */
   get #stallMsMax(): number {
-    if (this.#draining === null) return this.#limits.idleMs;
+    if (this.#draining === null) return this.#idleMs;
     return this.#draining.pendingBytes > 0 ? BODY_PROGRESS_TIMEOUT_MS : LINGER_TIMEOUT_MS;
   }
 
-  /** Closes both sides at once. A side that loses what was queued for it sees a reset, not an end. */
-  destroy(error: ProxyError, endedBy: TunnelEnd = "stopped"): void {
+  get #isHalfClosed(): boolean {
+    return this.#client.ended || this.#upstream.ended;
+  }
+
+  get #idleMs(): number {
+    const { idleMs, halfClosedMs } = this.#limits;
+    return halfClosedMs !== null && this.#isHalfClosed ? Math.min(halfClosedMs, idleMs) : idleMs;
+  }
+
+  /** Closes both sides at once; `error`: null when that is no fault. A side that loses what was queued for it sees a reset, not an end. */
+  destroy(error: ProxyError | null, endedBy: TunnelEnd = "stopped"): void {
     this.#error ??= error;
     this.#endedBy ??= endedBy;
     for (const { closed, connection, pendingBytes } of [this.#client, this.#upstream]) {

@@ -11,18 +11,19 @@ const UPGRADE =
 const SWITCH =
   "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Accept: v\r\n\r\n";
 
-function begin(stage: Stage) {
-  const client = stage.client().sends(UPGRADE);
+function begin(stage: Stage, protocol = "websocket") {
+  const ofProtocol = (text: string) => text.replace(/websocket/i, protocol);
+  const client = stage.client().sends(ofProtocol(UPGRADE));
   const server = stage.origin.accepts();
   const head = server.receivesHead();
-  server.sends(SWITCH);
+  server.sends(ofProtocol(SWITCH));
   const answer = client.receivesHead();
   return { stage, client, server, head, answer };
 }
 
 describeBothWays("upgrades", (splices) => {
   const createStage = stagesThat(splices);
-  const tunnel = (options?: StageOptions) => begin(createStage(options));
+  const tunnel = (options?: StageOptions, protocol?: string) => begin(createStage(options), protocol);
 
   it("pass both ways, with Connection and Upgrade made anew for each hop", () => {
     const { client, server, head, answer } = tunnel();
@@ -176,6 +177,34 @@ describeBothWays("upgrades", (splices) => {
     assert.equal(stage.ended[0]?.error?.message, "enough");
     assert.equal(stage.pool.connections, 0);
     assert.equal(stage.deadlines.armedCount, 0);
+  });
+
+  it("half-close: a WebSocket whose client is gone ends, though its server says nothing", () => {
+    const { stage, client, server } = tunnel();
+    client.sends("last").ends();
+    server.receives("last");
+    // What still comes is waited for.
+    for (let i = 0; i < 5; i++) {
+      stage.passes(8_000);
+      server.sends("x");
+      client.receives("x");
+    }
+    assert.equal(client.ended, false);
+    stage.passes(10_000 + 2_500 + 500);
+    stage.network.run();
+    assert.equal(client.ended, true);
+    assert.deepEqual([stage.ended.length, stage.ended[0]?.error, stage.deadlines.armedCount], [1, null, 0]);
+  });
+
+  it("half-close: another protocol may go on for hours", () => {
+    const { stage, client, server } = tunnel({ upgrade: ["tcp"] }, "tcp");
+    client.sends("last").ends();
+    server.receives("last");
+    stage.passes(3_000_000);
+    server.sends("answer").ends();
+    client.receives("answer");
+    stage.network.run();
+    assert.deepEqual([stage.ended.length, stage.ended[0]?.error], [1, null]);
   });
 
   it("end when they are idle, and when their life is over", () => {
