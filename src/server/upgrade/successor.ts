@@ -51,7 +51,8 @@ export class Successor {
     const descriptors = addresses.flatMap((address) => address.descriptors);
     let next = DESCRIPTOR_FIRST;
     const handed = addresses.map((address) => ({ ...address, descriptors: address.descriptors.map(() => next++) }));
-    const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    // As it was called, and not where that led: a link, or a name on the PATH, may lead to another version of Node by now.
+    const child = spawn(process.argv0, [...process.execArgv, ...process.argv.slice(1)], {
       stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
       env: { ...process.env, [HANDOVER_VARIABLE]: JSON.stringify(handed) },
     });
