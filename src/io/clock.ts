@@ -6,7 +6,7 @@ import { performance } from "node:perf_hooks";
 import type { Clock, TimerHandle } from "../core/ports.ts";
 
 /** The longest time that a timer of Node's can wait. Longer ones are set again when it has passed. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+export const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** What a thread's own count of time lacks, should it begin with the thread. */
 const startMs = process.uptime() * 1000 - performance.now();

@@ -137,6 +137,20 @@ describe("a server is not well", () => {
     assert.match((await reasonOf(target)) ?? "well", /^cannot connect to unix:.*: there is no such socket \(ENOENT\)$/);
   });
 
+  it("that cannot even be tried, whatever runs at the time", TIMEOUT, async () => {
+    // Node says so before a promise goes on, as it does when there is no route to an address.
+    const host = `/nowhere/${"x".repeat(200)}`;
+    const target = { host, port: 0, tls: null, timeoutMs: LONG_MS, request: null };
+    const { promise, resolve } = Promise.withResolvers<string | null>();
+    setImmediate(() => void reasonOf(target).then(resolve));
+    assert.match((await promise) ?? "well", /^cannot connect to unix:.*\(EINVAL\)$/);
+  });
+
+  it("that is never too late", TIMEOUT, async () => {
+    const { reason } = await askedOf(answering("HTTP/1.1 200 OK\r\n\r\n"), { timeoutMs: 3_650 * 86_400_000 });
+    assert.equal(reason, null);
+  });
+
   it("when nobody wants to know any more", TIMEOUT, async () => {
     const controller = new AbortController();
     const asking = askedOf((socket) => socket.once("data", () => controller.abort()), {}, controller.signal);

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import { TIMER_MS_MAX } from "./clock.ts";
 import { failureOf, type SystemError } from "./failures.ts";
 
 /** How TLS is spoken to a server. Files are read at each check: what is there then is what counts. */
@@ -39,46 +40,50 @@ export interface ProbeRequest {
   readonly statuses: readonly (readonly [first: number, last: number])[];
 }
 
+/** Begins to connect. */
+type Connect = (where: net.NetConnectOpts) => net.Socket;
+
 /** Rejects with an Error that says what is wrong with the server; `signal` ends it early. */
 export async function probeHealth(target: ProbeTarget, signal: AbortSignal): Promise<void> {
-  const timeout = AbortSignal.timeout(target.timeoutMs);
+  const timeout = AbortSignal.timeout(Math.min(target.timeoutMs, TIMER_MS_MAX));
   const either = AbortSignal.any([signal, timeout]);
   let socket: net.Socket | null = null;
-  // Whoever waits for something of it is told by its end.
-  const end = (): void => void socket?.destroy();
-  either.addEventListener("abort", end);
   try {
-    socket = await open(target);
-    if (either.aborted) socket.destroy();
+    const connect = target.tls === null ? net.connect : await tlsConnect(target.tls);
+    // From here until somebody listens nothing waits: a socket may fail before a promise that is settled already goes on.
+    socket = open(target, connect);
     await connected(socket, target, either);
     if (target.request !== null) await ask(socket, target.request, either);
   } catch (error) {
     if (timeout.aborted) throw new Error(`no answer within ${target.timeoutMs} ms`, { cause: error });
     throw error;
   } finally {
-    either.removeEventListener("abort", end);
     socket?.destroy();
   }
 }
 
-/** Begins to connect. */
-async function open({ host, port, tls }: ProbeTarget): Promise<net.Socket> {
-  const where = port === 0 ? { path: host } : { host, port };
-  if (tls === null) return net.connect(where);
-  const { serverName, verify, minVersion } = tls;
-  const [ca, cert, key] = await Promise.all([tls.ca, tls.cert, tls.key].map(textOf));
+function open({ host, port }: ProbeTarget, connect: Connect): net.Socket {
+  const socket = connect(port === 0 ? { path: host } : { host, port });
+  // Whoever waits for something is told as well. What comes when nobody does is no news, and must not end the process.
+  socket.on("error", () => {});
+  return socket;
+}
+
+async function tlsConnect({ serverName, verify, minVersion, ...files }: ProbeTls): Promise<Connect> {
+  const [ca, cert, key] = await Promise.all([files.ca, files.cert, files.key].map(textOf));
   const { checkServerIdentity, connect } = await import("node:tls");
-  return connect({
-    ...where,
-    minVersion,
-    rejectUnauthorized: verify,
-    // As SNI an address is not allowed (RFC 6066, section 3).
-    servername: net.isIP(serverName) === 0 ? serverName : "",
-    checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate),
-    ALPNProtocols: ["http/1.1"],
-    ...(ca !== null && { ca }),
-    ...(cert !== null && key !== null && { cert, key }),
-  });
+  return (where) =>
+    connect({
+      ...where,
+      minVersion,
+      rejectUnauthorized: verify,
+      // As SNI an address is not allowed (RFC 6066, section 3).
+      servername: net.isIP(serverName) === 0 ? serverName : "",
+      checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate),
+      ALPNProtocols: ["http/1.1"],
+      ...(ca !== null && { ca }),
+      ...(cert !== null && key !== null && { cert, key }),
+    });
 }
 
 async function textOf(path: string | null): Promise<string | null> {
