@@ -34,6 +34,12 @@ interface Checked {
   failure: { readonly reason: string; readonly sinceMs: number } | null;
 }
 
+/**
+ * From the first check of one server to that of the next: those of thousands at once would have each other take longer than they may, and
+ * come together again in each interval.
+ */
+const APART_MS = 1;
+
 export class HealthChecks {
   readonly #around: HealthChecksSurroundings;
   /** By what is asked of whom, and how. */
@@ -47,8 +53,9 @@ export class HealthChecks {
   keep(upstreams: readonly UpstreamConfig[]): void {
     const before = this.#checked;
     this.#checked = new Map();
+    let begun = 0;
     for (const [identity, places] of placesOf(upstreams)) {
-      const checked = before.get(identity) ?? this.#begin(places);
+      const checked = before.get(identity) ?? this.#begin(places, APART_MS * begun++);
       before.delete(identity);
       this.#checked.set(identity, checked);
       this.#move(checked, places);
@@ -68,18 +75,23 @@ export class HealthChecks {
     this.#checked.clear();
   }
 
-  #begin(places: readonly Place[]): Checked {
+  /** `afterMs`: from now, or so much of an interval. */
+  #begin(places: readonly Place[], afterMs: number): Checked {
     const { clock, random } = this.#around;
     const [{ upstream, index }] = places as [Place];
     const health = upstream.health!;
     const server = upstream.servers[index]!;
     const target = targetOf(server, health, upstream.tls);
-    const check = new HealthCheck(health, {
-      clock,
-      random,
-      probe: (signal) => probeHealth(target, signal),
-      found: (reason) => this.#found(checked, reason),
-    });
+    const check = new HealthCheck(
+      health,
+      {
+        clock,
+        random,
+        probe: (signal) => probeHealth(target, signal),
+        found: (reason) => this.#found(checked, reason),
+      },
+      afterMs % health.intervalMs,
+    );
     const checked: Checked = { server, check, places: [], failure: null };
     return checked;
   }

@@ -4,9 +4,6 @@
  */
 import type { Clock, Random, TimerHandle } from "../../core/ports.ts";
 
-/** Rejects with an Error when the server is not well: its message says why. May be told that nobody wants to know any more. */
-export type HealthProbe<Target> = (target: Target, signal: AbortSignal) => Promise<void>;
-
 export interface HealthCheckOptions {
   readonly intervalMs: number;
   /** In a row: failed checks until it is found to fail, and passed ones until it is found well again. */
@@ -17,7 +14,7 @@ export interface HealthCheckOptions {
 export interface HealthSurroundings {
   readonly clock: Clock;
   readonly random: Random;
-  /** Rejects with an Error that says why the server is not well. */
+  /** Rejects with an Error that says why the server is not well. Told by `signal` that nobody wants to know any more. */
   readonly probe: (signal: AbortSignal) => Promise<void>;
   /** What was found, when it is another than before; `reason`: null when it passes. */
   readonly found: (reason: string | null) => void;
@@ -30,23 +27,23 @@ export class HealthCheck {
   readonly #options: HealthCheckOptions;
   readonly #around: HealthSurroundings;
   readonly #stopped = new AbortController();
-  #timer: TimerHandle | null = null;
+  #timer: TimerHandle;
   /** null: it was not asked yet. */
   #passes: boolean | null = null;
   /** Answers in a row that say otherwise. */
   #others = 0;
 
-  /** Asks for the first time at once. */
-  constructor(options: HealthCheckOptions, around: HealthSurroundings) {
+  /** Asks for the first time so long from now. */
+  constructor(options: HealthCheckOptions, around: HealthSurroundings, firstMs: number) {
     this.#options = options;
     this.#around = around;
-    void this.#ask();
+    this.#timer = around.clock.after(firstMs, () => void this.#ask());
   }
 
   /** Nothing is found any more. */
   stop(): void {
     this.#stopped.abort();
-    this.#timer?.cancel();
+    this.#timer.cancel();
   }
 
   async #ask(): Promise<void> {
