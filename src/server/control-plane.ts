@@ -221,7 +221,7 @@ export class ControlPlane implements Control {
     const group = this.#group;
     if (group === null) return [];
     return upstreamStatusOf(this.#config, {
-      reportOf: (upstream, server) => group.upstreams.reportOf(upstream, server),
+      reportsOf: (upstream) => group.upstreams.reportsOf(upstream),
       reasonOf: (upstream, server) => this.#checks?.reasonOf(upstream, server) ?? null,
     });
   }

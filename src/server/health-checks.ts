@@ -24,6 +24,7 @@ interface Place {
   readonly upstream: UpstreamConfig;
   /** Among its servers. */
   readonly index: number;
+  readonly states: ServerStates;
 }
 
 interface Checked {
@@ -54,7 +55,7 @@ export class HealthChecks {
     const before = this.#checked;
     this.#checked = new Map();
     let begun = 0;
-    for (const [identity, places] of placesOf(upstreams)) {
+    for (const [identity, places] of this.#placesOf(upstreams)) {
       const checked = before.get(identity) ?? this.#begin(places, APART_MS * begun++);
       before.delete(identity);
       this.#checked.set(identity, checked);
@@ -65,8 +66,8 @@ export class HealthChecks {
 
   /** Why a server fails its checks; null: it does not. */
   reasonOf(upstream: UpstreamConfig, index: number): string | null {
-    const identity = identityOf(upstream, index);
-    return identity === null ? null : (this.#checked.get(identity)?.failure?.reason ?? null);
+    if (upstream.health === null) return null;
+    return this.#checked.get(identityOf(upstream, index))?.failure?.reason ?? null;
   }
 
   /** All of them, for good. */
@@ -125,33 +126,35 @@ export class HealthChecks {
 
   #note({ places, failure }: Checked): void {
     if (failure === null) return;
-    for (const { upstream, index } of places) this.#around.statesOf(upstream).failsChecks(index, failure.sinceMs);
+    for (const { states, index } of places) states.failsChecks(index, failure.sinceMs);
   }
 
   #noteWell(places: readonly Place[]): void {
-    for (const { upstream, index } of places) this.#around.statesOf(upstream).passesChecks(index);
+    for (const { states, index } of places) states.passesChecks(index);
   }
-}
 
-/** The places of servers that are checked, by what is asked of whom. */
-function placesOf(upstreams: readonly UpstreamConfig[]): ReadonlyMap<string, readonly Place[]> {
-  const all = new Map<string, Place[]>();
-  for (const upstream of upstreams) {
-    for (const index of upstream.servers.keys()) {
-      const identity = identityOf(upstream, index);
-      if (identity === null) continue;
-      const places = all.get(identity);
-      if (places === undefined) all.set(identity, [{ upstream, index }]);
-      else places.push({ upstream, index });
+  /** The places of servers that are checked, by what is asked of whom. */
+  #placesOf(upstreams: readonly UpstreamConfig[]): ReadonlyMap<string, readonly Place[]> {
+    const all = new Map<string, Place[]>();
+    for (const upstream of upstreams) {
+      if (upstream.health === null) continue;
+      const states = this.#around.statesOf(upstream);
+      for (const index of upstream.servers.keys()) {
+        const identity = identityOf(upstream, index);
+        const place = { upstream, index, states };
+        const places = all.get(identity);
+        if (places === undefined) all.set(identity, [place]);
+        else places.push(place);
+      }
     }
+    return all;
   }
-  return all;
 }
 
-/** null: nobody asks it. */
-function identityOf({ health, servers, tls }: UpstreamConfig, index: number): string | null {
+/** Equal for servers that are asked the same in the same way. */
+function identityOf({ health, servers, tls }: UpstreamConfig, index: number): string {
   const { url, scheme } = servers[index]!;
-  return health === null ? null : canonicalJson({ url, health, tls: scheme === "https" ? tls : null });
+  return canonicalJson({ url, health, tls: scheme === "https" ? tls : null });
 }
 
 function targetOf(server: UpstreamServer, health: HealthConfig, tls: UpstreamTls): ProbeTarget {

@@ -6,7 +6,8 @@ import type { ServerStatus, UpstreamStatus } from "./control.ts";
 type Upstream = Config["upstreams"][number];
 
 export interface UpstreamFacts {
-  readonly reportOf: (upstream: Upstream, server: number) => ServerReport;
+  /** Of its servers, in their order. */
+  readonly reportsOf: (upstream: Upstream) => readonly ServerReport[];
   /** Why a server fails its health checks; null: it does not. */
   readonly reasonOf: (upstream: Upstream, server: number) => string | null;
 }
@@ -14,8 +15,8 @@ export interface UpstreamFacts {
 export function upstreamStatusOf({ upstreams }: Config, facts: UpstreamFacts): readonly UpstreamStatus[] {
   return upstreams.map((upstream) => ({
     name: upstream.name,
-    servers: upstream.servers.map(({ url }, server) => {
-      const report = facts.reportOf(upstream, server);
+    servers: facts.reportsOf(upstream).map((report, server) => {
+      const { url } = upstream.servers[server]!;
       const { connections, requests, failures } = report;
       return { url, ...stateOf(report, facts.reasonOf(upstream, server)), connections, requests, failures };
     }),

@@ -61,8 +61,10 @@ export class UpstreamMemory {
     return new ServerStates(this.#placeOf(upstream), 0);
   }
 
-  reportOf(upstream: Upstream, server: number): ServerReport {
-    return reportOf(this.#placeOf(upstream), server, this.#columns);
+  /** Of its servers, in their order. */
+  reportsOf(upstream: Upstream): readonly ServerReport[] {
+    const place = this.#placeOf(upstream);
+    return upstream.servers.map((_, server) => reportOf(place, server, this.#columns));
   }
 
   /** Takes from a thread that is gone what it held, and tells the others. */
