@@ -7,6 +7,11 @@ import { describe, it } from "node:test";
 import tls from "node:tls";
 import { Authority, issueCertificate } from "../../test/support/certificates.ts";
 import { TestFolder } from "../../test/support/folder.ts";
+import { until } from "../../test/support/redis.ts";
+import { VirtualClock } from "../testing/virtual-clock.ts";
+import { SystemClock } from "./clock.ts";
+import { NameCache, type ResolvedAddress } from "./dialing/name-cache.ts";
+import { systemErrorOf } from "./failures.ts";
 import { type ProbeTarget, type ProbeTls, probeHealth } from "./health-probe.ts";
 
 const TIMEOUT = { timeout: 20_000 };
@@ -34,6 +39,7 @@ async function askedOf(
   target: Partial<ProbeTarget> = {},
   signal = new AbortController().signal,
   certificate?: tls.TlsOptions,
+  names?: NameCache,
 ): Promise<Asked> {
   let sent = "";
   const sockets = new Set<net.Socket>();
@@ -52,7 +58,7 @@ async function askedOf(
   const { port } = isUnix ? { port: 0 } : (server.address() as net.AddressInfo);
   try {
     const asked = { host: "127.0.0.1", port, tls: null, timeoutMs: LONG_MS, request: REQUEST, ...target };
-    return { reason: await reasonOf(asked, signal), sent };
+    return { reason: await reasonOf(asked, signal, names), sent };
   } finally {
     for (const socket of sockets) socket.destroy();
     server.close();
@@ -60,8 +66,12 @@ async function askedOf(
   }
 }
 
-async function reasonOf(target: ProbeTarget, signal = new AbortController().signal): Promise<string | null> {
-  return probeHealth(target, signal).then(
+async function reasonOf(
+  target: ProbeTarget,
+  signal = new AbortController().signal,
+  names = new NameCache(new SystemClock()),
+): Promise<string | null> {
+  return probeHealth(target, names, signal).then(
     () => null,
     (error: Error) => error.message,
   );
@@ -157,6 +167,50 @@ describe("a server is not well", () => {
     assert.notEqual((await asking).reason, null);
     const target = { host: "127.0.0.1", port: 9, tls: null, timeoutMs: LONG_MS, request: null };
     assert.notEqual(await reasonOf(target, AbortSignal.abort()), null, "nor from the beginning");
+  });
+});
+
+describe("a server with a name", () => {
+  const OK = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  const [REFUSING, LISTENING]: readonly ResolvedAddress[] = [
+    { address: "127.0.0.2", family: 4 },
+    { address: "127.0.0.1", family: 4 },
+  ];
+
+  it("is well when one of its addresses is", TIMEOUT, async () => {
+    const names = new NameCache(new VirtualClock(), (_, callback) => callback(null, [REFUSING!, LISTENING!]));
+    assert.equal((await askedOf(OK, { host: "app.internal" }, undefined, undefined, names)).reason, null);
+  });
+
+  it("is not when none is", TIMEOUT, async () => {
+    const names = new NameCache(new VirtualClock(), (_, callback) =>
+      callback(null, [REFUSING!, { ...REFUSING!, address: "127.0.0.3" }]),
+    );
+    const { reason } = await askedOf(OK, { host: "app.internal" }, undefined, undefined, names);
+    assert.match(reason ?? "well", /^cannot connect to app\.internal:\d+: connection refused/);
+  });
+
+  it("is not when it has never had an address", TIMEOUT, async () => {
+    const names = new NameCache(new VirtualClock(), (_, callback) => callback(systemErrorOf("ENOTFOUND"), []));
+    const { reason } = await askedOf(OK, { host: "app.internal" }, undefined, undefined, names);
+    assert.match(reason ?? "well", /^cannot connect to app\.internal:\d+: cannot resolve app\.internal: /);
+  });
+
+  it("is where it was while the resolver is out of order, and is asked for once", TIMEOUT, async () => {
+    const clock = new VirtualClock();
+    let questions = 0;
+    const names = new NameCache(clock, (_, callback) => {
+      if (questions++ === 0) callback(null, [LISTENING!]);
+    });
+    assert.equal((await askedOf(OK, { host: "app.internal" }, undefined, undefined, names)).reason, null);
+    clock.advance(60_000);
+    for (let i = 0; i < 3; i++) {
+      const asking = askedOf(OK, { host: "app.internal" }, undefined, undefined, names);
+      await until(() => clock.nextDueMs !== null);
+      clock.advance(1_000);
+      assert.equal((await asking).reason, null);
+    }
+    assert.equal(questions, 2);
   });
 });
 

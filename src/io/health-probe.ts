@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import { TIMER_MS_MAX } from "./clock.ts";
+import type { NameCache } from "./dialing/name-cache.ts";
 import { failureOf, type SystemError } from "./failures.ts";
 
 /** How TLS is spoken to a server. Files are read at each check: what is there then is what counts. */
@@ -44,14 +45,14 @@ export interface ProbeRequest {
 type Connect = (where: net.NetConnectOpts) => net.Socket;
 
 /** Rejects with an Error that says what is wrong with the server; `signal` ends it early. */
-export async function probeHealth(target: ProbeTarget, signal: AbortSignal): Promise<void> {
+export async function probeHealth(target: ProbeTarget, names: NameCache, signal: AbortSignal): Promise<void> {
   const timeout = AbortSignal.timeout(Math.min(target.timeoutMs, TIMER_MS_MAX));
   const either = AbortSignal.any([signal, timeout]);
   let socket: net.Socket | null = null;
   try {
     const connect = target.tls === null ? net.connect : await tlsConnect(target.tls);
     // From here until somebody listens nothing waits: a socket may fail before a promise that is settled already goes on.
-    socket = open(target, connect);
+    socket = open(target, names, connect);
     await connected(socket, target, either);
     if (target.request !== null) await ask(socket, target.request, either);
   } catch (error) {
@@ -62,11 +63,21 @@ export async function probeHealth(target: ProbeTarget, signal: AbortSignal): Pro
   }
 }
 
-function open({ host, port }: ProbeTarget, connect: Connect): net.Socket {
-  const socket = connect(port === 0 ? { path: host } : { host, port });
+function open({ host, port }: ProbeTarget, names: NameCache, connect: Connect): net.Socket {
+  const socket = connect(port === 0 ? { path: host } : { host, port, autoSelectFamily: true, lookup: allIn(names) });
   // Whoever waits for something is told as well. What comes when nobody does is no news, and must not end the process.
   socket.on("error", () => {});
   return socket;
+}
+
+/** All addresses of a name, as connections for requests have them: an outage of the resolver is none of the servers. */
+function allIn(names: NameCache): net.LookupFunction {
+  return (name, _, callback) => {
+    names.resolve(name, {
+      onResolved: (addresses) => callback(null, [...addresses]),
+      onUnresolved: (error) => callback(error, []),
+    });
+  };
 }
 
 async function tlsConnect({ serverName, verify, minVersion, ...files }: ProbeTls): Promise<Connect> {

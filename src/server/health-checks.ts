@@ -4,6 +4,7 @@
  */
 import { canonicalJson } from "../config/canonical.ts";
 import type { Clock, Random } from "../core/ports.ts";
+import { NameCache } from "../io/dialing/name-cache.ts";
 import { type ProbeTarget, type ProbeTls, probeHealth } from "../io/health-probe.ts";
 import { HealthCheck } from "../upstreams/health/check.ts";
 import type { HealthConfig } from "../upstreams/health/options.ts";
@@ -43,11 +44,13 @@ const APART_MS = 1;
 
 export class HealthChecks {
   readonly #around: HealthChecksSurroundings;
+  readonly #names: NameCache;
   /** By what is asked of whom, and how. */
   #checked = new Map<string, Checked>();
 
   constructor(around: HealthChecksSurroundings) {
     this.#around = around;
+    this.#names = new NameCache(around.clock);
   }
 
   /** From now on these are the upstreams: servers that are checked as before go on to be. */
@@ -88,7 +91,7 @@ export class HealthChecks {
       {
         clock,
         random,
-        probe: (signal) => probeHealth(target, signal),
+        probe: (signal) => probeHealth(target, this.#names, signal),
         found: (reason) => this.#found(checked, reason),
       },
       afterMs % health.intervalMs,
