@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import { INFORMATIONAL_MAX } from "../core/limits.ts";
 import { TIMER_MS_MAX } from "./clock.ts";
 import type { NameCache } from "./dialing/name-cache.ts";
 import { failureOf, type SystemError } from "./failures.ts";
@@ -114,16 +115,22 @@ async function ask(socket: Duplex, { path, host, statuses }: ProbeRequest, signa
   // It takes some memory, and most proxies ask nobody.
   const { request } = await import("node:http");
   const headers = { Host: host, "User-Agent": "headgate-health", Connection: "close" };
+  // A query may hold a secret, and what is said here goes to the log.
+  const what = `GET ${path.split("?", 1)[0]}`;
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const asked = request({ createConnection: () => socket, path, headers, signal });
+  let informational = 0;
+  asked.on("information", () => {
+    if (++informational > INFORMATIONAL_MAX) asked.destroy(new Error(`${what}: too many interim answers`));
+  });
   asked.on("response", ({ statusCode }) => resolve(statusCode!));
   asked.on("upgrade", ({ statusCode }) => resolve(statusCode!));
   asked.on("error", reject);
   asked.on("close", () => reject(new Error("the connection was closed without an answer")));
   asked.end();
   const status = await promise.catch((error: SystemError) => {
-    throw error.code === undefined ? error : failureOf(error, `GET ${path}`, "upstream");
+    throw error.code === undefined ? error : failureOf(error, what, "upstream");
   });
   if (statuses.some(([first, last]) => first <= status && status <= last)) return;
-  throw new Error(`GET ${path}: status ${status}`);
+  throw new Error(`${what}: status ${status}`);
 }
