@@ -349,6 +349,7 @@ export class ProxyServer {
       const commit = (): Promise<void> => {
         listeners?.commit();
         this.#pools.keep(plan);
+        this.#keepStates(config.upstreams);
         this.#forwards.keep(forwards);
         this.#stores.keep(storePlan);
         this.#caches.keep(cachePlan, config.drainTimeoutMs);
@@ -409,6 +410,11 @@ export class ProxyServer {
       this.#states.set(key, states);
     }
     return states;
+  }
+
+  #keepStates(upstreams: readonly UpstreamNamed[]): void {
+    const kept = new Set(upstreams.map(upstreamKey));
+    for (const key of this.#states.keys()) if (!kept.has(key)) this.#states.delete(key);
   }
 
   /** A certificate that is about to expire is read again with every reload. */

@@ -125,7 +125,7 @@ describe("the report", () => {
       states.countConnection(0, 1);
       states.countRequest(0);
     }
-    closeStatesColumn(place.memory, CAPACITY, 1);
+    closeStatesColumn(place, 1);
     assert.deepEqual(reportOf(place, 0, COLUMNS), { ...UP, connections: 1, requests: 2 });
   });
 

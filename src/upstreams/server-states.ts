@@ -70,8 +70,8 @@ function wholeLines(cells: number): number {
   return Math.ceil(cells / LINE_CELLS) * LINE_CELLS;
 }
 
-/** Forgets the connections of a thread that is gone. What it has counted stays: whoever has its column next goes on from there. */
-export function closeStatesColumn(memory: StatesPlace["memory"], capacity: number, column: number): void {
+/** Forgets the connections of a thread that is gone, in the whole memory. What it has counted stays: whoever has its column next goes on from there. */
+export function closeStatesColumn({ memory, capacity }: StatesPlace, column: number): void {
   const cells = new Float64Array(memory);
   const base = columnBase(capacity, column);
   for (let server = 0; server < capacity; server++) cells[base + COUNTS * server + CONNECTIONS] = 0;

@@ -3,7 +3,8 @@
  * where it has a maximum the places for connections. It is the same for all workers and through reloads, so that what was there before a
  * reload still counts.
  *
- * It is never given up: there is some for each upstream that was ever configured, of some hundred bytes.
+ * What is known of servers is forgotten with the last configuration that has their list; whoever still uses it keeps it to the end. Places are
+ * never given up, since requests may wait for them behind a reload: there are some hundred bytes for each upstream that ever had a maximum.
  */
 import { BroadcastChannel } from "node:worker_threads";
 import type { Config } from "../../config/config.ts";
@@ -25,7 +26,10 @@ export function upstreamKey(options: { readonly name: string; readonly servers: 
   return JSON.stringify([options.name, ...options.servers.map(({ url }) => url)]);
 }
 
-/** Servers of several upstreams that stand in one memory: a thread's counts of them in cache lines of its own. */
+/**
+ * Servers of several upstreams that stand in one memory: a thread's counts of them in cache lines of its own. Nobody has the part of one that
+ * was forgotten, and the whole goes with the last of them.
+ */
 const PAGE_SERVERS = 64;
 
 interface Page {
@@ -36,7 +40,8 @@ interface Page {
 
 export class UpstreamMemory {
   readonly #columns: number;
-  readonly #pages: Page[] = [];
+  /** Where the next upstream comes when there is room for it; null: there was none yet. */
+  #page: Page | null = null;
   readonly #states = new Map<string, StatesPlace>();
   readonly #places = new Map<string, { readonly buffer: SharedArrayBuffer; readonly servers: number }>();
   readonly #channel: BroadcastChannel;
@@ -56,6 +61,12 @@ export class UpstreamMemory {
     });
   }
 
+  /** From now on this is the configuration. */
+  keep({ upstreams }: Config): void {
+    const kept = new Set(upstreams.map(upstreamKey));
+    for (const key of this.#states.keys()) if (!kept.has(key)) this.#states.delete(key);
+  }
+
   /** For who notes what is found about servers, and counts nothing. */
   statesOf(upstream: Upstream): ServerStates {
     return new ServerStates(this.#placeOf(upstream), 0);
@@ -69,7 +80,7 @@ export class UpstreamMemory {
 
   /** Takes from a thread that is gone what it held, and tells the others. */
   closeColumn(column: number): void {
-    for (const { memory, capacity } of this.#pages) closeStatesColumn(memory, capacity, column);
+    for (const place of this.#states.values()) closeStatesColumn(place, column);
     for (const [key, { buffer, servers }] of this.#places) {
       clearColumn(buffer, { servers, columns: this.#columns }, column);
       this.#channel.postMessage(key);
@@ -91,11 +102,11 @@ export class UpstreamMemory {
   }
 
   #roomFor(servers: number): StatesPlace {
-    let page = this.#pages.at(-1);
-    if (page === undefined || page.capacity - page.used < servers) {
+    let page = this.#page;
+    if (page === null || page.capacity - page.used < servers) {
       const capacity = Math.max(PAGE_SERVERS, servers);
       page = { memory: new SharedArrayBuffer(statesBytes(capacity, this.#columns)), capacity, used: 0 };
-      this.#pages.push(page);
+      this.#page = page;
     }
     const { memory, capacity, used } = page;
     page.used += servers;

@@ -252,6 +252,7 @@ export class WorkerGroup {
     }
     sockets.commit(given.released);
     keepers.keep(caches);
+    this.#spawner.upstreams.keep(next.config);
     this.#current = next;
     this.#accessOutput = output;
     if (output !== before) await before?.writer.close();

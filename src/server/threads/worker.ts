@@ -41,6 +41,7 @@ class Worker {
   readonly #tell: (message: FromWorker) => void;
   readonly #access: AccessBatch;
   readonly #places = new Map<string, Places>();
+  /** Of the upstreams of the configuration; while another one is made ready, of its own as well. */
   readonly #states = new Map<string, ServerStates>();
   readonly #caches = new HandedCaches();
   readonly #channel: BroadcastChannel;
@@ -104,7 +105,8 @@ class Worker {
         const { source, sockets, upstreams, caches } = message.asked;
         this.#addUpstreams(upstreams);
         this.#caches.offer(caches);
-        this.#prepared = await this.#proxy!.prepare(await configOf(source), sockets);
+        const { commit, rollback } = await this.#proxy!.prepare(await configOf(source), sockets);
+        this.#prepared = { commit: () => commit().finally(() => this.#keepUpstreams(upstreams)), rollback };
         return null;
       }
       case "commit":
@@ -150,11 +152,17 @@ class Worker {
   #addUpstreams(blocks: readonly UpstreamBlock[]): void {
     const { column, columns } = this.#setup;
     for (const { key, servers, states, places } of blocks) {
-      if (!this.#states.has(key)) this.#states.set(key, new ServerStates(states, column));
+      // It may be another memory than the one of this name that was forgotten.
+      this.#states.set(key, new ServerStates(states, column));
       if (places === null || this.#places.has(key)) continue;
       const tellOthers = (): void => this.#channel.postMessage(key);
       this.#places.set(key, new Places({ buffer: places, servers, columns, column, tellOthers }));
     }
+  }
+
+  #keepUpstreams(blocks: readonly UpstreamBlock[]): void {
+    const kept = new Set(blocks.map(({ key }) => key));
+    for (const key of this.#states.keys()) if (!kept.has(key)) this.#states.delete(key);
   }
 }
 
