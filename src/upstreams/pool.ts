@@ -285,7 +285,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     if (withPlace.length === 0) return null;
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
     const well = fresh.filter((server) => !server.isAvoided(now));
-    return this.#balancer(well.length > 0 ? well : fresh.length > 0 ? fresh : withPlace, sender);
+    if (well.length > 0) return this.#balancer(well, sender);
+    // What fails its checks may still answer; what cannot be reached costs an attempt.
+    const reachable = fresh.filter((server) => !server.isLost(now));
+    return this.#balancer(reachable.length > 0 ? reachable : fresh.length > 0 ? fresh : withPlace, sender);
   }
 
   /** Each server has a place, and none is to be avoided. */

@@ -136,8 +136,12 @@ export class ServerStates {
 
   /** It is to be chosen when there is no other. */
   isAvoided(server: number, nowMs: number): boolean {
-    const at = this.#shared + SHARED * server;
-    return this.#cells[at + AVOID_UNTIL]! > nowMs || this.#cells[at + FAILING_SINCE]! > 0;
+    return this.isLost(server, nowMs) || this.#cells[this.#shared + SHARED * server + FAILING_SINCE]! > 0;
+  }
+
+  /** It could not be reached, and the time to try it again has not come. */
+  isLost(server: number, nowMs: number): boolean {
+    return this.#cells[this.#shared + SHARED * server + AVOID_UNTIL]! > nowMs;
   }
 
   /** Behind a time in which it was avoided, one request tries it, and the others go on to avoid it until that one has been successful. */

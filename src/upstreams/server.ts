@@ -79,6 +79,10 @@ export class Server implements Balanced, StreamOwner {
     return this.#states.isAvoided(this.#index, nowMs);
   }
 
+  isLost(nowMs: number): boolean {
+    return this.#states.isLost(this.#index, nowMs);
+  }
+
   beginsDial(nowMs: number): void {
     this.#states.beginsDial(this.#index, nowMs);
   }
