@@ -113,18 +113,17 @@ export class HealthChecks {
   }
 
   #found(checked: Checked, reason: string | null): void {
-    const { server, places } = checked;
+    const { server, places, failure } = checked;
     const { clock, log } = this.#around;
-    const hasFailed = checked.failure !== null;
     checked.failure = reason === null ? null : { reason, sinceMs: clock.wallMs() };
-    if (reason === null) this.#noteWell(places);
-    else this.#note(checked);
+    const wasAway = (reason === null && this.#noteWell(places)) || failure !== null;
+    this.#note(checked);
     const names = places.map(({ upstream }) => upstream.name);
     const about = { server: server.url, upstream: names.length === 1 ? names[0] : names };
     const isOnly = places.every(({ upstream }) => upstream.servers.length === 1);
     const meanwhile = isOnly ? "" : "; it is left out until it passes";
     if (reason !== null) log.warn(about, `${server.url} fails its health checks: ${reason}${meanwhile}`);
-    else if (hasFailed) log.info(about, `${server.url} passes its health checks again`);
+    else if (wasAway) log.info(about, `${server.url} passes its health checks${failure === null ? "" : " again"}`);
   }
 
   #note({ places, failure }: Checked): void {
@@ -132,8 +131,9 @@ export class HealthChecks {
     for (const { states, index } of places) states.failsChecks(index, failure.sinceMs);
   }
 
-  #noteWell(places: readonly Place[]): void {
-    for (const { states, index } of places) states.passesChecks(index);
+  /** True: the log says that it cannot be reached. */
+  #noteWell(places: readonly Place[]): boolean {
+    return places.map(({ states, index }) => states.passesChecks(index)).includes(true);
   }
 
   /** The places of servers that are checked, by what is asked of whom. */

@@ -187,10 +187,10 @@ export class ServerStates {
     this.#cells[this.#shared + SHARED * server + FAILING_SINCE] = sinceMs;
   }
 
-  /** Or nobody checks it any more. What could not be reached before is tried again at once. */
-  passesChecks(server: number): void {
+  /** Or nobody checks it any more. What could not be reached before is tried again at once. True: as of `wasReached`. */
+  passesChecks(server: number): boolean {
     this.#cells[this.#shared + SHARED * server + FAILING_SINCE] = 0;
-    this.wasReached(server);
+    return this.wasReached(server);
   }
 
   countConnection(server: number, change: 1 | -1): void {
