@@ -96,7 +96,7 @@ export interface WorkerStatus {
   readonly upstreamConnections: number;
 }
 
-/** What all workers have found and counted since its list of servers was first configured. */
+/** What all workers have found and counted since the configuration has its list of servers. */
 export interface UpstreamStatus {
   /** As in `upstreams`; the URL of a server that has no other name. */
   readonly name: string;
