@@ -24,7 +24,7 @@ import { Forks } from "../pipeline/forked.ts";
 import type { ExchangeObserver, Site } from "../pipeline/site.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import type { PoolSurroundings } from "../upstreams/pool.ts";
-import { ServerStates } from "../upstreams/server-states.ts";
+import { ServerStates, upstreamKey } from "../upstreams/server-states.ts";
 import { AccessLog } from "./access-log.ts";
 import { type AccessOutput, accessOutputs, type OpenAccessOutput } from "./access-output.ts";
 import type { AppLog } from "./app-log.ts";
@@ -50,7 +50,6 @@ import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.
 import { warningsOf } from "./setup-warnings.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
-import { upstreamKey } from "./threads/upstream-memory.ts";
 import { TlsFiles } from "./tls-files.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
 import { upstreamTeller } from "./upstream-teller.ts";

@@ -49,6 +49,11 @@ const LINE_CELLS = 128 / Float64Array.BYTES_PER_ELEMENT;
 
 const TYPES = Object.keys(ERROR_TYPES) as ErrorType[];
 
+/** Equal for upstreams that share what is known: those of one name with the same servers. */
+export function upstreamKey(options: { readonly name: string; readonly servers: readonly { readonly url: string }[] }) {
+  return JSON.stringify([options.name, ...options.servers.map(({ url }) => url)]);
+}
+
 /** Where the servers of one upstream are in a memory that several may share. */
 export interface StatesPlace {
   readonly memory: SharedArrayBuffer | ArrayBuffer;

@@ -16,15 +16,11 @@ import {
   ServerStates,
   type StatesPlace,
   statesBytes,
+  upstreamKey,
 } from "../../upstreams/server-states.ts";
 import type { UpstreamBlock } from "./protocol.ts";
 
 type Upstream = Config["upstreams"][number];
-
-/** Equal for upstreams that share their memory: those of one name with the same servers. */
-export function upstreamKey(options: { readonly name: string; readonly servers: readonly { readonly url: string }[] }) {
-  return JSON.stringify([options.name, ...options.servers.map(({ url }) => url)]);
-}
 
 /**
  * Servers of several upstreams that stand in one memory: a thread's counts of them in cache lines of its own. Nobody has the part of one that

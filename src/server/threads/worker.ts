@@ -12,7 +12,7 @@ import { UserCounter } from "../../forward/user-counts.ts";
 import { FailedAttempts } from "../../identity/failed-attempts.ts";
 import { Places } from "../../upstreams/places.ts";
 import type { PoolOptions } from "../../upstreams/pool.ts";
-import { ServerStates } from "../../upstreams/server-states.ts";
+import { ServerStates, upstreamKey } from "../../upstreams/server-states.ts";
 import { createAppLog } from "../app-log.ts";
 import { HandedCaches } from "../caches/supplies.ts";
 import { type Prepared, ProxyServer } from "../proxy.ts";
@@ -21,7 +21,6 @@ import { clock } from "../surroundings.ts";
 import { AccessBatch } from "./access-batch.ts";
 import { BEAT_MS, Counters } from "./counters.ts";
 import type { Answer, ConfigSource, FromWorker, Questions, ToWorker, UpstreamBlock, WorkerSetup } from "./protocol.ts";
-import { upstreamKey } from "./upstream-memory.ts";
 
 /** Of a thread that ends by a fault: the main thread has been told which. */
 const STATUS_FAULT = 70;
