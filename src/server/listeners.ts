@@ -44,6 +44,8 @@ export interface HandedSocket {
   readonly port: number;
   /** null: this thread binds it by itself, beside the other threads. */
   readonly descriptor: number | null;
+  /** Further ones, of a process before this one that had more threads: what waits there would be reset if nobody accepted on them. */
+  readonly further: readonly number[];
   readonly reusePort: boolean;
 }
 
@@ -240,22 +242,24 @@ export class Listeners {
 
   async #bind({ listen, tls, place, socket }: WantedListener, clients: ClientConnections): Promise<TransportListener> {
     const { address, transparent } = listen;
-    const where = placeOf(address, socket);
     const { transport, faults, log } = this.#around;
     const tell = (what: string, err: Error): void =>
       faults.report(`${what} on ${listen.text}`, (details) => log.info(details, err.message));
-    const options: ListenOptions = {
-      ...where,
+    const options: Omit<ListenOptions, "host" | "port" | "path"> = {
       tls,
       transparent,
       onTlsError: (error) => tell("handshakes", error),
       proxyHeaders: listen.proxyProtocol === null ? null : headersFor(clients, (error) => tell("PROXY headers", error)),
     };
+    const sockets: TransportListener[] = [];
     try {
-      return await transport.listen(options, (connection) => clients.accept(connection));
+      for (const where of placesOf(address, socket))
+        sockets.push(await transport.listen({ ...where, ...options }, (connection) => clients.accept(connection)));
     } catch (error) {
+      for (const opened of sockets) await opened.close();
       throw new SetupError([{ path: place, message: listenFailure(listen, error as Error) }], error);
     }
+    return sockets.length === 1 ? sockets[0]! : new JointListener(sockets);
   }
 
   #leave(open: OpenListener, drainMs: number): void {
@@ -306,6 +310,40 @@ export class Listeners {
   #drivers(): readonly ClientConnections[] {
     return [...this.#open.values(), ...this.#leaving].map(({ clients }) => clients);
   }
+}
+
+/** Several sockets of one address. */
+class JointListener implements TransportListener {
+  readonly #sockets: readonly TransportListener[];
+
+  constructor(sockets: readonly TransportListener[]) {
+    this.#sockets = sockets;
+  }
+
+  get address(): Address {
+    return this.#sockets[0]!.address;
+  }
+
+  updateTls(tls: ListenTls): void {
+    for (const socket of this.#sockets) socket.updateTls(tls);
+  }
+
+  async takeWaiting(): Promise<void> {
+    await Promise.all(this.#sockets.map((socket) => socket.takeWaiting()));
+  }
+
+  async whenHandshakesEnd(): Promise<void> {
+    await Promise.all(this.#sockets.map((socket) => socket.whenHandshakesEnd()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#sockets.map((socket) => socket.close()));
+  }
+}
+
+function placesOf(address: ListenAddress, socket: HandedSocket | null) {
+  const first = placeOf(address, socket);
+  return [first, ...(socket?.further ?? []).map((descriptor) => ({ ...first, descriptor }))];
 }
 
 function placeOf(address: ListenAddress, socket: HandedSocket | null) {

@@ -10,6 +10,7 @@ import { run } from "../admin/command-run.ts";
 import { Folder, Running } from "../cli/headgate.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
+import { testOnNative } from "../support/transport-under-test.ts";
 import { bodyFrom, get, statusOf } from "./workers.ts";
 
 const TIMEOUT = { timeout: 60_000 };
@@ -163,6 +164,21 @@ describe("an upgrade", () => {
       assert.equal((await statusOf(running)).workers.length, workers);
     });
   }
+
+  // Where threads bind for themselves, what waits at a socket of the first process is reset when that closes.
+  testOnNative("to fewer workers answers everybody who connects meanwhile", async () => {
+    using folder = new Folder();
+    folder.file("headgate.json", configOf("before", { workers: 4 }));
+    await using running = await Running.start(folder.path, "run");
+    using _ = successorOf(running);
+    const port = running.port("web");
+    folder.file("headgate.json", configOf("after", { workers: 1 }));
+    const knocking = Array.from({ length: 16 }, () => new Knocking({ host: "127.0.0.1", port }));
+    await upgraded(running, folder);
+    await running.untilLogged(/^stopped$/);
+    const bodies = (await Promise.all(knocking.map((one) => one.end()))).flat();
+    assert.deepEqual([...new Set(bodies)].sort(), ["after", "before"]);
+  });
 
   test("leaves addresses that are configured no more, and opens new ones", TIMEOUT, async () => {
     using folder = new Folder();

@@ -81,7 +81,7 @@ export class ListeningSockets {
     return [...this.#open.values()].map(({ listen, address, handed }) => ({
       listen: formatListenAddress(listen.address),
       address,
-      descriptors: handed.flatMap(({ descriptor }) => (descriptor === null ? [] : [descriptor])),
+      descriptors: handed.flatMap(descriptorsOf),
     }));
   }
 
@@ -154,7 +154,7 @@ export class ListeningSockets {
   /** One worker accepts: the kernel cannot spread the connections of a unix socket. */
   async #bindUnix(listen: ListenConfig, path: string): Promise<OpenAddress> {
     const { descriptor, address } = await this.#source.bind({ host: null, port: 0, path }, false);
-    return { listen, address, handed: [{ port: 0, descriptor, reusePort: false }] };
+    return { listen, address, handed: [{ port: 0, descriptor, further: [], reusePort: false }] };
   }
 
   /** `isLeaving`: we still listen on this port, in another form: ":80" that becomes "127.0.0.1:80". */
@@ -174,7 +174,7 @@ export class ListeningSockets {
   /** Each worker binds for itself. */
   #bindLater({ port }: Address): HandedSocket[] {
     const reusePort = this.#source.shares !== "never";
-    return Array.from({ length: this.#workers }, () => ({ port, descriptor: null, reusePort }));
+    return Array.from({ length: this.#workers }, () => ({ port, descriptor: null, further: [], reusePort }));
   }
 
   /** Until each worker has a socket. */
@@ -184,7 +184,7 @@ export class ListeningSockets {
     try {
       while (handed.length < this.#workers) {
         const { descriptor } = await this.#source.bind({ ...wanted, port }, true);
-        handed.push({ port, descriptor, reusePort: true });
+        handed.push({ port, descriptor, further: [], reusePort: true });
       }
     } catch (error) {
       this.#close(open);
@@ -202,12 +202,18 @@ export class ListeningSockets {
     const { shares, transport } = this.#source;
     const isUnix = address.family === 0;
     const { port } = address;
-    const usable = transport === "native" ? descriptors.slice(0, isUnix ? 1 : this.#workers) : [];
-    // It goes on to accept on those until it has ended; we have no worker for them.
-    for (const descriptor of descriptors.slice(usable.length)) closeSync(descriptor);
+    // It goes on to accept on those until it has ended.
+    if (transport !== "native") for (const descriptor of descriptors) closeSync(descriptor);
     if (transport !== "native" && isUnix) return this.#bindUnix(listen, address.address);
     if (transport !== "native") return { listen, address, handed: this.#bindLater(address) };
-    const handed = usable.map((descriptor) => ({ port, descriptor, reusePort: shares !== "never" && !isUnix }));
+    // With fewer workers than it has, some take several: the kernel sends clients to each until it is closed, and resets those that wait there then.
+    const workers = this.#workers;
+    const handed = descriptors.slice(0, workers).map((descriptor, worker) => ({
+      port,
+      descriptor,
+      further: descriptors.filter((_, index) => index >= workers && index % workers === worker),
+      reusePort: shares !== "never" && !isUnix,
+    }));
     const open = { listen, address, handed };
     if (!isUnix && listen.address.kind === "tcp") await this.#bindUpTo(open, { ...listen.address, path: null });
     return open;
@@ -218,11 +224,16 @@ export class ListeningSockets {
   }
 
   #closeOne({ family, address }: Address, socket: HandedSocket | undefined): void {
-    const descriptor = socket?.descriptor ?? null;
-    if (descriptor === null) return;
-    if (family === 0 && !this.#areHandedOn) removeSocketFile(address);
-    this.#source.close(descriptor);
+    for (const descriptor of descriptorsOf(socket)) {
+      if (family === 0 && !this.#areHandedOn) removeSocketFile(address);
+      this.#source.close(descriptor);
+    }
   }
+}
+
+function descriptorsOf(socket: HandedSocket | undefined): readonly number[] {
+  const descriptor = socket?.descriptor ?? null;
+  return descriptor === null ? [] : [descriptor, ...socket!.further];
 }
 
 function handedTo(open: ReadonlyMap<string, OpenAddress>, index: number): HandedSockets {
