@@ -26,6 +26,7 @@ const FILE_WITH: Readonly<Record<Block, (fields: Fields) => Fields>> = {
   server,
   listen: (fields) => server({ listen: { address: ":1", ...fields } }),
   listenTls: (fields) => server({ listen: { address: ":1", tls: fields } }),
+  certificate: (fields) => server({ listen: { address: ":1", tls: { certificates: [fields] } } }),
   route: (fields) => server({ routes: [withAction(fields)] }),
   forward: (forward) => server({ forward }),
   match: (match) => server({ routes: [withAction({ match })] }),

@@ -10,6 +10,7 @@ export const BLOCKS = {
   server: ["servers.*"],
   listen: ["servers.*.listen", "servers.*.listen.#"],
   listenTls: ["servers.*.listen.tls", "servers.*.listen.#.tls"],
+  certificate: ["servers.*.listen.tls.certificates.#", "servers.*.listen.#.tls.certificates.#"],
   route: ["servers.*.routes.#"],
   forward: ["servers.*.forward"],
   match: ["servers.*.routes.#.match"],
@@ -79,6 +80,8 @@ export const FOREIGN_WORDS: readonly (readonly [words: string, blocks: readonly 
     ["listenTls"],
     { says: "belongs to one of the certificates", write: "certificates: [{ cert: PATH, key: PATH }]" },
   ],
+  ["certificate crt pem chain fullchain ssl_certificate", ["certificate"], { name: "cert" }],
+  ["private_key key_file ssl_certificate_key", ["certificate"], { name: "key" }],
   // Which requests, and where they go.
   [
     "location locations path paths prefix path_prefix handle_path match_path rule rules",
@@ -223,6 +226,11 @@ export const FOREIGN_WORDS: readonly (readonly [words: string, blocks: readonly 
     { says: "belongs to a server", write: "servers: [{ url: http://127.0.0.1:3000, weight: 3 }]" },
   ],
   ["address addr dial host server target uri", ["upstreamServer"], { name: "url" }],
+  [
+    "health check checks health_check httpchk",
+    ["upstreamServer"],
+    { says: "belongs to the upstream, for all its servers", write: "health: /healthz", at: "upstream" },
+  ],
   ["proxy_next_upstream max_retries tries attempts", ["upstream", "proxy"], { name: "retries" }],
   ["preserve_host pass_host_header host_header change_origin", ["upstream", "proxy"], { name: "host" }],
   ["check checks httpchk option_httpchk probe", ["upstream", "proxy"], { name: "health" }],

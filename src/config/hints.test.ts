@@ -8,6 +8,8 @@ import { formatProblem } from "./problems.ts";
 const forward = (block: string) => `servers: { egress: { listen: "127.0.0.1:1", forward: ${block} } }`;
 const rule = (fields: string) => forward(`{ allow: [{ ${fields} }] }`);
 const beside = (text: string) => `${text}\n${server('listen: ":1"')}`;
+const matched = (path: string) =>
+  `servers: { web: { listen: ":1", routes: [{ match: { path: "${path}" }, respond: 204 }] } }`;
 const cache = (fields: string) => beside(`caches: { a: { ${fields} } }`);
 const use = (fields: string) => server(`listen: ":1", use: [{ cache: { ${fields} } }]`);
 const server = (fields: string) => `servers: { web: { respond: 204, ${fields} } }`;
@@ -24,6 +26,19 @@ describe("a common slip", () => {
       /upstreams\.a: .*, got text: write \{ servers: \[\.\.\.\] \}$/,
     ],
     [server("listen: 443 ssl"), /, got "443 ssl": write \{ address: ":443", tls: \{ certificates: \[.*\] \} \}$/],
+    [
+      server('listen: { address: ":1", tls: { certificates: { cert: a, key: b } } }'),
+      /\.certificates: expected a list, got a mapping: a list of one is \[\{ \.\.\. \}\]$/,
+    ],
+    [
+      'upstreams: { a: { servers: "http://a" } }\nservers: { web: { listen: ":1", proxy: a } }',
+      /\.servers: expected a list, got text: a list of one is \[URL\]$/,
+    ],
+    [matched("~ ^/admin"), /, got "~ \^\/admin": a regular expression is a pathRegex$/],
+    [matched("^/admin"), /, got "\^\/admin": a regular expression is a pathRegex$/],
+    [matched("^~ /admin"), /, got "\^~ \/admin"$/],
+    [matched("/admin*"), /: `\*` stands behind a slash, as in \/admin\/\*$/],
+    [beside("log: { access: access.log }"), /access: .*: a file is \{ output: PATH \}, a format \{ format: FORMAT \}$/],
     [forward(""), /\.forward: expected a mapping, got nothing: for a proxy without options write forward: \{\}$/],
     [
       `forward: {}\n${server('listen: ":1"')}`,

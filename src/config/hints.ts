@@ -21,6 +21,9 @@ const isMapping = (value: unknown) => typeof value === "object" && value !== nul
 
 const hasInnerStar = (value: unknown) => [value].flat().some((one) => typeof one === "string" && /\*./.test(one));
 
+/** As nginx and others write it; "^~" is a prefix there. */
+const isRegex = (value: unknown) => typeof value === "string" && /^(~\*?\s|\^(?!~))/.test(value);
+
 const hasPlaceholder = (value: unknown) => typeof value === "string" && /[${]/.test(value);
 
 const SLIPS: readonly Slip[] = [
@@ -31,16 +34,19 @@ const SLIPS: readonly Slip[] = [
     Array.isArray,
     "several servers are an upstream: upstreams: { NAME: { servers: [...] } }, proxy: NAME",
   ],
-  [/\.(routes|use)$/, isMapping, "a list of one is [{ ... }]"],
+  [/\.(routes|use|certificates)$/, isMapping, "a list of one is [{ ... }]"],
+  [/^upstreams\.[^.]+\.servers$/, (value) => typeof value === "string", "a list of one is [URL]"],
   [/\.use$/, (value) => typeof value === "string", "a list of one is [{ NAME: ... }]"],
   [/\.use\[\d+\]$/, (value) => typeof value === "string", "write { NAME: ... }"],
   [/\.match$/, (value) => typeof value === "string", "write { path: ... } or { host: ... }"],
   [/(\.proxy|^upstreams\.[^.[]+)\.host$/, hasPlaceholder, "preserve is the host that the client asked for"],
   [/\.proxy(\.to)?$/, hasPlaceholder, "a target has no placeholders: write a route for each"],
   [/\.match\.path(\[\d+\])?$/, hasInnerStar, "use pathRegex for more"],
+  [/\.match\.path(\[\d+\])?$/, isRegex, "a regular expression is a pathRegex"],
   [/^servers\.[^.]+\.forward$/, (value) => value === null, "for a proxy without options write forward: {}"],
   [/\.forward\.(allow|deny|via)$/, isMapping, "a list of one is [{ ... }]"],
   [/\.forward\.(allow|deny|via)\[\d+\]\.hosts(\[\d+\])?$/, (value) => value === "*", "for every host leave hosts out"],
+  [/^log\.access$/, (value) => typeof value === "string", "a file is { output: PATH }, a format { format: FORMAT }"],
   [/^caches$/, (value) => !isMapping(value), "write caches: { NAME: { directory: PATH, size: 50GiB } }"],
   [/^caches\.[^.]+$/, (value) => value === null, "for a cache without options write {}"],
   [/^caches\.[^.]+$/, (value) => typeof value === "string", "write { directory: PATH }"],

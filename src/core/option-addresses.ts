@@ -275,8 +275,9 @@ export const pathPattern = textKind<string>({
   explain: (text) => {
     if (text.slice(0, -1).includes("*")) return "a path has its only `*` at the end";
     return text.startsWith("/") && text.endsWith("*") && !text.endsWith("/*")
-      ? "`*` stands behind a slash, as in /jmap/*"
+      ? `\`*\` stands behind a slash, as in ${text.slice(0, -1)}/*`
       : null;
   },
-  suggest: (text) => (text !== "" && !/^[/*]/.test(text) && normalisedPath(`/${text}`) !== null ? `/${text}` : null),
+  suggest: (text) =>
+    text !== "" && !/^[/*^]|\s/.test(text) && normalisedPath(`/${text}`) !== null ? `/${text}` : null,
 });
