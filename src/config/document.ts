@@ -126,7 +126,7 @@ function syntaxFindings(errors: readonly YAMLError[], text: string): readonly Fi
   const overflow = errors.find((error) => /call stack|stack overflow/i.test(error.message));
   if (overflow !== undefined) return [{ path: [], at: "value", message: TOO_DEEP, offset: overflow.pos[0] }];
   for (const error of errors) {
-    const offset = error.pos[0];
+    const offset = behindIndentation(error, text);
     if (text.startsWith("${", offset - 1) || text.startsWith("${", offset - 2)) {
       const message = "a reference to the environment is put in quotes inside { } and [ ]";
       return [{ path: [], at: "value", message, offset }];
@@ -135,15 +135,34 @@ function syntaxFindings(errors: readonly YAMLError[], text: string): readonly Fi
     // What else the parser complains of comes of that.
     if (unquoted !== null) return [unquoted];
     if (!findings.has(offset)) findings.set(offset, { path: [], at: "value", message: syntaxMessage(error), offset });
+    if (error.code === "TAB_AS_INDENT") break;
   }
   return [...findings.values()].slice(0, SYNTAX_FINDINGS_MAX);
 }
+
+/** The parser points at the beginning of a line that is indented wrongly, or of an empty one in front of it. */
+function behindIndentation({ code, pos: [offset] }: YAMLError, text: string): number {
+  if (code === "TAB_AS_INDENT" || (offset > 0 && text[offset - 1] !== "\n")) return offset;
+  let at = offset;
+  while (/^[ \r\n]$/.test(text[at] ?? "")) at++;
+  return at;
+}
+
+/** The parser's sentences on what most often goes wrong in a block, which speak of its own terms, and ours. */
+const SENTENCES: Readonly<Record<string, string>> = {
+  "All mapping items must start at the same column": "the fields of a block begin at the same column",
+  "Sequence item without - indicator": "the fields of a block begin at the same column",
+  "Implicit map keys need to be followed by map values": "a key has a colon and a space behind it",
+  "Implicit keys need to be on a single line": "a key has a colon and a space behind it, in the same line",
+};
 
 function syntaxMessage(error: YAMLError): string {
   if (error.code === "BAD_ALIAS") return "* begins an alias in YAML: put the text in quotes";
   if (error.code === "MULTIPLE_DOCS") return "the file has more than one document";
   if (error.code === "TAB_AS_INDENT") return "a tab cannot indent YAML: use spaces";
   const [sentence = ""] = error.message.split("\n");
+  const ours = SENTENCES[sentence];
+  if (ours !== undefined) return `not valid: ${ours}`;
   return `not valid: ${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;
 }
 

@@ -611,6 +611,27 @@ const SYNTAX: readonly Case[] = [
   ["a field twice below", server("respond: 404"), "5:5: servers.web.respond: this field is there twice"],
   ["a tab", "servers:\n\tweb: 3\n", "2:1: a tab cannot indent YAML: use spaces"],
   [
+    "a tab, and what comes of it",
+    "servers:\n  web:\n\tlisten: :80\n    respond: 204\n",
+    "3:1: a tab cannot indent YAML: use spaces",
+  ],
+  [
+    "an item's field that is not below the first",
+    server("routes:\n      - match: { path: /a }\n       respond: 204\n"),
+    "7:8: not valid: the fields of a block begin at the same column",
+  ],
+  [
+    "a field that is not below the others",
+    `${server("")}\n   respond: 204\n`,
+    "7:4: not valid: the fields of a block begin at the same column",
+  ],
+  ["a key without a colon", server("redirect /x"), "5:5: not valid: a key has a colon and a space behind it"],
+  [
+    "a key without a space",
+    top("drainTimeout:10s\nvia: off"),
+    "1:1: not valid: a key has a colon and a space behind it, in the same line",
+  ],
+  [
     "a block that does not end",
     "servers: { web: [\n",
     "2:1: not valid: flow sequence in block collection must be sufficiently indented and end with a ]",
