@@ -166,13 +166,13 @@ export const configSchema = z.strictObject({
     .union([z.enum(["auto"]), z.int().min(1).max(WORKERS_MAX)])
     .default("auto")
     .describe(
-      "How many threads serve; each has its own sockets and connections. `auto`: one for each core that this process may use. Changes with a restart only.",
+      "How many threads serve; each has its own sockets and connections. `auto`: one for each core that this process may use. Changes with an upgrade or a restart only.",
     ),
   transport: z
     .enum(["auto", "native", "net"])
     .default("auto")
     .describe(
-      "What moves the bytes: `native` is the fastest and needs its addon, `net` is Node's own sockets, `auto` is `native` where that works. Changes with a restart only.",
+      "What moves the bytes: `native` is the fastest and needs its addon, `net` is Node's own sockets, `auto` is `native` where that works. Changes with an upgrade or a restart only.",
     ),
   admin: admin
     .prefault("auto")

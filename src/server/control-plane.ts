@@ -247,7 +247,7 @@ export class ControlPlane implements Control {
       this.#config = config;
       this.#checks?.keep(config.upstreams);
       output.log.level = config.log.level;
-      const told = [...warnings, ...onlyByRestart(diff)];
+      const told = [...warnings, ...onlyByRestart(diff, config, this.#options.config)];
       for (const line of told) output.log.warn(line);
       // Those the workers write to the log, once each.
       outcome = { kind: "loaded", change, warnings: [...told, ...ofSetup] };
@@ -364,9 +364,12 @@ export class ControlPlane implements Control {
 }
 
 /** What the file says and the process does not do before it is started again. */
-function onlyByRestart({ workers, transport }: ConfigDiff): readonly string[] {
-  const changed = [...(workers ? ["workers"] : []), ...(transport ? ["transport"] : [])];
-  return changed.map((field) => `${field}: has changed, which takes effect with a restart`);
+function onlyByRestart(diff: ConfigDiff, config: Config, started: Config): readonly string[] {
+  // What is as at the start again is what runs.
+  const changed = (["workers", "transport"] as const).filter(
+    (field) => diff[field] && config[field] !== started[field],
+  );
+  return changed.map((field) => `${field}: has changed, which takes effect with an upgrade or a restart`);
 }
 
 async function socketSourceFor({ transport }: Config): Promise<SocketSource> {

@@ -73,14 +73,18 @@ describe("a change of data", () => {
     assert.deepEqual(clients.bodies, ["newer"]);
   });
 
-  test("of the number of workers waits for a restart, and says so", async () => {
+  test("of the number of workers waits for a restart, and says so, unless it is what runs", async () => {
     using folder = new Folder();
     folder.file("headgate.yaml", answering("old"));
     await using running = await Running.start(folder.path, "run");
     folder.file("headgate.yaml", answering("old").replace("workers: 2", "workers: 3"));
     running.signal("SIGHUP");
-    await running.untilLogged(/^workers: has changed, which takes effect with a restart$/);
+    await running.untilLogged(/^workers: has changed, which takes effect with an upgrade or a restart$/);
     await running.untilLogged(/loaded again: settings changed$/);
+    folder.file("headgate.yaml", answering("old"));
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: settings changed$/);
+    assert.equal(running.entries.filter(({ msg }) => msg.startsWith("workers: ")).length, 1, "it is as it was");
   });
 });
 
