@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import http from "node:http";
 import net from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { until } from "../../test/support/redis.ts";
@@ -69,6 +70,22 @@ describe("the log", () => {
     assert.deepEqual(logged, [`${url} passes its health checks`]);
     assert.equal(states.get("app")!.isLost(0, 2), false);
     server.close();
+  });
+});
+
+describe("why a server fails", () => {
+  it("is what the last check found, and the log says it once", async () => {
+    const server = http.createServer((_request, response) => response.writeHead(503).end()).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const upstream = upstreamOf("app", [`http://127.0.0.1:${(server.address() as net.AddressInfo).port}`], "/healthz");
+    checks.keep([upstream]);
+    clock.advance(0);
+    await until(() => checks.reasonOf(upstream, 0) === "GET /healthz: status 503");
+    server.close();
+    await once(server, "close");
+    clock.advance(clock.nextDueMs! - clock.now());
+    await until(() => /connection refused/.test(checks.reasonOf(upstream, 0)!));
+    assert.equal(logged.length, 1);
   });
 });
 

@@ -93,6 +93,9 @@ export class HealthChecks {
         random,
         probe: (signal) => probeHealth(target, this.#names, signal),
         found: (reason) => this.#found(checked, reason),
+        failsStill: (reason) => {
+          if (checked.failure !== null) checked.failure = { ...checked.failure, reason };
+        },
       },
       afterMs % health.intervalMs,
     );

@@ -12,6 +12,8 @@ const INTERVAL_MS = 5_000;
 
 let clock: VirtualClock;
 let found: (string | null)[];
+/** Why it fails, of each check after that. */
+let still: string[];
 /** When it was asked. */
 let asked: number[];
 /** What the answers are, until there is another. */
@@ -24,6 +26,7 @@ let check: HealthCheck;
 beforeEach(() => {
   clock = new VirtualClock();
   found = [];
+  still = [];
   asked = [];
   answer = null;
   takesMs = 0;
@@ -43,6 +46,7 @@ function begin(fails = 3, passes = 2, firstMs = 0): void {
         if (answer !== null) throw new Error(answer);
       },
       found: (reason) => found.push(reason),
+      failsStill: (reason) => still.push(reason),
     },
     firstMs,
   );
@@ -100,8 +104,11 @@ describe("a health check", () => {
     answer = "status 503";
     await checks(1);
     assert.deepEqual(found, [null, "status 503"]);
+    assert.deepEqual(still, []);
+    answer = "refused";
     await checks(5);
     assert.equal(found.length, 2);
+    assert.deepEqual(still, Array(5).fill("refused"), "why it does can change");
   });
 
   it("begins to count anew when one passes in between", async () => {

@@ -18,6 +18,8 @@ export interface HealthSurroundings {
   readonly probe: (signal: AbortSignal) => Promise<void>;
   /** What was found, when it is another than before; `reason`: null when it passes. */
   readonly found: (reason: string | null) => void;
+  /** It was found to fail, and does: why, this time. */
+  readonly failsStill: (reason: string) => void;
 }
 
 /** A check is up to so much earlier or later than the interval says, so that those of many servers do not come at the same moment. */
@@ -66,6 +68,7 @@ export class HealthCheck {
     const passes = reason === null;
     if (passes === this.#passes) {
       this.#others = 0;
+      if (reason !== null) this.#around.failsStill(reason);
       return;
     }
     this.#others++;
