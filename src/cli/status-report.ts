@@ -49,8 +49,9 @@ interface Column {
 
 /** As many as fit on a screen; `--json` has all. */
 const SERVERS_SHOWN = 20;
-const SERVER_TITLES = ["server", "upstream", "state", "connections", "requests", "failures"];
-const SERVER_NUMBERS_FROM = 3;
+/** What may be long stands at the end, where it moves no other column. */
+const SERVER_TITLES = ["server", "upstream", "connections", "requests", "failures", "state"];
+const SERVER_NUMBERS = ["connections", "requests", "failures"];
 
 /** In the order of the configuration; where not all have room, those that are not up come first. */
 function serverLines({ upstreams, startedAt, uptimeSeconds }: Status): readonly string[] {
@@ -63,15 +64,15 @@ function serverLines({ upstreams, startedAt, uptimeSeconds }: Status): readonly 
     return [
       url,
       name === url ? "" : name,
-      describeState(server, nowMs),
       ...[connections, requests, failures].map(String),
+      describeState(server, nowMs),
     ];
   });
   const left = all.length - SERVERS_SHOWN;
   return [
     ...table(
       [SERVER_TITLES, ...rows],
-      SERVER_TITLES.map((_, index) => index >= SERVER_NUMBERS_FROM),
+      SERVER_TITLES.map((title) => SERVER_NUMBERS.includes(title)),
     ),
     ...(left > 0 ? [`and ${left} more, which --json lists`] : []),
   ];

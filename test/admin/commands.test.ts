@@ -42,10 +42,10 @@ worker  state     connections  upstream  requests  faults  restarts
      2  starting            0         0         0       1         2
 last fault of worker 2: the heap was full
 
-server                 upstream  state                                     connections  requests  failures
-http://10.0.0.1:3000   app       up                                                  3    345678         0
-http://10.0.0.2:3000   app       unreachable for 50 s: connection_refused            0         0         7
-http://127.0.0.1:9000            up                                                  0         0         0
+server                 upstream  connections  requests  failures  state
+http://10.0.0.1:3000   app                 3    345678         0  up
+http://10.0.0.2:3000   app                 0         0         7  unreachable for 50 s: connection_refused
+http://127.0.0.1:9000                      0         0         0  up
 `,
     );
   });
