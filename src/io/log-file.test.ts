@@ -3,14 +3,23 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import fs, { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import fs, {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import { SystemClock } from "./clock.ts";
-import { LogWriter } from "./log-file.ts";
+import { LogWriter, logFileTrouble } from "./log-file.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-log-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -139,6 +148,20 @@ test("a file that cannot be opened is an error of the start", () => {
   assert.throws(() => open(folder), { message: `cannot open the log file ${folder}: this is a folder, not a file` });
 });
 
+test("where a log cannot be written is known without one", () => {
+  const missing = path.join(folder, "no", "such.log");
+  assert.equal(logFileTrouble(missing), `cannot open the log file ${missing}: there is no such folder`);
+  assert.equal(logFileTrouble(folder), `cannot open the log file ${folder}: this is a folder, not a file`);
+  const fresh = path.join(folder, "fresh.log");
+  assert.equal(logFileTrouble(fresh), null);
+  assert.equal(existsSync(fresh), false);
+  const file = path.join(folder, "file");
+  writeFileSync(file, "");
+  assert.equal(logFileTrouble(file), null);
+  const below = path.join(file, "a.log");
+  assert.equal(logFileTrouble(below), `cannot open the log file ${below}: a part of the path is not a folder`);
+});
+
 test("a full disk: lines are kept, then dropped and counted; the log says so when there is room again", async (t) => {
   const { clock, troubles, log } = open("/dev/full", 1_000);
   log.write("first");
@@ -181,7 +204,7 @@ const clockModule = path.join(import.meta.dirname, "clock.ts");
 /** A process that writes to its standard output through a LogWriter. */
 function child(body: string) {
   const script = `
-    import { LogWriter } from ${JSON.stringify(module)};
+    import { LogWriter, logFileTrouble } from ${JSON.stringify(module)};
     import { SystemClock } from ${JSON.stringify(clockModule)};
     const clock = new SystemClock();
     const onTrouble = (error) => process.stderr.write(error.code + "\\n");

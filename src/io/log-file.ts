@@ -7,8 +7,9 @@
  * bounded: beyond it the newest lines are dropped and counted, and the log itself says how many as soon as it can.
  */
 import fs from "node:fs";
+import { dirname } from "node:path";
 import type { Clock, TimerHandle } from "../core/ports.ts";
-import type { SystemError } from "./failures.ts";
+import { type SystemError, systemErrorOf } from "./failures.ts";
 
 export type LogTarget = "stdout" | "stderr" | { readonly path: string };
 
@@ -250,6 +251,19 @@ const OPEN_FAILURES: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full",
   EROFS: "the file system is read-only",
 };
+
+/** Why a log cannot be written there, found out without making the file; null: it can, as far as that can be told. */
+export function logFileTrouble(path: string): string | null {
+  try {
+    const existing = fs.statSync(path, { throwIfNoEntry: false });
+    if (existing?.isDirectory() === true) return openFailure(path, systemErrorOf("EISDIR"));
+    // With the dot it has to be a folder.
+    fs.accessSync(existing === undefined ? `${dirname(path)}/.` : path, fs.constants.W_OK);
+    return null;
+  } catch (error) {
+    return openFailure(path, error as SystemError);
+  }
+}
 
 function openFailure(path: string, error: SystemError): string {
   return `cannot open the log file ${path}: ${OPEN_FAILURES[error.code ?? ""] ?? error.message}`;
