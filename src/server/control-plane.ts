@@ -116,7 +116,10 @@ export class ControlPlane implements Control {
     try {
       await predecessor?.letGo();
       this.#admin = await this.#openAdmin(config);
-      predecessor?.done();
+      if (predecessor !== null) {
+        predecessor.done();
+        group.takeOver();
+      }
     } catch (error) {
       checks.stop();
       await group.drain(0);

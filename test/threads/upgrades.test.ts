@@ -8,6 +8,7 @@ import path from "node:path";
 import { describe, test } from "node:test";
 import { run } from "../admin/command-run.ts";
 import { Folder, Running } from "../cli/headgate.ts";
+import { freePort } from "../support/free-port.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { testOnNative } from "../support/transport-under-test.ts";
@@ -202,6 +203,58 @@ describe("an upgrade", () => {
     assert.equal(await bodyOf({ host: "127.0.0.2", port: freshPort }), "fresh");
     const oldPort = Number(new URL(before.listeners[1]!.url).port);
     assert.match(await bodyOf({ host: "localhost", port: oldPort }), /ECONNREFUSED/);
+  });
+});
+
+test("an upgrade listens at one address where the first process listens at all of them", TIMEOUT, async () => {
+  using folder = new Folder();
+  const port = await freePort();
+  const servers = (listen: string, body: string) => ({ servers: { web: { listen, respond: { body } } } });
+  folder.file("headgate.json", configOf("", servers(`:${port}`, "before")));
+  await using running = await Running.start(folder.path, "run");
+  using _ = successorOf(running);
+  folder.file("headgate.json", configOf("", servers(`127.0.0.1:${port}`, "after")));
+  await upgraded(running, folder);
+  await running.untilLogged(/^stopped$/);
+  assert.equal(await bodyOf({ host: "127.0.0.1", port }), "after");
+});
+
+describe("an upgrade from a unix socket", () => {
+  const servers = (folder: Folder, body: string) => ({
+    web: { listen: "127.0.0.1:0", respond: { body } },
+    local: { listen: `unix:${folder.path}/local.sock`, respond: { body } },
+  });
+
+  test("that is configured no more removes its file, once nobody is to come back to it", TIMEOUT, async () => {
+    using folder = new Folder();
+    const { web, local } = servers(folder, "");
+    folder.file("headgate.json", configOf("", { servers: { web, local } }));
+    await using running = await Running.start(folder.path, "run");
+    using _ = successorOf(running);
+    const socketPath = path.join(folder.path, "local.sock");
+    folder.file("headgate.json", configOf("", { servers: { web }, admin: `unix:${folder.path}/nowhere/admin.sock` }));
+    assert.equal((await run(folder.path, "upgrade", "--admin", adminOf(running))).status, 1);
+    assert.ok(existsSync(socketPath));
+    folder.file("headgate.json", configOf("", { servers: { web } }));
+    await upgraded(running, folder);
+    await running.untilLogged(/^stopped$/);
+    assert.ok(!existsSync(socketPath));
+  });
+
+  test("of Node fails on the addon, which cannot go on at it", TIMEOUT, async (context) => {
+    using folder = new Folder();
+    const transport = (name: string) => configOf("", { transport: name, servers: servers(folder, name) });
+    folder.file("headgate.json", configOf("", { servers: servers(folder, "") }));
+    {
+      await using tried = await Running.start(folder.path, "run");
+      if ((await statusOf(tried)).transport === "net") return context.skip("there is no addon");
+    }
+    folder.file("headgate.json", transport("net"));
+    await using running = await Running.start(folder.path, "run");
+    using _ = successorOf(running);
+    folder.file("headgate.json", transport("native"));
+    assert.match((await run(folder.path, "upgrade")).stderr, /: the socket is already in use\n/);
+    assert.equal(await bodyOf({ socketPath: path.join(folder.path, "local.sock") }), "net");
   });
 });
 

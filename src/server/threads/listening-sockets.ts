@@ -48,6 +48,8 @@ export class ListeningSockets {
   #wanted: readonly WantedAddress[] = [];
   /** What the process before this one listens on, as far as nothing has it yet. */
   #inherited: HandedAddress[];
+  /** The files of its unix sockets that this one does not listen on. */
+  #leftFiles: readonly string[] = [];
   /** Another process listens on the same sockets, and goes on to. */
   #areHandedOn = false;
 
@@ -90,13 +92,18 @@ export class ListeningSockets {
     this.#areHandedOn = true;
   }
 
+  /** The process before this one has handed on: what it alone listened on is nobody's to reach. */
+  takeOver(): void {
+    for (const file of this.#leftFiles) removeSocketFile(file);
+    this.#leftFiles = [];
+  }
+
   /** Rejects with a SetupError, and then nothing has changed. */
   async prepare(config: Config): Promise<PreparedSockets> {
     const wanted = addressesOf(config);
     const next = new Map<string, OpenAddress>();
     const opened: OpenAddress[] = [];
-    const wantedKeys = new Set(wanted.map(({ key }) => key));
-    const leaving = [...this.#open].filter(([key]) => !wantedKeys.has(key)).map(([, open]) => open.address.port);
+    const leaving = this.#portsBut(wanted);
     try {
       for (const item of wanted) {
         const existing = this.#open.get(item.key);
@@ -118,13 +125,30 @@ export class ListeningSockets {
         this.#open = next;
         this.#wanted = wanted;
         // Whoever listens there before us goes on until it has ended.
-        for (const { descriptors } of this.#inherited) for (const descriptor of descriptors) closeSync(descriptor);
-        this.#inherited = [];
+        this.#leaveInherited();
       },
       rollback: () => {
         for (const open of opened) this.#close(open);
       },
     };
+  }
+
+  /** Of what is open, here or in the process before this one, and not wanted any more. */
+  #portsBut(wanted: readonly WantedAddress[]): readonly number[] {
+    const keys = new Set(wanted.map(({ key }) => key));
+    const listens = new Set(wanted.map(({ listen }) => formatListenAddress(listen.address)));
+    const leaving = [
+      ...[...this.#open].filter(([key]) => !keys.has(key)).map(([, open]) => open),
+      ...this.#inherited.filter(({ listen }) => !listens.has(listen)),
+    ];
+    return leaving.map(({ address }) => address.port);
+  }
+
+  #leaveInherited(): void {
+    for (const { descriptors } of this.#inherited) for (const descriptor of descriptors) closeSync(descriptor);
+    const unix = this.#inherited.filter(({ address }) => address.family === 0);
+    this.#leftFiles = unix.map(({ address }) => address.address);
+    this.#inherited = [];
   }
 
   /** Those of the worker at this index, which has released them for good. */
@@ -204,7 +228,8 @@ export class ListeningSockets {
     const { port } = address;
     // It goes on to accept on those until it has ended.
     if (transport !== "native") for (const descriptor of descriptors) closeSync(descriptor);
-    if (transport !== "native" && isUnix) return this.#bindUnix(listen, address.address);
+    // At one path there can be no other socket: it says so, unless the other process is gone.
+    if (isUnix && (transport !== "native" || descriptors.length === 0)) return this.#bindUnix(listen, address.address);
     if (transport !== "native") return { listen, address, handed: this.#bindLater(address) };
     // With fewer workers than it has, some take several: the kernel sends clients to each until it is closed, and resets those that wait there then.
     const workers = this.#workers;

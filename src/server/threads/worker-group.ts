@@ -116,6 +116,11 @@ export class WorkerGroup {
     this.#sockets.handOn();
   }
 
+  /** The process before this one has handed on. */
+  takeOver(): void {
+    this.#sockets.takeOver();
+  }
+
   /** What operators may do with the caches. */
   get caches(): CacheControl {
     return this.#spawner.caches;
