@@ -134,10 +134,9 @@ function collect(value: string, before: readonly string[]): readonly string[] {
 }
 
 /** Tells why a command failed, and gives the status to end with. */
-function report(error: unknown): number {
+function report(error: unknown, predecessor: Predecessor | null): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : STATUS_USAGE;
   const lines = error instanceof CommandError ? error.lines : [error instanceof Error ? error.message : String(error)];
-  const predecessor = Predecessor.find();
   // Whose log is of another form than lines for a person.
   if (predecessor !== null) predecessor.fail(lines);
   else for (const line of lines) console.error(line);
@@ -151,9 +150,11 @@ export async function runProgram(): Promise<void> {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
   });
+  let predecessor: Predecessor | null = null;
   try {
+    predecessor = Predecessor.find();
     await makeProgram().parseAsync();
   } catch (error) {
-    process.exitCode = report(error);
+    process.exitCode = report(error, predecessor);
   }
 }

@@ -12,7 +12,7 @@ import { freePort } from "../support/free-port.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { testOnNative } from "../support/transport-under-test.ts";
-import { bodyFrom, get, statusOf } from "./workers.ts";
+import { bodyFrom, get, program, statusOf } from "./workers.ts";
 
 const TIMEOUT = { timeout: 60_000 };
 
@@ -257,6 +257,22 @@ describe("an upgrade from a unix socket", () => {
     assert.equal(await bodyOf({ socketPath: path.join(folder.path, "local.sock") }), "net");
   });
 });
+
+test(
+  "an upgrade is no matter of the program that configures: whatever it says on the channel, and it hears nothing",
+  TIMEOUT,
+  async () => {
+    using folder = new Folder();
+    const says = '["x", null, {}, { kind: "toString" }].forEach((each) => process.send?.(each));\n';
+    const body = "String(process.env.HEADGATE_HANDOVER)";
+    folder.file("headgate.ts", says + program("", body));
+    await using running = await Running.start(folder.path, "run");
+    using _ = successorOf(running);
+    await upgraded(running, folder);
+    await running.untilLogged(/^stopped$/);
+    assert.equal(await bodyOf({ host: "127.0.0.1", port: running.port("web") }), "undefined");
+  },
+);
 
 test(
   "an upgrade goes on at a unix socket, or fails on Node's own sockets, where no other can listen at one",

@@ -34,9 +34,16 @@ export class Successor {
     this.#child = child;
     this.pid = pid;
     const timer = setTimeout(() => this.#giveUp(`was not ready within ${START_MS_MAX / 1000} s`), START_MS_MAX);
-    child.on("message", (message: FromSuccessor) => {
-      if (message.kind === "failed") this.#problems = message.lines;
-      else this.#said[message.kind].resolve(true);
+    child.on("message", (message: Partial<FromSuccessor> | null) => {
+      switch (message?.kind) {
+        case "serving":
+        case "done":
+          this.#said[message.kind].resolve(true);
+          break;
+        case "failed":
+          this.#problems = message.lines ?? [];
+        // Anything else: its configuration is a program, which can say what it likes on this channel.
+      }
     });
     // When all that it has said was read.
     child.on("close", (status, signal) => {
@@ -52,16 +59,18 @@ export class Successor {
     let next = DESCRIPTOR_FIRST;
     const handed = addresses.map((address) => ({ ...address, descriptors: address.descriptors.map(() => next++) }));
     // As it was called, and not where that led: a link, or a name on the PATH, may lead to another version of Node by now.
-    const child = spawn(process.argv0, [...process.execArgv, ...process.argv.slice(1)], {
-      stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
-      env: { ...process.env, [HANDOVER_VARIABLE]: JSON.stringify(handed) },
-    });
+    const args = [...process.execArgv, ...process.argv.slice(1)];
     try {
+      // Throws of what it has no memory for, or the environment no room.
+      const child = spawn(process.argv0, args, {
+        stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
+        env: { ...process.env, [HANDOVER_VARIABLE]: JSON.stringify(handed) },
+      });
       await once(child, "spawn");
+      return new Successor(child, child.pid!);
     } catch (error) {
       throw new SuccessorError(`no other process can be started: ${(error as Error).message}`, [], error);
     }
-    return new Successor(child, child.pid!);
   }
 
   /** Resolves when it accepts on the sockets. Rejects with a SuccessorError, and then it is gone. */
