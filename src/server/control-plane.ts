@@ -35,8 +35,8 @@ import { openSocketSource, type SocketSource } from "./threads/socket-source.ts"
 import type { Sourced } from "./threads/spawning.ts";
 import { WorkerGroup } from "./threads/worker-group.ts";
 import type { Predecessor } from "./upgrade/predecessor.ts";
-import { Successor, SuccessorError } from "./upgrade/successor.ts";
-import { obstacleTo, tellMainProcess } from "./upgrade/systemd.ts";
+import { obstacleTo } from "./upgrade/systemd.ts";
+import { Upgrade } from "./upgrade/upgrade.ts";
 import { upstreamStatusOf } from "./upstream-status.ts";
 
 export interface LoadedConfig {
@@ -75,8 +75,8 @@ export class ControlPlane implements Control {
   #transport = "";
   #admin: Admin | null = null;
   #checks: HealthChecks | null = null;
-  /** One that has not taken over yet. */
-  #successor: Successor | null = null;
+  /** One that is under way. */
+  #upgrade: Upgrade | null = null;
   #lastReload: ReloadStatus | null = null;
   readonly #spareMemory = new SpareMemory();
   #isEnding = false;
@@ -274,26 +274,29 @@ export class ControlPlane implements Control {
       log.error(`${why}: ${obstacle}`);
       return { kind: "refused", reason: obstacle };
     }
+    const group = this.#group!;
+    const upgrade = new Upgrade(
+      {
+        addresses: group.toHandOn,
+        closeAdmin: () => {
+          this.#admin?.close();
+          this.#admin = null;
+        },
+        openAdmin: () => this.#openAdminAgain(),
+      },
+      log,
+    );
+    this.#upgrade = upgrade;
     try {
-      const successor = await Successor.start(this.#group!.toHandOn);
-      const { pid } = successor;
-      this.#successor = successor;
-      log.info(`${why}: process ${pid} is to take the place of this one`);
-      // Told to end meanwhile: it had not been there to be told as well.
-      if (this.#isEnding) successor.end();
-      await successor.serves();
-      await this.#handOver(successor);
-      void this.#end(`${why}: process ${pid} serves; this one lets what is under way end`);
-      return { kind: "replaced", pid };
-    } catch (error) {
-      if (!(error instanceof SuccessorError)) throw error;
+      const outcome = await upgrade.run(why);
       if (this.#isEnding) return ABOUT_TO_END;
-      const { message, problems } = error;
-      for (const line of problems) log.error(line);
-      log.error(`${why}: ${message}; this one goes on serving`);
-      return { kind: "failed", reason: message, problems };
+      if (outcome.kind === "replaced") {
+        group.handOn();
+        void this.#end(`${why}: process ${outcome.pid} serves; this one lets what is under way end`);
+      }
+      return outcome;
     } finally {
-      this.#successor = null;
+      this.#upgrade = null;
     }
   }
 
@@ -303,29 +306,6 @@ export class ControlPlane implements Control {
     if (cache !== undefined)
       return `the folder of cache ${cache.name} belongs to one process: restart this one instead`;
     return obstacleTo(process);
-  }
-
-  async #handOver(successor: Successor): Promise<void> {
-    const { log } = this.#options.output;
-    const admin = this.#admin;
-    this.#admin = null;
-    admin?.close();
-    try {
-      await successor.takes();
-    } catch (error) {
-      if (this.#isEnding) throw error;
-      this.#admin = await this.#openAdmin(this.#config).catch((err: Error) => {
-        log.error(err.message);
-        return null;
-      });
-      throw error;
-    }
-    this.#group!.handOn();
-    await tellMainProcess(successor.pid).catch((err: Error) => {
-      log.error({ err }, `systemd could not be told that process ${successor.pid} is the main one`);
-    });
-    successor.release();
-    this.#successor = null;
   }
 
   async #apply(next: Sourced, diff: ConfigDiff): Promise<void> {
@@ -350,10 +330,19 @@ export class ControlPlane implements Control {
     }
   }
 
+  /** Where it has just been; it is in the log when somebody else is there by now. */
+  async #openAdminAgain(): Promise<void> {
+    try {
+      this.#admin = await this.#openAdmin(this.#config);
+    } catch (error) {
+      this.#options.output.log.error((error as Error).message);
+    }
+  }
+
   /** `line` is for the log: who asked, and what becomes of what is under way. */
   async #end(line: string): Promise<void> {
     this.#isEnding = true;
-    this.#successor?.end();
+    this.#upgrade?.cancel();
     const { log } = this.#options.output;
     log.info(line);
     const cut = (await this.#group?.drain(this.#config.drainTimeoutMs)) ?? 0;

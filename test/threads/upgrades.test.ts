@@ -2,7 +2,7 @@
 // other one, the first goes on.
 
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import http, { type ServerResponse } from "node:http";
 import path from "node:path";
 import { describe, test } from "node:test";
@@ -337,6 +337,24 @@ describe("an upgrade that fails", () => {
     using client = await RawClient.connect(running.port("web"));
     assert.equal(await bodyFrom(client), "before");
     running.signal("SIGTERM");
+    assert.equal(await running.ended(), 0);
+  });
+
+  test("because systemd cannot be told of it, leaves the first process as it was", TIMEOUT, async () => {
+    using folder = new Folder();
+    chmodSync(folder.file("systemd-notify", "#!/bin/sh\necho no such socket >&2\nexit 1\n"), 0o755);
+    folder.file("headgate.json", configOf("before"));
+    const environment = { NOTIFY_SOCKET: "/run/notify", PATH: `${folder.path}:${process.env.PATH}` };
+    await using running = await Running.startWith(environment, folder.path, "run");
+    using _ = successorOf(running);
+    const { status, stderr } = await run(folder.path, "upgrade");
+    assert.equal(status, 1);
+    assert.match(stderr, /^systemd could not be told that process \d+ is the main one: .*no such socket/s);
+    assert.equal((await statusOf(running)).pid, running.process.pid);
+    using client = await RawClient.connect(running.port("web"));
+    assert.equal(await bodyFrom(client), "before");
+    running.signal("SIGTERM");
+    // Its output is closed by both.
     assert.equal(await running.ended(), 0);
   });
 

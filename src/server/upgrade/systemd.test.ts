@@ -37,6 +37,16 @@ describe("another process", () => {
       { pid: 10, ppid: 1, env: { INVOCATION_ID: "a" } },
       /NotifyAccess=all$/,
     ],
+    [
+      "of a service of a user's manager, too",
+      { pid: 10, ppid: 9, env: { INVOCATION_ID: "a", SYSTEMD_EXEC_PID: "10" } },
+      /NotifyAccess=all$/,
+    ],
+    [
+      "of a shell of a service can stay",
+      { pid: 10, ppid: 9, env: { INVOCATION_ID: "a", SYSTEMD_EXEC_PID: "9" } },
+      null,
+    ],
     ["of a container's first would be ended", { pid: 1, ppid: 0, env: {} }, /process 1/],
   ];
   for (const [where, of, obstacle] of cases) {
