@@ -89,7 +89,8 @@ export class EmbeddedProxy {
 
   /**
    * Stops listening, lets exchanges end for `timeoutMs` at most (by default the configuration's `drainTimeout`; 0: at once),
-   * and closes every connection. What was handed over by another server is cut: close that one first.
+   * and closes every connection. One that rests between two requests has a second of that time to ask once more. What was handed over by
+   * another server is cut: close that one first.
    */
   async close({ timeoutMs }: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#mounted.destroy();
