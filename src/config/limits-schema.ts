@@ -29,7 +29,7 @@ const routeFields = {
     "Without a byte of a body moving: from a client that sends one, or to a client that does not read its answer.",
   ),
   tunnelIdle: defaultsTo(formatDuration(TUNNEL_IDLE_MS), duration()).describe(
-    "Without a byte either way in an upgraded connection, such as a WebSocket. Noticed at most a fourth of this time late. A WebSocket of which one side has ended has 10 s.",
+    "Without a byte either way in an upgraded connection, such as a WebSocket. Noticed at most a fourth of this time late. For a WebSocket of which one side has ended it is 10 s, once the other has what was sent.",
   ),
   tunnelLifetime: defaultsTo("none", z.union([none, duration()])).describe(
     "The age at which an upgraded connection is closed, busy or not. `none`: never.",

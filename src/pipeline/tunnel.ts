@@ -186,10 +186,10 @@ export class Tunnel {
     const upstream = this.#upstream;
     // What came counts twice, or it could make up for what was taken.
     const came = 2 * (client.bytes + upstream.bytes);
-    const stalledMs = this.#stall.stalledMs(came - client.pendingBytes - upstream.pendingBytes);
+    const stalledMs = this.#stall.stalledMs(came - this.#pendingBytes);
     if (stalledMs < this.#stallMsMax) return;
-    // It is over, though one side says no goodbye: no fault.
-    const isOver = this.#isHalfClosed && this.#limits.halfClosedMs !== null;
+    // It is over, though one side says no goodbye: no fault, unless something is cut off.
+    const isOver = this.#isHalfClosed && this.#limits.halfClosedMs !== null && this.#pendingBytes === 0;
     this.destroy(isOver ? null : timedOut("no byte passed the tunnel"), "idle");
   }
 
@@ -199,13 +199,19 @@ export class Tunnel {
     return this.#draining.pendingBytes > 0 ? BODY_PROGRESS_TIMEOUT_MS : LINGER_TIMEOUT_MS;
   }
 
+  get #pendingBytes(): number {
+    return this.#client.pendingBytes + this.#upstream.pendingBytes;
+  }
+
   get #isHalfClosed(): boolean {
     return this.#client.ended || this.#upstream.ended;
   }
 
   get #idleMs(): number {
     const { idleMs, halfClosedMs } = this.#limits;
-    return halfClosedMs !== null && this.#isHalfClosed ? Math.min(halfClosedMs, idleMs) : idleMs;
+    if (halfClosedMs === null || !this.#isHalfClosed) return idleMs;
+    // The last bytes of who has ended wait for as long as a body does.
+    return Math.min(this.#pendingBytes > 0 ? BODY_PROGRESS_TIMEOUT_MS : halfClosedMs, idleMs);
   }
 
   /** Closes both sides at once; `error`: null when that is no fault. A side that loses what was queued for it sees a reset, not an end. */

@@ -11,6 +11,9 @@ const UPGRADE =
 const SWITCH =
   "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Accept: v\r\n\r\n";
 
+/** More than the client's side of the network takes, and little enough that the end behind it is seen. */
+const LAST = "x".repeat(64 * 1024);
+
 function begin(stage: Stage, protocol = "websocket") {
   const ofProtocol = (text: string) => text.replace(/websocket/i, protocol);
   const client = stage.client().sends(ofProtocol(UPGRADE));
@@ -195,6 +198,33 @@ describeBothWays("upgrades", (splices) => {
     assert.equal(client.ended, true);
     assert.deepEqual([stage.ended.length, stage.ended[0]?.error, stage.deadlines.armedCount], [1, null, 0]);
   });
+
+  it("half-close: a WebSocket whose server has ended waits for a client that reads slowly, as for one that reads a body", () => {
+    const { stage, client, server } = tunnel({ network: { kernelBufferBytes: 16 * 1024 } });
+    client.stopsReading();
+    server.sends(LAST).ends();
+    stage.network.run();
+    stage.passes(40_000);
+    assert.equal(stage.ended.length, 0);
+    client.readsOn();
+    assert.equal(client.takes().length, LAST.length);
+    client.ends();
+    stage.network.run();
+    assert.deepEqual([stage.ended.length, stage.ended[0]?.error], [1, null]);
+  });
+
+  // Spliced, the end behind bytes that nobody takes is not seen.
+  if (!splices) {
+    it("half-close: a WebSocket whose client does not read what its server has left behind is cut off, and that is a fault", () => {
+      const { stage, client, server } = tunnel({ network: { kernelBufferBytes: 16 * 1024 } });
+      client.stopsReading();
+      server.sends(LAST).ends();
+      stage.network.run();
+      stage.passes(100_000);
+      stage.network.run();
+      assert.deepEqual([stage.ended.length, stage.ended[0]?.error?.type], [1, "connection_timeout"]);
+    });
+  }
 
   it("half-close: another protocol may go on for hours", () => {
     const { stage, client, server } = tunnel({ upgrade: ["tcp"] }, "tcp");
