@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import path from "node:path";
 import { DESCRIPTOR_FIRST, type FromSuccessor, HANDOVER_VARIABLE, type HandedAddress } from "./handover.ts";
 
 /** It reads the configuration, starts its workers and has all of them listen. */
@@ -17,6 +18,14 @@ export class SuccessorError extends Error {
     super(message, cause === undefined ? undefined : { cause });
     this.problems = problems;
   }
+}
+
+/**
+ * As it was called, and not where that led: a link, or a name on the PATH, may lead to another version of Node by now. Under a name that was
+ * made up (`exec -a`) it is found where it is.
+ */
+export function programOf({ argv0, execPath }: Pick<NodeJS.Process, "argv0" | "execPath">): string {
+  return path.basename(argv0) === path.basename(execPath) ? argv0 : execPath;
 }
 
 export class Successor {
@@ -45,6 +54,8 @@ export class Successor {
         // Anything else: its configuration is a program, which can say what it likes on this channel.
       }
     });
+    // Such as a signal that could not be sent: what matters is whether it ends.
+    child.on("error", () => {});
     // When all that it has said was read.
     child.on("close", (status, signal) => {
       clearTimeout(timer);
@@ -58,11 +69,10 @@ export class Successor {
     const descriptors = addresses.flatMap((address) => address.descriptors);
     let next = DESCRIPTOR_FIRST;
     const handed = addresses.map((address) => ({ ...address, descriptors: address.descriptors.map(() => next++) }));
-    // As it was called, and not where that led: a link, or a name on the PATH, may lead to another version of Node by now.
     const args = [...process.execArgv, ...process.argv.slice(1)];
     try {
       // Throws of what it has no memory for, or the environment no room.
-      const child = spawn(process.argv0, args, {
+      const child = spawn(programOf(process), args, {
         stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
         env: { ...process.env, [HANDOVER_VARIABLE]: JSON.stringify(handed) },
       });
