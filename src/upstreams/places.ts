@@ -17,6 +17,7 @@
  *       2 ... S+1       of the places that are taken, those of this thread
  *       S+2 ... 2S+1    of those, connections that rest or are made for nobody: the thread could do without them
  */
+import { wholeLines } from "../core/cache-lines.ts";
 import { FifoMap } from "../core/fifo-map.ts";
 
 const TICKET = 0;
@@ -26,8 +27,7 @@ const TAKEN = 2;
 const LOWEST = 0;
 const OWN_WAITING = 1;
 const HELD = 2;
-/** Two cache lines, as many as a processor may fetch at once: threads that count in one line take it from each other with every request. */
-const LINE_CELLS = 128 / Int32Array.BYTES_PER_ELEMENT;
+const { BYTES_PER_ELEMENT: CELL_BYTES } = Int32Array;
 
 export interface PlacesShape {
   /** Servers of the upstream. */
@@ -37,15 +37,11 @@ export interface PlacesShape {
 }
 
 export function placesBytes({ servers, columns }: PlacesShape): number {
-  return Int32Array.BYTES_PER_ELEMENT * columnBase(servers, columns);
+  return CELL_BYTES * columnBase(servers, columns);
 }
 
 function columnBase(servers: number, column: number): number {
-  return wholeLines(TAKEN + servers) + column * wholeLines(HELD + 2 * servers);
-}
-
-function wholeLines(cells: number): number {
-  return Math.ceil(cells / LINE_CELLS) * LINE_CELLS;
+  return wholeLines(TAKEN + servers, CELL_BYTES) + column * wholeLines(HELD + 2 * servers, CELL_BYTES);
 }
 
 /** Forgets a thread that is gone: what it held is free again, and its waiting requests are nobody's. */

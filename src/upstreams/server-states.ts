@@ -13,6 +13,7 @@
  * Nothing here is atomic. Two threads that find out the same at the same moment write the same; what can be lost is that one request more
  * tries a server that is away, or that a line of the log comes twice.
  */
+import { wholeLines } from "../core/cache-lines.ts";
 import { ERROR_TYPES, type ErrorType } from "../core/errors.ts";
 
 /**
@@ -44,8 +45,7 @@ const REQUESTS = 1;
 const FAILURES = 2;
 const COUNTS = 3;
 
-/** Two cache lines, as many as a processor may fetch at once: threads that count in one line take it from each other with every request. */
-const LINE_CELLS = 128 / Float64Array.BYTES_PER_ELEMENT;
+const { BYTES_PER_ELEMENT: CELL_BYTES } = Float64Array;
 
 const TYPES = Object.keys(ERROR_TYPES) as ErrorType[];
 
@@ -64,15 +64,11 @@ export interface StatesPlace {
 }
 
 export function statesBytes(capacity: number, columns: number): number {
-  return Float64Array.BYTES_PER_ELEMENT * columnBase(capacity, columns);
+  return CELL_BYTES * columnBase(capacity, columns);
 }
 
 function columnBase(capacity: number, column: number): number {
-  return wholeLines(SHARED * capacity) + column * wholeLines(COUNTS * capacity);
-}
-
-function wholeLines(cells: number): number {
-  return Math.ceil(cells / LINE_CELLS) * LINE_CELLS;
+  return wholeLines(SHARED * capacity, CELL_BYTES) + column * wholeLines(COUNTS * capacity, CELL_BYTES);
 }
 
 /** Forgets the connections of a thread that is gone, in the whole memory. What it has counted stays: whoever has its column next goes on from there. */

@@ -3,6 +3,7 @@
  * thread reads. A column has one writer, so counting is a plain addition, and a reader may see a number that is an
  * exchange old.
  */
+import { wholeLines } from "../../core/cache-lines.ts";
 
 /** How often a worker shows that it still runs, and is looked at. */
 export const BEAT_MS = 1_000;
@@ -14,8 +15,9 @@ const FAULTS = 2;
 const UPSTREAM_CONNECTIONS = 3;
 const BEATS = 4;
 const CELLS = 5;
-/** A column has two cache lines to itself: threads that count in one line take it from each other with every request. */
-const COLUMN_BYTES = 128;
+const { BYTES_PER_ELEMENT: CELL_BYTES } = Float64Array;
+/** A column has cache lines to itself. */
+const COLUMN_BYTES = CELL_BYTES * wholeLines(CELLS, CELL_BYTES);
 
 export interface WorkerCounts {
   readonly connections: number;
