@@ -10,6 +10,7 @@ import { allowedCpus, CpuClock } from "./measure/cpu.ts";
 import { anonymousBytes, residentBytes } from "./measure/memory.ts";
 import { type WrkOptions, type WrkResult, wrk } from "./measure/wrk.ts";
 import { nginxOrigin, type OriginFile } from "./origin/nginx-origin.ts";
+import { compiled } from "./processes/c-programs.ts";
 import { type Child, type Children, familyOf } from "./processes/children.ts";
 import { findCommand } from "./processes/commands.ts";
 import { listening } from "./processes/ports.ts";
@@ -140,8 +141,9 @@ export class Stage {
 
   /** Starts a load program of the bench, which says "open" when its connections stand. Rejects when it ends before. */
   async load(file: string, args: readonly (string | number)[]): Promise<Child> {
-    const command = [process.execPath, path.join(import.meta.dirname, file), ...args.map(String)];
-    const child = this.children.start(command, { cpus: LOAD_CPU });
+    const source = path.join(import.meta.dirname, file);
+    const program = source.endsWith(".c") ? [compiled(source)] : [process.execPath, source];
+    const child = this.children.start([...program, ...args.map(String)], { cpus: LOAD_CPU });
     const opened = new Promise<void>((resolve) => {
       child.process.stdout!.on("data", () => {
         if (child.stdout.startsWith("open\n")) resolve();

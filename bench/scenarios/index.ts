@@ -17,6 +17,7 @@ import { redisReads } from "./redis-reads.ts";
 import { relay } from "./relay.ts";
 import type { Scenario } from "./scenario.ts";
 import { small } from "./small.ts";
+import { steady } from "./steady.ts";
 import { connectEcho, tunnels, websocket } from "./tunnels.ts";
 import { workers } from "./workers.ts";
 
@@ -37,6 +38,7 @@ export const SCENARIOS: readonly Scenario[] = [
   tunnels,
   routes,
   active,
+  steady,
   workers,
   latency,
   accessLog,

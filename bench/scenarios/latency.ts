@@ -16,6 +16,15 @@ const columns: readonly Column[] = [
   { title: "requests/s", metric: "perSecond", statistic: "median", digits: 0 },
 ];
 
+/** Requests in a second that everybody of the run should be able to serve; a note says how many. */
+export async function halfOfNginxMaximum(stage: Stage, targets: readonly Running[]): Promise<number> {
+  const nginx = targets.find(({ name }) => name === "nginx");
+  if (nginx === undefined) throw new Error("the rate is half of nginx's: nginx must take part");
+  const rate = Math.round((await nginxMaximum(stage, nginx)) / 2);
+  stage.notes.push(`rate: ${rate} requests/s, half of nginx's maximum in this run`);
+  return rate;
+}
+
 async function nginxMaximum(stage: Stage, nginx: Running): Promise<number> {
   const rates: number[] = [];
   for (let round = 0; round < CALIBRATION_ROUNDS; round++) {
@@ -71,10 +80,7 @@ export const latency: Scenario = {
   async prepare(stage) {
     const originPort = await stage.origin();
     const targets = await stage.startAll(stage.able("reverse"), { originPort });
-    const nginx = targets.find(({ name }) => name === "nginx");
-    if (nginx === undefined) throw new Error("the rate is half of nginx's: nginx must take part");
-    const rate = Math.round((await nginxMaximum(stage, nginx)) / 2);
-    stage.notes.push(`rate: ${rate} requests/s, half of nginx's maximum in this run`);
+    const rate = await halfOfNginxMaximum(stage, targets);
     return targets.map((target) => rateRow(stage, target, rate));
   },
 };
