@@ -1,7 +1,8 @@
 // Runs the checks and the tests, and ends with one line: "N passed, N failed" (", N skipped" when there are any).
 // Without arguments: the type check, the linter, then every *.test.ts of src, test and native, the architecture first.
 // With paths (`npm test -- src/protocol`): only the test files at or below them, for a short loop while working.
-// What uses a transport runs once on each, where the addon is built; HEADGATE_TRANSPORT=net or =native runs all on that one.
+// What uses a transport runs once on each, where the addon is built; HEADGATE_TRANSPORT=net or =native runs all on that one. The
+// addon's own tests and the contract of the transports run once more as in a worker thread, where the addon waits and not libuv.
 // It knows nothing of single tests; what a test needs of the machine it asks of test/support/requirements.ts.
 
 import { spawnSync } from "node:child_process";
@@ -98,6 +99,9 @@ const onOneTransport: readonly string[] = [
   "test/threads/worker-replacements",
 ];
 
+/** What is about the addon alone. */
+const ofAddon: readonly string[] = ["native/test/", "test/transport/"];
+
 /**
  * What takes longest begins first, in this order, so that no core is idle at the end while another one has the longest file before
  * it. Ten seconds and more are worth a line.
@@ -178,10 +182,11 @@ interface Tally {
   skipped: number;
 }
 
-/** Files that run together, with the same transport. */
+/** Files that run together, on the same transport. */
 interface Pass {
-  /** null: the one that a user would get. */
-  transport: string | null;
+  name: string;
+  where: string;
+  env: Record<string, string>;
   files: string[];
 }
 
@@ -219,20 +224,37 @@ function findTestFiles(paths: readonly string[]): string[] {
 
 /** Which files run on which transport. */
 function planPasses(files: readonly string[]): Pass[] {
+  const passOn = (transport: string, files: readonly string[]): Pass => {
+    return {
+      name: transport,
+      where: `on the transport ${transport}`,
+      env: { HEADGATE_TRANSPORT: transport },
+      files: [...files],
+    };
+  };
+  const inOwnThread: Pass = {
+    name: "own-thread",
+    where: "on the transport native, in a thread of its own",
+    env: { HEADGATE_TRANSPORT: "native", HEADGATE_TEST_OWNS_THREAD: "1" },
+    files: files.filter((file) => isBelow(file, ofAddon)),
+  };
   const chosen = process.env.HEADGATE_TRANSPORT;
-  if (chosen) return [{ transport: chosen, files: [...files] }];
+  if (chosen) return havingFiles([passOn(chosen, files), ...(chosen === "native" ? [inOwnThread] : [])]);
   const usesTransport = (file: string) => isBelow(file, onEveryTransport) && !isBelow(file, onOneTransport);
   const onEach = files.filter(usesTransport);
   const once = files.filter((file) => !usesTransport(file));
   const addon = process.env.HEADGATE_ADDON ?? path.join(root, "native", "build", "headgate.node");
-  const transports = existsSync(addon) ? ["net", "native"] : ["net"];
-  const passes: Pass[] = [{ transport: null, files: once }];
-  for (const transport of transports) passes.push({ transport, files: onEach });
+  const passes: Pass[] = [{ name: "once", where: "once", env: {}, files: once }, passOn("net", onEach)];
+  if (existsSync(addon)) passes.push(passOn("native", onEach), inOwnThread);
+  return havingFiles(passes);
+}
+
+function havingFiles(passes: readonly Pass[]): Pass[] {
   return passes.filter((pass) => pass.files.length > 0);
 }
 
 /** What the runner is to start: a file, or one that is made here and imports the files that share a process. */
-function entriesOf({ files, transport }: Pass, folder: string): string[] {
+function entriesOf({ files, name: pass }: Pass, folder: string): string[] {
   const entries: string[] = [];
   const shares = new Map<string, string[]>();
   for (const file of files) {
@@ -244,7 +266,7 @@ function entriesOf({ files, transport }: Pass, folder: string): string[] {
   const made: string[] = [];
   for (const [prefix, shared] of shares) {
     for (let from = 0; from < shared.length; from += sharingFilesMax) {
-      const name = `${transport ?? "once"}-${prefix.replaceAll("/", "-")}${from}.mjs`;
+      const name = `${pass}-${prefix.replaceAll("/", "-")}${from}.mjs`;
       const imports = shared
         .slice(from, from + sharingFilesMax)
         .map((file) => `import ${JSON.stringify(pathToFileURL(path.join(root, file)).href)};\n`);
@@ -276,21 +298,20 @@ const failures: string[] = [];
 const filesAtOnce = os.availableParallelism() + 1;
 
 function runPass(pass: Pass, folder: string, signal: AbortSignal): Promise<Tally> {
-  const { transport } = pass;
   const started = run({
     files: entriesOf(pass, folder),
     cwd: root,
     concurrency: filesAtOnce,
     signal,
     execArgv: ["--import", path.join(root, "test", "support", "watchdog.ts")],
-    env: transport === null ? process.env : { ...process.env, HEADGATE_TRANSPORT: transport },
+    env: { ...process.env, ...pass.env },
   });
   const { promise, resolve, reject } = Promise.withResolvers<Tally>();
   let brokenSuites = 0;
   started.on("test:fail", ({ name, file, details }) => {
     const { failureType } = details.error as Error & { failureType?: string };
     if (failureType === "subtestsFailed") return;
-    failures.push(`${transport ?? "once"}: ${path.relative(root, file ?? name)}: ${name}\n${reasonOf(details.error)}`);
+    failures.push(`${pass.name}: ${path.relative(root, file ?? name)}: ${name}\n${reasonOf(details.error)}`);
     // Node does not count a suite whose own body throws, so none of its tests ran and none failed.
     if (details.type === "suite") brokenSuites += 1;
   });
@@ -346,8 +367,7 @@ const folder = temporaryFolder();
 shareCompiledModules(folder);
 const signal = AbortSignal.timeout(runMsMax);
 for (const pass of passes) {
-  const where = pass.transport === null ? "once" : `on the transport ${pass.transport}`;
-  console.log(`\n${pass.files.length} test files, ${where}:\n`);
+  console.log(`\n${pass.files.length} test files, ${pass.where}:\n`);
   const { passed, failed, skipped } = await runPass(pass, folder, signal);
   tally.passed += passed;
   tally.failed += failed;

@@ -30,6 +30,7 @@ struct Shared {
   }
 };
 
+uint32_t on_wait(void* context, int timeout);
 void on_turn(void* context, uint32_t sides);
 void on_handles_closed(void* context);
 
@@ -38,7 +39,7 @@ struct Instance {
   napi_async_cleanup_hook_handle cleanup = nullptr;
   napi_ref on_events = nullptr;
   Shared* shared = nullptr;
-  Handles handles{on_turn, on_handles_closed, this};
+  Handles handles{{this, on_wait, on_turn, on_handles_closed}};
 };
 
 Instance* instance_of(napi_env env) {
@@ -58,6 +59,11 @@ Instance* open_instance(napi_env env) {
 
 // The process stays alive while there is a socket.
 void update_reference(Instance* instance) { instance->handles.hold(instance->shared->loop.size() > 0); }
+
+uint32_t on_wait(void* context, int timeout) {
+  auto* instance = static_cast<Instance*>(context);
+  return instance->shared == nullptr ? kOthers : instance->shared->loop.wait(timeout);
+}
 
 void on_turn(void* context, uint32_t sides) {
   auto* instance = static_cast<Instance*>(context);
@@ -113,11 +119,14 @@ bool expose(napi_env env, napi_value memory, Shared* shared, const char* name, v
   return napi_set_named_property(env, memory, name, buffer) == napi_ok;
 }
 
-// open(onEvents: (count) => void, descriptorsKept): the memory that both sides use, as ArrayBuffers.
+// open(onEvents: (count) => void, descriptorsKept, ownsThread): the memory that both sides use, as ArrayBuffers.
 napi_value open(napi_env env, napi_callback_info info) {
-  napi_value values[2];
+  napi_value values[3];
   int32_t descriptors_kept;
-  if (!arguments_of(env, info, values) || !read_int32(env, values[1], 0, INT32_MAX, &descriptors_kept)) return nullptr;
+  bool owns_thread;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[1], 0, INT32_MAX, &descriptors_kept) ||
+      !read_boolean(env, values[2], &owns_thread))
+    return nullptr;
   Instance* instance = instance_of(env);
   napi_valuetype type;
   napi_typeof(env, values[0], &type);
@@ -125,12 +134,15 @@ napi_value open(napi_env env, napi_callback_info info) {
   if (instance->shared != nullptr) return napi_throw_error(env, "ERR_OPEN", "the transport is open already"), nullptr;
   auto* shared = new Shared(deliver, instance);
   // Handles are left of an attempt that failed: there is no other one.
-  int error = instance->handles.any() ? -EALREADY : shared->loop.open(descriptors_kept);
+  int error = instance->handles.any() ? -EALREADY : 0;
   uv_loop_t* uv = nullptr;
   if (error == 0 && napi_get_uv_event_loop(env, &uv) != napi_ok) error = -EINVAL;
+  if (error == 0) error = shared->loop.open(descriptors_kept, owns_thread ? uv_backend_fd(uv) : -1);
   if (error == 0) {
     const Loop& loop = shared->loop;
-    error = instance->handles.start(uv, {loop.set_of(Side::kAccepted), loop.set_of(Side::kDialled)});
+    Handles& handles = instance->handles;
+    if (owns_thread) error = handles.start_waiting(uv);
+    else error = handles.start(uv, {loop.set_of(Side::kAccepted), loop.set_of(Side::kDialled)});
   }
   if (error != 0) {
     instance->handles.stop();

@@ -1,5 +1,7 @@
 #include "handles.h"
 
+#include "interest.h"
+
 namespace headgate {
 
 template <Side side>
@@ -12,49 +14,81 @@ void Handles::on_check(uv_check_t* check) {
   const uint32_t ready = handles->ready_;
   if (ready == 0) return;
   handles->ready_ = 0;
-  handles->turn_(handles->context_, ready);
+  handles->owner_.turn(handles->owner_.context, ready);
+}
+
+void Handles::on_prepare(uv_prepare_t* prepare) {
+  auto* handles = static_cast<Handles*>(prepare->data);
+  // While it is active, libuv says that nobody may wait.
+  uv_idle_stop(&handles->idle_);
+  handles->wait();
+  if (!handles->is_stopped_) uv_idle_start(&handles->idle_, [](uv_idle_t*) {});
+}
+
+// Until something other than the sockets wants its turn; those that are ready by now have one before that.
+void Handles::wait() {
+  uv_loop_t* uv = prepare_.loop;
+  int timeout = uv_backend_timeout(uv);
+  while (!is_stopped_) {
+    const uint32_t ready = owner_.wait(owner_.context, timeout);
+    // As libuv does behind its own wait: timers are set and found due by this.
+    uv_update_time(uv);
+    if ((ready & ~kOthers) != 0) owner_.turn(owner_.context, ready);
+    // 0: there is something to be done at once.
+    timeout = uv_backend_timeout(uv);
+    if ((ready & kOthers) != 0 || timeout == 0) return;
+  }
 }
 
 int Handles::start(uv_loop_t* uv, const int (&sets)[2]) {
   uv_check_init(uv, &check_);
-  adopt(handle_at(0));
+  adopt(&check_);
   for (Side side : kSides) {
-    const auto at = static_cast<size_t>(side);
-    const int error = uv_poll_init(uv, &polls_[at], sets[at]);
+    uv_poll_t* poll = &polls_[static_cast<size_t>(side)];
+    const int error = uv_poll_init(uv, poll, sets[static_cast<size_t>(side)]);
     if (error != 0) return error;
-    adopt(handle_at(count_));
-    uv_poll_start(&polls_[at], UV_READABLE, side == Side::kAccepted ? on_ready<Side::kAccepted> : on_ready<Side::kDialled>);
+    adopt(poll);
+    uv_poll_start(poll, UV_READABLE, side == Side::kAccepted ? on_ready<Side::kAccepted> : on_ready<Side::kDialled>);
   }
   return uv_check_start(&check_, on_check);
 }
 
-// What every handle needs once libuv knows it.
-void Handles::adopt(uv_handle_t* handle) {
-  handle->data = this;
-  uv_unref(handle);
-  count_++;
+int Handles::start_waiting(uv_loop_t* uv) {
+  uv_prepare_init(uv, &prepare_);
+  adopt(&prepare_);
+  uv_idle_init(uv, &idle_);
+  adopt(&idle_);
+  return uv_prepare_start(&prepare_, on_prepare);
 }
 
-uv_handle_t* Handles::handle_at(int at) {
-  return at == 0 ? reinterpret_cast<uv_handle_t*>(&check_) : reinterpret_cast<uv_handle_t*>(&polls_[at - 1]);
+// What every handle needs once libuv knows it.
+template <typename Handle>
+void Handles::adopt(Handle* handle) {
+  handle->data = this;
+  handles_[count_++] = reinterpret_cast<uv_handle_t*>(handle);
+  uv_unref(handles_[count_ - 1]);
 }
 
 void Handles::hold(bool wanted) {
   if (count_ == 0 || wanted == is_held_) return;
   is_held_ = wanted;
-  if (wanted) uv_ref(handle_at(0));
-  else uv_unref(handle_at(0));
+  if (wanted) uv_ref(handles_[0]);
+  else uv_unref(handles_[0]);
 }
 
+// What is closed has no more calls; a poll must let go of its descriptor before that is closed.
 void Handles::stop() {
-  for (int at = 1; at < count_; at++) uv_poll_stop(&polls_[at - 1]);
+  is_stopped_ = true;
+  for (int at = 0; at < count_; at++) {
+    if (handles_[at]->type == UV_POLL) uv_poll_stop(reinterpret_cast<uv_poll_t*>(handles_[at]));
+  }
 }
 
 void Handles::close() {
   for (int at = count_ - 1; at >= 0; at--) {
-    uv_close(handle_at(at), [](uv_handle_t* closing) {
+    uv_close(handles_[at], [](uv_handle_t* closing) {
       auto* handles = static_cast<Handles*>(closing->data);
-      if (--handles->count_ == 0) handles->closed_(handles->context_);
+      if (--handles->count_ == 0) handles->owner_.closed(handles->owner_.context);
     });
   }
 }

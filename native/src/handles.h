@@ -1,5 +1,10 @@
-// The handles of libuv through which a thread learns that its sockets are ready: a poll for each epoll set, and one
-// check behind them, so that both sets have one turn though both may be ready.
+// The handles of libuv through which a thread learns that its sockets are ready, and who waits for that.
+//
+// In a thread that is somebody else's, libuv does: a poll for each epoll set, and one check behind them, so that both sets have
+// one turn though both may be ready. In a thread of our own these handles wait themselves, for the sockets and for libuv's own
+// descriptor, and give libuv its turn when that is ready, a timer is due, or anything else is to be done (uv_backend_fd and
+// uv_backend_timeout are there for this). A turn then costs two or three calls of the kernel less, and nothing of libuv's; but
+// whoever asks how long the thread was idle is told: never, and a loop that is driven from elsewhere would stand still.
 //
 // The handles themselves keep no process alive: `hold` says whether the sockets do. libuv knows them until it has said
 // that they are closed, and this object must live as long.
@@ -13,17 +18,25 @@ namespace headgate {
 
 class Handles {
  public:
-  // `sides`: of these sets, as bits, some socket is ready.
-  using Turn = void (*)(void* context, uint32_t sides);
-  using Closed = void (*)(void* context);
+  // Of somebody who has sockets.
+  struct Owner {
+    void* context;
+    // Bits of `Interest::wait`.
+    uint32_t (*wait)(void* context, int timeout);
+    // Of these sets, as bits, some socket is ready.
+    void (*turn)(void* context, uint32_t sides);
+    void (*closed)(void* context);
+  };
 
-  Handles(Turn turn, Closed closed, void* context) : turn_(turn), closed_(closed), context_(context) {}
+  explicit Handles(const Owner& owner) : owner_(owner) {}
   Handles(const Handles&) = delete;
   Handles& operator=(const Handles&) = delete;
 
-  // 0, or a negative errno: then some of the handles are there all the same, and are to be closed; it is not tried
+  // libuv waits. 0, or a negative errno: then some of the handles are there all the same, and are to be closed; it is not tried
   // again.
   int start(uv_loop_t* uv, const int (&sets)[2]);
+  // The same, and libuv never waits.
+  int start_waiting(uv_loop_t* uv);
   // libuv knows some of them.
   bool any() const { return count_ > 0; }
   // Whether the process stays alive.
@@ -37,19 +50,25 @@ class Handles {
   template <Side side>
   static void on_ready(uv_poll_t* poll, int, int);
   static void on_check(uv_check_t* check);
-  void adopt(uv_handle_t* handle);
-  uv_handle_t* handle_at(int at);
+  static void on_prepare(uv_prepare_t* prepare);
+  void wait();
+  template <typename Handle>
+  void adopt(Handle* handle);
 
-  Turn turn_;
-  Closed closed_;
-  void* context_;
+  Owner owner_;
+  // Where libuv waits.
   uv_check_t check_;
   uv_poll_t polls_[2];
-  // The check and then the polls: so many of them are not closed.
+  // Where it does not. The idle one is active while libuv has its turn, which it then ends without waiting.
+  uv_prepare_t prepare_;
+  uv_idle_t idle_;
+  // Those that libuv knows.
+  uv_handle_t* handles_[3];
   int count_ = 0;
   // Sets of which some socket is ready, as bits.
   uint32_t ready_ = 0;
   bool is_held_ = false;
+  bool is_stopped_ = false;
 };
 
 }  // namespace headgate

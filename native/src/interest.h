@@ -10,23 +10,33 @@
 #pragma once
 #include <sys/epoll.h>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "slots.h"
 
 namespace headgate {
 
+// Ready sockets that one look at a set gives; beside them, in the set that is waited on, there are two that are none.
+constexpr int kReadyMax = 128;
+// Among the bits of sides: not a socket is ready, but something else in the thread.
+constexpr uint32_t kOthers = 1u << 2;
+
 class Interest {
  public:
   explicit Interest(SlotTable& slots) : slots_(slots) {}
 
-  // 0, or a negative errno.
-  int open();
+  // 0, or a negative errno. With a descriptor that is readable when something else in this thread wants its turn, `wait` waits
+  // for the thread; without (-1), others wait on the sets.
+  int open(int others);
   void close();
-  // For others to wait on: it is readable while one of its sockets is ready.
+  // It is readable while one of its sockets is ready.
   int set_of(Side side) const { return sets_[static_cast<size_t>(side)]; }
-  // How many are ready, at most `max`; their slots are in data.u32.
-  int ready(Side side, epoll_event* events, int max) { return epoll_wait(set_of(side), events, max, 0); }
+  // Until a socket is ready or something else in the thread, `timeout` ms at most (-1: without end): the sets with ready
+  // sockets as bits, and kOthers, also when nothing was. Of dialled sockets, `ready` gives what was found here.
+  uint32_t wait(int timeout);
+  // Those that are ready, at most `max`, until it is called again; their slots are in data.u32.
+  std::span<const epoll_event> ready(Side side, int max);
 
   // A socket whose slot was just taken. 0, or a negative errno.
   int add(int32_t slot);
@@ -54,6 +64,10 @@ class Interest {
 
   SlotTable& slots_;
   int sets_[2] = {-1, -1};
+  bool waits_ = false;
+  epoll_event ready_[kReadyMax + 2];
+  // Dialled sockets in `ready_` that were found by waiting.
+  size_t found_ = 0;
   std::vector<int32_t> dirty_;
 };
 

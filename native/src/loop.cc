@@ -19,9 +19,8 @@ namespace {
 
 // There may be more behind what one read has given, or an end.
 constexpr uint32_t kMore = EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-// Ready sockets that a turn takes from each set: what the first of them waits for the last is bounded by this.
-constexpr int kReadyMax = 128;
-// Of accepted sockets, where more dialled ones are ready than a turn takes: fewer requests are begun than answers are taken, until what
+// A turn takes kReadyMax from each set: what the first of them waits for the last is bounded by that. Of accepted sockets it takes
+// so many, where more dialled ones are ready than a turn takes: fewer requests are begun than answers are taken, until what
 // is under way is no more than the origins hold. What thousands of clients ask at once then waits where it costs nothing, in the
 // kernel, and not in memory with a connection to an origin each.
 constexpr int kReadyBesideMany = kReadyMax * 3 / 4;
@@ -57,13 +56,13 @@ Loop::Loop(Deliver deliver, void* context)
 
 Loop::~Loop() { close_all(); }
 
-int Loop::open(int descriptors_kept) {
+int Loop::open(int descriptors_kept, int others) {
   limit_.keep(descriptors_kept);
   for (const Mapping* mapping : {&receive_, &send_, &commands_}) {
     if (mapping->data() == nullptr) return -ENOMEM;
   }
   if (!slots_.is_there() || !events_.is_there()) return -ENOMEM;
-  const int error = interest_.open();
+  const int error = interest_.open(others);
   is_open_ = error == 0;
   return error;
 }
@@ -114,7 +113,7 @@ void Loop::turn(uint32_t sides) {
   events_.fill();
   events_.collect();
   const auto is_ready = [sides](Side side) { return (sides & bit_of(side)) != 0; };
-  const bool are_many = is_ready(Side::kDialled) && read_ready(Side::kDialled, kReadyMax) == kReadyMax;
+  const bool are_many = is_ready(Side::kDialled) && read_ready(Side::kDialled, kReadyMax) >= kReadyMax;
   if (is_ready(Side::kAccepted)) read_ready(Side::kAccepted, are_many ? kReadyBesideMany : kReadyMax);
   deliver();
   // More than the record holds.
@@ -127,13 +126,14 @@ void Loop::turn(uint32_t sides) {
 
 // How many were ready, of `at_most`.
 int Loop::read_ready(Side side, int at_most) {
-  epoll_event ready[kReadyMax];
-  const int count = interest_.ready(side, ready, at_most);
+  const std::span<const epoll_event> ready = interest_.ready(side, at_most);
+  const auto count = static_cast<int>(ready.size());
   const int64_t budget = std::max(kTransferBytesMin, kTransferBytesMax / std::max(count, 1));
-  // JavaScript may close everything between two of them.
-  for (int at = 0; at < count && is_open_; at++) {
+  for (const epoll_event& event : ready) {
     if (kReceiveBytes - used_ < kReadRoomMin || events_.count() > kEventsMax - kEventsOfSocketMax) deliver();
-    handle(static_cast<int32_t>(ready[at].data.u32), ready[at].events, budget);
+    // JavaScript may close everything between two of them.
+    if (!is_open_) break;
+    handle(static_cast<int32_t>(event.data.u32), event.events, budget);
   }
   return count;
 }

@@ -2,7 +2,7 @@
 //
 // A turn reads every ready socket once into the receive slab and notes what happened as events; then JavaScript runs over all
 // of them, and what it wants done comes back as commands. It decides what is read and sent when; what the bytes mean, it never
-// asks. No call blocks, and none calls JavaScript but through `deliver`.
+// asks. No call blocks but `wait`, and none calls JavaScript but through `deliver`.
 //
 // Dialled sockets have a set of their own, and a turn takes as many from each. In one queue with thousands of clients that ask,
 // every answer would wait behind all of their requests: nearly all of them would be under way at the same time, each with a
@@ -34,8 +34,8 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // 0, or a negative errno. So many descriptors are left to others than connections.
-  int open(int descriptors_kept);
+  // 0, or a negative errno. So many descriptors are left to others than connections. `others`, or -1: as of Interest.
+  int open(int descriptors_kept, int others);
   int set_of(Side side) const { return interest_.set_of(side); }
   // Slots in use.
   int32_t size() const { return slots_.size(); }
@@ -52,6 +52,8 @@ class Loop {
   double* received() const { return slots_.received(); }
   double* sent() const { return slots_.sent(); }
 
+  // Bits for `turn`, and kOthers. As of Interest; every socket that was found is to have its turn before it is called again.
+  uint32_t wait(int timeout) { return interest_.wait(timeout); }
   // Of these sets, as bits by their number, some socket is ready.
   void turn(uint32_t sides);
   // Carries out the first `count` commands. Events that came of it, and of what JavaScript asked before, are put into the

@@ -6,7 +6,7 @@
 namespace headgate {
 
 // Raised with every change of what is said here, or of what the addon exports; JavaScript refuses an addon that speaks another version.
-constexpr int32_t kWireVersion = 6;
+constexpr int32_t kWireVersion = 7;
 
 // One event is four numbers: kind, slot, a, b.
 constexpr int32_t kEventInts = 4;

@@ -16,6 +16,9 @@ import {
 
 const found = loadAddon();
 
+/** As in a worker thread, where the addon waits and not libuv: scripts/test.ts runs these tests in both ways. */
+export const ownsThread = process.env.HEADGATE_TEST_OWNS_THREAD === "1";
+
 /** For the `skip` option of node:test. */
 export const withoutAddon = isMissing(found) && `skipped: needs the native transport (${found.reason})`;
 
@@ -47,7 +50,7 @@ export class Driver {
   constructor() {
     if (isMissing(found)) throw new Error(found.reason);
     this.addon = found;
-    this.memory = found.open((count) => this.#take(count), 0);
+    this.memory = found.open((count) => this.#take(count), 0, ownsThread);
     this.queued = new Float64Array(this.memory.queued);
     this.#commands = new Int32Array(this.memory.commands);
     this.#sendSlab = Buffer.from(this.memory.send);

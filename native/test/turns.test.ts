@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ACCEPTED, CLOSED, END, PAUSE, READ, RECEIVE_BYTES, RESUME, WATCH } from "../../src/io/native/wire.ts";
 import { Driver, type Event, withoutAddon } from "./driver.ts";
 
-/** More than two turns take from one side (kReadyMax of native/src/loop.cc is 128). */
+/** More than two turns take from one side (kReadyMax of native/src/interest.h is 128). */
 const CROWD = 300;
 /** kReadBytesMax of the same, and as many of them as the receive slab holds, and more. */
 const READ_BYTES_MAX = 64 * 1024;
@@ -64,7 +64,9 @@ describe("a turn", { skip: withoutAddon }, () => {
     const batches = await heardOf([...crowd.map(({ dialed }) => dialed), ...crowd.map((pair) => pair.accepted)]);
     for (const batch of batches.slice(0, 2)) {
       const fromAccepted = batch.filter((slot) => accepted.has(slot)).length;
-      assert.deepEqual([fromAccepted, batch.length - fromAccepted], [96, 128]);
+      assert.equal(fromAccepted, 96);
+      // In a thread of its own it has room for two that are no sockets.
+      assert.ok([128, 130].includes(batch.length - fromAccepted), `${batch.length - fromAccepted}`);
     }
   });
 

@@ -21,6 +21,11 @@ export interface TransportOptions {
   readonly onFault?: (fault: Error) => void;
   /** Asks for the addresses of a name. Default: the system's resolver. */
   readonly lookup?: Lookup;
+  /**
+   * Nobody else needs to know when this thread is idle, or drives its event loop: then the transport may wait in the loop's place.
+   * The first transport of a thread decides. Default: no.
+   */
+  readonly ownsThread?: boolean;
 }
 
 export interface ListenOptions {

@@ -67,6 +67,8 @@ interface Current {
 /** What a proxy that shares its work with others has from outside. Everything left out, it has for itself alone. */
 export interface ProxyOptions {
   readonly transport?: WantedTransport;
+  /** It runs in a thread that was made for it. */
+  readonly ownsThread?: boolean;
   /** What tells it from others that are configured alike. */
   readonly instance?: string;
   readonly openAccessOutput?: OpenAccessOutput;
@@ -137,7 +139,10 @@ export class ProxyServer {
       users: UserCounter.ofOneThread(),
     };
     const onFault = (fault: Error): void => this.#tellFault(fault);
-    this.transport = openTransport(options.transport ?? "auto", clock, { onFault });
+    this.transport = openTransport(options.transport ?? "auto", clock, {
+      onFault,
+      ownsThread: options.ownsThread ?? false,
+    });
     const statesOf = (upstream: UpstreamNamed): ServerStates => this.#statesOf(upstream);
     this.#checks = options.states === undefined ? new HealthChecks({ clock, random, log, statesOf }) : null;
     this.#pools = new UpstreamPools({

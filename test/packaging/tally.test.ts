@@ -134,10 +134,15 @@ describe("what uses a transport", () => {
     const told = lines.slice(lines.indexOf("✖ net: src/server/d.test.ts: t"));
     assert.deepEqual(
       told.filter((line) => !line.startsWith("    ")),
-      ["✖ net: src/server/d.test.ts: t", "✖ native: test/transport/c.test.ts: t", "5 passed, 2 failed"],
+      [
+        "✖ net: src/server/d.test.ts: t",
+        "✖ native: test/transport/c.test.ts: t",
+        "✖ own-thread: test/transport/c.test.ts: t",
+        "5 passed, 3 failed",
+      ],
     );
     // Each with its reason behind it.
-    assert.equal(told.filter((line) => line === "    Error: x").length, 2);
+    assert.equal(told.filter((line) => line === "    Error: x").length, 3);
     assert.equal(status, 1);
   });
 
@@ -148,9 +153,18 @@ describe("what uses a transport", () => {
 
   for (const transport of ["net", "native"]) {
     test(`runs on ${transport} alone when HEADGATE_TRANSPORT says so`, (context) => {
-      const files = { ...addon, "src/a.test.ts": onlyOn(transport), "test/transport/b.test.ts": onlyOn(transport) };
+      const files = { ...addon, "src/a.test.ts": onlyOn(transport), "src/server/b.test.ts": onlyOn(transport) };
       const { status, lines } = runTests(context, files, { HEADGATE_TRANSPORT: transport });
       assert.deepEqual([lines.at(-1), status], ["2 passed, 0 failed", 0]);
     });
   }
+
+  test("runs once more in a thread of the addon's own, where that is what it is about", (context) => {
+    const isOther = 'test("t", () => { if (process.env.HEADGATE_TEST_OWNS_THREAD === "1") throw new Error("x"); });';
+    const files = { ...addon, "test/transport/a.test.ts": isOther, "src/server/b.test.ts": isOther };
+    const { lines } = runTests(context, files);
+    const told = lines.filter((line) => line.startsWith("✖ own-thread"));
+    assert.deepEqual(told, ["✖ own-thread: test/transport/a.test.ts: t"]);
+    assert.equal(lines.at(-1), "4 passed, 1 failed");
+  });
 });

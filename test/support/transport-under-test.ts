@@ -10,11 +10,15 @@ import type { Transport, TransportOptions } from "../../src/io/transport.ts";
 import { SimulatedTransport } from "./simulated-transport.ts";
 
 const isSimulated = process.env.HEADGATE_TRANSPORT === "simulated";
+/** As native/test/driver.ts has it. */
+const ownsThread = process.env.HEADGATE_TEST_OWNS_THREAD === "1";
 
-export const transportUnderTest = isSimulated ? "simulated" : openTransport("auto", new SystemClock()).name;
+export const transportUnderTest = isSimulated
+  ? "simulated"
+  : openTransport("auto", new SystemClock(), { ownsThread }).name;
 
 export function openTransportUnderTest(clock: Clock, options: TransportOptions): Transport {
-  return isSimulated ? new SimulatedTransport() : openTransport("auto", clock, options);
+  return isSimulated ? new SimulatedTransport() : openTransport("auto", clock, { ownsThread, ...options });
 }
 
 /** Sockets that the addon holds for this thread; none where there is no addon. */

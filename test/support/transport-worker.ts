@@ -5,7 +5,9 @@ import { parentPort } from "node:worker_threads";
 import { SystemClock } from "../../src/io/clock.ts";
 import { openTransport } from "../../src/io/open-transport.ts";
 
-const transport = openTransport("auto", new SystemClock());
+const transport = openTransport("auto", new SystemClock(), {
+  ownsThread: process.env.HEADGATE_TEST_OWNS_THREAD === "1",
+});
 const listener = await transport.listen({ host: "127.0.0.1", port: 0, path: null, tls: null }, (connection) => {
   connection.handler = {
     onBytes: (buffer, start, end) => connection.write(buffer, start, end),

@@ -291,7 +291,10 @@ for (let steps = 2_000; steps > 0; steps--) misuse();
 for (const descriptor of descriptors.splice(0)) call("closeDescriptor", [descriptor]);
 const before = openDescriptors();
 
-const buffers = Object.entries(addon.open(onEvents, 0)) as [keyof SharedMemory, ArrayBuffer][];
+const buffers = Object.entries(addon.open(onEvents, 0, process.env.HEADGATE_TEST_OWNS_THREAD === "1")) as [
+  keyof SharedMemory,
+  ArrayBuffer,
+][];
 const viewsOf = (view: (buffer: ArrayBuffer) => Int32Array): Views =>
   Object.fromEntries(buffers.map(([name, buffer]) => [name, view(buffer)])) as Views;
 memory = viewsOf((buffer) => new Int32Array(buffer));

@@ -112,9 +112,9 @@ export class EventLoop {
   };
 
   /** The addon can be opened once a thread. */
-  constructor(addon: Addon) {
+  constructor(addon: Addon, ownsThread: boolean) {
     this.addon = addon;
-    const memory = addon.open((count) => this.#onEvents(count), DESCRIPTORS_KEPT);
+    const memory = addon.open((count) => this.#onEvents(count), DESCRIPTORS_KEPT, ownsThread);
     this.receiveSlab = Buffer.from(memory.receive);
     this.#sendSlab = Buffer.from(memory.send);
     this.#source = this.#sendSlab;

@@ -30,7 +30,7 @@ export class NativeTransport implements Transport {
   readonly #connecting: NativeConnecting;
 
   constructor(clock: Clock, addon: Addon, options: TransportOptions = {}) {
-    loopOfThread ??= new EventLoop(addon);
+    loopOfThread ??= new EventLoop(addon, options.ownsThread ?? false);
     this.#shared = new SharedState(loopOfThread, clock, options.keepAliveMs ?? null, options.onFault);
     const names = new NameCache(clock, options.lookup);
     const duplicateOf = (one: number) => duplicate(addon, one);

@@ -4,7 +4,7 @@
  */
 
 /** An addon that speaks another version, or exports something else, is refused. */
-export const WIRE_VERSION = 6;
+export const WIRE_VERSION = 7;
 
 /** One event is four numbers: kind, slot, a, b. */
 export const EVENT_INTS = 4;

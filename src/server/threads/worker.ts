@@ -133,6 +133,7 @@ class Worker {
     const log = createAppLog({ level, isForPeople, write, ...(workers > 1 && { worker: id }) });
     return new ProxyServer(log, {
       transport,
+      ownsThread: true,
       instance,
       counters: counts,
       attempts: new FailedAttempts(clock, attempts),

@@ -1,0 +1,103 @@
+// Sockets are not all that a thread has: what else happens in it gets its turn while they rest, and while they are never at rest.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { after, describe, test } from "node:test";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { MessageChannel, Worker } from "node:worker_threads";
+import { READ } from "../../src/io/native/wire.ts";
+import { Driver, withoutAddon } from "./driver.ts";
+
+const program = path.join(import.meta.dirname, "programs", "resting-thread.ts");
+
+/** All kinds of it, one after another: each must come by itself, with nothing else to wake the thread. */
+async function everythingElse(): Promise<void> {
+  await sleep(2);
+  await nextTurn();
+  assert.ok((await readFile(import.meta.filename, "utf8")).includes("everythingElse"));
+  const { port1, port2 } = new MessageChannel();
+  port2.postMessage("message");
+  assert.deepEqual(await once(port1, "message"), ["message"]);
+  port1.close();
+  const isSignalled = once(process, "SIGHUP");
+  process.kill(process.pid, "SIGHUP");
+  await isSignalled;
+  assert.deepEqual(await once(spawn("true"), "exit"), [0, null]);
+  assert.deepEqual(await once(new Worker("", { eval: true }), "exit"), [0]);
+}
+
+describe("beside sockets", { skip: withoutAddon }, () => {
+  const driver = withoutAddon ? null! : new Driver();
+  const listener = withoutAddon ? null! : driver.listen();
+  after(() => driver.destroyAll());
+
+  /** Two that answer each other without an end. */
+  async function talkForEver(): Promise<{ stop(): void; messages(): number }> {
+    const { dialed, accepted } = await driver.pair(listener.port);
+    let messages = 0;
+    driver.onBatch = (batch) => {
+      for (const { kind, slot } of batch) {
+        if (kind !== READ) continue;
+        messages++;
+        driver.write(slot, Buffer.from("x"));
+      }
+      driver.events.length = 0;
+    };
+    driver.write(dialed, Buffer.from("x"));
+    driver.submit();
+    const stop = (): void => {
+      driver.onBatch = null;
+      driver.destroy(dialed, accepted);
+    };
+    return { stop, messages: () => messages };
+  }
+
+  test("everything else happens while they rest", everythingElse);
+
+  test("everything else happens while they never rest", async () => {
+    const talk = await talkForEver();
+    await everythingElse();
+    const before = talk.messages();
+    while (talk.messages() === before) await nextTurn();
+    talk.stop();
+  });
+
+  test("they have their turn while something is to be done at once, without an end", async () => {
+    let isOver = false;
+    const again = (): void => {
+      if (!isOver) setImmediate(again);
+    };
+    again();
+    const talk = await talkForEver();
+    while (talk.messages() < 1_000) await nextTurn();
+    talk.stop();
+    isOver = true;
+  });
+
+  test("the thread sleeps while nothing happens", async () => {
+    await nextTurn();
+    const before = process.threadCpuUsage();
+    await sleep(100);
+    const { user, system } = process.threadCpuUsage(before);
+    // Microseconds; one that never sleeps has most of the time that there is.
+    assert.ok(user + system < 30_000, `${user + system}`);
+  });
+
+  test("a thread that rests is terminated", async () => {
+    const worker = new Worker(program);
+    assert.deepEqual(await once(worker, "message"), ["rests"]);
+    assert.equal(await worker.terminate(), 1);
+  });
+
+  test("a process lives as long as there is a listener", async () => {
+    const child = spawn(process.execPath, [program], { stdio: ["pipe", "pipe", "inherit"] });
+    const [said] = await once(child.stdout.setEncoding("utf8"), "data");
+    assert.equal(said, "rests\n");
+    assert.equal(child.exitCode, null);
+    child.stdin.end();
+    assert.deepEqual(await once(child, "exit"), [0, null]);
+  });
+});
