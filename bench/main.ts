@@ -27,8 +27,8 @@ import { TARGETS } from "./targets/index.ts";
 /** Files of a run are best in memory; the largest scenario needs this much. */
 const MEMORY_FOLDER = "/dev/shm";
 const FOLDER_BYTES = 2 * 1024 ** 3;
-/** Files that a process has open besides connections. */
-const OPEN_FILES_SPARE = 512;
+/** Files that a process has open besides connections, or keeps back from clients. */
+const OPEN_FILES_SPARE = 1_200;
 const MANY_CONNECTIONS = 10_000;
 const MANY_CONNECTIONS_QUICK = 500;
 

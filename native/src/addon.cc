@@ -119,13 +119,14 @@ bool expose(napi_env env, napi_value memory, Shared* shared, const char* name, v
   return napi_set_named_property(env, memory, name, buffer) == napi_ok;
 }
 
-// open(onEvents: (count) => void, descriptorsKept, ownsThread): the memory that both sides use, as ArrayBuffers.
+// open(onEvents: (count) => void, descriptorsKept, descriptorsBesideClients, ownsThread): the memory that both sides use, as ArrayBuffers.
 napi_value open(napi_env env, napi_callback_info info) {
-  napi_value values[3];
+  napi_value values[4];
   int32_t descriptors_kept;
+  int32_t beside_clients;
   bool owns_thread;
   if (!arguments_of(env, info, values) || !read_int32(env, values[1], 0, INT32_MAX, &descriptors_kept) ||
-      !read_boolean(env, values[2], &owns_thread))
+      !read_int32(env, values[2], 0, INT32_MAX, &beside_clients) || !read_boolean(env, values[3], &owns_thread))
     return nullptr;
   Instance* instance = instance_of(env);
   napi_valuetype type;
@@ -137,7 +138,7 @@ napi_value open(napi_env env, napi_callback_info info) {
   int error = instance->handles.any() ? -EALREADY : 0;
   uv_loop_t* uv = nullptr;
   if (error == 0 && napi_get_uv_event_loop(env, &uv) != napi_ok) error = -EINVAL;
-  if (error == 0) error = shared->loop.open(descriptors_kept, owns_thread ? uv_backend_fd(uv) : -1);
+  if (error == 0) error = shared->loop.open(descriptors_kept, beside_clients, owns_thread ? uv_backend_fd(uv) : -1);
   if (error == 0) {
     const Loop& loop = shared->loop;
     Handles& handles = instance->handles;

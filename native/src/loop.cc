@@ -56,8 +56,8 @@ Loop::Loop(Deliver deliver, void* context)
 
 Loop::~Loop() { close_all(); }
 
-int Loop::open(int descriptors_kept, int others) {
-  limit_.keep(descriptors_kept);
+int Loop::open(int descriptors_kept, int descriptors_beside_clients, int others) {
+  limit_.keep(descriptors_kept, descriptors_beside_clients);
   for (const Mapping* mapping : {&receive_, &send_, &commands_}) {
     if (mapping->data() == nullptr) return -ENOMEM;
   }
@@ -182,7 +182,7 @@ void Loop::accept_from(int32_t index) {
     }
     if (fd >= 0) {
       if (listener.has_early) take_options(listener.fd, fd);
-      const int32_t slot = limit_.admits(fd) ? add(fd, State::kOpen, Side::kAccepted) : -EMFILE;
+      const int32_t slot = limit_.admits_client(fd) ? add(fd, State::kOpen, Side::kAccepted) : -EMFILE;
       if (slot >= 0) {
         char* text = receive() + used_;
         auto used = static_cast<int32_t>(format_address(address, text, kAddressTextMax));

@@ -34,8 +34,8 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // 0, or a negative errno. So many descriptors are left to others than connections. `others`, or -1: as of Interest.
-  int open(int descriptors_kept, int others);
+  // 0, or a negative errno. Descriptors as of DescriptorLimit; `others`, or -1: as of Interest.
+  int open(int descriptors_kept, int descriptors_beside_clients, int others);
   int set_of(Side side) const { return interest_.set_of(side); }
   // Slots in use.
   int32_t size() const { return slots_.size(); }

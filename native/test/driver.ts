@@ -50,7 +50,7 @@ export class Driver {
   constructor() {
     if (isMissing(found)) throw new Error(found.reason);
     this.addon = found;
-    this.memory = found.open((count) => this.#take(count), 0, ownsThread);
+    this.memory = found.open((count) => this.#take(count), 0, 0, ownsThread);
     this.queued = new Float64Array(this.memory.queued);
     this.#commands = new Int32Array(this.memory.commands);
     this.#sendSlab = Buffer.from(this.memory.send);

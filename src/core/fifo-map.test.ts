@@ -6,10 +6,10 @@ import { replayHint, seed } from "../../test/support/seed.ts";
 import { SeededRandom } from "../testing/seeded-random.ts";
 import { FifoMap } from "./fifo-map.ts";
 
-test("it holds what a Map holds, in the order in which keys were set last", () => {
+test("it holds what a Map holds, in the order in which keys were set last, or put first", () => {
   const random = new SeededRandom(seed);
   const map = new FifoMap<number, number>();
-  const model = new Map<number, number>();
+  let model = new Map<number, number>();
   for (let step = 0; step < 20_000; step++) {
     const key = random.below(60);
     if (random.chance(0.5)) {
@@ -19,6 +19,11 @@ test("it holds what a Map holds, in the order in which keys were set last", () =
     } else if (random.chance(0.3) && map.oldest !== undefined) {
       assert.equal(map.delete(map.oldest), true, replayHint);
       model.delete(model.keys().next().value!);
+    } else if (random.chance(0.2)) {
+      map.delete(key);
+      model.delete(key);
+      map.putFirst(key, step);
+      model = new Map([[key, step], ...model]);
     } else if (random.chance(0.001)) {
       map.clear();
       model.clear();

@@ -50,6 +50,15 @@ export class FifoMap<K, V> {
     this.#last = entry;
   }
 
+  /** As the first one, before all others; the key must not be there. */
+  putFirst(key: K, value: V): void {
+    const entry = { key, value, previous: null, next: this.#first };
+    this.#entries.set(key, entry);
+    if (this.#first === null) this.#last = entry;
+    else this.#first.previous = entry;
+    this.#first = entry;
+  }
+
   /** False: it was not there. */
   delete(key: K): boolean {
     const entry = this.#entries.get(key);

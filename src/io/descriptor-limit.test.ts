@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DESCRIPTORS_KEPT, DescriptorLimit } from "./descriptor-limit.ts";
+import { DESCRIPTORS_BESIDE_CLIENTS, DESCRIPTORS_KEPT, DescriptorLimit } from "./descriptor-limit.ts";
 
 function limitOf(first: number | null) {
   const system = { most: first, asked: 0, nowMs: 0 };
@@ -27,9 +27,16 @@ test("the last descriptors are left to others; the system is asked once", () => 
   assert.equal(system.asked, 1);
 });
 
-test("of few descriptors an eighth is left", () => {
+test("more are kept from clients", () => {
+  const { limit } = limitOf(20_000);
+  const end = 20_000 - DESCRIPTORS_KEPT - DESCRIPTORS_BESIDE_CLIENTS;
+  assert.deepEqual([limit.admitsClient(end - 1), limit.admitsClient(end), limit.admits(end)], [true, false, true]);
+});
+
+test("of few descriptors an eighth is left, and another one is kept from clients", () => {
   const { limit } = limitOf(64);
   assert.deepEqual([limit.admits(55), limit.admits(56)], [true, false]);
+  assert.deepEqual([limit.admitsClient(47), limit.admitsClient(48)], [true, false]);
 });
 
 test("a limit that is raised is seen within a second, and one that cannot be read stays", () => {
@@ -38,7 +45,7 @@ test("a limit that is raised is seen within a second, and one that cannot be rea
   system.most = 4096;
   assert.equal(limit.admits(99), false);
   system.nowMs = 1_000;
-  assert.equal(limit.admits(99), true);
+  assert.deepEqual([limit.admits(99), limit.admitsClient(99)], [true, true]);
   system.most = null;
   system.nowMs = 2_000;
   assert.deepEqual([limit.admits(5_000), limit.admits(99)], [false, true]);
@@ -46,7 +53,7 @@ test("a limit that is raised is seen within a second, and one that cannot be rea
 
 test("where no limit is known there is none", () => {
   const { limit } = limitOf(null);
-  assert.equal(limit.admits(1_000_000), true);
+  assert.deepEqual([limit.admits(1_000_000), limit.admitsClient(1_000_000)], [true, true]);
 });
 
 test("no descriptor at all is admitted: the socket is closed already", () => {

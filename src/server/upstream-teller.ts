@@ -9,6 +9,12 @@ export function upstreamTeller(log: AppLog): ServerTeller {
       const meanwhile = isOnly ? "" : `; ${server} is left out until it can be reached`;
       log.warn({ upstream, server, error: type }, `upstream ${upstream}: ${message}${meanwhile}`);
     },
+    short: (upstream, { message, type }) => {
+      log.warn(
+        { upstream, error: type },
+        `upstream ${upstream}: ${message}; requests wait for connections that come free`,
+      );
+    },
     back: (upstream, server) => log.info({ upstream, server }, `upstream ${upstream}: ${server} is reached again`),
   };
 }

@@ -6,7 +6,7 @@
  * A connection on which a user was authenticated for good is kept for that user's own (pinned-streams.ts).
  *
  * A server that cannot be reached is chosen last for a while; it is never given up, since with one server left an attempt is
- * better than an error.
+ * better than an error. Where no socket is left for a new connection, requests wait as well (shortage.ts).
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
@@ -23,6 +23,7 @@ import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { type Asker, Dial, Server } from "./server.ts";
 import { ServerStates } from "./server-states.ts";
+import { Shortage } from "./shortage.ts";
 
 export interface PoolServer extends ServerAddress {
   readonly weight: number;
@@ -56,6 +57,8 @@ export interface ServerTeller {
   lost(upstream: string, server: string, error: ProxyError, isOnly: boolean): void;
   /** One that was lost was reached. */
   back(upstream: string, server: string): void;
+  /** No socket was left for a connection. */
+  short(upstream: string, error: ProxyError): void;
 }
 
 export interface PoolSurroundings {
@@ -101,6 +104,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   /** Servers that failed an exchange which is still going on. */
   readonly #failed = new WeakMap<UpstreamHandler, Set<Server>>();
   readonly #pinned = new PinnedStreams();
+  readonly #shortage: Shortage;
   #closed = false;
   #destroyed = false;
   /** The queue is being served: whatever becomes free meanwhile is seen there. */
@@ -117,7 +121,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       connectionsMax === null ? null : (around.places?.(options) ?? Places.ofOneThread(options.servers.length));
     this.#places?.addUser(this);
     const states = around.states?.(options) ?? ServerStates.ofOneThread(options.servers.length);
-    const shared = { places: this.#places, states, max };
+    this.#shortage = new Shortage(around.deadlines, () => this.#shortageEases());
+    const shared = { places: this.#places, states, shortage: this.#shortage, max };
     this.#servers = options.servers.map((place, index) => new Server(this, place, index, shared));
     this.#balancer = createBalancer(options.balance, options.hashBy, around.random);
     const coarse = { now: () => this.coarseMs };
@@ -170,21 +175,26 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   #provide(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
     const reserved = this.#takePinned(sender) ?? this.#reserveInTurn(sender, handler);
     if (reserved !== null) this.#grant(reserved, sender, handler, failed);
-    else if (this.#queue.size < this.#options.queueMax) this.#wait(sender, handler, failed);
+    else if (this.#queue.size < this.#options.queueMax) this.#wait({ sender, handler, failed, waitsUntilMs: null });
     else failed.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
   }
 
-  #wait(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
+  /** Who has waited before is the first again. */
+  #wait({ sender, handler, failed, waitsUntilMs }: Asker): void {
     const places = this.#places;
     const deadline = new Deadline(this.#around.deadlines, () => {
       this.#leaveQueue(handler, waiting);
+      const message = `${this.name}: no connection became free in time`;
       failed.onLeaseFailed(
-        new ProxyError("connection_limit_reached", `${this.name}: no connection became free in time`),
+        new ProxyError("connection_limit_reached", message, { cause: this.#shortage.reason ?? undefined }),
       );
     });
-    const waiting: Waiting = { sender, handler, failed, deadline, ticket: 0 };
-    deadline.arm(this.#options.queueTimeoutMs);
-    this.#queue.set(handler, waiting);
+    const { queueTimeoutMs } = this.#options;
+    const untilMs = waitsUntilMs ?? this.coarseMs + queueTimeoutMs;
+    const waiting: Waiting = { sender, handler, failed, waitsUntilMs: untilMs, deadline, ticket: 0 };
+    deadline.arm(waitsUntilMs === null ? queueTimeoutMs : Math.max(0, untilMs - this.coarseMs));
+    if (waitsUntilMs === null) this.#queue.set(handler, waiting);
+    else this.#queue.putFirst(handler, waiting);
     if (places === null) return;
     places.addUser(this);
     waiting.ticket = places.wait();
@@ -252,6 +262,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       failed.onLeaseFailed(this.#wasClosed());
     }
     this.#abandonUnasked();
+    this.#shortage.end();
     for (const { streams } of this.#servers) for (const stream of [...streams]) stream.close();
   }
 
@@ -335,20 +346,27 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     return null;
   }
 
-  #grant(reserved: Http1Stream | Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
-    if (reserved instanceof Server) return this.#dial(reserved, sender, handler, failed);
+  #grant(
+    reserved: Http1Stream | Server,
+    sender: Sender,
+    handler: UpstreamHandler,
+    failed: LeaseFailed,
+    waitsUntilMs: number | null = null,
+  ): void {
+    if (reserved instanceof Server) return this.#dial(reserved, { sender, handler, failed, waitsUntilMs });
     reserved.lend(handler);
     handler.onStream(reserved);
   }
 
-  #dial(server: Server, sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
-    const asker = { sender, handler, failed };
+  #dial(server: Server, asker: Asker): void {
+    const { handler } = asker;
     const begun = server.unasked.oldest;
     if (begun !== undefined) {
       begun.askedBy(asker);
       this.#dialing.set(handler, begun);
       return;
     }
+    this.#shortage.dialBegins();
     server.beginsDial(this.#around.clock.now());
     const dial = new Dial(this, server, asker);
     this.#dialing.set(handler, dial);
@@ -376,10 +394,19 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     });
     server.add(stream);
     this.#around.countConnection?.(1);
-    if (asker === null) return this.reusable(server, stream, null);
-    this.#dialing.delete(asker.handler);
-    stream.lend(asker.handler);
-    asker.handler.onStream(stream);
+    if (asker === null) this.reusable(server, stream, null);
+    else {
+      this.#dialing.delete(asker.handler);
+      stream.lend(asker.handler);
+      asker.handler.onStream(stream);
+    }
+    this.#shortageEases();
+  }
+
+  #shortageEases(): void {
+    if (this.#shortage.reason === null) return;
+    this.#shortage.eases(this.#queue.size === 0);
+    this.placeFreed();
   }
 
   /** One connection less. */
@@ -387,11 +414,13 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     if (stream.isBound) this.#pinned.forget(stream);
     this.#around.countConnection?.(-1);
     this.#places?.freed();
+    this.#shortageEases();
     this.#tellIfEmpty();
   }
 
   dialFailed({ server, asker, isAdopted }: Dial, error: ProxyError): void {
     const { clock, tell } = this.#around;
+    if (error.type === "connection_limit_reached") return this.#noSocketFor(asker, error);
     const isTold = server.wasNotReached(error, clock.now(), clock.wallMs());
     if (isTold) tell?.lost(this.name, server.url, error, this.#servers.length === 1);
     if (asker !== null) {
@@ -403,6 +432,20 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
         this.failedFor(handler, server);
         failed.onLeaseFailed(error);
       }
+    }
+    this.#places?.freed();
+    this.#tellIfEmpty();
+  }
+
+  /** Which is no fault of the server, and may be over soon. */
+  #noSocketFor(asker: Asker | null, error: ProxyError): void {
+    const { clock, tell } = this.#around;
+    if (this.#shortage.felt(error, clock.now())) tell?.short(this.name, error);
+    if (asker !== null) {
+      const { sender, handler, failed, waitsUntilMs } = asker;
+      this.#dialing.delete(handler);
+      if (waitsUntilMs === null) this.#provide(sender, handler, failed);
+      else this.#wait(asker);
     }
     this.#places?.freed();
     this.#tellIfEmpty();
@@ -470,7 +513,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       const reserved = this.#reserve(waiting.sender, handler);
       if (reserved === null) return;
       this.#leaveQueue(handler, waiting);
-      this.#grant(reserved, waiting.sender, handler, waiting.failed);
+      this.#grant(reserved, waiting.sender, handler, waiting.failed, waiting.waitsUntilMs);
     }
   }
 

@@ -9,12 +9,14 @@ import type { Places } from "./places.ts";
 import type { LeaseFailed, PoolServer, UpstreamPool } from "./pool.ts";
 import { RestingStreams } from "./resting-streams.ts";
 import type { ServerStates } from "./server-states.ts";
+import type { Shortage } from "./shortage.ts";
 
 /** What the servers of an upstream share, with other threads where there are some. */
 export interface SharedParts {
   /** null: connections have no maximum. */
   readonly places: Places | null;
   readonly states: ServerStates;
+  readonly shortage: Shortage;
   /** Connections per server. */
   readonly max: number;
 }
@@ -28,6 +30,7 @@ export class Server implements Balanced, StreamOwner {
   readonly #index: number;
   readonly #places: Places | null;
   readonly #states: ServerStates;
+  readonly #shortage: Shortage;
   readonly #max: number;
   readonly resting: RestingStreams;
   readonly streams = new Set<Http1Stream>();
@@ -38,12 +41,13 @@ export class Server implements Balanced, StreamOwner {
   turn = 0;
 
   constructor(pool: UpstreamPool, place: PoolServer, index: number, shared: SharedParts) {
-    const { places, states, max } = shared;
+    const { places, states, shortage, max } = shared;
     this.#pool = pool;
     this.place = place;
     this.#index = index;
     this.#places = places;
     this.#states = states;
+    this.#shortage = shortage;
     this.#max = max;
     this.resting = new RestingStreams(places, index);
     const host = place.host.includes(":") ? `[${place.host}]` : place.host;
@@ -71,8 +75,9 @@ export class Server implements Balanced, StreamOwner {
   /** A connection rests, or is being made for nobody, or there may be one more. */
   hasPlace(): boolean {
     const places = this.#places;
-    if (places === null || this.resting.size > 0 || this.unasked.size > 0) return true;
-    return places.isFree(this.#index, this.#max);
+    const { mayDial } = this.#shortage;
+    if ((places === null && mayDial) || this.resting.size > 0 || this.unasked.size > 0) return true;
+    return mayDial && (places === null || places.isFree(this.#index, this.#max));
   }
 
   isAvoided(nowMs: number): boolean {
@@ -99,7 +104,7 @@ export class Server implements Balanced, StreamOwner {
 
   /** For a new connection; false: there is none left. */
   takePlace(): boolean {
-    return this.#places === null || this.#places.take(this.#index, this.#max);
+    return this.#shortage.mayDial && (this.#places === null || this.#places.take(this.#index, this.#max));
   }
 
   /** Connections that are being made for nobody, by plus or minus one: other threads may have their places. */
@@ -152,6 +157,8 @@ export interface Asker {
   readonly sender: Sender;
   readonly handler: UpstreamHandler;
   readonly failed: LeaseFailed;
+  /** By the clock of the pool: it has waited in the queue, and does so until then at most; null: it has not. */
+  readonly waitsUntilMs: number | null;
 }
 
 /** A connection that is being made, because a request asked for it. */

@@ -144,7 +144,10 @@ function play(random: SeededRandom): void {
     if (random.chance(0.05)) random.pick(servers).manner = random.pick(MANNERS);
     if (random.chance(0.02)) random.pick(servers).restarts();
     if (random.chance(0.03))
-      network.failDials(random.pick(names), random.pick(["connection_refused", "connection_timeout"]));
+      network.failDials(
+        random.pick(names),
+        random.pick(["connection_refused", "connection_timeout", "connection_limit_reached"]),
+      );
     if (random.chance(0.1)) for (const name of names) network.healDials(name);
     if (random.chance(0.05) && clients.length > 0) random.pick(clients).closes();
     passes(random.pick([0, 1, LATENCY_MS, STEP_MS, 100]));

@@ -291,7 +291,7 @@ for (let steps = 2_000; steps > 0; steps--) misuse();
 for (const descriptor of descriptors.splice(0)) call("closeDescriptor", [descriptor]);
 const before = openDescriptors();
 
-const buffers = Object.entries(addon.open(onEvents, 0, process.env.HEADGATE_TEST_OWNS_THREAD === "1")) as [
+const buffers = Object.entries(addon.open(onEvents, 0, 0, process.env.HEADGATE_TEST_OWNS_THREAD === "1")) as [
   keyof SharedMemory,
   ArrayBuffer,
 ][];

@@ -32,10 +32,15 @@ export interface Addon {
   readonly wireVersion: number;
   /**
    * Once a thread. `onEvents` is called with the number of events in the record, after every turn in which there were any. So many
-   * descriptors at most are left to others: connections are refused with EMFILE before. In a thread that is ours the addon waits
+   * descriptors at most are left to others: connections are refused with EMFILE before; and so many more to all but clients. In a thread that is ours the addon waits
    * for everybody; in another one libuv does.
    */
-  open(onEvents: (count: number) => void, descriptorsKept: number, ownsThread: boolean): SharedMemory;
+  open(
+    onEvents: (count: number) => void,
+    descriptorsKept: number,
+    besideClients: number,
+    ownsThread: boolean,
+  ): SharedMemory;
   /**
    * Carries out the first `count` commands. With `collect`, events that are waiting are put into the record, and their number
    * is the result; otherwise the number of those that wait.

@@ -10,7 +10,7 @@ import { putLatin1 } from "../../core/latin1.ts";
 import type { WriteRoom } from "../../core/ports.ts";
 import { freshRoom } from "../../core/write-room.ts";
 import { holdTime, releaseTime } from "../clock.ts";
-import { DESCRIPTORS_KEPT } from "../descriptor-limit.ts";
+import { DESCRIPTORS_BESIDE_CLIENTS, DESCRIPTORS_KEPT } from "../descriptor-limit.ts";
 import type { Addon } from "./addon.ts";
 import type { NativeConnection } from "./connection.ts";
 import type { NativeParting } from "./parting.ts";
@@ -114,7 +114,12 @@ export class EventLoop {
   /** The addon can be opened once a thread. */
   constructor(addon: Addon, ownsThread: boolean) {
     this.addon = addon;
-    const memory = addon.open((count) => this.#onEvents(count), DESCRIPTORS_KEPT, ownsThread);
+    const memory = addon.open(
+      (count) => this.#onEvents(count),
+      DESCRIPTORS_KEPT,
+      DESCRIPTORS_BESIDE_CLIENTS,
+      ownsThread,
+    );
     this.receiveSlab = Buffer.from(memory.receive);
     this.#sendSlab = Buffer.from(memory.send);
     this.#source = this.#sendSlab;

@@ -133,7 +133,7 @@ class ServerListener implements TransportListener {
 
   /** One that takes a descriptor which is left to others is closed: Node accepts them without asking. */
   #isKept(socket: net.Socket): boolean {
-    if (descriptorLimit.admits(descriptorOf(socket))) return true;
+    if (descriptorLimit.admitsClient(descriptorOf(socket))) return true;
     socket.destroy();
     const what = `cannot accept a connection on ${describeAddress(this.address)}`;
     this.#acceptor.reportFault(failureOf(systemErrorOf("EMFILE"), what, "proxy"));
