@@ -33,7 +33,11 @@ void Handles::wait() {
     const uint32_t ready = owner_.wait(owner_.context, timeout);
     // As libuv does behind its own wait: timers are set and found due by this.
     uv_update_time(uv);
-    if ((ready & ~kOthers) != 0) owner_.turn(owner_.context, ready);
+    if ((ready & ~kOthers) != 0) {
+      owner_.turn(owner_.context, ready);
+      // What the turn took is no more to be waited for.
+      uv_update_time(uv);
+    }
     // 0: there is something to be done at once.
     timeout = uv_backend_timeout(uv);
     if ((ready & kOthers) != 0 || timeout == 0) return;

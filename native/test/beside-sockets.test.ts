@@ -77,6 +77,26 @@ describe("beside sockets", { skip: withoutAddon }, () => {
     isOver = true;
   });
 
+  test("a timer that is due when a turn ends is not waited for any more", async () => {
+    const { dialed, accepted } = await driver.pair(listener.port);
+    const ms = 300;
+    let turnEnded = Number.NaN;
+    driver.onBatch = () => {
+      driver.onBatch = null;
+      // Longer than the timer, from the beginning of the turn on.
+      const end = performance.now() + ms + 10;
+      while (performance.now() < end);
+      turnEnded = performance.now();
+    };
+    const timer = sleep(ms);
+    driver.write(dialed, Buffer.from("x"));
+    driver.submit();
+    await timer;
+    const late = performance.now() - turnEnded;
+    assert.ok(late < ms / 2, `${late}`);
+    driver.destroy(dialed, accepted);
+  });
+
   test("the thread sleeps while nothing happens", async () => {
     await nextTurn();
     const before = process.threadCpuUsage();
