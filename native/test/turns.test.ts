@@ -10,7 +10,7 @@ import path from "node:path";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ACCEPTED, CLOSED, END, PAUSE, READ, RECEIVE_BYTES, RESUME, WATCH } from "../../src/io/native/wire.ts";
-import { Driver, type Event, withoutAddon } from "./driver.ts";
+import { Driver, type Event, ownsThread, withoutAddon } from "./driver.ts";
 
 /** More than two turns take from one side (kReadyMax of native/src/interest.h is 128). */
 const CROWD = 300;
@@ -66,7 +66,8 @@ describe("a turn", { skip: withoutAddon }, () => {
       const fromAccepted = batch.filter((slot) => accepted.has(slot)).length;
       assert.equal(fromAccepted, 96);
       // In a thread of its own it has room for two that are no sockets.
-      assert.ok([128, 130].includes(batch.length - fromAccepted), `${batch.length - fromAccepted}`);
+      const fromDialled = batch.length - fromAccepted;
+      assert.ok(fromDialled >= 128 && fromDialled <= (ownsThread ? 130 : 128), `${fromDialled}`);
     }
   });
 
