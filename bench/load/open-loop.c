@@ -6,10 +6,10 @@
  * It opens the connections, writes the line "open", and asks for "/" so often in a second, at moments of chance (a Poisson
  * process, the same in every run), each time on the next connection in a shuffled order that has no request under way. Where all
  * have one, the request waits; its time counts from the moment at which it was due, so that who is slow is not asked less.
- * At the end it writes {"requests","perSecond","p50Ms","p99Ms","underWayMax"}, of what was due when it had settled. Exit status 1, with the reason, when a
- * connection fails, is closed, or answers with anything but 200.
+ * At the end it writes {"requests","perSecond","p50Ms","p99Ms","underWayMax"}, of what was due after it had settled and was answered
+ * before its end. Exit status 1, with the reason, when a connection fails, is closed, or answers with anything but 200.
  *
- * An answer must come in one piece with its head, as the small ones do.
+ * An answer must come in one piece, head and body, as the small ones do.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -87,8 +87,10 @@ static void open_all(int poll_fd, int port, int wanted) {
 
 /* False: all connections have a request under way. */
 static int ask(int64_t due) {
-  for (int tries = 0; tries < connection_count; tries++) {
-    int fd = connections[next_connection++ % connection_count];
+  if (under_way == connection_count) return 0;
+  for (;;) {
+    int fd = connections[next_connection];
+    next_connection = (next_connection + 1) % connection_count;
     if (due_at[fd] != 0) continue;
     if (send(fd, request, request_bytes, MSG_NOSIGNAL) != (ssize_t)request_bytes) fail_with_errno("send");
     due_at[fd] = due;
@@ -96,13 +98,14 @@ static int ask(int64_t due) {
     if (due >= counts_from && under_way > under_way_max) under_way_max = under_way;
     return 1;
   }
-  return 0;
 }
 
 static void take_answer(int fd) {
-  ssize_t received = recv(fd, buffer, sizeof buffer, 0);
+  ssize_t received = recv(fd, buffer, sizeof buffer - 1, 0);
   if (received < 0) fail_with_errno("recv");
   if (received == 0) fail("a connection was closed");
+  /* What is left of an answer before it does not count. */
+  buffer[received] = '\0';
   if (due_at[fd] == 0 || strncmp(buffer, "HTTP/1.1 200 ", 13) != 0) {
     fprintf(stderr, "answered with: %.*s\n", (int)strcspn(buffer, "\r"), buffer);
     exit(1);
