@@ -1,10 +1,9 @@
 /** What the cost of a request should not grow with: routes, and connections. */
-import { setTimeout as delay } from "node:timers/promises";
 import { RequestCounter } from "../origin/nginx-origin.ts";
 import { missingCommand, type Running, type Stage } from "../stage.ts";
 import type { RouteTable } from "../targets/target.ts";
-import { wrkRow } from "./request-cost.ts";
-import { type Claim, costColumns, costSample, MANY_SHORT_ROUNDS, type Row, type Scenario } from "./scenario.ts";
+import { costBehind, wrkRow } from "./request-cost.ts";
+import { type Claim, costColumns, MANY_SHORT_ROUNDS, type Row, type Scenario } from "./scenario.ts";
 
 const FEW_ROUTES = table(1, 1);
 const MANY_ROUTES = table(100, 100);
@@ -84,23 +83,12 @@ function activeRow(stage: Stage, target: Running, label: string, connections: nu
     async sample() {
       const load = stage.wrk({ port: target.port, connections, seconds: seconds + SETTLE_SECONDS + 1 });
       // Neither outlives the turn, whichever fails.
-      const [measured, loaded] = await Promise.allSettled([measure(target, counter, seconds), load]);
+      const [measured, loaded] = await Promise.allSettled([costBehind(SETTLE_SECONDS, target, counter, seconds), load]);
       if (loaded.status === "rejected") throw loaded.reason;
       if (measured.status === "rejected") throw measured.reason;
       return measured.value;
     },
   };
-}
-
-async function measure(target: Running, counter: RequestCounter, seconds: number) {
-  await delay(SETTLE_SECONDS * 1000);
-  const startedAt = performance.now();
-  const answered = await counter.read();
-  const before = target.cpuSeconds();
-  await delay(seconds * 1000);
-  const used = target.cpuSeconds() - before;
-  const count = (await counter.read()) - answered;
-  return costSample(used, count, (performance.now() - startedAt) / 1000, target.residentBytes());
 }
 
 export const active: Scenario = {

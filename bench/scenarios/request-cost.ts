@@ -1,10 +1,10 @@
 /** Scenarios in which wrk asks every target for the same thing, and CPU time per request is what counts. */
-
-import type { OriginFile } from "../origin/nginx-origin.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import type { OriginFile, RequestCounter } from "../origin/nginx-origin.ts";
 import type { Running, Stage } from "../stage.ts";
 import { missingCommand } from "../stage.ts";
 import type { Ability } from "../targets/target.ts";
-import { type Claim, costColumns, costSample, type Row, type Scenario } from "./scenario.ts";
+import { type Claim, costColumns, costSample, type Row, type Sample, type Scenario } from "./scenario.ts";
 
 export interface RequestCost {
   readonly name: string;
@@ -22,6 +22,23 @@ export interface RequestCost {
   readonly chart?: string;
   readonly rounds?: number;
   readonly seconds?: number;
+}
+
+/** What a request costs while a load goes on, once it has settled; the origin says how many there were. */
+export async function costBehind(
+  settleSeconds: number,
+  target: Running,
+  counter: RequestCounter,
+  seconds: number,
+): Promise<Sample> {
+  await delay(settleSeconds * 1000);
+  const startedAt = performance.now();
+  const answered = await counter.read();
+  const before = target.cpuSeconds();
+  await delay(seconds * 1000);
+  const used = target.cpuSeconds() - before;
+  const count = (await counter.read()) - answered;
+  return costSample(used, count, (performance.now() - startedAt) / 1000, target.residentBytes());
 }
 
 /** A row that loads a running target by wrk. */

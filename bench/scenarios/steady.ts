@@ -1,10 +1,10 @@
 /** What connections cost that are used now and then: thousands of clients, at a rate that everybody can serve. */
-import { setTimeout as delay } from "node:timers/promises";
 import { RequestCounter } from "../origin/nginx-origin.ts";
 import { missingCompiler } from "../processes/c-programs.ts";
 import { missingCommand, type Running, type Stage } from "../stage.ts";
 import { halfOfNginxMaximum } from "./latency.ts";
-import { costColumns, costSample, type Row, type Scenario } from "./scenario.ts";
+import { costBehind } from "./request-cost.ts";
+import { costColumns, type Row, type Scenario } from "./scenario.ts";
 
 const FEW_CONNECTIONS = 64;
 const FEW = "64 connections";
@@ -37,14 +37,7 @@ function steadyRow(
         SETTLE_SECONDS,
         seconds + TAIL_SECONDS,
       ]);
-      await delay(SETTLE_SECONDS * 1000);
-      const startedAt = performance.now();
-      const answered = await counter.read();
-      const before = target.cpuSeconds();
-      await delay(seconds * 1000);
-      const used = target.cpuSeconds() - before;
-      const count = (await counter.read()) - answered;
-      const cost = costSample(used, count, (performance.now() - startedAt) / 1000, target.residentBytes());
+      const cost = await costBehind(SETTLE_SECONDS, target, counter, seconds);
       await child.exited;
       if (child.process.exitCode !== 0) throw new Error(child.lastLine);
       const { p50Ms, p99Ms } = JSON.parse(child.stdout.slice("open\n".length)) as Report;
