@@ -4,7 +4,8 @@
 // one turn though both may be ready. In a thread of our own these handles wait themselves, for the sockets and for libuv's own
 // descriptor, and give libuv its turn when that is ready, a timer is due, or anything else is to be done (uv_backend_fd and
 // uv_backend_timeout are there for this). A turn then costs two or three calls of the kernel less, and nothing of libuv's; but
-// whoever asks how long the thread was idle is told: never, and a loop that is driven from elsewhere would stand still.
+// whoever asks how long the thread was idle is told: never (a CPU profile calls that time "(program)"), an unref'd immediate
+// runs when libuv has its next turn for another reason, and a loop that is driven from elsewhere would stand still.
 //
 // The handles themselves keep no process alive: `hold` says whether the sockets do. libuv knows them until it has said
 // that they are closed, and this object must live as long.
