@@ -9,7 +9,7 @@ import { after, describe, test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { READ } from "../../src/io/native/wire.ts";
-import { Driver, withoutAddon } from "./driver.ts";
+import { Driver, ownsThread, withoutAddon } from "./driver.ts";
 
 const program = path.join(import.meta.dirname, "programs", "resting-thread.ts");
 
@@ -35,13 +35,18 @@ describe("beside sockets", { skip: withoutAddon }, () => {
   after(() => driver.destroyAll());
 
   /** Two that answer each other without an end. */
-  async function talkForEver(): Promise<{ stop(): void; messages(): number }> {
+  async function talkForEver(): Promise<{
+    stop(): void;
+    messages(): number;
+    whenAt(count: number, reached: () => void): void;
+  }> {
     const { dialed, accepted } = await driver.pair(listener.port);
     let messages = 0;
+    let wanted = { count: Number.POSITIVE_INFINITY, reached: () => {} };
     driver.onBatch = (batch) => {
       for (const { kind, slot } of batch) {
         if (kind !== READ) continue;
-        messages++;
+        if (++messages === wanted.count) wanted.reached();
         driver.write(slot, Buffer.from("x"));
       }
       driver.events.length = 0;
@@ -52,7 +57,10 @@ describe("beside sockets", { skip: withoutAddon }, () => {
       driver.onBatch = null;
       driver.destroy(dialed, accepted);
     };
-    return { stop, messages: () => messages };
+    const whenAt = (count: number, reached: () => void): void => {
+      wanted = { count, reached };
+    };
+    return { stop, messages: () => messages, whenAt };
   }
 
   test("everything else happens while they rest", everythingElse);
@@ -63,6 +71,16 @@ describe("beside sockets", { skip: withoutAddon }, () => {
     const before = talk.messages();
     while (talk.messages() === before) await nextTurn();
     talk.stop();
+  });
+
+  test("libuv has a turn for each of theirs, and none in a thread of their own", async () => {
+    const talk = await talkForEver();
+    const before = performance.nodeTiming.uvMetricsInfo.loopCount;
+    // No turn of libuv is asked for meanwhile.
+    await new Promise<void>((resolve) => talk.whenAt(2_000, resolve));
+    const turns = performance.nodeTiming.uvMetricsInfo.loopCount - before;
+    talk.stop();
+    assert.ok(ownsThread ? turns < 100 : turns > 500, `${turns}`);
   });
 
   test("they have their turn while something is to be done at once, without an end", async () => {
@@ -112,11 +130,12 @@ describe("beside sockets", { skip: withoutAddon }, () => {
   });
 
   test("a process lives as long as there is a listener", async () => {
-    const child = spawn(process.execPath, [program], { stdio: ["pipe", "pipe", "inherit"] });
-    const [said] = await once(child.stdout.setEncoding("utf8"), "data");
-    assert.equal(said, "rests\n");
-    assert.equal(child.exitCode, null);
-    child.stdin.end();
-    assert.deepEqual(await once(child, "exit"), [0, null]);
+    const child = spawn(process.execPath, [program], { stdio: ["ignore", "pipe", "inherit"] });
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+    await once(child.stdout, "data");
+    child.kill("SIGHUP");
+    assert.deepEqual(await once(child, "close"), [0, null]);
+    assert.equal(said, "rests\ncloses\nleaves\n");
   });
 });

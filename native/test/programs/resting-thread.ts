@@ -1,5 +1,5 @@
 // A thread that listens and has nothing to do. It posts "rests" once. beside-sockets.test.ts runs it as a worker, and as a
-// process, which closes the listener when its input ends, and has nothing to live for then.
+// process, which closes the listener at SIGHUP, and says when it has nothing left to live for.
 
 import { parentPort } from "node:worker_threads";
 import { Driver } from "../driver.ts";
@@ -8,6 +8,11 @@ const driver = new Driver();
 driver.listen();
 if (parentPort !== null) parentPort.postMessage("rests");
 else {
+  // Neither keeps it alive.
+  process.on("SIGHUP", () => {
+    console.log("closes");
+    driver.destroyAll();
+  });
+  process.on("beforeExit", () => console.log("leaves"));
   console.log("rests");
-  process.stdin.on("end", () => driver.destroyAll()).resume();
 }

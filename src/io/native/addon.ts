@@ -32,8 +32,8 @@ export interface Addon {
   readonly wireVersion: number;
   /**
    * Once a thread. `onEvents` is called with the number of events in the record, after every turn in which there were any. So many
-   * descriptors at most are left to others: connections are refused with EMFILE before; and so many more to all but clients. In a thread that is ours the addon waits
-   * for everybody; in another one libuv does.
+   * descriptors at most are left to others: connections are refused with EMFILE before; and so many more to all but clients. In a
+   * thread that is ours the addon waits for everybody; in another one libuv does.
    */
   open(
     onEvents: (count: number) => void,
