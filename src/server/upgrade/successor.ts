@@ -36,6 +36,7 @@ export class Successor {
     serving: Promise.withResolvers<boolean>(),
     done: Promise.withResolvers<boolean>(),
   };
+  readonly #gone = Promise.withResolvers<void>();
   #problems: readonly string[] = [];
   #end = "";
 
@@ -60,6 +61,7 @@ export class Successor {
     child.on("close", (status, signal) => {
       clearTimeout(timer);
       this.#ended(`ended with ${signal === null ? `status ${status}` : signal}`);
+      this.#gone.resolve();
     });
     void this.#said.done.promise.then(() => clearTimeout(timer));
   }
@@ -94,9 +96,10 @@ export class Successor {
     await this.#when("done");
   }
 
-  /** Nobody is to take the place of this process. */
-  end(): void {
+  /** Nobody is to take the place of this process. Resolves when it is gone: until then it may still be given connections. */
+  end(): Promise<void> {
     this.#child.kill("SIGKILL");
+    return this.#gone.promise;
   }
 
   /** It goes on without this process. */
@@ -112,7 +115,7 @@ export class Successor {
 
   #giveUp(why: string): void {
     this.#ended(why);
-    this.end();
+    void this.end();
   }
 
   #ended(why: string): void {

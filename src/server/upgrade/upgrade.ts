@@ -32,7 +32,7 @@ export class Upgrade {
   /** This process is to end, and nobody is to take its place; does nothing once somebody has. */
   cancel(): void {
     this.#isCancelled = true;
-    this.#successor?.end();
+    void this.#successor?.end();
   }
 
   /** `why` stands in the log: who asked. Never "replaced" when it was cancelled. */
@@ -41,7 +41,7 @@ export class Upgrade {
       const { pid } = await this.#replace(why);
       return { kind: "replaced", pid };
     } catch (error) {
-      this.#successor?.end();
+      await this.#successor?.end();
       if (!(error instanceof SuccessorError)) throw error;
       const { message: reason, problems } = error;
       if (!this.#isCancelled) {
@@ -61,7 +61,7 @@ export class Upgrade {
     const { pid } = successor;
     this.#log.info(`${why}: process ${pid} is to take the place of this one`);
     // It had not been there to be ended.
-    if (this.#isCancelled) successor.end();
+    if (this.#isCancelled) void successor.end();
     await successor.serves();
     await tellMainProcess(pid).catch((error: Error) => {
       const { message } = error;
