@@ -76,11 +76,12 @@ describe("beside sockets", { skip: withoutAddon }, () => {
   test("libuv has a turn for each of theirs, and none in a thread of their own", async () => {
     const talk = await talkForEver();
     const before = performance.nodeTiming.uvMetricsInfo.loopCount;
-    // No turn of libuv is asked for meanwhile.
-    await new Promise<void>((resolve) => talk.whenAt(2_000, resolve));
+    // No turn of libuv is asked for meanwhile, but by who compiles this code, which on a busy machine takes a while.
+    const messages = 10_000;
+    await new Promise<void>((resolve) => talk.whenAt(messages, resolve));
     const turns = performance.nodeTiming.uvMetricsInfo.loopCount - before;
     talk.stop();
-    assert.ok(ownsThread ? turns < 100 : turns > 500, `${turns}`);
+    assert.ok(ownsThread ? turns < messages / 4 : turns > messages / 2, `${turns}`);
   });
 
   test("they have their turn while something is to be done at once, without an end", async () => {

@@ -191,3 +191,36 @@ test("pausing in the middle of a stream stops it at once", async () => {
     far.connection.resume();
   }
 });
+
+test("what is written behind an event is counted until it has left, also where more had to be told before than is told at once", async () => {
+  await using stage = new TransportStage();
+  const [slow, asking, drained] = await Promise.all([stage.pair(), stage.pair(), stage.pair()]);
+  slow.near.connection.pause();
+  slow.far.connection.write(Buffer.alloc(16 << 20));
+  let before = -1;
+  while (slow.far.connection.queuedBytes !== before) {
+    before = slow.far.connection.queuedBytes;
+    await bytesPassElsewhere(stage);
+  }
+  assert.ok(before > 0);
+  let drains = 0;
+  drained.far.onDrain = () => {
+    if (drains++ < 2) drained.far.connection.write(Buffer.alloc(140_000));
+  };
+  let written = 0;
+  asking.far.react = () => {
+    asking.far.connection.writeLatin1("answer");
+    queueMicrotask(() => {
+      slow.far.connection.write(Buffer.alloc(1000));
+      written = 1000;
+    });
+  };
+  const uncounted = Promise.withResolvers<number>();
+  setTimeout(() => {
+    setImmediate(() => uncounted.resolve(before + written - slow.far.connection.queuedBytes));
+    asking.near.connection.writeLatin1("ask");
+    drained.far.connection.write(Buffer.alloc(140_000));
+  }, 0);
+  assert.equal(await uncounted.promise, 0);
+  await asking.near.untilText("answer");
+});

@@ -1,4 +1,5 @@
-// A transport keeps its process alive as long as something can still happen: a listener, a connection. Not longer.
+// A transport keeps its process alive as long as something can still happen: a listener, a connection. Not longer. What was written
+// before the process is ended leaves all the same.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -63,3 +64,21 @@ test("an open listener keeps the process alive, also between its clients", async
   }
   await end(child);
 });
+
+for (const ending of ["exit in a microtask", "exit in a tick", "throw in a tick"]) {
+  test(`what was written in an event leaves, although the process ends behind it: ${ending}`, async (context) => {
+    const child = start(context, "listener");
+    const exited = once(child, "exit");
+    const [line] = (await once(child.stdout!, "data")) as [Buffer];
+    const socket = net.connect(Number(line.toString()), "127.0.0.1");
+    let answer = "";
+    socket.on("data", (bytes) => {
+      answer += bytes.toString();
+    });
+    await once(socket, "connect");
+    socket.write(ending);
+    await once(socket, "close");
+    assert.deepEqual(await exited, [3, null]);
+    assert.equal(answer, ending);
+  });
+}

@@ -205,3 +205,93 @@ test(`writes of any size on several connections arrive whole and in order (${rep
     assert.ok(Buffer.concat(far.chunks).equals(Buffer.concat(sent[index]!)), `connection ${index}`);
   }
 });
+
+test(`what is written in an event, and in the microtasks, ticks and turns behind it, leaves in that order (${replayHint})`, async () => {
+  await using stage = new TransportStage();
+  const random = new SeededRandom(seed);
+  const below = (end: number) => Math.floor(random.next() * end);
+  const moments: ((write: () => void) => unknown)[] = [
+    (write) => write(),
+    queueMicrotask,
+    process.nextTick,
+    setImmediate,
+    (write) => setTimeout(write, 0),
+    (write) => process.nextTick(queueMicrotask, write),
+  ];
+  const pairs = await Promise.all(Array.from({ length: 4 }, () => stage.pair()));
+  const expected = pairs.map(() => "");
+  let pieces = 0;
+  let under = 0;
+  let isOver = Promise.withResolvers<void>();
+  const writeTo = (index: number) => () => {
+    // Some is sent from where it is, some is copied, and some has to wait for the peer.
+    const text = `${pieces++},`.repeat(below(10) === 0 ? 40_000 : 1 + below(900));
+    expected[index] += text;
+    if (below(2) === 0) pairs[index]!.far.connection.writeLatin1(text);
+    else pairs[index]!.far.connection.write(Buffer.from(text));
+    if (--under === 0) isOver.resolve();
+  };
+  for (const { far } of pairs) {
+    far.react = () => {
+      for (let count = below(6); count > 0; count--) {
+        under++;
+        moments[below(moments.length)]!(writeTo(below(pairs.length)));
+      }
+    };
+  }
+  for (let round = 0; round < 100; round++) {
+    under++;
+    for (const { near } of pairs) near.connection.writeLatin1("x");
+    await pairs[below(pairs.length)]!.far.until(() => true);
+    await nextTurn();
+    if (--under > 0) await isOver.promise;
+    isOver = Promise.withResolvers();
+  }
+  for (const { near } of pairs) near.connection.end();
+  for (const [index, { near, far }] of pairs.entries()) {
+    await far.until(() => far.events.includes("end"));
+    await nextTurn();
+    if (under > 0) await isOver.promise;
+    far.connection.end();
+    await near.until(() => near.events.includes("end"));
+    assert.equal(near.text, expected[index]);
+  }
+});
+
+test("what was written in an event leaves, although the connection is destroyed in a microtask or a tick behind it", async () => {
+  await using stage = new TransportStage();
+  for (const later of [queueMicrotask, process.nextTick]) {
+    const { near, far } = await stage.pair();
+    far.react = () => {
+      far.connection.writeLatin1("answer");
+      later(() => far.connection.destroy());
+    };
+    near.connection.writeLatin1("ask");
+    await near.until(() => near.events.includes("end") || near.events.includes("close"));
+    assert.equal(near.text, "answer");
+  }
+});
+
+test("what was written in an event, and in a tick behind it, leaves although the next tick throws", async () => {
+  await using stage = new TransportStage();
+  const { near, far } = await stage.pair();
+  // Something comes of it at once, so that there is another event before the ticks go on.
+  const first = "first, ".repeat(20_000);
+  far.react = () => {
+    far.connection.writeLatin1(first);
+    process.nextTick(() => far.connection.writeLatin1("second"));
+    process.nextTick(() => {
+      throw new Error("planted");
+    });
+  };
+  const thrown = Promise.withResolvers<unknown>();
+  // Not as an event, which the test runner takes for a failure.
+  process.setUncaughtExceptionCaptureCallback(thrown.resolve);
+  near.connection.writeLatin1("ask");
+  assert.match(String(await thrown.promise), /planted/);
+  process.setUncaughtExceptionCaptureCallback(null);
+  await nextTurn();
+  far.connection.end();
+  await near.until(() => near.events.includes("end"));
+  assert.equal(near.text, `${first}second`);
+});
