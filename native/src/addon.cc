@@ -31,7 +31,7 @@ struct Shared {
 };
 
 uint32_t on_wait(void* context, int timeout);
-void on_turn(void* context, uint32_t sides);
+bool on_turn(void* context);
 void on_handles_closed(void* context);
 
 struct Instance {
@@ -65,11 +65,12 @@ uint32_t on_wait(void* context, int timeout) {
   return instance->shared == nullptr ? kOthers : instance->shared->loop.wait(timeout);
 }
 
-void on_turn(void* context, uint32_t sides) {
+bool on_turn(void* context) {
   auto* instance = static_cast<Instance*>(context);
-  if (instance->shared == nullptr) return;
-  instance->shared->loop.turn(sides);
+  if (instance->shared == nullptr) return false;
+  const bool any_left = instance->shared->loop.turn();
   update_reference(instance);
+  return any_left;
 }
 
 // The call into JavaScript. Microtasks and next ticks run before it returns.
@@ -142,8 +143,7 @@ napi_value open(napi_env env, napi_callback_info info) {
   if (error == 0) {
     const Loop& loop = shared->loop;
     Handles& handles = instance->handles;
-    if (owns_thread) error = handles.start_waiting(uv);
-    else error = handles.start(uv, {loop.set_of(Side::kAccepted), loop.set_of(Side::kDialled)});
+    error = owns_thread ? handles.start_waiting(uv) : handles.start(uv, loop.set());
   }
   if (error != 0) {
     instance->handles.stop();

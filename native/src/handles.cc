@@ -4,25 +4,23 @@
 
 namespace headgate {
 
-template <Side side>
-void Handles::on_ready(uv_poll_t* poll, int, int) {
-  static_cast<Handles*>(poll->data)->ready_ |= bit_of(side);
-}
+void Handles::on_ready(uv_poll_t* poll, int, int) { static_cast<Handles*>(poll->data)->is_ready_ = true; }
 
 void Handles::on_check(uv_check_t* check) {
   auto* handles = static_cast<Handles*>(check->data);
-  const uint32_t ready = handles->ready_;
-  if (ready == 0) return;
-  handles->ready_ = 0;
-  handles->owner_.turn(handles->owner_.context, ready);
+  if (!handles->is_ready_) return;
+  const Owner& owner = handles->owner_;
+  owner.wait(owner.context, 0);
+  handles->is_ready_ = owner.turn(owner.context);
+  handles->keep_busy(handles->is_ready_);
 }
 
 void Handles::on_prepare(uv_prepare_t* prepare) {
   auto* handles = static_cast<Handles*>(prepare->data);
-  // While it is active, libuv says that nobody may wait.
-  uv_idle_stop(&handles->idle_);
+  // Else libuv would say that nobody may wait.
+  handles->keep_busy(false);
   handles->wait();
-  if (!handles->is_stopped_) uv_idle_start(&handles->idle_, [](uv_idle_t*) {});
+  handles->keep_busy(true);
 }
 
 // Until something other than the sockets wants its turn; those that are ready by now have one before that.
@@ -33,8 +31,8 @@ void Handles::wait() {
     const uint32_t ready = owner_.wait(owner_.context, timeout);
     // As libuv does behind its own wait: timers are set and found due by this.
     uv_update_time(uv);
-    if ((ready & ~kOthers) != 0) {
-      owner_.turn(owner_.context, ready);
+    if ((ready & kSockets) != 0) {
+      owner_.turn(owner_.context);
       // What the turn took is no more to be waited for.
       uv_update_time(uv);
     }
@@ -44,16 +42,21 @@ void Handles::wait() {
   }
 }
 
-int Handles::start(uv_loop_t* uv, const int (&sets)[2]) {
+// libuv does not wait while the idle handle is active.
+void Handles::keep_busy(bool wanted) {
+  if (wanted && !is_stopped_) uv_idle_start(&idle_, [](uv_idle_t*) {});
+  else uv_idle_stop(&idle_);
+}
+
+int Handles::start(uv_loop_t* uv, int set) {
   uv_check_init(uv, &check_);
   adopt(&check_);
-  for (Side side : kSides) {
-    uv_poll_t* poll = &polls_[static_cast<size_t>(side)];
-    const int error = uv_poll_init(uv, poll, sets[static_cast<size_t>(side)]);
-    if (error != 0) return error;
-    adopt(poll);
-    uv_poll_start(poll, UV_READABLE, side == Side::kAccepted ? on_ready<Side::kAccepted> : on_ready<Side::kDialled>);
-  }
+  uv_idle_init(uv, &idle_);
+  adopt(&idle_);
+  const int error = uv_poll_init(uv, &poll_, set);
+  if (error != 0) return error;
+  adopt(&poll_);
+  uv_poll_start(&poll_, UV_READABLE, on_ready);
   return uv_check_start(&check_, on_check);
 }
 
@@ -84,7 +87,7 @@ void Handles::hold(bool wanted) {
 void Handles::stop() {
   is_stopped_ = true;
   for (int at = 0; at < count_; at++) {
-    if (handles_[at]->type == UV_POLL) uv_poll_stop(reinterpret_cast<uv_poll_t*>(handles_[at]));
+    if (handles_[at]->type == UV_POLL) uv_poll_stop(&poll_);
   }
 }
 

@@ -2,9 +2,7 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <utility>
 
 namespace headgate {
 
@@ -15,8 +13,12 @@ namespace {
 constexpr uint32_t kReadable = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
 
 // In the place of a slot.
-constexpr uint32_t kAcceptedSet = UINT32_MAX;
-constexpr uint32_t kOthersSet = UINT32_MAX - 1;
+constexpr uint32_t kOthersSet = UINT32_MAX;
+
+// So many the kernel tells of at once; and so often it is asked before the first have their turn: an answer that stands behind
+// thousands of requests has its share all the same.
+constexpr int kToldMax = 256;
+constexpr int kLooksMax = 32;
 
 epoll_event event_of(uint32_t slot, uint32_t wanted) {
   epoll_event event{};
@@ -33,58 +35,53 @@ int add_to(int set, int fd, uint32_t slot, uint32_t wanted) {
 }  // namespace
 
 int Interest::open(int others) {
-  for (int& set : sets_) {
-    set = epoll_create1(EPOLL_CLOEXEC);
-    if (set < 0) return -errno;
-  }
-  waits_ = others >= 0;
-  if (!waits_) return 0;
-  // An answer is found by the call that waits, a request by one more; and a turn knows how many answers there are before it
-  // asks for requests.
-  const int error = add_to(set_of(Side::kDialled), set_of(Side::kAccepted), kAcceptedSet, EPOLLIN);
-  return error != 0 ? error : add_to(set_of(Side::kDialled), others, kOthersSet, EPOLLIN);
+  set_ = epoll_create1(EPOLL_CLOEXEC);
+  if (set_ < 0) return -errno;
+  return others < 0 ? 0 : add_to(set_, others, kOthersSet, EPOLLIN);
 }
 
 void Interest::close() {
-  for (int& set : sets_) {
-    if (set >= 0) ::close(set);
-    set = -1;
-  }
+  if (set_ >= 0) ::close(set_);
+  set_ = -1;
 }
 
 uint32_t Interest::wait(int timeout) {
-  found_ = 0;
-  const int count = epoll_wait(set_of(Side::kDialled), ready_, kReadyMax + 2, timeout);
+  epoll_event told[kToldMax];
+  int count = epoll_wait(set_, told, kToldMax, any_ready() ? 0 : timeout);
   // The time is up, or there was a signal.
-  if (count <= 0) return kOthers;
-  uint32_t wanted = 0;
-  for (int at = 0; at < count; at++) {
-    const uint32_t slot = ready_[at].data.u32;
-    if (slot == kAcceptedSet) wanted |= bit_of(Side::kAccepted);
-    else if (slot == kOthersSet) wanted |= kOthers;
-    else ready_[found_++] = ready_[at];
+  if (count <= 0) return any_ready() ? kSockets : kOthers;
+  uint32_t found = 0;
+  for (int looks = 1;; looks++) {
+    for (int at = 0; at < count; at++) {
+      if (told[at].data.u32 == kOthersSet) found |= kOthers;
+      else note(static_cast<int32_t>(told[at].data.u32), told[at].events);
+    }
+    if (count < kToldMax) break;
+    if (looks == kLooksMax) {
+      // They may stand behind more sockets.
+      found |= kOthers;
+      break;
+    }
+    count = epoll_wait(set_, told, kToldMax, 0);
   }
-  if (found_ > 0) wanted |= bit_of(Side::kDialled);
-  // They may stand behind more of these.
-  if (count == kReadyMax + 2) wanted |= bit_of(Side::kAccepted) | kOthers;
-  return wanted;
+  return any_ready() ? found | kSockets : found;
 }
 
-std::span<const epoll_event> Interest::ready(Side side, int max) {
-  if (waits_ && side == Side::kDialled) return {ready_, std::exchange(found_, 0)};
-  const int count = epoll_wait(set_of(side), ready_, max, 0);
-  return {ready_, static_cast<size_t>(std::max(count, 0))};
+void Interest::note(int32_t index, uint32_t told) {
+  Slot& slot = slots_[index];
+  if (slot.told == 0) queue_of(slot.side).push(index);
+  slot.told |= told;
 }
 
 int Interest::add(int32_t index) {
   Slot& slot = slots_[index];
   slot.interest = wanted_of(slot);
-  return add_to(set_of(slot.side), slot.fd, static_cast<uint32_t>(index), slot.interest);
+  return add_to(set_, slot.fd, static_cast<uint32_t>(index), slot.interest);
 }
 
 int Interest::remove(int32_t index) {
   const Slot& slot = slots_[index];
-  return epoll_ctl(set_of(slot.side), EPOLL_CTL_DEL, slot.fd, nullptr) == 0 ? 0 : -errno;
+  return epoll_ctl(set_, EPOLL_CTL_DEL, slot.fd, nullptr) == 0 ? 0 : -errno;
 }
 
 void Interest::settle() {
@@ -100,7 +97,8 @@ uint32_t Interest::wanted_of(const Slot& slot) const {
     case State::kListening:
       return slot.suspended ? 0u : uint32_t{EPOLLIN};
     case State::kConnecting:
-      return EPOLLOUT;
+      // Told once: those that wait for their turn are not told of again by every look.
+      return uint32_t{EPOLLOUT} | EPOLLET;
     default:
       break;
   }
@@ -122,7 +120,7 @@ void Interest::update(int32_t index) {
   const bool asks = slot.again && ((wanted & EPOLLIN) != 0 || ((wanted & EPOLLOUT) != 0 && slot.is_sending()));
   if (wanted == slot.interest && !asks) return;
   epoll_event event = event_of(static_cast<uint32_t>(index), wanted);
-  if (epoll_ctl(set_of(slot.side), EPOLL_CTL_MOD, slot.fd, &event) != 0) return;
+  if (epoll_ctl(set_, EPOLL_CTL_MOD, slot.fd, &event) != 0) return;
   if (asks) slot.again = false;
   slot.interest = wanted;
 }

@@ -1,5 +1,5 @@
-// What the kernel is asked to watch: two epoll sets, and for each socket what it waits for, which follows from its slot
-// alone.
+// What the kernel is asked to watch: an epoll set, and for each socket what it waits for, which follows from its slot alone. And
+// what it has told: a queue for each side.
 //
 // Whoever changes a slot in a way that matters touches it; what the kernel is to watch is worked out once, for all that
 // were touched, when they are settled. A socket that was paused and resumed meanwhile costs no call.
@@ -13,30 +13,31 @@
 #include <span>
 #include <vector>
 
+#include "ready_queue.h"
 #include "slots.h"
 
 namespace headgate {
 
-// Ready sockets that one look at a set gives; beside them, in the set that is waited on, there are two that are none.
-constexpr int kReadyMax = 128;
-// Among the bits of sides: not a socket is ready, but something else in the thread.
-constexpr uint32_t kOthers = 1u << 2;
+// What was waited for, as bits: sockets that are ready, and something else in the thread.
+constexpr uint32_t kSockets = 1;
+constexpr uint32_t kOthers = 2;
 
 class Interest {
  public:
   explicit Interest(SlotTable& slots) : slots_(slots) {}
 
   // 0, or a negative errno. With a descriptor that is readable when something else in this thread wants its turn, `wait` waits
-  // for the thread; without (-1), others wait on the sets.
+  // for the thread; without (-1), others wait on the set.
   int open(int others);
   void close();
-  // It is readable while one of its sockets is ready.
-  int set_of(Side side) const { return sets_[static_cast<size_t>(side)]; }
-  // Until a socket is ready or something else in the thread, `timeout` ms at most (-1: without end): the sets with ready
-  // sockets as bits, and kOthers, also when nothing was. Of dialled sockets, `ready` gives what was found here.
+  // It is readable while the kernel has something to tell.
+  int set() const { return set_; }
+  // Until a socket is ready or something else in the thread, `timeout` ms at most (-1: without end), and not at all while sockets
+  // are left that were ready before. kSockets, kOthers, or both; kOthers as well when nothing was.
   uint32_t wait(int timeout);
-  // Those that are ready, at most `max`, until it is called again; their slots are in data.u32.
-  std::span<const epoll_event> ready(Side side, int max);
+  bool any_ready() const { return !queue_of(Side::kAccepted).empty() || !queue_of(Side::kDialled).empty(); }
+  // Slots of those that are ready, at most `max`, until `wait` is called again. What the kernel has told of each is in its slot.
+  std::span<const int32_t> take(Side side, int max) { return queue_of(side).take(max); }
 
   // A socket whose slot was just taken. 0, or a negative errno.
   int add(int32_t slot);
@@ -59,15 +60,16 @@ class Interest {
   void settle();
 
  private:
+  void note(int32_t index, uint32_t told);
   uint32_t wanted_of(const Slot& slot) const;
   void update(int32_t index);
 
+  ReadyQueue& queue_of(Side side) { return queues_[static_cast<size_t>(side)]; }
+  const ReadyQueue& queue_of(Side side) const { return queues_[static_cast<size_t>(side)]; }
+
   SlotTable& slots_;
-  int sets_[2] = {-1, -1};
-  bool waits_ = false;
-  epoll_event ready_[kReadyMax + 2];
-  // Dialled sockets in `ready_` that were found by waiting.
-  size_t found_ = 0;
+  int set_ = -1;
+  ReadyQueue queues_[2];
   std::vector<int32_t> dirty_;
 };
 

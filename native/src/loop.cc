@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <span>
+#include <utility>
 
 #include "sockets.h"
 #include "system_calls.h"
@@ -19,10 +21,11 @@ namespace {
 
 // There may be more behind what one read has given, or an end.
 constexpr uint32_t kMore = EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-// A turn takes kReadyMax from each set: what the first of them waits for the last is bounded by that. Of accepted sockets it takes
-// so many, where more dialled ones are ready than a turn takes: fewer requests are begun than answers are taken, until what
-// is under way is no more than the origins hold. What thousands of clients ask at once then waits where it costs nothing, in the
-// kernel, and not in memory with a connection to an origin each.
+// A turn takes so many from each side: what the first of them waits for the last is bounded by that.
+constexpr int kReadyMax = 128;
+// Of accepted sockets so many, where more dialled ones are ready than a turn takes: fewer requests are begun than answers are taken,
+// until what is under way is no more than the origins hold. What thousands of clients ask at once then waits where it costs nothing,
+// in the kernel, and not in memory with a connection to an origin each.
 constexpr int kReadyBesideMany = kReadyMax * 3 / 4;
 // What is read from one socket in a turn: nobody is starved by a fast sender, and no call is wasted on a small piece.
 constexpr int32_t kReadBytesMax = 64 * 1024;
@@ -106,15 +109,14 @@ void Loop::deliver() {
   used_ = 0;
 }
 
-void Loop::turn(uint32_t sides) {
-  if (!is_open_ || in_turn_) return;
+bool Loop::turn() {
+  if (!is_open_ || in_turn_) return false;
   in_turn_ = true;
   used_ = 0;
   events_.fill();
   events_.collect();
-  const auto is_ready = [sides](Side side) { return (sides & bit_of(side)) != 0; };
-  const bool are_many = is_ready(Side::kDialled) && read_ready(Side::kDialled, kReadyMax) >= kReadyMax;
-  if (is_ready(Side::kAccepted)) read_ready(Side::kAccepted, are_many ? kReadyBesideMany : kReadyMax);
+  const bool are_many = read_ready(Side::kDialled, kReadyMax) >= kReadyMax;
+  read_ready(Side::kAccepted, are_many ? kReadyBesideMany : kReadyMax);
   deliver();
   // More than the record holds.
   events_.collect();
@@ -122,18 +124,20 @@ void Loop::turn(uint32_t sides) {
   events_.hand_over();
   in_turn_ = false;
   if (!events_.any_waits()) slots_.reuse_closed();
+  return is_open_ && interest_.any_ready();
 }
 
 // How many were ready, of `at_most`.
 int Loop::read_ready(Side side, int at_most) {
-  const std::span<const epoll_event> ready = interest_.ready(side, at_most);
+  const std::span<const int32_t> ready = interest_.take(side, at_most);
   const auto count = static_cast<int>(ready.size());
   const int64_t budget = std::max(kTransferBytesMin, kTransferBytesMax / std::max(count, 1));
-  for (const epoll_event& event : ready) {
+  for (const int32_t index : ready) {
     if (kReceiveBytes - used_ < kReadRoomMin || events_.count() > kEventsMax - kEventsOfSocketMax) deliver();
     // JavaScript may close everything between two of them.
     if (!is_open_) break;
-    handle(static_cast<int32_t>(event.data.u32), event.events, budget);
+    // It may be another one's number by now.
+    if (const uint32_t told = std::exchange(slots_[index].told, 0); told != 0) handle(index, told, budget);
   }
   return count;
 }

@@ -4,7 +4,7 @@
 // of them, and what it wants done comes back as commands. It decides what is read and sent when; what the bytes mean, it never
 // asks. No call blocks but `wait`, and none calls JavaScript but through `deliver`.
 //
-// Dialled sockets have a set of their own, and a turn takes as many from each. In one queue with thousands of clients that ask,
+// Dialled sockets have a queue of their own, and a turn takes as many from each. In one queue with thousands of clients that ask,
 // every answer would wait behind all of their requests: nearly all of them would be under way at the same time, each with a
 // connection to its upstream, and none near its end. So neither side can starve the other, and what was begun ends soon.
 //
@@ -36,7 +36,7 @@ class Loop {
 
   // 0, or a negative errno. Descriptors as of DescriptorLimit; `others`, or -1: as of Interest.
   int open(int descriptors_kept, int descriptors_beside_clients, int others);
-  int set_of(Side side) const { return interest_.set_of(side); }
+  int set() const { return interest_.set(); }
   // Slots in use.
   int32_t size() const { return slots_.size(); }
   int32_t pipes() const { return connections_.pipes(); }
@@ -52,10 +52,10 @@ class Loop {
   double* received() const { return slots_.received(); }
   double* sent() const { return slots_.sent(); }
 
-  // Bits for `turn`, and kOthers. As of Interest; every socket that was found is to have its turn before it is called again.
+  // As of Interest.
   uint32_t wait(int timeout) { return interest_.wait(timeout); }
-  // Of these sets, as bits by their number, some socket is ready.
-  void turn(uint32_t sides);
+  // Of those that were found ready, as many as are one turn's. Whether more are left.
+  bool turn();
   // Carries out the first `count` commands. Events that came of it, and of what JavaScript asked before, are put into the
   // record of events when `collect` says that it is free; their number. Otherwise how many are waiting.
   int32_t submit(int32_t count, bool collect);

@@ -17,10 +17,8 @@ namespace headgate {
 
 enum class State : uint8_t { kFree, kListening, kConnecting, kOpen, kClosed };
 
-// Which epoll set a socket is in: listeners with what they accepted, and those that were dialled here.
+// Listeners with what they accepted, and those that were dialled here.
 enum class Side : uint8_t { kAccepted, kDialled };
-constexpr Side kSides[] = {Side::kAccepted, Side::kDialled};
-constexpr uint32_t bit_of(Side side) { return 1u << static_cast<uint32_t>(side); }
 
 // Bytes that go from one connection to another without being seen.
 struct Splice {
@@ -63,6 +61,8 @@ struct Slot {
   bool has_early;
   bool dirty;
   uint32_t interest;
+  // What the kernel has told of it since it had its turn last; not 0: it waits for the next.
+  uint32_t told;
   // A failure that was noticed while there may still be something to read: told behind that.
   int error;
   // Bytes that were queued when it was noticed.

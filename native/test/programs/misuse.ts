@@ -308,8 +308,8 @@ for (let first = 0; addon.inspect().sockets > 0 && first < SLOTS_MAX; first += C
 for (const descriptor of descriptors.splice(0)) call("closeDescriptor", [descriptor]);
 const { sockets, pipes } = addon.inspect();
 assert.equal(sockets, 0);
-// The two epoll sets stay, and pipes wait for their next use.
-assert.equal(openDescriptors(), before + 2 + 2 * pipes);
+// The epoll set stays, and pipes wait for their next use.
+assert.equal(openDescriptors(), before + 1 + 2 * pipes);
 
 // Memory that JavaScript takes away from itself is still the addon's.
 listenAnew();
