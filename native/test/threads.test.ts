@@ -7,6 +7,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
+import { ACCEPTED } from "../../src/io/native/wire.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { replayHint, seed } from "../../test/support/seed.ts";
 import { Driver, withoutAddon } from "./driver.ts";
@@ -29,7 +30,9 @@ describe("threads", { skip: withoutAddon }, () => {
     driver.write(dialed, Buffer.from("main"));
     driver.submit();
     await driver.until(() => driver.received(accepted).toString() === "main");
-    assert.equal(driver.addon.inspect().sockets, 3);
+    // Who looks for somebody else on this port is counted as well: it may have been another test's a moment ago.
+    const acceptedCount = driver.events.filter(({ kind }) => kind === ACCEPTED).length;
+    assert.equal(driver.addon.inspect().sockets, 2 + acceptedCount);
     driver.destroyAll();
     await Promise.all(workers.map((worker) => worker.terminate()));
   });
