@@ -1,7 +1,7 @@
 /*
  * The floor of what an HTTP relay costs: one receive and one send for each request and for each answer, and nothing else.
  *
- *     floor PORT ORIGIN_PORT
+ *     floor PORT ORIGIN_PORT [WORKERS]
  *
  * It listens on 127.0.0.1:PORT and passes whatever a client sends to 127.0.0.1:ORIGIN_PORT, and what the origin answers
  * back. It reads no head: what it receives from a client is part of a request until an answer has come, and each piece from
@@ -10,19 +10,22 @@
  * what the bench sends it - one request at a time, answered after its end, with a head that comes in one piece - and it is
  * no proxy. No peer can do with fewer system calls; what a proxy costs above this line is its own work.
  *
- * One thread, level-triggered epoll, non-blocking sockets, a stack of idle connections to the origin. A client that closes
- * takes its connection to the origin along when that is busy; an origin that closes takes its client along.
+ * Level-triggered epoll, non-blocking sockets, a stack of idle connections to the origin. A client that closes takes its
+ * connection to the origin along when that is busy; an origin that closes takes its client along. Several workers are as many
+ * processes, each with a listener of its own (SO_REUSEPORT), and end with the first one.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -219,19 +222,39 @@ static struct sockaddr_in loopback(const char *port) {
   return address;
 }
 
-int main(int count, char **arguments) {
-  if (count != 3 || atoi(arguments[1]) <= 0 || atoi(arguments[2]) <= 0) {
-    fprintf(stderr, "usage: floor PORT ORIGIN_PORT\n");
-    return 2;
+/* The processes beside this one. */
+static void fork_others(int others) {
+  pid_t first = getpid();
+  for (int i = 0; i < others; i++) {
+    pid_t forked = fork();
+    if (forked < 0) die("fork");
+    if (forked > 0) continue;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != first) exit(0);  /* it ended before it could be seen to */
+    return;
   }
-  struct sockaddr_in address = loopback(arguments[1]);
-  origin_address = loopback(arguments[2]);
+}
+
+static int listen_on(struct sockaddr_in address) {
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (listener < 0) die("socket");
   int on = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) die("bind");
   if (listen(listener, BACKLOG) < 0) die("listen");
+  return listener;
+}
+
+int main(int count, char **arguments) {
+  int workers = count == 4 ? atoi(arguments[3]) : 1;
+  if (count < 3 || count > 4 || atoi(arguments[1]) <= 0 || atoi(arguments[2]) <= 0 || workers <= 0) {
+    fprintf(stderr, "usage: floor PORT ORIGIN_PORT [WORKERS]\n");
+    return 2;
+  }
+  origin_address = loopback(arguments[2]);
+  fork_others(workers - 1);
+  int listener = listen_on(loopback(arguments[1]));
   poll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (poll_fd < 0) die("epoll_create1");
   watch(listener, EPOLL_CTL_ADD, EPOLLIN);

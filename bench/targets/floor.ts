@@ -11,16 +11,15 @@ const source = path.join(path.dirname(import.meta.dirname), "floor", "floor.c");
 export const floor: Target = {
   name: "floor",
   // As a forward proxy it passes absolute forms on to the one origin that it has.
-  abilities: ["reverse", "forward"],
+  abilities: ["reverse", "forward", "workers"],
   lacks: {
     connect: "the floor reads no heads, so it answers no CONNECT",
     closing: "the floor reads no heads, so the origin would close its connections too",
-    workers: "the floor has one thread",
     websocket: "the floor reads no heads, so it cannot tell an upgrade",
   },
   missing: missingCompiler,
   version: () => "",
-  launch({ port, originPort }) {
-    return { command: [compiled(source), String(port), String(originPort)] };
+  launch({ port, originPort, workers }) {
+    return { command: [compiled(source), String(port), String(originPort), String(workers)] };
   },
 };
