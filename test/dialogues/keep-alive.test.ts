@@ -214,6 +214,61 @@ describe("keep-alive", () => {
     assert.equal(busy.ended, true);
   });
 
+  for (const [what, head, body] of [
+    ["of its answer", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "hi"],
+    ["of its answer in chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\nhi\r\n0\r\n\r\n"],
+  ] as const) {
+    it(`drains: who has got the head ${what}, and was not told to leave, may ask once more`, () => {
+      const stage = createStage();
+      const [asking, silent] = [stage.client(), stage.client()];
+      const servers = [asking, silent].map((client) => {
+        client.sends(GET);
+        const server = stage.origin.accepts();
+        server.receivesHead();
+        server.sends(head);
+        assert.doesNotMatch(client.takes().toString("latin1"), /close/);
+        return server;
+      });
+      stage.driver.drain();
+      stage.passes(5_000);
+      for (const server of servers) server.sends(body);
+      stage.network.run();
+      for (const client of [asking, silent]) client.takes();
+      assert.deepEqual([asking.ended, silent.ended], [false, false]);
+      stage.passes(900);
+      asking.sends(GET);
+      servers.at(-1)!.receivesHead();
+      servers.at(-1)!.sends(OK);
+      asking.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+      asking.seesEnd();
+      stage.passes(200);
+      silent.seesEnd();
+      for (const client of [asking, silent]) client.ends();
+      stage.network.run();
+      assert.equal(stage.driver.size, 0);
+    });
+  }
+
+  it("drains: who has begun to ask behind an answer whose head did not say so has the time that a head has", () => {
+    const stage = createStage();
+    const client = stage.client().sends(GET);
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    server.sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+    client.sends(GET.slice(0, 10));
+    stage.network.run();
+    stage.driver.drain();
+    server.sends("hi");
+    stage.network.run();
+    stage.passes(2_000);
+    client.takes();
+    client.sends(GET.slice(10));
+    server.receivesHead();
+    server.sends(OK);
+    client.receives("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    client.seesEnd();
+  });
+
   for (const [who, haveAsked] of [
     ["has only just connected", false],
     ["rests", true],

@@ -303,6 +303,8 @@ describeBothWays("a long answer", (splices) => {
     stage.pool.close();
     server.sends(rest);
     client.receives(HEAD + BODY);
+    // Its head had not said that the connection closes.
+    stage.passes(1_100);
     client.seesEnd();
     stage.network.runUntilIdle();
     assert.equal(stage.pool.connections, 0);

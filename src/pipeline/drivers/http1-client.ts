@@ -584,7 +584,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   #nextRequest(): void {
     this.#state = HEAD;
-    if (this.#ended || (this.#driver.draining && this.#ahead.length === 0)) return this.#linger();
+    if (this.#ended) return this.#linger();
     if (this.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES) {
       // Or a client that asks on and on, and never reads, would fill our memory with answers.
       this.#state = FLUSH;
@@ -592,7 +592,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       this.#deadline.arm(this.#bodyTimeoutMs);
       return this.#settle();
     }
-    this.#deadline.arm(this.#site.limits.idleTimeoutMs);
+    // The head of the answer left before the drain began, so the client may be asking again at this moment: a close would lose that.
+    this.#deadline.arm(this.#driver.draining ? NEXT_REQUEST_TIMEOUT_MS : this.#site.limits.idleTimeoutMs);
     this.#useAhead();
   }
 

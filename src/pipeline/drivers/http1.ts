@@ -47,7 +47,7 @@ export class Http1Driver implements ClientOwner {
 
   /**
    * Closes what is idle, soon also those that have only just connected; what is busy says "Connection: close" and closes behind its
-   * answer.
+   * answer, or where the answer's head has left already, rests and is idle then.
    */
   drain(): void {
     this.draining = true;
