@@ -91,7 +91,13 @@ class Service {
     for (const line of this.#hints(control.listening)) this.#output.log.info(line);
     if (this.#hungUp) this.#hangUp();
     await control.ended;
-    process.exit(0);
+    this.#exit(0);
+  }
+
+  #exit(status: number): void {
+    if (this.#control.canExit) process.exit(status);
+    this.#output.flushSync();
+    process.kill(process.pid, "SIGKILL");
   }
 
   #obeySignals(): void {
@@ -109,7 +115,7 @@ class Service {
     const die = (err: unknown): void => {
       this.#output.log.fatal({ err }, "a fault that nobody caught: the process ends");
       this.#control.abandon();
-      process.exit(STATUS_FAULT);
+      this.#exit(STATUS_FAULT);
     };
     process.on("uncaughtException", die);
     process.on("unhandledRejection", die);

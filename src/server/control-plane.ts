@@ -213,6 +213,11 @@ export class ControlPlane implements Control {
     );
   }
 
+  /** `process.exit` waits for every thread: with one that cannot be ended, it would wait for ever. */
+  get canExit(): boolean {
+    return this.#group?.hasLost !== true;
+  }
+
   /** For a process that ends right now: removes the admin's socket, and writes what can be written without waiting. */
   abandon(): void {
     this.#admin?.close();

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import nodePath from "node:path";
 import { describe, test } from "node:test";
 import { Folder, Running } from "../cli/headgate.ts";
+import { transportUnderTest } from "../support/transport-under-test.ts";
 import { bodyFrom, Clients, get, program } from "./workers.ts";
 
 /** Of a heap that a loop fills in no time. */
@@ -62,4 +63,23 @@ describe("a worker that dies is replaced while the other serves", () => {
 
   test("when it runs in a loop for ever", () =>
     dies("/spin", /it did not answer for 5 s/, (folder) => Running.startProgram(IMPATIENT, folder)));
+});
+
+test("a worker whose loop V8 does not interrupt is replaced, and the process ends all the same", async () => {
+  using folder = new Folder();
+  folder.file("headgate.ts", program(""));
+  await using running = await Running.startProgram(IMPATIENT, folder.path);
+  using clients = await Clients.connect(running.port("web"));
+  const [one = "", other = ""] = clients.bodies;
+  clients.of(one)[0]!.send(get("/allocate"));
+  const { level, msg } = await running.untilLogged(/^worker \d could not be ended/);
+  assert.equal(level, "error");
+  assert.match(msg, /still runs/);
+  await running.untilLogged(/^worker \d serves again$/);
+  assert.equal(await bodyFrom(clients.of(other)[0]!), other);
+  // The listening sockets of `node:net` are the thread's own: who connects to the lost one's waits there.
+  if (transportUnderTest !== "native") return;
+  using later = await Clients.connect(running.port("web"));
+  assert.equal(later.bodies.length, 2, later.bodies.join());
+  assert.ok(!later.bodies.includes(one), "a new thread");
 });

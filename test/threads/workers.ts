@@ -17,6 +17,7 @@ function handle(exchange) {
   const { path } = exchange.request;
   if (path === "/crash") setImmediate(() => { throw new Error("thrown in a timer"); });
   if (path === "/spin") setImmediate(() => { for (;;); });
+  if (path === "/allocate") setImmediate(() => { for (const kept = [];;) { kept.push(new Array(1000)); if (kept.length > 100) kept.length = 0; } });
   if (path === "/exit") setImmediate(() => process.exit(3));
   if (path === "/fill") setImmediate(() => { for (const kept = [];;) kept.push({ a: Math.random(), b: [kept.length] }); });
   return exchange.respond({ status: 200, fields: [], body: Buffer.from(${body}) });

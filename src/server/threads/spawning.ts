@@ -54,6 +54,8 @@ export class WorkerSpawner {
   readonly upstreams: UpstreamMemory;
   readonly #instance = randomUUID();
   readonly #starting = new Set<WorkerThread>();
+  /** Those that were lost once. */
+  readonly #lost: WorkerThread[] = [];
   readonly caches: CacheKeepers;
 
   constructor(options: SpawnOptions) {
@@ -70,6 +72,11 @@ export class WorkerSpawner {
   /** How many more threads there may be. */
   get room(): number {
     return this.#freeColumns.length;
+  }
+
+  /** Some thread was ended and still runs. */
+  get hasLost(): boolean {
+    return this.#lost.some(({ isLost }) => isLost);
   }
 
   /** For this thread alone: its ways to the keepers of caches are its own. */
@@ -149,7 +156,8 @@ export class WorkerSpawner {
       },
       { log: output.write, access: writeAccess },
     );
-    void thread.ended.then(() => {
+    void thread.ended.then(({ isLost }) => {
+      if (isLost) this.#lost.push(thread);
       this.upstreams.closeColumn(column);
       const counters = new Counters(this.#counters, column);
       this.#counted.set(thread, counters.read());

@@ -144,6 +144,11 @@ export class WorkerGroup {
     return this.#spawner.upstreams;
   }
 
+  /** A thread was ended and still runs. */
+  get hasLost(): boolean {
+    return this.#spawner.hasLost;
+  }
+
   /** What users of the forward proxy have had since the start. */
   get users(): UserReport {
     return this.#spawner.users;
@@ -369,11 +374,13 @@ export class WorkerGroup {
     return cut;
   }
 
-  #gone(slot: Slot, thread: WorkerThread, { isOrderly, cause, err }: WorkerEnd): void {
+  #gone(slot: Slot, thread: WorkerThread, { isOrderly, isLost, cause, err }: WorkerEnd): void {
     if (isOrderly) return;
     const isReplaced = slot.thread === thread && !this.#isEnding;
     const more = isReplaced ? "another one takes its place" : "it was to end";
-    this.#log.error({ ...(err !== null && { err }), worker: slot.id }, `worker ${slot.id} died of ${cause}; ${more}`);
+    const details = { ...(err !== null && { err }), worker: slot.id };
+    this.#log.error(details, `worker ${slot.id} died of ${cause}; ${more}`);
+    if (isLost) this.#log.error(details, `worker ${slot.id} ${STILL_RUNS}`);
     slot.lastFault = cause;
     if (slot.thread !== thread) return;
     slot.thread = null;
@@ -416,6 +423,10 @@ function cutOff(thread: WorkerThread): void {
   thread.cut();
   setTimeout(() => void thread.terminate(), END_MS_MAX).unref();
 }
+
+const STILL_RUNS =
+  "could not be ended: what it is in the middle of still runs, most likely an endless loop of a plugin, and uses a processor, and its " +
+  "connections stay open, until this process ends";
 
 const NO_COUNTS = { connections: 0, requests: 0, faults: 0, upstreamConnections: 0 };
 

@@ -12,6 +12,12 @@ import type { Answer, FromWorker, Load, QuestionKind, Questions, ToWorker, Worke
  */
 export const ANSWER_MS_MAX = 30_000;
 
+/**
+ * A thread that was ended is gone within milliseconds, or when it has collected its garbage. Not when it is in a loop that V8 has made
+ * machine code of which never asks whether it is to end: for some that allocate it does.
+ */
+const TERMINATE_MS_MAX = 5_000;
+
 /** The worker's entry: TypeScript in a clone, JavaScript in the package. */
 const ENTRY = import.meta.url.endsWith(".ts")
   ? new URL("./worker.ts", import.meta.url)
@@ -28,10 +34,12 @@ export class WorkerRefusal extends Error {
   }
 }
 
-/** Why a thread is no more. */
+/** Why a thread is no more, or is not to be reckoned with. */
 export interface WorkerEnd {
   /** It was told to end. */
   readonly isOrderly: boolean;
+  /** It was ended and still runs: no more JavaScript than what it is in the middle of. */
+  readonly isLost: boolean;
   /** A sentence. */
   readonly cause: string;
   /** Where it was, when that is known. */
@@ -52,16 +60,20 @@ interface Asked {
 export class WorkerThread {
   readonly setup: WorkerSetup;
   readonly startedMs = Date.now();
-  /** Resolves when the thread is gone; never rejects. */
+  /** Resolves when the thread is gone, or lost; never rejects. */
   readonly ended: Promise<WorkerEnd>;
   state: "starting" | "serving" | "draining" = "starting";
   readonly #worker: Worker;
+  readonly #resolveEnded: (end: WorkerEnd) => void;
   /** Questions without an answer, in the order in which they were asked. */
   readonly #asked: Asked[] = [];
   #beats = 0;
   /** How often in a row it was found that the thread had not run. */
   #silences = 0;
   #isEnding = false;
+  #isLost = false;
+  /** Runs from when the thread was ended until it is gone. */
+  #losing: NodeJS.Timeout | null = null;
   /** What whoever asks is told when the thread is no more. */
   #gone: WorkerRefusal | null = null;
   #fault: WorkerEnd["err"] = null;
@@ -74,15 +86,17 @@ export class WorkerThread {
     this.#worker.on("error", (error: unknown) => this.#failed(error));
     const { promise, resolve } = Promise.withResolvers<WorkerEnd>();
     this.ended = promise;
+    this.#resolveEnded = resolve;
     this.#worker.once("exit", (status) => {
-      const end = this.#endOf(status);
-      this.#gone = new WorkerRefusal([`worker ${setup.id} ended: ${end.cause}`]);
-      resolve(end);
-      for (const { reject, deadline } of this.#asked.splice(0)) {
-        clearTimeout(deadline ?? undefined);
-        reject(this.#gone);
-      }
+      clearTimeout(this.#losing ?? undefined);
+      this.#isLost = false;
+      this.#over(status);
     });
+  }
+
+  /** It was ended, and still runs. The process cannot exit while it does: Node waits for its threads. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   /** Rejects with a SetupError or a WorkerRefusal; the latter also when the thread ends, or keeps silent for too long. */
@@ -122,10 +136,32 @@ export class WorkerThread {
     this.#worker.postMessage({ kind: "cut" } satisfies ToWorker);
   }
 
-  /** Ends the thread in the middle of whatever it does. */
+  /** Ends the thread in the middle of whatever it does. Resolves as `ended`. */
   async terminate(): Promise<void> {
     this.#isEnding = true;
-    await this.#worker.terminate();
+    this.#terminate();
+    await this.ended;
+  }
+
+  #terminate(): void {
+    if (this.#gone !== null || this.#losing !== null) return;
+    this.#losing = setTimeout(() => {
+      this.#isLost = true;
+      this.#over(null);
+    }, TERMINATE_MS_MAX);
+    void this.#worker.terminate();
+  }
+
+  /** `status`: null when it is lost. */
+  #over(status: number | null): void {
+    if (this.#gone !== null) return;
+    const end = this.#endOf(status);
+    this.#gone = new WorkerRefusal([`worker ${this.setup.id} ended: ${end.cause}`]);
+    this.#resolveEnded(end);
+    for (const { reject, deadline } of this.#asked.splice(0)) {
+      clearTimeout(deadline ?? undefined);
+      reject(this.#gone);
+    }
   }
 
   #receive(message: FromWorker, output: WorkerOutput): void {
@@ -168,12 +204,13 @@ export class WorkerThread {
 
   #stuck(ms: number): void {
     this.#cause = `it did not answer for ${ms / 1000} s`;
-    void this.#worker.terminate();
+    this.#terminate();
   }
 
-  #endOf(status: number): WorkerEnd {
-    const isOrderly = this.#isEnding && this.#cause === null;
+  #endOf(status: number | null): WorkerEnd {
+    const isLost = status === null;
+    const isOrderly = this.#isEnding && this.#cause === null && !isLost;
     const cause = this.#cause ?? (this.#isEnding ? "it was told to" : `process.exit(${status}) was called in it`);
-    return { isOrderly, cause, err: this.#fault };
+    return { isOrderly, isLost, cause, err: this.#fault };
   }
 }
