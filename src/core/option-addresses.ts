@@ -212,7 +212,7 @@ export const listenAddress = textKind<ListenAddress>({
   id: "listenAddress",
   expected: "an address such as :8080, 127.0.0.1:8080 or unix:/run/web.sock",
   description:
-    "`:8080` (every address, both families), `127.0.0.1:8080`, `[::1]:8080`, or `unix:/run/web.sock`. Port 0 lets the system choose one.",
+    "`:8080` (every address, both families), `127.0.0.1:8080`, `[::1]:8080`, or `unix:/run/web.sock`. `0.0.0.0:8080` is every address of IPv4, `[::]:8080` every one of IPv6, without those of IPv4. Port 0 lets the system choose one.",
   parse: parseListenAddress,
   explain: (text) => {
     const port = /:(\d+)$/.exec(text)?.[1];

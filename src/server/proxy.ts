@@ -43,7 +43,7 @@ import { ResolvedHosts } from "./host-names.ts";
 import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { Listeners } from "./listeners.ts";
-import { type Listening, protocolAt } from "./listening-url.ts";
+import { type Listening, listeningAt } from "./listening-url.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
 import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.ts";
@@ -213,10 +213,7 @@ export class ProxyServer {
   }
 
   get listening(): readonly Listening[] {
-    return this.#listeners.open.map(({ wanted, address }) => {
-      const { site, tls, listen } = wanted;
-      return { server: site.name, address, isTls: tls !== null, protocol: protocolAt(listen) };
-    });
+    return this.#listeners.open.map(({ wanted: { site, listen }, address }) => listeningAt(site.name, address, listen));
   }
 
   /** The site of the configuration's first server; null before there is one. */

@@ -169,6 +169,7 @@ test("--cache keeps answers in a folder, --size says how much; both say what is 
   const listening: Listening = {
     server: "proxy",
     address: { family: 4, address: "127.0.0.1", port: 3128 },
+    isOfBothFamilies: false,
     isTls: false,
     protocol: "http",
   };

@@ -36,6 +36,17 @@ test("without a host both families are served, and IPv4 clients have IPv4 addres
   }
 });
 
+test("on every address of IPv6, IPv4 is not served: another listener may have the same port there", {
+  skip: !hasIpv6 && "skipped: needs IPv6",
+}, async () => {
+  await using stage = new TransportStage();
+  const { port } = await stage.serve({ host: "::" });
+  await stage.client(port, "::1");
+  await assert.rejects(stage.client(port, "127.0.0.1"), { code: "ECONNREFUSED" });
+  await stage.serve({ host: "0.0.0.0", port });
+  await stage.client(port, "127.0.0.1");
+});
+
 test("on one address; the port is the one that the system chose", async () => {
   await using stage = new TransportStage();
   const served = await stage.serve({ host: "127.0.0.2" });

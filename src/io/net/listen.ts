@@ -262,8 +262,8 @@ class ServerListener implements TransportListener {
       return { ...common, fd: this.#acceptor.duplicate?.(descriptor) ?? descriptor };
     }
     if (path !== null) return { ...common, path };
-    // Without a host Node binds `::` for both families, or 0.0.0.0 where there is no IPv6.
-    return { ...common, port, reusePort: reusePort === true, ...(host === null ? {} : { host }) };
+    // Without a host Node binds `::` for both families, or 0.0.0.0 where there is no IPv6. With one it is that address alone.
+    return { ...common, port, reusePort: reusePort === true, ...(host === null ? {} : { host, ipv6Only: true }) };
   }
 
   updateTls(options: ListenTls): void {

@@ -10,8 +10,7 @@ import { formatListenAddress } from "../../core/option-addresses.ts";
 import type { Address } from "../../core/ports.ts";
 import { listenFailure } from "../listener-errors.ts";
 import type { HandedSocket } from "../listeners.ts";
-import type { Listening } from "../listening-url.ts";
-import { protocolAt } from "../listening-url.ts";
+import { type Listening, listeningAt } from "../listening-url.ts";
 import { SetupError, type SetupProblem } from "../setup-error.ts";
 import type { HandedAddress } from "../upgrade/handover.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
@@ -60,10 +59,7 @@ export class ListeningSockets {
   }
 
   get listening(): readonly Listening[] {
-    return this.#wanted.map(({ key, server, listen }) => {
-      const { address } = this.#open.get(key)!;
-      return { server, address, isTls: listen.tls !== null, protocol: protocolAt(listen) };
-    });
+    return this.#wanted.map(({ key, server, listen }) => listeningAt(server, this.#open.get(key)!.address, listen));
   }
 
   /** Whether other threads can be started on what is open, before those that accept there have ended. */

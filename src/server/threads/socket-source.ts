@@ -76,7 +76,7 @@ class OwnSockets implements SocketSource {
     let address: Address | null = null;
     await bindListener({ ...place, tls: null }, async () => {
       const server = net.createServer();
-      server.listen({ port, reusePort, exclusive: true, ...(host !== null && { host }) });
+      server.listen({ port, reusePort, exclusive: true, ...(host !== null && { host, ipv6Only: true }) });
       await once(server, "listening");
       const bound = server.address() as net.AddressInfo;
       address = addressOf(bound.address, bound.port);
