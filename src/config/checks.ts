@@ -5,7 +5,13 @@
  */
 
 import { CACHE_REFERENCE } from "../caching/options.ts";
-import { formatListenAddress, listenAddress, serviceAddress } from "../core/option-addresses.ts";
+import {
+  doOverlap,
+  formatListenAddress,
+  type ListenAddress,
+  listenAddress,
+  serviceAddress,
+} from "../core/option-addresses.ts";
 import { isStoreUrl, STORE_REFERENCE } from "../identity/stores/options.ts";
 import { unnamedCache } from "./caches.ts";
 import { isPlugin } from "./code.ts";
@@ -46,8 +52,8 @@ class Checker implements Checks {
   readonly #usedCaches = new Set<string>();
   /** By the place, what the text there names. */
   readonly #references = new Map<string, "store" | "cache" | null>();
-  /** Canonical address to the path where it was first named. */
-  readonly #listening = new Map<string, Path>();
+  /** What is listened on, with the path where it was named. */
+  readonly #listening: { readonly address: ListenAddress; readonly path: Path }[] = [];
 
   constructor(root: Mapping) {
     this.#root = root;
@@ -213,9 +219,14 @@ class Checker implements Checks {
     const address = parsed.data;
     if (address.kind === "tcp" && address.port === 0) return;
     const canonical = formatListenAddress(address);
-    const first = this.#listening.get(canonical);
-    if (first === undefined) this.#listening.set(canonical, path);
-    else this.#fail(path, `${canonical} is listened on by ${formatPath(first)} already`);
+    const first = this.#listening.find((other) => doOverlap(address, other.address));
+    if (first === undefined) {
+      this.#listening.push({ address, path });
+      return;
+    }
+    const other = formatListenAddress(first.address);
+    const overlap = canonical === other ? "" : ` overlaps ${other}, which`;
+    this.#fail(path, `${canonical}${overlap} is listened on by ${formatPath(first.path)} already`);
   }
 
   #checkRoute(route: Mapping, path: Path, isServer: boolean): void {

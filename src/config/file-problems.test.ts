@@ -318,8 +318,18 @@ const VALUES: readonly Case[] = [
   ],
   [
     "an address twice",
-    "servers: { a: { listen: ':80', respond: 204 }, b: { listen: ['[::1]:80', ':80'], respond: 204 } }",
+    "servers: { a: { listen: ':80', respond: 204 }, b: { listen: ['[::1]:81', ':80'], respond: 204 } }",
     "1:74: servers.b.listen[1]: :80 is listened on by servers.a.listen already",
+  ],
+  [
+    "an address among those of another listener",
+    "servers: { a: { listen: ':80', respond: 204 }, b: { listen: ['[::1]:81', '127.0.0.1:80'], respond: 204 } }",
+    "1:74: servers.b.listen[1]: 127.0.0.1:80 overlaps :80, which is listened on by servers.a.listen already",
+  ],
+  [
+    "every address of IPv6, beside one of them",
+    "servers: { a: { listen: ['[::1]:80', '0.0.0.0:80'], respond: 204 }, b: { listen: '[0::0]:80', respond: 204 } }",
+    "1:82: servers.b.listen: [::]:80 overlaps [::1]:80, which is listened on by servers.a.listen[0] already",
   ],
   [
     "TLS without certificates",

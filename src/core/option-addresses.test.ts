@@ -6,6 +6,7 @@ import { normalisePath } from "../semantics/uri.ts";
 import {
   authority,
   canonicalHost,
+  doOverlap,
   formatListenAddress,
   hostPattern,
   listenAddress,
@@ -113,6 +114,31 @@ describe("listening addresses", () => {
       assert.deepEqual(listenAddress().parse(canonical), address);
     }
     assert.deepEqual(listenAddress().parse("[::1]:80"), { kind: "tcp", host: "::1", port: 80 });
+  });
+
+  it("overlap where one is among the others", () => {
+    const cases: readonly [one: string, other: string, overlap: boolean][] = [
+      [":80", ":80", true],
+      [":80", ":81", false],
+      [":80", "127.0.0.1:80", true],
+      [":80", "localhost:80", true],
+      [":80", "0.0.0.0:80", true],
+      [":80", "[::]:80", true],
+      ["0.0.0.0:80", "127.0.0.1:80", true],
+      ["0.0.0.0:80", "localhost:80", false],
+      ["0.0.0.0:80", "[::]:80", false],
+      ["0.0.0.0:80", "[::1]:80", false],
+      ["[::]:80", "[::1]:80", true],
+      ["[::]:80", "127.0.0.1:80", false],
+      ["127.0.0.1:80", "127.0.0.2:80", false],
+      ["unix:/run/a.sock", "unix:/run/a.sock", true],
+      ["unix:/run/a.sock", ":80", false],
+    ];
+    for (const [one, other, overlap] of cases) {
+      const [left, right] = [listenAddress().parse(one), listenAddress().parse(other)];
+      assert.equal(doOverlap(left, right), overlap, `${one} and ${other}`);
+      assert.equal(doOverlap(right, left), overlap, `${other} and ${one}`);
+    }
   });
 
   it("are nothing else", () => {

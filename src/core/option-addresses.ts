@@ -207,6 +207,22 @@ export function formatListenAddress(address: ListenAddress): string {
   return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
 }
 
+/**
+ * Whether no two sockets can listen there, or, where systems let them, nobody would know which one a client meets. What a name stands
+ * for is not known here: it is among all addresses, and otherwise itself alone.
+ */
+export function doOverlap(one: ListenAddress, other: ListenAddress): boolean {
+  if (one.kind === "unix" || other.kind === "unix") return formatListenAddress(one) === formatListenAddress(other);
+  if (one.port !== other.port) return false;
+  return one.host === other.host || isAmong(one.host, other.host) || isAmong(other.host, one.host);
+}
+
+function isAmong(host: string | null, all: string | null): boolean {
+  if (host === null || all === null) return all === null;
+  if (all === "0.0.0.0") return /^[\d.]+$/.test(host);
+  return all === "::" && host.includes(":");
+}
+
 /** `:8080` for both families, `127.0.0.1:8080`, `[::1]:8080`, `unix:/run/headgate.sock`. Port 0 lets the system choose. */
 export const listenAddress = textKind<ListenAddress>({
   id: "listenAddress",
