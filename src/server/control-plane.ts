@@ -255,7 +255,7 @@ export class ControlPlane implements Control {
       this.#config = config;
       this.#checks?.keep(config.upstreams);
       output.log.level = config.log.level;
-      const told = [...warnings, ...onlyByRestart(diff, config, this.#options.config)];
+      const told = [...warnings, ...onlyByRestart(config, this.#options.config)];
       for (const line of told) output.log.warn(line);
       // Those the workers write to the log, once each.
       outcome = { kind: "loaded", change, warnings: [...told, ...ofSetup] };
@@ -361,11 +361,8 @@ export class ControlPlane implements Control {
 }
 
 /** What the file says and the process does not do before it is started again. */
-function onlyByRestart(diff: ConfigDiff, config: Config, started: Config): readonly string[] {
-  // What is as at the start again is what runs.
-  const changed = (["workers", "transport"] as const).filter(
-    (field) => diff[field] && config[field] !== started[field],
-  );
+function onlyByRestart(config: Config, started: Config): readonly string[] {
+  const changed = (["workers", "transport"] as const).filter((field) => config[field] !== started[field]);
   return changed.map((field) => `${field}: has changed, which takes effect with an upgrade or a restart`);
 }
 

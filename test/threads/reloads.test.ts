@@ -73,7 +73,7 @@ describe("a change of data", () => {
     assert.deepEqual(clients.bodies, ["newer"]);
   });
 
-  test("of the number of workers waits for a restart, and says so, unless it is what runs", async () => {
+  test("of the number of workers waits for a restart, and each reload says so, unless it is what runs", async () => {
     using folder = new Folder();
     folder.file("headgate.yaml", answering("old"));
     await using running = await Running.start(folder.path, "run");
@@ -81,10 +81,13 @@ describe("a change of data", () => {
     running.signal("SIGHUP");
     await running.untilLogged(/^workers: has changed, which takes effect with an upgrade or a restart$/);
     await running.untilLogged(/loaded again: settings changed$/);
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: nothing has changed$/);
+    assert.equal(running.entries.filter(({ msg }) => msg.startsWith("workers: ")).length, 2, "it waits still");
     folder.file("headgate.yaml", answering("old"));
     running.signal("SIGHUP");
     await running.untilLogged(/loaded again: settings changed$/);
-    assert.equal(running.entries.filter(({ msg }) => msg.startsWith("workers: ")).length, 1, "it is as it was");
+    assert.equal(running.entries.filter(({ msg }) => msg.startsWith("workers: ")).length, 2, "it is as it was");
   });
 });
 
