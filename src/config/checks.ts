@@ -368,7 +368,8 @@ class Checker implements Checks {
       return;
     }
     const suggestion = /^[^/]*[:.]\S*$/.test(to) ? `http://${to}` : nearest(to, Object.keys(this.#upstreams));
-    this.#fail(toPath, `no upstream has the name ${JSON.stringify(to)}`, "value", suggestion);
+    const hint = suggestion === null ? ", and it is no URL such as http://127.0.0.1:3000" : "";
+    this.#fail(toPath, `no upstream has the name ${JSON.stringify(to)}${hint}`, "value", suggestion);
   }
 
   #checkHash(block: Mapping, outer: Mapping, path: Path): void {

@@ -758,7 +758,7 @@ via: "a b"
     assert.deepEqual(linesFor(text), [
       '1:15: drainTimeout: expected a duration such as 30s, got "soon"',
       '4:5: servers.web.lisen: unknown field; did you mean "listen"?',
-      '6:16: servers.web.routes[0].proxy: no upstream has the name "nowhere"',
+      '6:16: servers.web.routes[0].proxy: no upstream has the name "nowhere", and it is no URL such as http://127.0.0.1:3000',
       "7:18: servers.web.routes[1].respond: expected a number of at most 599, got 999",
       '8:6: via: expected a name of letters, digits, dots and hyphens, auto or off, got "a b"',
     ]);
