@@ -1,8 +1,10 @@
 // SIGTERM reaches every worker: each stops accepting, lets its exchanges end, and closes. A second signal cuts all of them.
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Status } from "../../src/server/control.ts";
 import { run } from "../admin/command-run.ts";
 import { Folder, Running } from "../cli/headgate.ts";
@@ -70,16 +72,18 @@ test("a reload that starts workers is refused by the end of the process, and doe
 
 test("who waits to be accepted when a worker is told to end is answered", async () => {
   using folder = new Folder();
-  const go = folder.file("go");
-  const blocks = `if (path === "/block") setImmediate(() => { while (!existsSync("${go}")); });`;
+  const [stands, go] = [folder.file("stands"), folder.file("go")];
+  const blocks = `if (path === "/block") setImmediate(() => { writeFileSync("${stands}", ""); while (!existsSync("${go}")); });`;
   const text = program("")
     .replace("workers: 2", "workers: 1")
     .replace("const { path } = exchange.request;", (line) => `${line} ${blocks}`);
-  folder.file("headgate.ts", `import { existsSync } from "node:fs";\n${text}`);
+  folder.file("headgate.ts", `import { existsSync, writeFileSync } from "node:fs";\n${text}`);
   await using running = await Running.start(folder.path, "run");
   const port = running.port("web");
   using blocking = await RawClient.connect(port);
   await blocking.send(get("/block")).answer();
+  // Or it would hear of the signal before it stands still.
+  while (!existsSync(stands)) await nextTurn();
   running.signal("SIGTERM");
   await running.untilLogged(/^SIGTERM: no new connections/);
   // By then it has been told, and will hear of it before it hears of clients.
