@@ -156,8 +156,8 @@ export class WorkerSpawner {
       },
       { log: output.write, access: writeAccess },
     );
-    void thread.ended.then(({ isLost }) => {
-      if (isLost) this.#lost.push(thread);
+    void thread.ended.then(() => {
+      if (thread.isLost) this.#lost.push(thread);
       this.upstreams.closeColumn(column);
       const counters = new Counters(this.#counters, column);
       this.#counted.set(thread, counters.read());

@@ -374,13 +374,12 @@ export class WorkerGroup {
     return cut;
   }
 
-  #gone(slot: Slot, thread: WorkerThread, { isOrderly, isLost, cause, err }: WorkerEnd): void {
+  #gone(slot: Slot, thread: WorkerThread, { isOrderly, cause, err }: WorkerEnd): void {
     if (isOrderly) return;
     const isReplaced = slot.thread === thread && !this.#isEnding;
     const more = isReplaced ? "another one takes its place" : "it was to end";
-    const details = { ...(err !== null && { err }), worker: slot.id };
-    this.#log.error(details, `worker ${slot.id} died of ${cause}; ${more}`);
-    if (isLost) this.#log.error(details, `worker ${slot.id} ${STILL_RUNS}`);
+    const what = thread.isLost ? `could not be ended (${cause}): ${STILL_RUNS}` : `died of ${cause}`;
+    this.#log.error({ ...(err !== null && { err }), worker: slot.id }, `worker ${slot.id} ${what}; ${more}`);
     slot.lastFault = cause;
     if (slot.thread !== thread) return;
     slot.thread = null;
@@ -425,8 +424,8 @@ function cutOff(thread: WorkerThread): void {
 }
 
 const STILL_RUNS =
-  "could not be ended: what it is in the middle of still runs, most likely an endless loop of a plugin, and uses a processor, and its " +
-  "connections stay open, until this process ends";
+  "what it is in the middle of still runs, most likely an endless loop of a plugin, and uses a processor, and its connections stay open, " +
+  "until this process ends";
 
 const NO_COUNTS = { connections: 0, requests: 0, faults: 0, upstreamConnections: 0 };
 

@@ -38,8 +38,6 @@ export class WorkerRefusal extends Error {
 export interface WorkerEnd {
   /** It was told to end. */
   readonly isOrderly: boolean;
-  /** It was ended and still runs: no more JavaScript than what it is in the middle of. */
-  readonly isLost: boolean;
   /** A sentence. */
   readonly cause: string;
   /** Where it was, when that is known. */
@@ -94,7 +92,7 @@ export class WorkerThread {
     });
   }
 
-  /** It was ended, and still runs. The process cannot exit while it does: Node waits for its threads. */
+  /** It was ended, and still runs: no more JavaScript than what it is in the middle of. The process cannot exit while it does: Node waits for its threads. */
   get isLost(): boolean {
     return this.#isLost;
   }
@@ -208,9 +206,8 @@ export class WorkerThread {
   }
 
   #endOf(status: number | null): WorkerEnd {
-    const isLost = status === null;
-    const isOrderly = this.#isEnding && this.#cause === null && !isLost;
+    const isOrderly = this.#isEnding && this.#cause === null && status !== null;
     const cause = this.#cause ?? (this.#isEnding ? "it was told to" : `process.exit(${status}) was called in it`);
-    return { isOrderly, isLost, cause, err: this.#fault };
+    return { isOrderly, cause, err: this.#fault };
   }
 }
