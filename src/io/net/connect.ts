@@ -11,10 +11,10 @@ import type { AttemptHandler, CompletionHandler, Connecting, Ends } from "../dia
 import { describeTarget } from "../dialing/dial.ts";
 import { type SystemError, systemErrorOf } from "../failures.ts";
 import { type ConnectionOwner, NetConnection } from "./connection.ts";
-import { descriptorOf } from "./descriptor-of.ts";
 import type { ClientContexts } from "./dial-tls.ts";
 import { Handshake } from "./handshake.ts";
 import { Receiver } from "./receiver.ts";
+import { descriptorOf } from "./socket-internals.ts";
 
 /** What connecting needs of its transport. */
 export interface ConnectingOwner extends ConnectionOwner {

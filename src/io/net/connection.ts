@@ -20,15 +20,20 @@ import type { ProxiedConnection } from "../proxy-headers.ts";
 import { NOTHING_PENDING, type SocketGiver, type SocketReceiver } from "../socket-giver.ts";
 import type { Arrivals, Receiving } from "./arrivals.ts";
 import { type FileOutlet, FileQueue } from "./file-queue.ts";
+import type { PausedClients, Probed } from "./paused-clients.ts";
+import { socketBelow } from "./socket-internals.ts";
 import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } from "./write-batch.ts";
 
 /** Whoever writes so much at once is told when it was taken. */
 const TOLD_BYTES_MIN = 16 * 1024;
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** What the connections of one transport share. */
 export interface ConnectionOwner {
   readonly batch: WriteBatch;
   readonly arrivals: Arrivals;
+  readonly pausedClients: PausedClients;
   /** A handler threw: a bug, ours or a plugin's. */
   reportFault(thrown: unknown): void;
   /** Connections that exist, by plus or minus one. */
@@ -49,7 +54,7 @@ export interface ConnectionFacts {
 /** Stands in until an owner has set its own. */
 const NOBODY: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
-export class NetConnection implements SocketGiver, ProxiedConnection, BatchMember, FileOutlet, Receiving {
+export class NetConnection implements SocketGiver, ProxiedConnection, BatchMember, FileOutlet, Receiving, Probed {
   handler: ConnectionHandler = NOBODY;
   /** The socket's own, or what a load balancer has said that they are. */
   remote: Address;
@@ -194,13 +199,25 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     if (this.#paused || this.#closed) return;
     this.#paused = true;
     this.#socket.pause();
+    // What an origin sent before it reset may be a whole answer: it is read first, and the reset seen behind it.
+    if (this.#side === "client") this.#owner.pausedClients.add(this);
   }
 
   resume(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
+    this.#owner.pausedClients.delete(this);
     this.#owner.arrivals.resumed(this);
     this.#socket.resume();
+  }
+
+  /** While something is queued, the system tells by itself. */
+  probe(): void {
+    if (this.#ended || this.#closed || this.#closeWaits || this.queuedBytes > 0) return;
+    // The system looks for errors before it looks at what there is to send. TLS would not hand on nothing, so it goes past it.
+    socketBelow(this.#socket).write(NO_BYTES, (error) => {
+      if (error !== undefined && error !== null) this.#failed(error);
+    });
   }
 
   end(): void {
@@ -213,7 +230,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   destroy(error?: ProxyError, reset = false): void {
     if (this.#closed) return;
     this.#noteLost();
-    this.#closed = true;
+    this.#shut();
     if (error !== undefined) this.#error = error;
     this.#dropPending();
     this.#files?.stop();
@@ -258,7 +275,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
       return NOTHING_PENDING;
     }
     this.#sendPending();
-    this.#closed = true;
+    this.#shut();
     this.#owner.countConnection(-1);
     socket.off("data", this.#onData).off("end", this.#onEnd).off("error", this.#onError).off("close", this.#onClose);
     socket.pause();
@@ -377,6 +394,11 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     if (!this.#aboveHighWater) this.#aboveHighWater = this.queuedBytes > QUEUE_HIGH_WATER_BYTES;
   }
 
+  #shut(): void {
+    this.#closed = true;
+    if (this.#paused) this.#owner.pausedClients.delete(this);
+  }
+
   /** Before anything of it is dropped. */
   #noteLost(): void {
     if (this.#files !== null && this.#lostBytes === 0) this.#lostBytes = this.queuedBytes;
@@ -461,7 +483,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     if (this.#closeWaits) return;
     arrivals.takeOf(this);
     this.#noteLost();
-    this.#closed = true;
+    this.#shut();
     this.#dropPending();
     this.#files?.stop();
     this.#letGo();

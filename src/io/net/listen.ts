@@ -14,8 +14,8 @@ import { failureOf, ListenError, type SystemError, systemErrorOf } from "../fail
 import { ProxyHeaderGate, withRest } from "../proxy-headers.ts";
 import type { ListenOptions, TransportListener } from "../transport.ts";
 import type { NetConnection } from "./connection.ts";
-import { descriptorOf } from "./descriptor-of.ts";
 import { CertificateChoice, contextOptions, type ListenTls } from "./listen-tls.ts";
+import { descriptorOf } from "./socket-internals.ts";
 
 /** Data that waits in Node for a paused connection, beyond the one read (64 KiB) that crosses the mark. */
 const READ_HIGH_WATER_BYTES = 16 * 1024;

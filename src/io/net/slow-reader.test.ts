@@ -5,8 +5,10 @@ import { once } from "node:events";
 import net from "node:net";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { Arrivals } from "./arrivals.ts";
 import { NetConnection } from "./connection.ts";
+import { PausedClients } from "./paused-clients.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 test("pieces behind bytes that wait keep nothing of the slab, and arrive in order", async (t) => {
@@ -21,7 +23,8 @@ test("pieces behind bytes that wait keep nothing of the slab, and arrive in orde
     socket.destroy();
   });
   const batch = new WriteBatch();
-  const owner = { batch, arrivals: new Arrivals(), reportFault: assert.fail, countConnection() {} };
+  const pausedClients = new PausedClients(new VirtualClock());
+  const owner = { batch, arrivals: new Arrivals(), pausedClients, reportFault: assert.fail, countConnection() {} };
   const end = { family: 4, address: "127.0.0.1", port } as const;
   const connection = new NetConnection(owner, socket, { remote: end, local: end, tls: null, side: "client" });
 

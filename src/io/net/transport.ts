@@ -20,10 +20,11 @@ import { TransportState } from "../transport-state.ts";
 import { Arrivals } from "./arrivals.ts";
 import { type ConnectingOwner, NetConnecting } from "./connect.ts";
 import { NetConnection } from "./connection.ts";
-import { descriptorOf } from "./descriptor-of.ts";
 import { ClientContexts } from "./dial-tls.ts";
 import { type KnownEnds, openListener } from "./listen.ts";
+import { PausedClients } from "./paused-clients.ts";
 import { Receiver, takeOver } from "./receiver.ts";
+import { descriptorOf } from "./socket-internals.ts";
 import { clientTlsInfoOf } from "./tls-info.ts";
 import { NetTlsLayer } from "./tls-layer.ts";
 import { WriteBatch } from "./write-batch.ts";
@@ -102,10 +103,12 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
   readonly batch = new WriteBatch();
   readonly keepAliveMs: number | null;
   readonly arrivals = new Arrivals();
+  readonly pausedClients: PausedClients;
 
   constructor(clock: Clock, keepAliveMs: number | null, onFault: ((fault: Error) => void) | undefined) {
     super(clock, onFault);
     this.keepAliveMs = keepAliveMs;
+    this.pausedClients = new PausedClients(clock);
   }
 
   connectionOf(socket: net.Socket, { remote, local }: KnownEnds, original: Address | null = null): NetConnection {
