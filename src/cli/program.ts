@@ -36,14 +36,15 @@ function makeProgram(): Command {
   program
     .command("run")
     .description("serve what a configuration file says")
-    .option("--config <file>", "the file; otherwise headgate.yaml, .yml, .json or .ts in the current folder")
+    .argument("[file]", "the file; otherwise headgate.yaml, .yml, .json or .ts in the current folder")
+    .option("--config <file>", "the same")
     .option("--watch", "load the file again whenever it changes", false)
     .addHelpText(
       "after",
       "\nSIGHUP loads the file again and opens log files anew. SIGTERM and SIGINT let exchanges end first; a second one does not.",
     )
-    .action(async (options: { config?: string; watch: boolean }) => {
-      const loaded = await loadConfigFile(chooseConfigFile(options.config));
+    .action(async (file: string | undefined, options: { config?: string; watch: boolean }) => {
+      const loaded = await loadConfigFile(chooseConfigFile(onceNamed(file, options.config)));
       const { serve } = await import("./service.ts");
       const { openingLines } = await import("./forward-hints.ts");
       await serve({ ...loaded, watch: options.watch, hints: () => openingLines(loaded.config.servers) });
@@ -71,9 +72,10 @@ function makeProgram(): Command {
     .command("check")
     .description("say whether a configuration file is right, and where it is not")
     .argument("[file]", "the file; otherwise the one in the current folder")
-    .action(async (file: string | undefined) => {
+    .option("--config <file>", "the same")
+    .action(async (file: string | undefined, { config }: { config?: string }) => {
       const { check } = await import("./check.ts");
-      await check(file);
+      await check(onceNamed(file, config));
     });
 
   program
@@ -127,6 +129,11 @@ function makeProgram(): Command {
   addCaCommands(program);
 
   return program;
+}
+
+function onceNamed(file: string | undefined, config: string | undefined): string | undefined {
+  if (file === undefined || config === undefined) return file ?? config;
+  throw new CommandError([`error: the file is named twice: ${file} and --config ${config}`], STATUS_USAGE);
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {

@@ -35,6 +35,21 @@ test("an older Node: which one is needed", () => {
   }
 });
 
+test("a configuration by its name, with --config or without it, but once", () => {
+  using folder = new Folder();
+  folder.file("other.yaml", "servers: { web: { listen: 127.0.0.1:0, proxi: http://127.0.0.1:3000 } }\n");
+  for (const command of ["run", "check"]) {
+    for (const named of [["other.yaml"], ["--config", "other.yaml"]]) {
+      const { status, stderr } = headgate(folder.path, command, ...named);
+      assert.match(stderr, /^other\.yaml:1:40: servers\.web\.proxi: unknown field; did you mean "proxy"\?\n/);
+      assert.equal(status, 1);
+    }
+    const { status, stderr } = headgate(folder.path, command, "one.yaml", "--config", "other.yaml");
+    assert.equal(stderr, "error: the file is named twice: one.yaml and --config other.yaml\n");
+    assert.equal(status, 2);
+  }
+});
+
 describe("a configuration that is wrong", () => {
   test("an unknown field: the place and the nearest name", () => {
     const yaml = "servers:\n  web:\n    lisen: :8080\n    proxy: http://127.0.0.1:3000\n";
