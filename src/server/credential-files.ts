@@ -1,13 +1,11 @@
-/**
- * The files of users and keys that a configuration names, read before anything is opened: all of them or none, and every line
- * that cannot be used is told with its place in the configuration.
- */
+/** The files of users and keys that a configuration names. Every line that cannot be used is told with its place in the configuration. */
 import type { Config, ServerConfig, UseConfig } from "../config/config.ts";
 import { parseApiKeys } from "../identity/api-keys.ts";
 import { parseHtpasswd, type ReadLines } from "../identity/htpasswd.ts";
 import type { PasswordHash } from "../identity/password-hash.ts";
 import { readTextFile } from "../io/text-file.ts";
-import { SetupError, type SetupProblem } from "./setup-error.ts";
+import { type FileProblem, unlessKept } from "./file-problem.ts";
+import type { SetupProblem } from "./setup-error.ts";
 
 /** A hundred thousand users; a larger file is most likely another one. */
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
@@ -20,29 +18,36 @@ interface NamedFile {
   readonly place: SetupProblem["path"];
 }
 
+const NONE = { users: new Map(), keys: new Map() };
+
 export class CredentialFiles {
   /** For who only looks at a configuration: every file is empty. */
   static readonly unread = new CredentialFiles();
   readonly #users = new Map<string, ReadonlyMap<string, PasswordHash>>();
   readonly #keys = new Map<string, ReadonlyMap<string, string>>();
+  /** Of files that cannot be used now and have here what they held before. */
+  readonly problems: FileProblem[] = [];
 
   /** The files that a configuration names. */
   static pathsOf(config: Config): readonly string[] {
     return [...new Set(namedFiles(config).map(({ path }) => path))];
   }
 
-  /** Rejects with a SetupError that names every line that cannot be used. */
-  static async load(config: Config): Promise<CredentialFiles> {
+  /** Rejects with a SetupError that names every line that cannot be used; files that `before` has are kept as they were there. */
+  static async load(config: Config, before: CredentialFiles | null = null): Promise<CredentialFiles> {
     const files = new CredentialFiles();
-    const problems: SetupProblem[] = [];
+    const { users, keys } = before === null ? NONE : { users: before.#users, keys: before.#keys };
     for (const { feature, path, place } of namedFiles(config)) {
       const found =
         feature === "basicAuth"
-          ? await load(path, parseHtpasswd, files.#users)
-          : await load(path, parseApiKeys, files.#keys);
-      problems.push(...found.map((words) => ({ path: place, message: `${path}: ${words}` })));
+          ? await load(path, parseHtpasswd, files.#users, users)
+          : await load(path, parseApiKeys, files.#keys, keys);
+      const isKept = (feature === "basicAuth" ? files.#users : files.#keys).has(path);
+      for (const words of found) {
+        files.problems.push({ path: place, message: `${path}: ${words}`, files: [path], isKept });
+      }
     }
-    if (problems.length > 0) throw new SetupError(problems);
+    unlessKept(files.problems);
     return files;
   }
 
@@ -57,21 +62,24 @@ export class CredentialFiles {
   }
 }
 
-/** Reads a file that was not read yet; what is wrong with it. */
+/** Reads a file that was not read yet; what is wrong with it, and then it stays as it was before. */
 async function load<T>(
   path: string,
   parse: (text: string) => ReadLines<T>,
   into: Map<string, ReadonlyMap<string, T>>,
+  before: ReadonlyMap<string, ReadonlyMap<string, T>>,
 ): Promise<readonly string[]> {
   if (into.has(path)) return [];
-  let text: string;
+  let problems: readonly string[];
   try {
-    text = await readTextFile(path, FILE_BYTES_MAX);
+    const read = parse(await readTextFile(path, FILE_BYTES_MAX));
+    if (read.problems.length === 0) into.set(path, read.entries);
+    problems = read.problems;
   } catch (error) {
-    return [(error as Error).message];
+    problems = [(error as Error).message];
   }
-  const { entries, problems } = parse(text);
-  into.set(path, entries);
+  const kept = before.get(path);
+  if (problems.length > 0 && kept !== undefined) into.set(path, kept);
   return problems;
 }
 

@@ -10,7 +10,9 @@ import type { Clock, Kept, TlsLayer } from "../core/ports.ts";
 import { Interception, type LeafSource, type TunnelDialer } from "../forward/interception/interception.ts";
 import { HostSet } from "../forward/rules/hosts.ts";
 import { folderOwner, pathsOfAuthority } from "./authority-folder.ts";
+import { type FileProblem, unlessKept } from "./file-problem.ts";
 import type { LoadedAuthority } from "./interception-authority.ts";
+import { SetupError } from "./setup-error.ts";
 
 export interface InterceptionSurroundings {
   readonly clock: Clock;
@@ -41,11 +43,12 @@ async function authorityOf({ name, forward }: ServerConfig, clock: Clock): Promi
 
 export class Interceptions {
   readonly #around: InterceptionSurroundings;
-  readonly #loaded: ReadonlyMap<string, Loaded>;
+  readonly #loaded = new Map<string, Loaded>();
+  /** Of authorities that cannot be used now and are here what they were before. */
+  readonly problems: FileProblem[] = [];
 
-  private constructor(around: InterceptionSurroundings, loaded: ReadonlyMap<string, Loaded>) {
+  private constructor(around: InterceptionSurroundings) {
     this.#around = around;
-    this.#loaded = loaded;
   }
 
   /** The files that a configuration names. */
@@ -57,20 +60,39 @@ export class Interceptions {
     return [...new Set(folders)].flatMap(pathsOfAuthority);
   }
 
-  /** Rejects with a SetupError. */
-  static async load({ servers }: Config, around: InterceptionSurroundings): Promise<Interceptions> {
-    const loaded = new Map<string, Loaded>();
+  /** Rejects with a SetupError; authorities that `before` has are kept as they were there. */
+  static async load(
+    { servers }: Config,
+    around: InterceptionSurroundings,
+    before: Interceptions | null = null,
+  ): Promise<Interceptions> {
+    const interceptions = new Interceptions(around);
     for (const server of servers) {
-      const found = await authorityOf(server, around.clock);
-      if (found === null) continue;
-      const { authority, warnings } = found;
-      const { leavesOf } = await import("./interception-authority.ts");
-      const folder = server.forward?.intercept?.leaves ?? defaultLeafFolder(folderOwner());
-      const identity = { folder, authority: authority.certificate.x509.fingerprint256 };
-      const make = () => leavesOf(authority, folder, around.clock, (message) => around.tell(message));
-      loaded.set(server.name, { leaves: (kept) => kept("leaves", identity, make), warnings });
+      const loaded = await interceptions.#load(server).catch((error: unknown) => {
+        if (!(error instanceof SetupError)) throw error;
+        const kept = before === null ? null : (before.#loaded.get(server.name) ?? null);
+        const files = pathsOfAuthority(authorityFolder(server.forward?.intercept?.ca ?? null));
+        for (const problem of error.problems) {
+          interceptions.problems.push({ ...problem, files, isKept: kept !== null });
+        }
+        return kept;
+      });
+      if (loaded !== null) interceptions.#loaded.set(server.name, loaded);
     }
-    return new Interceptions(around, loaded);
+    unlessKept(interceptions.problems);
+    return interceptions;
+  }
+
+  async #load(server: ServerConfig): Promise<Loaded | null> {
+    const around = this.#around;
+    const found = await authorityOf(server, around.clock);
+    if (found === null) return null;
+    const { authority, warnings } = found;
+    const { leavesOf } = await import("./interception-authority.ts");
+    const folder = server.forward?.intercept?.leaves ?? defaultLeafFolder(folderOwner());
+    const identity = { folder, authority: authority.certificate.x509.fingerprint256 };
+    const make = () => leavesOf(authority, folder, around.clock, (message) => around.tell(message));
+    return { leaves: (kept) => kept("leaves", identity, make), warnings };
   }
 
   /** What a start would warn of. Rejects with a SetupError where it would fail. */

@@ -34,26 +34,27 @@ import { openThreadCache } from "./caches/open-thread-cache.ts";
 import { OwnKeepers } from "./caches/supplies.ts";
 import { type CacheSupply, type ThreadCachePlan, ThreadCaches } from "./caches/thread-caches.ts";
 import { type ComposedServer, composeServers } from "./compose.ts";
-import { CredentialFiles } from "./credential-files.ts";
 import { FaultObserver } from "./fault-observer.ts";
 import { FeatureMakers } from "./features.ts";
 import { ForwardUpstreams } from "./forward-destinations.ts";
 import { HealthChecks } from "./health-checks.ts";
 import { ResolvedHosts } from "./host-names.ts";
-import { type InterceptionSurroundings, Interceptions } from "./interceptions.ts";
+import type { InterceptionSurroundings } from "./interceptions.ts";
 import { KeptParts } from "./kept-parts.ts";
 import { Listeners } from "./listeners.ts";
 import { type Listening, listeningAt } from "./listening-url.ts";
+import { NamedFiles } from "./named-files.ts";
 import { openStore, type StoreSurroundings } from "./open-store.ts";
 import { RepeatedFaults } from "./repeated-faults.ts";
 import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.ts";
 import { warningsOf } from "./setup-warnings.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
-import { TlsFiles } from "./tls-files.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
 import { upstreamTeller } from "./upstream-teller.ts";
 import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
+
+const REFUSED = "files have changed and cannot be used; what they held before stays";
 
 type UpstreamNamed = Parameters<typeof upstreamKey>[0];
 
@@ -61,6 +62,7 @@ type UpstreamNamed = Parameters<typeof upstreamKey>[0];
 interface Current {
   readonly config: Config;
   readonly servers: readonly ComposedServer[];
+  readonly files: NamedFiles;
   readonly watch: FileWatch;
 }
 
@@ -280,15 +282,25 @@ export class ProxyServer {
     return done;
   }
 
-  async #apply(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<void> {
-    const { commit } = await this.#prepare(config, isListening, sockets);
+  async #apply(
+    config: Config,
+    isListening: boolean,
+    sockets: HandedSockets | null,
+    before: NamedFiles | null = null,
+  ): Promise<void> {
+    const { commit } = await this.#prepare(config, isListening, sockets, before);
     await commit();
   }
 
-  async #prepare(config: Config, isListening: boolean, sockets: HandedSockets | null): Promise<Prepared> {
+  /** `before`: the files that this configuration has named so far, of which each stays as it was that cannot be used now. */
+  async #prepare(
+    config: Config,
+    isListening: boolean,
+    sockets: HandedSockets | null,
+    before: NamedFiles | null = null,
+  ): Promise<Prepared> {
     // Watched before they are read: a change in between is then seen.
-    const paths = [...TlsFiles.pathsOf(config), ...CredentialFiles.pathsOf(config), ...Interceptions.pathsOf(config)];
-    const watch = watchFiles(paths, clock, () => this.#filesChanged());
+    const watch = watchFiles(NamedFiles.pathsOf(config), clock, (changed) => this.#filesChanged(changed));
     let output = this.#output;
     let stores: StorePlan | null = null;
     let caches: ThreadCachePlan | null = null;
@@ -299,13 +311,12 @@ export class ProxyServer {
       if (output !== this.#output) await output?.writer.close();
     };
     try {
-      const files = await TlsFiles.load(config, clock);
-      const credentials = await CredentialFiles.load(config);
+      const files = await NamedFiles.load(config, this.#interceptionSurroundings, before);
+      const { tls, credentials, interceptions } = files;
       const makers = await FeatureMakers.load(config);
-      const interceptions = await Interceptions.load(config, this.#interceptionSurroundings);
-      const plan = this.#pools.plan(config.upstreams, files);
-      const forwards = this.#forwards.plan(config, files);
-      const storePlan = await this.#stores.plan(config.stores, files);
+      const plan = this.#pools.plan(config.upstreams, tls);
+      const forwards = this.#forwards.plan(config, tls);
+      const storePlan = await this.#stores.plan(config.stores, tls);
       stores = storePlan;
       const cachePlan = await this.#caches.plan(config.caches);
       caches = cachePlan;
@@ -345,7 +356,7 @@ export class ProxyServer {
         },
         instance: this.#instance,
       });
-      const wanted = wantedListeners(servers, files, sockets);
+      const wanted = wantedListeners(servers, tls, sockets);
       const listeners = isListening ? await this.#listeners.prepare(wanted, config.drainTimeoutMs) : null;
       const commit = (): Promise<void> => {
         listeners?.commit();
@@ -359,8 +370,8 @@ export class ProxyServer {
         this.#checks?.keep(config.upstreams);
         this.#sockets = sockets;
         this.#current?.watch.close();
-        this.#current = { config, servers, watch };
-        const warnings = warningsOf(config, { files, interception: interceptions.warnings }, clock);
+        this.#current = { config, servers, files, watch };
+        const warnings = warningsOf(config, { files: tls, interception: interceptions.warnings }, clock);
         for (const warning of warnings) this.#warnOnce(warning);
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
@@ -390,17 +401,21 @@ export class ProxyServer {
     return new FaultObserver(this.#log, this.#faults, this.#counters, accessLog);
   }
 
-  /** A certificate, key, authority or list of users is another than before: the same configuration, its files read again. */
-  #filesChanged(): void {
+  /** Certificates, keys, authorities or lists of users are other ones than before: the same configuration, its files read again. */
+  #filesChanged(changed: readonly string[]): void {
     if (this.#current === null || this.#isClosed) return;
-    // Of the configuration that is in use by then: another one may be under way.
-    this.#next(() => this.#apply(this.#current!.config, this.#isListening, this.#sockets)).then(
-      () => {
-        if (!this.#isQuiet) this.#log.info("files that have changed were read again");
-      },
-      (err: Error) =>
-        this.#log.error(`files have changed and cannot be used; what they held before stays: ${err.message}`),
-    );
+    this.#next(async () => {
+      // Of the configuration that is in use by then: another one may have been under way.
+      const { config, files } = this.#current!;
+      await this.#apply(config, this.#isListening, this.#sockets, files);
+      if (!this.#isQuiet) this.#tellFiles(changed);
+    }).catch((err: Error) => this.#log.error(`${REFUSED}: ${err.message}`));
+  }
+
+  #tellFiles(changed: readonly string[]): void {
+    const { taken, refused } = this.#current!.files.describe(changed);
+    if (taken !== null) this.#log.info(`files that have changed were read again: ${taken}`);
+    if (refused !== null) this.#log.error(`${REFUSED}: ${refused}`);
   }
 
   #statesOf(upstream: UpstreamNamed): ServerStates {

@@ -1,14 +1,12 @@
-/**
- * The certificates, keys and authorities that a configuration names, read before anything is opened: all of them or none,
- * and every one that cannot be used is told with its place in the configuration.
- */
+/** The certificates, keys and authorities that a configuration names. Each that cannot be used is told with its place in the configuration. */
 import type { Config, ListenTlsConfig } from "../config/config.ts";
 import type { Clock } from "../core/ports.ts";
 import type { RedisStoreConfig, StoreConfig } from "../identity/stores/options.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import { type LoadedCertificate, loadAuthorities, loadCertificate, PemError } from "../io/tls/pem.ts";
 import type { UpstreamConfig } from "../upstreams/options.ts";
-import { SetupError, type SetupProblem } from "./setup-error.ts";
+import { type FileProblem, unlessKept } from "./file-problem.ts";
+import type { SetupProblem } from "./setup-error.ts";
 
 /** What the TLS options of an upstream or a store name, as paths or as PEM texts; null where they name nothing. */
 export interface DialFiles {
@@ -23,9 +21,16 @@ export type NamesTlsFiles = Pick<Config, "servers" | "upstreams" | "stores" | "c
 export class TlsFiles {
   readonly #pairs = new Map<string, LoadedCertificate>();
   readonly #authorities = new Map<string, string>();
-  readonly #problems: SetupProblem[] = [];
+  readonly #before: TlsFiles;
+  /** Of files that cannot be used now and have here what they held before. */
+  readonly problems: FileProblem[] = [];
   /** Certificates that work and soon will not, and the like. */
   readonly warnings: string[] = [];
+
+  constructor(before: TlsFiles | null = null) {
+    // Without one, what could not be read is nowhere.
+    this.#before = before ?? this;
+  }
 
   /** The files that a configuration names. */
   static pathsOf(config: Config): readonly string[] {
@@ -41,9 +46,9 @@ export class TlsFiles {
     return [...new Set([...paths, ...ofClients, ...ofForwards].filter((path) => path !== null))];
   }
 
-  /** Rejects with a SetupError that names every file that cannot be used. */
-  static async load(config: NamesTlsFiles, clock: Clock): Promise<TlsFiles> {
-    const files = new TlsFiles();
+  /** Rejects with a SetupError that names every file that cannot be used; those that `before` has are kept as they were there. */
+  static async load(config: NamesTlsFiles, clock: Clock, before: TlsFiles | null = null): Promise<TlsFiles> {
+    const files = new TlsFiles(before);
     for (const { name, listen } of config.servers) {
       for (const [index, { tls }] of listen.entries()) {
         for (const [at, { cert, key }] of tls?.certificates.entries() ?? []) {
@@ -69,7 +74,7 @@ export class TlsFiles {
       const tls = tlsOfStore(store);
       if (tls !== null) await files.#loadDialFiles(tls, ["stores", store.name, "tls"], clock);
     }
-    if (files.#problems.length > 0) throw new SetupError(files.#problems);
+    unlessKept(files.problems);
     return files;
   }
 
@@ -110,7 +115,9 @@ export class TlsFiles {
       this.#pairs.set(id, loaded);
       this.warnings.push(...loaded.warnings);
     } catch (error) {
-      this.#fail(error, (path) => [...place, path === cert ? "cert" : "key"]);
+      const kept = this.#before.#pairs.get(id);
+      if (kept !== undefined) this.#pairs.set(id, kept);
+      this.#fail(error, [cert, key], kept !== undefined, (path) => [...place, path === cert ? "cert" : "key"]);
     }
   }
 
@@ -119,13 +126,20 @@ export class TlsFiles {
     try {
       this.#authorities.set(ca, await loadAuthorities(ca));
     } catch (error) {
-      this.#fail(error, () => [...place, "ca"]);
+      const kept = this.#before.#authorities.get(ca);
+      if (kept !== undefined) this.#authorities.set(ca, kept);
+      this.#fail(error, [ca], kept !== undefined, () => [...place, "ca"]);
     }
   }
 
-  #fail(error: unknown, place: (path: string) => SetupProblem["path"]): void {
+  #fail(
+    error: unknown,
+    files: readonly string[],
+    isKept: boolean,
+    place: (path: string) => SetupProblem["path"],
+  ): void {
     if (!(error instanceof PemError)) throw error;
-    this.#problems.push({ path: place(error.path), message: error.message });
+    this.problems.push({ path: place(error.path), message: error.message, files, isKept });
   }
 }
 

@@ -22,15 +22,21 @@ const at = (...parts: string[]) => path.join(folder, ...parts);
 /** Counts changes; `until` waits for a number of them. */
 function watching(paths: string[], clock: Clock = new SystemClock()) {
   let changes = 0;
+  let last: readonly string[] = [];
   let changed = Promise.withResolvers<void>();
-  const watch = watchFiles(paths, clock, () => {
+  const watch = watchFiles(paths, clock, (files) => {
     changes++;
+    last = files;
     changed.resolve();
     changed = Promise.withResolvers<void>();
   });
   return {
     get changes() {
       return changes;
+    },
+    /** Those that the last call named, without their folder. */
+    get last() {
+      return last.map((file) => path.relative(folder, file)).sort();
     },
     async until(count: number) {
       // The watch keeps nothing alive.
@@ -49,9 +55,11 @@ test("written in place, and replaced by a rename: one call for all files of a mo
   writeFileSync(at("a.pem"), "2");
   writeFileSync(at("a.key"), "2");
   await watch.until(1);
+  assert.deepEqual(watch.last, ["a.key", "a.pem"]);
   writeFileSync(at("new.pem"), "3");
   renameSync(at("new.pem"), at("a.pem"));
   await watch.until(2);
+  assert.deepEqual(watch.last, ["a.pem"]);
   assert.equal(watch.changes, 2);
 });
 
@@ -83,6 +91,36 @@ test("a file that is gone is no change; when it is back, it is", async () => {
   await watch.until(2);
   writeFileSync(at("later"), "1");
   await watch.until(3);
+});
+
+test("a file that stays away is told of once, and again when it is back", { timeout: 30_000 }, async () => {
+  const clock = new VirtualClock();
+  writeFileSync(at("a"), "1");
+  writeFileSync(at("b"), "1");
+  using watch = watching([at("a"), at("b"), at("never")], clock);
+  /** Each look reads files, which takes as long as it takes. */
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 500) {
+      clock.advance(500);
+      await sleep(2);
+    }
+  };
+  unlinkSync(at("a"));
+  await pass(25_000);
+  assert.equal(watch.changes, 0);
+  // Back as it was, by a rename say, and away again: the time begins anew.
+  writeFileSync(at("a"), "1");
+  while (watch.changes < 1) await pass(500);
+  unlinkSync(at("a"));
+  await pass(25_000);
+  assert.equal(watch.changes, 1);
+  while (watch.changes < 2) await pass(500);
+  assert.deepEqual(watch.last, ["a"]);
+  await pass(120_000);
+  assert.equal(watch.changes, 2);
+  writeFileSync(at("a"), "1");
+  while (watch.changes < 3) await pass(500);
+  assert.deepEqual(watch.last, ["a"]);
 });
 
 test("other files of the folder, however busy, neither call nor hide a change", async () => {

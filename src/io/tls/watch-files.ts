@@ -4,8 +4,8 @@
  * files, since a watch on a file follows the old one away; and it looks again from time to time, for what no watch shows
  * (network file systems, links higher up, folders that were replaced).
  *
- * Whoever asked is told once the files have stayed the same for a moment, and only if one that exists is another than
- * before: a file that is gone is about to come back.
+ * Whoever asked is told once the files have stayed the same for a moment, and only if one that exists is another than before: a file
+ * that is gone is about to come back. Of one that stays away he is told once.
  */
 import { type FSWatcher, statSync, watch } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -16,32 +16,40 @@ import type { Clock, TimerHandle } from "../../core/ports.ts";
 const QUIET_MS = 200;
 /** How late a change is noticed where no watch shows it. */
 const LOOK_AGAIN_MS = 10_000;
+/** Nobody who replaces a file leaves it away for so long. */
+const AWAY_MS_MAX = 30_000;
 
 export interface FileWatch {
   close(): void;
 }
 
 /**
- * Calls `onChange` after any of the files has changed since this call: read them after it, not before. Keeps no process
- * alive. Files that do not exist yet are fine.
+ * Calls `onChange` after any of the files has changed since this call, with those that have, as absolute paths: read them after it, not
+ * before. Keeps no process alive. Files that do not exist yet are fine.
  */
-export function watchFiles(paths: readonly string[], clock: Clock, onChange: () => void): FileWatch {
+export function watchFiles(
+  paths: readonly string[],
+  clock: Clock,
+  onChange: (changed: readonly string[]) => void,
+): FileWatch {
   return new Watching(paths, clock, onChange);
 }
 
 class Watching implements FileWatch {
   readonly #clock: Clock;
-  readonly #onChange: () => void;
+  readonly #onChange: (changed: readonly string[]) => void;
   /** What each file was when it was last there. */
   readonly #seen = new Map<string, string | null>();
   readonly #watchers = new Map<string, FSWatcher>();
   #soon: TimerHandle | null = null;
   #later: TimerHandle | null = null;
+  /** Since when those are away that were there, until that has been told. */
+  readonly #away = new Map<string, number>();
+  readonly #changed = new Set<string>();
   #isLooking = false;
-  #isChanged = false;
   #isClosed = false;
 
-  constructor(paths: readonly string[], clock: Clock, onChange: () => void) {
+  constructor(paths: readonly string[], clock: Clock, onChange: (changed: readonly string[]) => void) {
     this.#clock = clock;
     this.#onChange = onChange;
     this.#watchFolders(paths.map((file) => path.resolve(file)));
@@ -104,19 +112,29 @@ class Watching implements FileWatch {
     let isQuiet = true;
     for (const [file, before] of this.#seen) {
       const found = await signatureOf(file);
-      if (found === null || found === before) continue;
+      if (found === before) this.#away.delete(file);
+      if (found === before || (found === null && !this.#staysAway(file))) continue;
       this.#seen.set(file, found);
+      this.#away.delete(file);
+      this.#changed.add(file);
       isQuiet = false;
     }
     this.#isLooking = false;
     if (this.#isClosed) return;
-    if (!isQuiet) {
-      this.#isChanged = true;
-      this.#lookSoon();
-    } else if (this.#isChanged) {
-      this.#isChanged = false;
-      this.#onChange();
+    if (!isQuiet) this.#lookSoon();
+    else if (this.#changed.size > 0) {
+      const changed = [...this.#changed];
+      this.#changed.clear();
+      this.#onChange(changed);
     }
+  }
+
+  /** A file that was there before. */
+  #staysAway(file: string): boolean {
+    const nowMs = this.#clock.now();
+    const sinceMs = this.#away.get(file) ?? nowMs;
+    this.#away.set(file, sinceMs);
+    return nowMs - sinceMs >= AWAY_MS_MAX;
   }
 }
 
