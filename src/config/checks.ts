@@ -14,7 +14,7 @@ import {
 } from "../core/option-addresses.ts";
 import { isStoreUrl, STORE_REFERENCE } from "../identity/stores/options.ts";
 import { unnamedCache } from "./caches.ts";
-import { isPlugin } from "./code.ts";
+import { explainMissingHook, isPlugin } from "./code.ts";
 import { takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
 import { featureFields, isServerUrl } from "./route-schema.ts";
@@ -247,7 +247,12 @@ class Checker implements Checks {
   }
 
   #checkUse(item: unknown, path: Path): void {
-    if (!isMapping(item) || isPlugin(item)) return;
+    if (!isMapping(item)) return;
+    if (isPlugin(item)) {
+      const why = explainMissingHook(item);
+      if (why !== null) this.#fail(path, why);
+      return;
+    }
     const names = Object.keys(item).filter((name) => Object.hasOwn(featureFields, name));
     if (Object.keys(item).length === 0) this.#fail(path, `needs one of ${joinOr(Object.keys(featureFields))}`);
     if (names.length > 1)

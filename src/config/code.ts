@@ -2,6 +2,10 @@
  * What a program's own configuration may hold besides data: plugins in `use`, and functions in `handle`. The configuration
  * carries them and never calls them, so it knows no more of them than it takes to tell them from data.
  */
+import { HOOK_NAMES } from "../core/hook-names.ts";
+import { nearest } from "./problems.ts";
+
+const HOOKS: ReadonlySet<string> = new Set(HOOK_NAMES);
 
 /** A feature of the user's own: a name and at least one hook. */
 export interface PluginObject {
@@ -14,16 +18,30 @@ export type HandleFunction = (exchange: never) => unknown;
 /** An object with a name and at least one function, its own or its class's. */
 export function isPlugin(value: unknown): value is PluginObject {
   if (typeof value !== "object" || value === null || !("name" in value) || typeof value.name !== "string") return false;
+  return functionsOf(value).length > 0;
+}
+
+/** Why a plugin would do nothing; null: it has a hook. */
+export function explainMissingHook(plugin: PluginObject): string | null {
+  const names = functionsOf(plugin);
+  if (names.some((name) => HOOKS.has(name))) return null;
+  const meant = names.map((name) => nearest(name, HOOK_NAMES)).find((name) => name !== null);
+  const hint = meant === undefined ? `: ${HOOK_NAMES.join(", ")}` : `; did you mean "${meant}"?`;
+  return `the plugin ${JSON.stringify(plugin.name)} has only ${names.join(", ")}, and none of the hooks that are called${hint}`;
+}
+
+function functionsOf(value: object): readonly string[] {
+  const names = new Set<string>();
   for (
     let level: object | null = value;
     level !== null && level !== Object.prototype;
     level = Object.getPrototypeOf(level)
   ) {
     for (const [key, property] of Object.entries(Object.getOwnPropertyDescriptors(level))) {
-      if (key !== "constructor" && typeof property.value === "function") return true;
+      if (key !== "constructor" && typeof property.value === "function") names.add(key);
     }
   }
-  return false;
+  return [...names];
 }
 
 /**

@@ -10,6 +10,7 @@
  */
 import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";
+import { HOOK_NAMES } from "../core/hook-names.ts";
 import type { ResponseMessage } from "../core/message.ts";
 import type { BodySink, BodySource, BodyTransform } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
@@ -84,23 +85,7 @@ export interface Feature {
   log?(exchange: Exchange): void;
 }
 
-/** The names of all hooks, in the order of an exchange's life: the reference and a test go through them. */
-export const PHASES = [
-  "request",
-  "requestBody",
-  "selectUpstream",
-  "upstreamConnected",
-  "upstreamRequest",
-  "upstreamInformational",
-  "upstreamResponse",
-  "upstreamResponseBody",
-  "response",
-  "responseBody",
-  "trailers",
-  "upgrade",
-  "connectError",
-  "proxyError",
-  "log",
-] as const satisfies readonly Exclude<keyof Feature, "name">[];
+/** Those that there are: the reference and a test go through them. */
+export const PHASES = HOOK_NAMES satisfies readonly Exclude<keyof Feature, "name">[];
 
 export type PhaseName = (typeof PHASES)[number];

@@ -1,10 +1,12 @@
 // The proxy as a part of a program: made of an object, listening or mounted or both, reloaded and closed.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import type net from "node:net";
 import { describe, test } from "node:test";
+import { promisify } from "node:util";
 import WebSocket, { WebSocketServer } from "ws";
 import { Origin } from "../../test/support/origin.ts";
 import { until } from "../../test/support/redis.ts";
@@ -92,6 +94,26 @@ describe("createProxy", () => {
     assert.equal(await text(port, "/"), "200 alice");
     assert.match(await text(port, "/denied"), /^403 /);
     await proxy.close();
+  });
+
+  test("writes what a plugin throws to standard error, and nothing else", async () => {
+    const program = `
+      const { createProxy } = await import(${JSON.stringify(import.meta.resolve("../index.ts"))});
+      const use = [{ name: "broken", request() { throw new Error("a bug of the plugin"); } }];
+      const proxy = createProxy({ listen: "127.0.0.1:0", use, respond: 204, ...JSON.parse(process.argv[1]) });
+      const [{ address }] = await proxy.listen();
+      const { status } = await fetch("http://127.0.0.1:" + address.port);
+      await proxy.close();
+      process.exitCode = status === 500 ? 0 : 1;
+    `;
+    const run = (more: object) =>
+      promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program, JSON.stringify(more)]);
+    const { stdout, stderr } = await run({});
+    assert.equal(stdout, "");
+    const entry = JSON.parse(stderr);
+    assert.deepEqual([entry.level, entry.err.message], ["error", "a bug of the plugin"]);
+    assert.match(entry.err.stack, /at Object\.request/);
+    assert.deepEqual(await run({ log: { level: "silent" } }), { stdout: "", stderr: "" });
   });
 
   test("lets a plugin send an exchange to another upstream", async () => {

@@ -1,6 +1,6 @@
 /**
  * The proxy as a part of somebody's program: it listens by itself, or serves what another server hands over, or both. It
- * handles no signal, never ends the process, and writes nothing unless `log` asks for it.
+ * handles no signal, never ends the process, and writes what has gone wrong in it, and no more unless `log` asks for it.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";

@@ -1,7 +1,7 @@
 /**
  * The configuration of a program that has the proxy in itself: the file's, as an object with plugins and functions, or one
- * server's own fields at the top. It says nothing about itself unless it is told to, and a server need not listen: it may be
- * mounted in another one.
+ * server's own fields at the top. It says nothing about itself unless it is told to, but what is a fault of the proxy or of a plugin; and a
+ * server need not listen: it may be mounted in another one.
  */
 import path from "node:path";
 import type { Config } from "../config/config.ts";
@@ -73,12 +73,12 @@ function withServers(given: SingleServerConfig): Readonly<Record<string, unknown
   return { ...Object.fromEntries(rest), servers: { [SINGLE]: { listen: NOWHERE, ...server } } };
 }
 
-/** No logs unless they were asked for, one by one. */
+/** A program's output is its own: it has the stacks of faults, which nobody else would tell, and no more unless that was asked for. */
 function quiet(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const { log } = value as { readonly log?: unknown };
   if (log !== undefined && (typeof log !== "object" || log === null)) return value;
-  return { ...value, log: { level: "silent", access: "off", ...log } };
+  return { ...value, log: { level: "error", access: "off", ...log } };
 }
 
 function ofSingleServer(problem: ConfigProblem): ConfigProblem {

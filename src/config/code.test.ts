@@ -1,0 +1,49 @@
+// Plugins as a program's configuration has them: what is one, and one that would do nothing, which is a mistake.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { parseConfigObject } from "./parse.ts";
+
+function problemsOf(plugin: unknown): readonly string[] {
+  const value = { servers: { web: { listen: ":80", use: [plugin], respond: 204 } } };
+  const result = parseConfigObject(value, { file: "headgate.ts" });
+  return result.ok ? [] : result.problems.map(({ path, message }) => `${path}: ${message}`);
+}
+
+class Base {
+  readonly name = "class";
+  log(): void {}
+}
+class Derived extends Base {
+  help(): void {}
+}
+
+describe("a plugin", () => {
+  test("has a name and a hook, its own or its class's, beside whatever it needs besides", () => {
+    for (const plugin of [
+      { name: "p", request() {} },
+      { name: "p", count: 1, help() {}, log: () => {} },
+      new Derived(),
+    ]) {
+      assert.deepEqual(problemsOf(plugin), []);
+    }
+  });
+
+  test("without a hook that is called is a mistake, with the hook that was meant", () => {
+    class Misspelt {
+      readonly name = "guard";
+      onRequest(): void {}
+    }
+    const only = 'servers.web.use[0]: the plugin "guard" has only';
+    const none = "and none of the hooks that are called";
+    assert.deepEqual(problemsOf({ name: "guard", onRequest() {} }), [
+      `${only} onRequest, ${none}; did you mean "request"?`,
+    ]);
+    assert.deepEqual(problemsOf(new Misspelt()), [`${only} onRequest, ${none}; did you mean "request"?`]);
+    assert.deepEqual(problemsOf({ name: "guard", reponse() {}, help() {} }), [
+      `${only} reponse, help, ${none}; did you mean "response"?`,
+    ]);
+    const [unlike = ""] = problemsOf({ name: "guard", before() {} });
+    assert.ok(unlike.startsWith(`${only} before, ${none}: request, requestBody, `), unlike);
+  });
+});
