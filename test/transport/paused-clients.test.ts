@@ -1,4 +1,5 @@
-// Clients that reset while nobody reads from them, and nobody writes to them: what they asked for must end, not wait until it is read.
+// Clients that end or reset while nobody reads from them, and nobody writes to them: what they asked for must end, not wait until it is
+// read; and what they sent before an end must not be lost to it.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -110,6 +111,27 @@ for (const [way, connect] of WAYS) {
     assert.equal(far.error, undefined);
     socket.destroy();
   });
+}
+
+for (const [way, connect] of WAYS) {
+  testOnSockets(
+    `${way}: the end of a client that nobody reads from is told behind its bytes, when it is read from again`,
+    async () => {
+      await using stage = new TlsLayerStage();
+      const { speaker, far } = await connect(stage);
+      far.react = () => far.connection.pause();
+      speaker.end("all of it");
+      await far.untilText("all of it");
+      // A record of TLS says the end, and may be read together with the one before it.
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+      assert.deepEqual(far.events, ["bytes"]);
+      far.connection.resume();
+      await far.until(() => far.events.includes("end"));
+      assert.deepEqual(far.events, ["bytes", "end"]);
+      far.connection.end();
+      await far.untilClosed();
+    },
+  );
 }
 
 testOnSockets("an origin that has answered and reset: its answer is read first", async () => {

@@ -94,6 +94,9 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   readonly #onEnd = (): void => this.#peerEnded();
   readonly #onError = (error: SystemError): void => this.#failed(error);
   readonly #onClose = (): void => this.#socketClosed();
+  readonly #onResumed = (): void => {
+    if (this.#endWaits && !this.#paused && !this.#owner.arrivals.holds(this)) this.#tellWaiting();
+  };
   /** One closure for all writes that need to know when they were taken. */
   readonly #onTaken = (error?: Error | null): void => {
     if (error !== undefined && error !== null) return;
@@ -138,7 +141,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
       this.#fault(thrown);
     }
     batch.leave();
-    if (this.#endWaits) this.#tellWaiting();
+    if (this.#endWaits && !this.#paused) this.#tellWaiting();
   }
 
   get paused(): boolean {
@@ -209,6 +212,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.#owner.pausedClients.delete(this);
     this.#owner.arrivals.resumed(this);
     this.#socket.resume();
+    if (this.#endWaits) process.nextTick(this.#onResumed);
   }
 
   /** While something is queued, the system tells by itself. */
@@ -436,7 +440,8 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     const { arrivals } = this.#owner;
     arrivals.handOut();
     if (this.#closed || this.#error !== null) return;
-    this.#endWaits = arrivals.holds(this);
+    // TLS finds the end in the record behind the one at which its handler paused.
+    this.#endWaits = this.#paused || arrivals.holds(this);
     if (!this.#endWaits) this.#tellEnd();
   }
 
