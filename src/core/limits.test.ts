@@ -23,7 +23,8 @@ describe("limits", () => {
     assert.ok(limits.CONNECT_TIMEOUT_MS < limits.RESPONSE_TIMEOUT_MS);
     assert.ok(limits.POOL_IDLE_MS < limits.POOL_LIFETIME_MS);
     assert.ok(limits.KEEP_ALIVE_MARGIN_MS < limits.POOL_IDLE_MS);
-    assert.ok(limits.LINGER_TIMEOUT_MS < limits.DRAIN_TIMEOUT_MS);
+    assert.ok(limits.LINGER_TIMEOUT_MS < limits.LINGER_MS_MAX);
+    assert.ok(limits.LINGER_MS_MAX < limits.DRAIN_TIMEOUT_MS);
     assert.ok(limits.DNS_NEGATIVE_TTL_MS < limits.DNS_TTL_MS);
     assert.ok(limits.DNS_TTL_MIN_MS < limits.DNS_TTL_MS && limits.DNS_TTL_MS < limits.DNS_TTL_MAX_MS);
     assert.ok(limits.DNS_TRY_TIMEOUT_MS * (2 ** limits.DNS_TRIES_MAX - 1) < limits.DNS_TIMEOUT_MS);

@@ -29,10 +29,13 @@ export const IDLE_TIMEOUT_MS = 75_000;
 export const BODY_PROGRESS_TIMEOUT_MS = 60_000;
 /** A TLS handshake on a listener. nginx 60 s, HAProxy follows its client timeout; ten seconds suits slow phones too. */
 export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
-/** An answer was sent although the request's body did not end: how long, and for how much, we read on so that the answer is not
- * lost in a reset (RFC 9112 section 9.6). nginx lingering_timeout 5 s, lingering_time 30 s. */
+/** An answer was sent although the request's body did not end: how long we wait for more of it, so that the answer is not lost in a reset
+ * (RFC 9112 section 9.6). nginx's lingering_timeout 5 s. */
 export const LINGER_TIMEOUT_MS = 5_000;
-export const LINGER_BYTES_MAX = 1 * MiB;
+/** And how long at most, while it keeps coming: many clients send all of it before they read. nginx's lingering_time 30 s; a drain lasts less. */
+export const LINGER_MS_MAX = 20_000;
+/** So much of it is read and thrown away for the connection to be kept; of more than that, the answer says that it is closed. */
+export const DISCARD_BYTES_MAX = 1 * MiB;
 /**
  * Whoever is connected when its listener is given up, and is not asking for anything: its next request may be under way, and nobody else
  * could answer it any more. Several round trips to the other side of the world.

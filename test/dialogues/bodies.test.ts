@@ -1,6 +1,7 @@
 // Bodies of every framing pass both ways, unbuffered, and an incomplete one never looks complete.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { DISCARD_BYTES_MAX, LINGER_TIMEOUT_MS } from "../../src/core/limits.ts";
 import { describeBothWays } from "../support/both-ways.ts";
 import { createStage, stagesThat } from "../support/stage.ts";
 
@@ -45,6 +46,31 @@ describeBothWays("request bodies", (splices) => {
     // The rest is read and thrown away; then the connection serves the next request.
     client.sends(`${"x".repeat(95)}GET /n HTTP/1.1\r\nHost: a\r\n\r\n`);
     assert.equal(stage.origin.accepts().receivesHead().startLine, "GET /n HTTP/1.1");
+  });
+
+  it("that are answered early: the answer says close when so much is left that the connection is not kept for it", () => {
+    for (const [left, isKept] of [
+      [DISCARD_BYTES_MAX, true],
+      [DISCARD_BYTES_MAX + 1, false],
+    ] as const) {
+      const stage = createStage();
+      const client = stage.client().sends(`POST /u HTTP/1.1\r\nHost: a\r\nContent-Length: ${5 + left}\r\n\r\nfirst`);
+      const server = stage.origin.accepts();
+      server.receives(/first$/);
+      server.sends("HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 4\r\n\r\ndone");
+      const said = isKept ? "" : "Connection: close\r\n";
+      client.receives(`HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 4\r\n${said}\r\ndone`);
+      // However slowly it comes where the connection is kept, as long as it comes.
+      const piece = "x".repeat(DISCARD_BYTES_MAX / 8);
+      for (let rest = left; rest > 0; rest -= piece.length) {
+        client.sends(rest < piece.length ? piece.slice(0, rest) : piece);
+        stage.network.advance(isKept ? LINGER_TIMEOUT_MS - 1_000 : 1_000);
+      }
+      if (isKept) {
+        client.sends("GET /n HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert.equal(stage.origin.accepts().receivesHead().startLine, "GET /n HTTP/1.1");
+      } else client.seesEnd();
+    }
   });
 
   it("are refused with 413 by their length at once, and by their bytes when chunked", () => {

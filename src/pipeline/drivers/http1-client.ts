@@ -19,7 +19,7 @@ import { ProxyError } from "../../core/errors.ts";
 import { acquireStorage, type FieldBlock, releaseStorage } from "../../core/fields.ts";
 import {
   BODY_PROGRESS_TIMEOUT_MS,
-  LINGER_BYTES_MAX,
+  DISCARD_BYTES_MAX,
   LINGER_TIMEOUT_MS,
   NEXT_REQUEST_TIMEOUT_MS,
   QUEUE_HIGH_WATER_BYTES,
@@ -331,7 +331,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       : this.#useLength(buffer, at, end, discarding);
     if (discarding && this.#state === DISCARD) {
       this.#discarded += next - at;
-      if (this.#discarded > LINGER_BYTES_MAX) this.#linger();
+      // Chunks: a length would have been known when the answer said that the connection is kept.
+      if (this.#discarded > DISCARD_BYTES_MAX) this.#linger();
+      else this.#deadline.arm(LINGER_TIMEOUT_MS);
     }
     return next;
   }
@@ -498,7 +500,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   /** Whether the rest of the request's body is worth reading, so that the connection can be kept. */
   #bodyWillEnd(): boolean {
     if (this.#state !== BODY) return true;
-    if (this.#bodyStarted && !this.#expectsContinue) return true;
+    if (this.#bodyStarted && !this.#expectsContinue) return this.#isChunked || this.#bodyLeft <= DISCARD_BYTES_MAX;
     return !this.#expectsContinue && !this.#isChunked && this.#bodyLeft <= REPLAY_BODY_BYTES_MAX;
   }
 

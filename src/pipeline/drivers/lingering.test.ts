@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { DeadlineWheel } from "../../core/deadlines.ts";
-import { BODY_PROGRESS_TIMEOUT_MS, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from "../../core/limits.ts";
+import { BODY_PROGRESS_TIMEOUT_MS, LINGER_MS_MAX, LINGER_TIMEOUT_MS } from "../../core/limits.ts";
 import { SimulatedNetwork } from "../../testing/network.ts";
 import { linger } from "./lingering.ts";
 
@@ -27,16 +27,24 @@ it("a client that closes when it has read ends it at once", () => {
   assert.deepEqual(network.leftovers(), []);
 });
 
-it("what still comes is read, so that nothing is reset, until it is too much", () => {
-  const { network, state, client } = farewell();
-  network.run();
-  const part = "x".repeat(64 * 1024);
-  for (let bytes = 0; bytes + part.length <= LINGER_BYTES_MAX; bytes += part.length) client.sends(part);
-  client.receivesFirst("bye").seesEnd();
-  assert.equal(state.gone, 0);
-  client.sends("xx");
-  network.run();
-  assert.equal(state.gone, 1);
+it("what still comes is read, so that nothing is reset: as long as more comes, and for a time", () => {
+  for (const isTooLong of [false, true]) {
+    const { network, state, client } = farewell();
+    network.run();
+    const times = Math.floor(LINGER_MS_MAX / LINGER_TIMEOUT_MS) - 1;
+    for (let time = 0; time < times; time++) {
+      for (let part = 0; part < 32; part++) client.sends("x".repeat(64 * 1024));
+      network.advance(LINGER_TIMEOUT_MS);
+      network.run();
+    }
+    client.receivesFirst("bye").seesEnd();
+    assert.equal(state.gone, 0);
+    if (isTooLong) client.sends("x");
+    network.advance(2 * LINGER_TIMEOUT_MS);
+    network.run();
+    assert.equal(state.gone, 1);
+    assert.equal(network.clock.pendingTimers, 0);
+  }
 });
 
 it("a client that neither reads nor closes holds it for a while only", () => {

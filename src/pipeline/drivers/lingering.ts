@@ -4,7 +4,7 @@
  * reads; the while begins when all of it is gone. Whoever had the connection gives it up, and is only told when it is closed.
  */
 import { Deadline, type DeadlineWheel } from "../../core/deadlines.ts";
-import { BODY_PROGRESS_TIMEOUT_MS, LINGER_BYTES_MAX, LINGER_TIMEOUT_MS } from "../../core/limits.ts";
+import { BODY_PROGRESS_TIMEOUT_MS, LINGER_MS_MAX, LINGER_TIMEOUT_MS } from "../../core/limits.ts";
 import type { Connection, ConnectionHandler } from "../../core/ports.ts";
 
 /**
@@ -21,7 +21,10 @@ class Lingering implements ConnectionHandler {
   readonly #connection: Connection;
   readonly #deadline: Deadline;
   readonly #onGone: () => void;
-  #discarded = 0;
+  /** Something has come since it was looked at last. */
+  #isSending = false;
+  /** How long it has been read from since all was sent. */
+  #lingeredMs = 0;
   /** What was queued when it was looked at last: less of it means that the client takes it. */
   #queuedBytes: number;
   /** How long what is queued has not moved. */
@@ -35,9 +38,8 @@ class Lingering implements ConnectionHandler {
     this.#queuedBytes = connection.queuedBytes;
   }
 
-  onBytes(_buffer: Buffer, start: number, end: number): void {
-    this.#discarded += end - start;
-    if (this.#discarded > LINGER_BYTES_MAX) this.#connection.destroy(undefined, this.#connection.queuedBytes > 0);
+  onBytes(): void {
+    this.#isSending = true;
   }
 
   onDrain(): void {}
@@ -53,10 +55,16 @@ class Lingering implements ConnectionHandler {
   #look(): void {
     const { queuedBytes } = this.#connection;
     const moved = queuedBytes < this.#queuedBytes;
+    const isSending = this.#isSending;
     this.#queuedBytes = queuedBytes;
-    if (queuedBytes === 0 && !moved) return this.#connection.destroy();
-    this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
-    if (this.#stalledMs >= BODY_PROGRESS_TIMEOUT_MS) return this.#connection.destroy(undefined, true);
+    this.#isSending = false;
+    if (queuedBytes > 0) {
+      this.#stalledMs = moved ? 0 : this.#stalledMs + LINGER_TIMEOUT_MS;
+      if (this.#stalledMs >= BODY_PROGRESS_TIMEOUT_MS) return this.#connection.destroy(undefined, true);
+    } else if (!moved) {
+      this.#lingeredMs += LINGER_TIMEOUT_MS;
+      if (!isSending || this.#lingeredMs >= LINGER_MS_MAX) return this.#connection.destroy();
+    }
     this.#deadline.arm(LINGER_TIMEOUT_MS);
   }
 }
