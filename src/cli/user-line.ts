@@ -9,6 +9,9 @@ import { CommandError, STATUS_USAGE } from "./command-error.ts";
 export async function printUserLine(name: string): Promise<void> {
   if (process.stdin.isTTY) console.error("The password, and Ctrl-D behind it:");
   const password = (await text(process.stdin)).replace(/\r?\n$/, "");
+  if (/[\r\n]/.test(password)) {
+    throw new CommandError(["error: the password on standard input is more than one line"], STATUS_USAGE);
+  }
   try {
     const hashes = await hashUsers([userPassword(name, password)]);
     for (const [user, hash] of Object.entries(hashes)) console.log(`${user}:${hash}`);

@@ -44,6 +44,15 @@ const MISPLACED: readonly Case[] = [
   ["another case", top("drain_timeout: 3s"), '1:1: drain_timeout: unknown field; did you mean "drainTimeout"?'],
   ["nothing near", top("colour: red"), "1:1: colour: unknown field"],
   [
+    "a forward proxy for whom a load balancer names",
+    `servers:
+  web:
+    listen: { address: "127.0.0.1:3128", proxyProtocol: { from: [127.0.0.1] } }
+    forward: {}
+`,
+    '4:5: servers.web.forward: would serve everybody whom "proxyProtocol" names at 127.0.0.1:3128: name the networks of its clients (allow: [{ clients: [10.0.0.0/8] }]), ask who they are (auth), or listen without "proxyProtocol"',
+  ],
+  [
     "a forward proxy for strangers",
     server("forward: {}"),
     "5:5: servers.web.forward: would serve everybody who can reach :8080: name the networks of its clients (allow: [{ clients: [10.0.0.0/8] }]), ask who they are (auth), or listen on 127.0.0.1",

@@ -54,25 +54,31 @@ function usersWithoutAuth({ auth, deny, allow = [] }: ForwardBlock, server: stri
 }
 
 /** Where a server listens for others than this machine; null: nowhere. */
-export function strangersReach({ listen }: ServerBlock): ListenAddress | null {
+export function strangersReach(server: ServerBlock): ListenAddress | null {
+  return openListen(server)?.address ?? null;
+}
+
+function openListen({ listen }: ServerBlock): ServerBlock["listen"][number] | undefined {
   // Who is behind a load balancer on this machine may be anybody.
-  const found = listen.find(({ address, proxyProtocol }) => proxyProtocol !== null || !isLoopback(address));
-  return found?.address ?? null;
+  return listen.find(({ address, proxyProtocol }) => proxyProtocol !== null || !isLoopback(address));
 }
 
 /** A proxy that serves anybody is used by everybody within days, for what its owner would have to answer for. */
 function openToStrangers(server: ServerBlock, { auth, allow }: ForwardBlock, name: string): readonly Finding[] {
-  const reachable = strangersReach(server);
-  if (reachable === null || (auth !== undefined && !auth.optional)) return [];
+  const reachable = openListen(server);
+  if (reachable === undefined || (auth !== undefined && !auth.optional)) return [];
   const open = (allow ?? [{ clients: undefined, users: undefined }]).findIndex(
     ({ clients, users }) => clients === undefined && users === undefined,
   );
   if (open < 0) return [];
   const path: Path = ["servers", name, "forward", ...(allow === undefined ? [] : ["allow", open])];
-  const where = formatListenAddress(reachable);
+  const where = formatListenAddress(reachable.address);
+  const [who, otherwise] = !isLoopback(reachable.address)
+    ? [`who can reach ${where}`, "listen on 127.0.0.1"]
+    : [`whom "proxyProtocol" names at ${where}`, 'listen without "proxyProtocol"'];
   const message =
-    `would serve everybody who can reach ${where}: name the networks of its clients ` +
-    `(${allow === undefined ? "allow: [{ clients: [10.0.0.0/8] }]" : "clients: [10.0.0.0/8]"}), ask who they are (auth), or listen on 127.0.0.1`;
+    `would serve everybody ${who}: name the networks of its clients ` +
+    `(${allow === undefined ? "allow: [{ clients: [10.0.0.0/8] }]" : "clients: [10.0.0.0/8]"}), ask who they are (auth), or ${otherwise}`;
   return [{ path, at: allow === undefined ? "key" : "value", message }];
 }
 

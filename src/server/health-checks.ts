@@ -124,7 +124,7 @@ export class HealthChecks {
     const names = places.map(({ upstream }) => upstream.name);
     const about = { server: server.url, upstream: names.length === 1 ? names[0] : names };
     const isOnly = places.every(({ upstream }) => upstream.servers.length === 1);
-    const meanwhile = isOnly ? "" : "; it is left out until it passes";
+    const meanwhile = isOnly ? "" : "; it is left out until it passes, while another one is there";
     if (reason !== null) log.warn(about, `${server.url} fails its health checks: ${reason}${meanwhile}`);
     else if (wasAway) log.info(about, `${server.url} passes its health checks${failure === null ? "" : " again"}`);
   }

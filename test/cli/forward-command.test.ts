@@ -215,6 +215,11 @@ test("headgate user makes a line that a file of users takes", TIMEOUT, () => {
   const { status, stdout } = withInput("open sesame\n", "user", "ann");
   assert.equal(status, 0);
   assert.match(stdout, /^ann:\$argon2id\$v=19\$m=19456,t=2,p=1\$\S+\n$/);
+  const tooMany = withInput("one\ntwo\n", "user", "ann");
+  assert.deepEqual(
+    [tooMany.status, tooMany.stdout, tooMany.stderr],
+    [2, "", "error: the password on standard input is more than one line\n"],
+  );
   const refused = withInput("secret", "user", "ann:b");
   assert.deepEqual(refused, { status: 2, stdout: "", stderr: "error: a name has no colon\n" });
 });
