@@ -96,23 +96,33 @@ describe("createProxy", () => {
     await proxy.close();
   });
 
-  test("writes what a plugin throws to standard error, and nothing else", async () => {
+  test("writes what a plugin throws to standard error, once for each line that throws, and nothing else", async () => {
     const program = `
       const { createProxy } = await import(${JSON.stringify(import.meta.resolve("../index.ts"))});
-      const use = [{ name: "broken", request() { throw new Error("a bug of the plugin"); } }];
+      const bugs = {
+        "/one": () => { throw new Error("a bug of the plugin\\n    at another place " + Math.random()); },
+        "/two": () => { throw new TypeError("another bug"); },
+      };
+      const use = [{ name: "broken", request: ({ request }) => bugs[request.path]() }];
       const proxy = createProxy({ listen: "127.0.0.1:0", use, respond: 204, ...JSON.parse(process.argv[1]) });
       const [{ address }] = await proxy.listen();
-      const { status } = await fetch("http://127.0.0.1:" + address.port);
+      for (const path of ["/one", "/one", "/one", "/two"]) {
+        const { status } = await fetch("http://127.0.0.1:" + address.port + path);
+        if (status !== 500) process.exitCode = 1;
+      }
       await proxy.close();
-      process.exitCode = status === 500 ? 0 : 1;
     `;
     const run = (more: object) =>
       promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program, JSON.stringify(more)]);
     const { stdout, stderr } = await run({});
     assert.equal(stdout, "");
-    const entry = JSON.parse(stderr);
-    assert.deepEqual([entry.level, entry.err.message], ["error", "a bug of the plugin"]);
-    assert.match(entry.err.stack, /at Object\.request/);
+    const [one, two, ...others] = stderr
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.match(one.err.message, /^a bug of the plugin/);
+    assert.match(one.err.stack, /at Object\.request/);
+    assert.deepEqual([two.level, two.err.message, others], ["error", "another bug", []]);
     assert.deepEqual(await run({ log: { level: "silent" } }), { stdout: "", stderr: "" });
   });
 

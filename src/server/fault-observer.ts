@@ -30,10 +30,16 @@ export class FaultObserver implements ExchangeObserver {
       this.#counters.countFault();
       const route = exchange.routeName ?? "no route";
       const err = error.cause instanceof Error ? error.cause : error;
-      this.#faults.report(`exchanges of ${route}`, (details) => {
+      this.#faults.report(`exchanges of ${route} ${placeOf(err)}`, (details) => {
         this.#log.error({ err, route, ...details }, "an exchange failed by a fault of the proxy or of a plugin");
       });
     }
     this.#next?.onExchangeEnd(exchange);
   }
+}
+
+/** The line of code that has thrown: another one is another fault. No part of the message, which may be a client's. */
+function placeOf({ stack = "", message }: Error): string {
+  const at = stack.indexOf(message);
+  return at < 0 ? "" : (stack.slice(at + message.length).split("\n", 2)[1] ?? "");
 }
