@@ -86,6 +86,13 @@ function certificateReasonOf(code: string): string {
 /** A client's verdict on the certificate that it was shown (RFC 8446 section 6.2); each kind of client has a favourite. */
 const CERTIFICATE_ALERT = /_ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)$/;
 
+/** What was read in place of a record is text, as a rule. */
+const PLAIN_TEXT_CODES: ReadonlySet<string> = new Set([
+  "ERR_SSL_WRONG_VERSION_NUMBER",
+  "ERR_SSL_HTTP_REQUEST",
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+]);
+
 /** The type of a failure by its code; null when the code is not known here. */
 function factsOf(error: SystemError, side: ErrorSide): FailureFacts | null {
   const code = error.code ?? "";
@@ -101,7 +108,8 @@ function factsOf(error: SystemError, side: ErrorSide): FailureFacts | null {
     return { type: "tls_alert_received", words, ...(isAboutOurs && { reason: OWN_CERTIFICATE_REFUSED }) };
   }
   if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO") {
-    return { type: "tls_protocol_error", words: `TLS failed: ${error.reason ?? error.message}` };
+    const hint = PLAIN_TEXT_CODES.has(code) ? ", as of a peer that speaks without TLS" : "";
+    return { type: "tls_protocol_error", words: `TLS failed: ${error.reason ?? error.message}${hint}` };
   }
   return null;
 }

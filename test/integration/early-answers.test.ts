@@ -58,14 +58,15 @@ describe("an early answer to a client that sends all before it reads", { timeout
         test(`${who}, over ${isSecure ? "TLS" : "TCP"}, ${framing}: arrives whole`, async () => {
           using folder = new TestFolder();
           await using origin = await Origin.start((request, response) => {
-            // Of chunks none is sent on before the limit is passed, or it is asked for: a head alone comes here at once.
             response.writeHead(401, { "content-length": "6" }).end("not us");
             request.resume();
           });
           await using proxy = await start(folder, origin);
           const port = proxy.port(isSecure ? "secure" : "plain");
           const answer = await sendThenRead(port, isSecure, `POST ${path} HTTP/1.1`, framing);
-          assert.match(answer, new RegExp(`^HTTP/1\\.1 (${status}|401) `));
+          // By its length the proxy refuses it at once; chunks may have been answered by the origin before they are too many.
+          const either = framing === "length" ? status : `(${status}|401)`;
+          assert.match(answer, new RegExp(`^HTTP/1\\.1 ${either} `));
           if (answer.startsWith("HTTP/1.1 401")) assert.match(answer, /\r\n\r\nnot us$/);
           if (framing === "length") assert.match(answer, /\r\nConnection: close\r\n/);
         });

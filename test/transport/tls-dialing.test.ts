@@ -165,7 +165,7 @@ test("other failures of the handshake", async (t) => {
     });
     await assert.rejects(stage.dial({ port: served.port, tls: trusting }), {
       type: "tls_protocol_error",
-      message: `TLS handshake with 127.0.0.1:${served.port} (app.internal): TLS failed: wrong version number (ERR_SSL_WRONG_VERSION_NUMBER)`,
+      message: `TLS handshake with 127.0.0.1:${served.port} (app.internal): TLS failed: wrong version number, as of a peer that speaks without TLS (ERR_SSL_WRONG_VERSION_NUMBER)`,
     });
   });
   await t.test("the upstream hangs up", async () => {
