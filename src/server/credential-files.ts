@@ -3,6 +3,7 @@ import type { Config, ServerConfig, UseConfig } from "../config/config.ts";
 import { parseApiKeys } from "../identity/api-keys.ts";
 import { parseHtpasswd, type ReadLines } from "../identity/htpasswd.ts";
 import type { PasswordHash } from "../identity/password-hash.ts";
+import { FileTexts } from "../io/file-texts.ts";
 import { readTextFile } from "../io/text-file.ts";
 import { type FileProblem, unlessKept } from "./file-problem.ts";
 import type { SetupProblem } from "./setup-error.ts";
@@ -34,14 +35,18 @@ export class CredentialFiles {
   }
 
   /** Rejects with a SetupError that names every line that cannot be used; files that `before` has are kept as they were there. */
-  static async load(config: Config, before: CredentialFiles | null = null): Promise<CredentialFiles> {
+  static async load(
+    config: Config,
+    before: CredentialFiles | null = null,
+    texts = new FileTexts(),
+  ): Promise<CredentialFiles> {
     const files = new CredentialFiles();
     const { users, keys } = before === null ? NONE : { users: before.#users, keys: before.#keys };
     for (const { feature, path, place } of namedFiles(config)) {
       const found =
         feature === "basicAuth"
-          ? await load(path, parseHtpasswd, files.#users, users)
-          : await load(path, parseApiKeys, files.#keys, keys);
+          ? await load(path, parseHtpasswd, files.#users, users, texts)
+          : await load(path, parseApiKeys, files.#keys, keys, texts);
       const isKept = (feature === "basicAuth" ? files.#users : files.#keys).has(path);
       for (const words of found) {
         files.problems.push({ path: place, message: `${path}: ${words}`, files: [path], isKept });
@@ -68,11 +73,12 @@ async function load<T>(
   parse: (text: string) => ReadLines<T>,
   into: Map<string, ReadonlyMap<string, T>>,
   before: ReadonlyMap<string, ReadonlyMap<string, T>>,
+  texts: FileTexts,
 ): Promise<readonly string[]> {
   if (into.has(path)) return [];
   let problems: readonly string[];
   try {
-    const read = parse(await readTextFile(path, FILE_BYTES_MAX));
+    const read = parse(await texts.of(path, () => readTextFile(path, FILE_BYTES_MAX)));
     if (read.problems.length === 0) into.set(path, read.entries);
     problems = read.problems;
   } catch (error) {

@@ -7,6 +7,7 @@ import type { Clock } from "../core/ports.ts";
 import { Authority, AuthorityCertificate, AuthorityError, LEAF_LIFE_MS } from "../forward/interception/authority.ts";
 import { LeafCertificates } from "../forward/interception/leaves.ts";
 import { describeConstraints, permitsPattern } from "../forward/interception/name-constraints.ts";
+import { FileTexts } from "../io/file-texts.ts";
 import { LeafFiles } from "../io/leaf-files.ts";
 import { readTextFile } from "../io/text-file.ts";
 import { pathsOfAuthority } from "./authority-folder.ts";
@@ -31,6 +32,7 @@ export async function loadAuthority(
   hosts: readonly string[],
   place: SetupProblem["path"],
   clock: Clock,
+  texts = new FileTexts(),
 ): Promise<LoadedAuthority> {
   const [certificateFile = "", keyFile = ""] = pathsOfAuthority(folder);
   const fail = (message: string, cause: unknown): never => {
@@ -38,7 +40,7 @@ export async function loadAuthority(
   };
   const read = async (file: string): Promise<string> => {
     try {
-      return await readTextFile(file, PEM_BYTES_MAX);
+      return await texts.of(file, () => readTextFile(file, PEM_BYTES_MAX));
     } catch (error) {
       const isThere = !(error as Error).message.endsWith("there is no such file");
       const hint = isThere ? "" : `; make a CA with: headgate ca init --dir ${folder}`;

@@ -9,6 +9,7 @@ import { TLS_HANDSHAKE_TIMEOUT_MS } from "../core/limits.ts";
 import type { Clock, Kept, TlsLayer } from "../core/ports.ts";
 import { Interception, type LeafSource, type TunnelDialer } from "../forward/interception/interception.ts";
 import { HostSet } from "../forward/rules/hosts.ts";
+import type { FileTexts } from "../io/file-texts.ts";
 import { folderOwner, pathsOfAuthority } from "./authority-folder.ts";
 import { type FileProblem, unlessKept } from "./file-problem.ts";
 import type { LoadedAuthority } from "./interception-authority.ts";
@@ -33,12 +34,16 @@ export function authorityFolder(named: string | null): string {
 }
 
 /** null: the server intercepts nothing. */
-async function authorityOf({ name, forward }: ServerConfig, clock: Clock): Promise<LoadedAuthority | null> {
+async function authorityOf(
+  { name, forward }: ServerConfig,
+  clock: Clock,
+  texts?: FileTexts,
+): Promise<LoadedAuthority | null> {
   const intercept = forward?.intercept ?? null;
   if (intercept === null) return null;
   const { loadAuthority } = await import("./interception-authority.ts");
   const place = ["servers", name, "forward", "intercept", "ca"];
-  return await loadAuthority(authorityFolder(intercept.ca), intercept.hosts, place, clock);
+  return await loadAuthority(authorityFolder(intercept.ca), intercept.hosts, place, clock, texts);
 }
 
 export class Interceptions {
@@ -65,10 +70,11 @@ export class Interceptions {
     { servers }: Config,
     around: InterceptionSurroundings,
     before: Interceptions | null = null,
+    texts?: FileTexts,
   ): Promise<Interceptions> {
     const interceptions = new Interceptions(around);
     for (const server of servers) {
-      const loaded = await interceptions.#load(server).catch((error: unknown) => {
+      const loaded = await interceptions.#load(server, texts).catch((error: unknown) => {
         if (!(error instanceof SetupError)) throw error;
         const kept = before === null ? null : (before.#loaded.get(server.name) ?? null);
         const files = pathsOfAuthority(authorityFolder(server.forward?.intercept?.ca ?? null));
@@ -83,9 +89,9 @@ export class Interceptions {
     return interceptions;
   }
 
-  async #load(server: ServerConfig): Promise<Loaded | null> {
+  async #load(server: ServerConfig, texts: FileTexts | undefined): Promise<Loaded | null> {
     const around = this.#around;
-    const found = await authorityOf(server, around.clock);
+    const found = await authorityOf(server, around.clock, texts);
     if (found === null) return null;
     const { authority, warnings } = found;
     const { leavesOf } = await import("./interception-authority.ts");

@@ -83,6 +83,10 @@ export interface ProxyOptions {
   readonly caches?: CacheSupply;
   /** Another thread tells what all of them find out. */
   readonly isQuiet?: boolean;
+  /** What the files held that the first configuration names, when another thread read them: each that cannot be used now is as it was there. */
+  readonly files?: ReadonlyMap<string, string> | null;
+  /** Told what the files hold that are in use, whenever they were read. */
+  readonly noteFiles?: (texts: ReadonlyMap<string, string>) => void;
 }
 
 /** A configuration that is ready to be taken into use. One of the two is called, once. */
@@ -97,6 +101,8 @@ export class ProxyServer {
   readonly transport: Transport;
   readonly #log: AppLog;
   readonly #isQuiet: boolean;
+  readonly #filesBefore: ReadonlyMap<string, string> | null;
+  readonly #noteFiles: (texts: ReadonlyMap<string, string>) => void;
   readonly #openAccessOutput: OpenAccessOutput;
   readonly #counters: Counters;
   readonly #attempts: FailedAttempts;
@@ -131,6 +137,8 @@ export class ProxyServer {
   constructor(log: AppLog, options: ProxyOptions = {}) {
     this.#log = log;
     this.#isQuiet = options.isQuiet ?? false;
+    this.#filesBefore = options.files ?? null;
+    this.#noteFiles = options.noteFiles ?? (() => {});
     this.#instance = options.instance ?? randomUUID();
     this.#openAccessOutput = options.openAccessOutput ?? accessOutputs(clock, log);
     const counters = options.counters ?? Counters.ofOneThread();
@@ -184,7 +192,11 @@ export class ProxyServer {
    * when any part of it cannot be had. Opens no socket before `listen`, but for the health checks of upstreams.
    */
   load(config: Config): Promise<void> {
-    return this.#next(() => this.#apply(config, this.#isListening, this.#sockets));
+    return this.#next(async () => {
+      const before = this.#current === null ? await this.#recallFiles(config) : null;
+      await this.#apply(config, this.#isListening, this.#sockets, before);
+      if (before !== null) this.#tellFiles([]);
+    });
   }
 
   /**
@@ -209,7 +221,7 @@ export class ProxyServer {
     return this.#next(async () => {
       if (this.#current === null) throw new Error("there is no configuration yet");
       if (this.#isListening) return;
-      await this.#apply(this.#current.config, true, sockets);
+      await this.#apply(this.#current.config, true, sockets, this.#current.files);
       this.#isListening = true;
     });
   }
@@ -371,6 +383,7 @@ export class ProxyServer {
         this.#sockets = sockets;
         this.#current?.watch.close();
         this.#current = { config, servers, files, watch };
+        this.#noteFiles(files.texts);
         const warnings = warningsOf(config, { files: tls, interception: interceptions.warnings }, clock);
         for (const warning of warnings) this.#warnOnce(warning);
         this.#log.level = config.log.level;
@@ -408,11 +421,17 @@ export class ProxyServer {
       // Of the configuration that is in use by then: another one may have been under way.
       const { config, files } = this.#current!;
       await this.#apply(config, this.#isListening, this.#sockets, files);
-      if (!this.#isQuiet) this.#tellFiles(changed);
+      this.#tellFiles(changed);
     }).catch((err: Error) => this.#log.error(`${REFUSED}: ${err.message}`));
   }
 
+  async #recallFiles(config: Config): Promise<NamedFiles | null> {
+    const texts = this.#filesBefore;
+    return texts === null ? null : NamedFiles.recall(config, this.#interceptionSurroundings, texts);
+  }
+
   #tellFiles(changed: readonly string[]): void {
+    if (this.#isQuiet) return;
     const { taken, refused } = this.#current!.files.describe(changed);
     if (taken !== null) this.#log.info(`files that have changed were read again: ${taken}`);
     if (refused !== null) this.#log.error(`${REFUSED}: ${refused}`);

@@ -2,6 +2,7 @@
 import type { Config, ListenTlsConfig } from "../config/config.ts";
 import type { Clock } from "../core/ports.ts";
 import type { RedisStoreConfig, StoreConfig } from "../identity/stores/options.ts";
+import { FileTexts } from "../io/file-texts.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
 import { type LoadedCertificate, loadAuthorities, loadCertificate, PemError } from "../io/tls/pem.ts";
 import type { UpstreamConfig } from "../upstreams/options.ts";
@@ -22,12 +23,14 @@ export class TlsFiles {
   readonly #pairs = new Map<string, LoadedCertificate>();
   readonly #authorities = new Map<string, string>();
   readonly #before: TlsFiles;
+  readonly #texts: FileTexts;
   /** Of files that cannot be used now and have here what they held before. */
   readonly problems: FileProblem[] = [];
   /** Certificates that work and soon will not, and the like. */
   readonly warnings: string[] = [];
 
-  constructor(before: TlsFiles | null = null) {
+  constructor(before: TlsFiles | null = null, texts = new FileTexts()) {
+    this.#texts = texts;
     // Without one, what could not be read is nowhere.
     this.#before = before ?? this;
   }
@@ -47,8 +50,13 @@ export class TlsFiles {
   }
 
   /** Rejects with a SetupError that names every file that cannot be used; those that `before` has are kept as they were there. */
-  static async load(config: NamesTlsFiles, clock: Clock, before: TlsFiles | null = null): Promise<TlsFiles> {
-    const files = new TlsFiles(before);
+  static async load(
+    config: NamesTlsFiles,
+    clock: Clock,
+    before: TlsFiles | null = null,
+    texts?: FileTexts,
+  ): Promise<TlsFiles> {
+    const files = new TlsFiles(before, texts);
     for (const { name, listen } of config.servers) {
       for (const [index, { tls }] of listen.entries()) {
         for (const [at, { cert, key }] of tls?.certificates.entries() ?? []) {
@@ -111,7 +119,7 @@ export class TlsFiles {
     const id = pairKey(cert, key);
     if (this.#pairs.has(id)) return;
     try {
-      const loaded = await loadCertificate(cert, key, clock.wallMs());
+      const loaded = await loadCertificate(cert, key, clock.wallMs(), this.#texts);
       this.#pairs.set(id, loaded);
       this.warnings.push(...loaded.warnings);
     } catch (error) {
@@ -124,7 +132,7 @@ export class TlsFiles {
   async #loadAuthorities(ca: string, place: SetupProblem["path"]): Promise<void> {
     if (this.#authorities.has(ca)) return;
     try {
-      this.#authorities.set(ca, await loadAuthorities(ca));
+      this.#authorities.set(ca, await loadAuthorities(ca, this.#texts));
     } catch (error) {
       const kept = this.#before.#authorities.get(ca);
       if (kept !== undefined) this.#authorities.set(ca, kept);

@@ -5,6 +5,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { SystemError } from "../failures.ts";
+import { FileTexts } from "../file-texts.ts";
 
 /** A certificate chain with its key, as PEM texts. */
 export interface LoadedCertificate {
@@ -41,9 +42,14 @@ const CERTIFICATE_BLOCK =
 const KEY_BEGIN = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/;
 
 /** Reads and checks a chain (the server's own certificate first) and its key. Rejects with a PemError. */
-export async function loadCertificate(certPath: string, keyPath: string, wallMs: number): Promise<LoadedCertificate> {
-  const cert = await readText(certPath);
-  const key = await readText(keyPath);
+export async function loadCertificate(
+  certPath: string,
+  keyPath: string,
+  wallMs: number,
+  texts: FileTexts = new FileTexts(),
+): Promise<LoadedCertificate> {
+  const cert = await readText(certPath, texts);
+  const key = await readText(keyPath, texts);
   const [own] = parseCertificates(certPath, cert);
   if (!own!.checkPrivateKey(parseKey(keyPath, key))) {
     throw new PemError(keyPath, `the key does not belong to the certificate in ${certPath}`);
@@ -52,15 +58,15 @@ export async function loadCertificate(certPath: string, keyPath: string, wallMs:
 }
 
 /** Reads and checks a file of authorities. Rejects with a PemError. */
-export async function loadAuthorities(path: string): Promise<string> {
-  const text = await readText(path);
+export async function loadAuthorities(path: string, texts: FileTexts = new FileTexts()): Promise<string> {
+  const text = await readText(path, texts);
   parseCertificates(path, text);
   return text;
 }
 
-async function readText(path: string): Promise<string> {
+async function readText(path: string, texts: FileTexts): Promise<string> {
   try {
-    return await readFile(path, "latin1");
+    return await texts.of(path, () => readFile(path, "latin1"));
   } catch (error) {
     const { code = "", message } = error as SystemError;
     throw new PemError(path, `cannot be read: ${READ_FAILURES[code] ?? message}`, error);

@@ -55,10 +55,13 @@ export interface Load {
   readonly caches: readonly CacheHandout[];
 }
 
+/** What files held that a configuration names, by path. */
+export type NotedFiles = ReadonlyMap<string, string>;
+
 /** What may be asked, and what the answer holds. */
 export interface Questions {
-  /** Take the first configuration: all that is left to do is to listen. */
-  start: { readonly asked: Load; readonly answer: null };
+  /** Take the first configuration: all that is left to do is to listen. `files`: in the place of a worker that is gone, what that had read. */
+  start: { readonly asked: Load & { readonly files: NotedFiles | null }; readonly answer: null };
   listen: { readonly asked: { readonly sockets: HandedSockets }; readonly answer: null };
   /** Make ready for another configuration. What was made ready is then taken into use or taken back. */
   prepare: { readonly asked: Load & { readonly sockets: HandedSockets }; readonly answer: null };
@@ -89,5 +92,7 @@ export type FromWorker =
   | { readonly kind: "log"; readonly line: string }
   /** Of the access log, ready to be written. */
   | { readonly kind: "access"; readonly text: string; readonly lines: number }
+  /** The files that it has read. */
+  | { readonly kind: "files"; readonly texts: NotedFiles }
   /** The last that is heard of it. */
   | { readonly kind: "fault"; readonly name: string; readonly message: string; readonly stack: string };

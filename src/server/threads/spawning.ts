@@ -13,7 +13,7 @@ import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
 import { Counters, countersBuffer, type WorkerCounts } from "./counters.ts";
-import type { ConfigSource, Load, WorkerSetup } from "./protocol.ts";
+import type { ConfigSource, Load, NotedFiles, WorkerSetup } from "./protocol.ts";
 import { UpstreamMemory } from "./upstream-memory.ts";
 import { WorkerThread } from "./worker-thread.ts";
 
@@ -57,6 +57,8 @@ export class WorkerSpawner {
   /** Those that were lost once. */
   readonly #lost: WorkerThread[] = [];
   readonly caches: CacheKeepers;
+  /** What the files held that the configuration names, when they were read last. */
+  #files: NotedFiles | null = null;
 
   constructor(options: SpawnOptions) {
     this.#options = options;
@@ -104,8 +106,17 @@ export class WorkerSpawner {
 
   /** A worker that is ready to listen. Rejects with a SetupError or a WorkerRefusal, and then the thread is gone. */
   start(id: number, loaded: Loaded): Promise<WorkerThread> {
+    return this.#start(id, loaded, null);
+  }
+
+  /** The same in the place of one that is gone: files that cannot be used now do not keep it from serving. */
+  startAgain(id: number, loaded: Loaded): Promise<WorkerThread> {
+    return this.#start(id, loaded, this.#files);
+  }
+
+  #start(id: number, loaded: Loaded, files: NotedFiles | null): Promise<WorkerThread> {
     const thread = this.#spawn(id, loaded.config);
-    return this.#whenDone(thread, () => thread.ask("start", this.loadOf(loaded, thread)));
+    return this.#whenDone(thread, () => thread.ask("start", { ...this.loadOf(loaded, thread), files }));
   }
 
   /** The same worker, which then serves. Rejects likewise. */
@@ -154,7 +165,13 @@ export class WorkerSpawner {
         level: log.level,
         isForPeople: output.isForPeople,
       },
-      { log: output.write, access: writeAccess },
+      {
+        log: output.write,
+        access: writeAccess,
+        files: (texts) => {
+          this.#files = texts;
+        },
+      },
     );
     void thread.ended.then(() => {
       if (thread.isLost) this.#lost.push(thread);

@@ -395,7 +395,7 @@ export class WorkerGroup {
     slot.timer = setTimeout(() => {
       this.#next(async () => {
         if (slot.thread !== null || this.#current === null) return;
-        const thread = await this.#spawner.start(id, this.#current);
+        const thread = await this.#spawner.startAgain(id, this.#current);
         await this.#serveAgain(slot, thread, this.#sockets);
       }).catch((error: unknown) => {
         if (this.#isEnding) return;

@@ -4,7 +4,16 @@
 import { Worker } from "node:worker_threads";
 import { SetupError } from "../setup-error.ts";
 import { BEAT_MS } from "./counters.ts";
-import type { Answer, FromWorker, Load, QuestionKind, Questions, ToWorker, WorkerSetup } from "./protocol.ts";
+import type {
+  Answer,
+  FromWorker,
+  Load,
+  NotedFiles,
+  QuestionKind,
+  Questions,
+  ToWorker,
+  WorkerSetup,
+} from "./protocol.ts";
 
 /**
  * A question that a worker does not answer within this time finds it stuck, most likely in an endless loop of a plugin. So does
@@ -47,6 +56,7 @@ export interface WorkerEnd {
 export interface WorkerOutput {
   log(line: string): void;
   access(text: string, lines: number): void;
+  files(texts: NotedFiles): void;
 }
 
 interface Asked {
@@ -168,6 +178,8 @@ export class WorkerThread {
         return output.log(message.line);
       case "access":
         return output.access(message.text, message.lines);
+      case "files":
+        return output.files(message.texts);
       case "fault":
         this.#fault = { type: message.name, message: message.message, stack: message.stack };
         this.#cause = `a fault that nobody caught: ${message.message}`;

@@ -20,7 +20,16 @@ import { SetupError } from "../setup-error.ts";
 import { clock } from "../surroundings.ts";
 import { AccessBatch } from "./access-batch.ts";
 import { BEAT_MS, Counters } from "./counters.ts";
-import type { Answer, ConfigSource, FromWorker, Questions, ToWorker, UpstreamBlock, WorkerSetup } from "./protocol.ts";
+import type {
+  Answer,
+  ConfigSource,
+  FromWorker,
+  NotedFiles,
+  Questions,
+  ToWorker,
+  UpstreamBlock,
+  WorkerSetup,
+} from "./protocol.ts";
 
 /** Of a thread that ends by a fault: the main thread has been told which. */
 const STATUS_FAULT = 70;
@@ -90,10 +99,10 @@ class Worker {
   async #do(message: Exclude<ToWorker, { kind: "cut" }>): Promise<Questions[typeof message.kind]["answer"]> {
     switch (message.kind) {
       case "start": {
-        const { source, upstreams, caches } = message.asked;
+        const { source, upstreams, caches, files } = message.asked;
         this.#addUpstreams(upstreams);
         this.#caches.offer(caches);
-        this.#proxy = this.#makeProxy();
+        this.#proxy = this.#makeProxy(files);
         await this.#proxy.load(await configOf(source));
         return null;
       }
@@ -124,7 +133,7 @@ class Worker {
     }
   }
 
-  #makeProxy(): ProxyServer {
+  #makeProxy(files: NotedFiles | null): ProxyServer {
     const { id, workers, level, isForPeople, transport, instance, counters, attempts, forward, column, columns } =
       this.#setup;
     const write = (line: string): void => this.#tell({ kind: "log", line });
@@ -146,6 +155,9 @@ class Worker {
       states: (options) => sharedOf(options, this.#states),
       caches: this.#caches,
       isQuiet: id > 1,
+      files,
+      // All of them read the same.
+      ...(id === 1 && { noteFiles: (texts: NotedFiles) => this.#tell({ kind: "files", texts }) }),
     });
   }
 
