@@ -60,7 +60,9 @@ test("a server that fails its checks gets no requests of any worker until it pas
   assert.deepEqual(clients.bodies, ["one", "other"]);
 
   other.status = 503;
-  await running.untilLogged(/ fails its health checks: GET \/healthz: status 503; it is left out until it passes, while another one is there$/);
+  await running.untilLogged(
+    / fails its health checks: GET \/healthz: status 503; it is left out until it passes, while another one is there$/,
+  );
   assert.deepEqual(await clients.bodiesNow(), ["one"]);
   const [ofOne, ofOther] = await serversOf(running);
   assert.deepEqual([ofOne?.state, ofOne?.since, ofOne?.reason], ["up", null, null]);

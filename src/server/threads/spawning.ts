@@ -57,8 +57,6 @@ export class WorkerSpawner {
   /** Those that were lost once. */
   readonly #lost: WorkerThread[] = [];
   readonly caches: CacheKeepers;
-  /** What the files held that the configuration names, when they were read last. */
-  #files: NotedFiles | null = null;
 
   constructor(options: SpawnOptions) {
     this.#options = options;
@@ -109,9 +107,9 @@ export class WorkerSpawner {
     return this.#start(id, loaded, null);
   }
 
-  /** The same in the place of one that is gone: files that cannot be used now do not keep it from serving. */
-  startAgain(id: number, loaded: Loaded): Promise<WorkerThread> {
-    return this.#start(id, loaded, this.#files);
+  /** The same in the place of one that is gone, which had read these files: those that cannot be used now do not keep it from serving. */
+  startAgain(id: number, loaded: Loaded, files: NotedFiles | null): Promise<WorkerThread> {
+    return this.#start(id, loaded, files);
   }
 
   #start(id: number, loaded: Loaded, files: NotedFiles | null): Promise<WorkerThread> {
@@ -165,13 +163,7 @@ export class WorkerSpawner {
         level: log.level,
         isForPeople: output.isForPeople,
       },
-      {
-        log: output.write,
-        access: writeAccess,
-        files: (texts) => {
-          this.#files = texts;
-        },
-      },
+      { log: output.write, access: writeAccess },
     );
     void thread.ended.then(() => {
       if (thread.isLost) this.#lost.push(thread);

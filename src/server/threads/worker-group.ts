@@ -16,6 +16,7 @@ import { clock } from "../surroundings.ts";
 import type { HandedAddress } from "../upgrade/handover.ts";
 import { BEAT_MS, type WorkerCounts } from "./counters.ts";
 import { ListeningSockets, type PreparedSockets } from "./listening-sockets.ts";
+import type { NotedFiles } from "./protocol.ts";
 import type { SocketSource } from "./socket-source.ts";
 import { type Loaded, type Sourced, WorkerSpawner } from "./spawning.ts";
 import type { UpstreamMemory } from "./upstream-memory.ts";
@@ -36,6 +37,8 @@ interface Slot {
   thread: WorkerThread | null;
   /** The one that was there when all were told to end, and what it has counted; null: that has not come, or there was none. */
   last: { readonly thread: WorkerThread; counts: WorkerCounts | null } | null;
+  /** What the one that died had read. */
+  files: NotedFiles | null;
   /** How many that served have died. */
   restarts: number;
   lastFault: string | null;
@@ -86,6 +89,7 @@ export class WorkerGroup {
         id: index + 1,
         thread: null,
         last: null,
+        files: null,
         restarts: 0,
         lastFault: null,
         deaths: 0,
@@ -383,6 +387,7 @@ export class WorkerGroup {
     slot.lastFault = cause;
     if (slot.thread !== thread) return;
     slot.thread = null;
+    slot.files = thread.files;
     if (isReplaced) slot.restarts++;
     slot.diedMs = clock.wallMs();
     slot.deaths = slot.diedMs - thread.startedMs < STEADY_MS ? slot.deaths + 1 : 0;
@@ -395,7 +400,7 @@ export class WorkerGroup {
     slot.timer = setTimeout(() => {
       this.#next(async () => {
         if (slot.thread !== null || this.#current === null) return;
-        const thread = await this.#spawner.startAgain(id, this.#current);
+        const thread = await this.#spawner.startAgain(id, this.#current, this.#files);
         await this.#serveAgain(slot, thread, this.#sockets);
       }).catch((error: unknown) => {
         if (this.#isEnding) return;
@@ -404,6 +409,12 @@ export class WorkerGroup {
         this.#startAgain(slot);
       });
     }, waitMs);
+  }
+
+  /** What the files of the configuration held when they were read last: the first worker tells. */
+  get #files(): NotedFiles | null {
+    const [first] = this.#slots;
+    return first?.thread?.files ?? first?.files ?? null;
   }
 
   /** Why there is no other one yet. */

@@ -56,7 +56,6 @@ export interface WorkerEnd {
 export interface WorkerOutput {
   log(line: string): void;
   access(text: string, lines: number): void;
-  files(texts: NotedFiles): void;
 }
 
 interface Asked {
@@ -71,6 +70,8 @@ export class WorkerThread {
   /** Resolves when the thread is gone, or lost; never rejects. */
   readonly ended: Promise<WorkerEnd>;
   state: "starting" | "serving" | "draining" = "starting";
+  /** The files that it has read; null: it tells nobody. */
+  files: NotedFiles | null = null;
   readonly #worker: Worker;
   readonly #resolveEnded: (end: WorkerEnd) => void;
   /** Questions without an answer, in the order in which they were asked. */
@@ -179,7 +180,8 @@ export class WorkerThread {
       case "access":
         return output.access(message.text, message.lines);
       case "files":
-        return output.files(message.texts);
+        this.files = message.texts;
+        return;
       case "fault":
         this.#fault = { type: message.name, message: message.message, stack: message.stack };
         this.#cause = `a fault that nobody caught: ${message.message}`;
