@@ -51,7 +51,8 @@ async function endAll(child: ChildProcess): Promise<void> {
 /** Waits until the text has been printed. */
 async function saying(started: Started, text: string): Promise<void> {
   const ended = started.closed.then(() => assert.fail(`ended before "${text}":\n${started.said()}`));
-  while (!started.said().includes(text)) await Promise.race([once(started.child.stdout!, "data"), ended]);
+  const { stdout, stderr } = started.child;
+  while (!started.said().includes(text)) await Promise.race([once(stdout!, "data"), once(stderr!, "data"), ended]);
 }
 
 test("npm start serves, its commands work, and it leaves nothing behind", { skip: needs("curl") }, async (context) => {
@@ -78,7 +79,11 @@ test("npm start lets what is under way end at Ctrl-C, and a second one cuts it o
   const [response] = (await once(events, "response")) as [http.IncomingMessage];
   // It is cut off in the end.
   for (const one of [events, response]) one.on("error", () => {});
-  const nextEvent = () => once(response, "data");
+  const cut = new Promise((_, reject) => {
+    response.once("close", () => reject(new Error(`the events ended:\n${started.said()}`)));
+  });
+  cut.catch(() => {});
+  const nextEvent = () => Promise.race([once(response, "data"), cut]);
   await nextEvent();
   // The terminal's, and the same of npm, which passes it on.
   process.kill(-started.child.pid!, "SIGINT");
