@@ -19,8 +19,6 @@ interface NamedFile {
   readonly place: SetupProblem["path"];
 }
 
-const NONE = { users: new Map(), keys: new Map() };
-
 export class CredentialFiles {
   /** For who only looks at a configuration: every file is empty. */
   static readonly unread = new CredentialFiles();
@@ -37,16 +35,15 @@ export class CredentialFiles {
   /** Rejects with a SetupError that names every line that cannot be used; files that `before` has are kept as they were there. */
   static async load(
     config: Config,
-    before: CredentialFiles | null = null,
+    before = CredentialFiles.unread,
     texts = new FileTexts(),
   ): Promise<CredentialFiles> {
     const files = new CredentialFiles();
-    const { users, keys } = before === null ? NONE : { users: before.#users, keys: before.#keys };
     for (const { feature, path, place } of namedFiles(config)) {
       const found =
         feature === "basicAuth"
-          ? await load(path, parseHtpasswd, files.#users, users, texts)
-          : await load(path, parseApiKeys, files.#keys, keys, texts);
+          ? await load(path, parseHtpasswd, files.#users, before.#users, texts)
+          : await load(path, parseApiKeys, files.#keys, before.#keys, texts);
       const isKept = (feature === "basicAuth" ? files.#users : files.#keys).has(path);
       for (const words of found) {
         files.problems.push({ path: place, message: `${path}: ${words}`, files: [path], isKept });
