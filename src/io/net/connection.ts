@@ -94,9 +94,6 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   readonly #onEnd = (): void => this.#peerEnded();
   readonly #onError = (error: SystemError): void => this.#failed(error);
   readonly #onClose = (): void => this.#socketClosed();
-  readonly #onResumed = (): void => {
-    if (this.#endWaits && !this.#paused && !this.#owner.arrivals.holds(this)) this.#tellWaiting();
-  };
   /** One closure for all writes that need to know when they were taken. */
   readonly #onTaken = (error?: Error | null): void => {
     if (error !== undefined && error !== null) return;
@@ -212,7 +209,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     this.#owner.pausedClients.delete(this);
     this.#owner.arrivals.resumed(this);
     this.#socket.resume();
-    if (this.#endWaits) process.nextTick(this.#onResumed);
+    if (this.#endWaits) process.nextTick(() => this.#tellResumed());
   }
 
   /** While something is queued, the system tells by itself. */
@@ -443,6 +440,11 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     // TLS finds the end in the record behind the one at which its handler paused.
     this.#endWaits = this.#paused || arrivals.holds(this);
     if (!this.#endWaits) this.#tellEnd();
+  }
+
+  /** Perhaps it was paused again, or something is held that is told first. */
+  #tellResumed(): void {
+    if (this.#endWaits && !this.#paused && !this.#owner.arrivals.holds(this)) this.#tellWaiting();
   }
 
   /** All that was held has been told. */
