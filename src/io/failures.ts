@@ -114,6 +114,11 @@ function factsOf(error: SystemError, side: ErrorSide): FailureFacts | null {
   return null;
 }
 
+/** What the system means by a code such as "ECONNREFUSED"; null: it is not known here. */
+export function systemWordsOf(code: string): string | null {
+  return SYSTEM_FAILURES[code]?.words ?? null;
+}
+
 /**
  * The error of a connection, of an attempt to connect, or of a TLS handshake. `what` is the sentence's beginning, such
  * as "cannot connect to 127.0.0.1:80". An unknown failure of the system is a terminated connection.

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import tls from "node:tls";
 import { ProxyError } from "../../src/core/errors.ts";
+import type { RedisTls } from "../../src/io/redis/link.ts";
 import { Authority, issueCertificate } from "../support/certificates.ts";
 import { freePort } from "../support/free-port.ts";
 import { RedisServer, until } from "../support/redis.ts";
@@ -60,7 +61,9 @@ describe("Redis", { skip: needs("redis-server") }, () => {
     await until(() => works(store));
     assert.equal((await store.get("k"))?.value, "v");
     assert.equal(store.peek("k")?.value, "v", "kept again");
-    assert.match(told.events.join(), /^away: Redis cannot be reached: (\w+|Socket closed unexpectedly),back$/);
+    assert.equal(told.events.length, 2, told.events.join());
+    assert.match(told.events[0] ?? "", /^away: Redis cannot be reached: \w/);
+    assert.equal(told.events[1], "back");
   });
 
   test("is killed while look-ups are under way, again and again", async () => {
@@ -174,7 +177,9 @@ describe("Redis", { skip: needs("redis-server") }, () => {
     const told: Told = { events: [] };
     const store = openRedis(server.url, { told });
     assert.ok((await refused(store.get("k"))) < SOON_MS);
-    assert.deepEqual(told.events, ["away: Redis cannot be reached: ECONNREFUSED"]);
+    assert.deepEqual(told.events, [
+      "away: Redis cannot be reached: connection refused, nothing accepts connections there (ECONNREFUSED)",
+    ]);
     await server.restart();
     await until(() => works(store));
     assert.deepEqual(told.events.slice(1), ["back"]);
@@ -242,13 +247,32 @@ test("a server whose certificate is not trusted, or has another name, is not spo
   assert.deepEqual(
     told.events.map((event) => event.replace("away: Redis cannot be reached: ", "")),
     [
-      "UNABLE_TO_VERIFY_LEAF_SIGNATURE: nobody whom this machine trusts has signed its certificate: see `tls.ca` of its store",
-      "ERR_TLS_CERT_ALTNAME_INVALID: its certificate is for another name: see `tls.serverName` of its store",
-      "ERR_TLS_CERT_ALTNAME_INVALID: its certificate is for another name: see `tls.serverName` of its store",
+      "nobody whom this machine trusts has signed its certificate: see `tls.ca` of its store (UNABLE_TO_VERIFY_LEAF_SIGNATURE)",
+      "its certificate is for another name: see `tls.serverName` of its store (ERR_TLS_CERT_ALTNAME_INVALID)",
+      "its certificate is for another name: see `tls.serverName` of its store (ERR_TLS_CERT_ALTNAME_INVALID)",
     ],
   );
   assert.equal(heard, "");
   server.close();
+});
+
+test("TLS on one side alone is named as what may be wrong", async () => {
+  const authority = new Authority();
+  const secure = tls.createServer(issueCertificate({ names: ["redis.test"], issuer: authority }));
+  // Whoever speaks without TLS is an error of the handshake, and parted from.
+  secure.on("tlsClientError", (_, socket) => socket.destroy());
+  await once(secure.listen(0, "127.0.0.1"), "listening");
+  await using plain = await ScriptedRedis.start();
+  plain.answer = () => null;
+  const told: Told = { events: [] };
+  await refused(openRedis(`redis://127.0.0.1:${(secure.address() as AddressInfo).port}`, { told }).get("k"));
+  const url = plain.url.replace("redis:", "rediss:");
+  const tlsOfAll: RedisTls = { ca: null, cert: null, key: null, serverName: null };
+  await refused(openRedis({ url, timeouts: { connect: "300ms", command: "2m" } }, { told, tls: tlsOfAll }).get("k"));
+  const [withoutTls, withTls] = told.events;
+  assert.match(withoutTls ?? "", /; a server that speaks TLS has a URL that begins with rediss:\/\/$/);
+  assert.match(withTls ?? "", /within 300 ms; a server that speaks without TLS has a URL that begins with redis:\/\/$/);
+  secure.close();
 });
 
 test("a server that takes the connection and says nothing", async () => {

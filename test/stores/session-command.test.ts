@@ -160,6 +160,11 @@ describe("a mistake is one line", () => {
       ["get", "k", "--store", "redis://u:hunter2@"],
       /^--store: a URL of Redis is redis:\/\/USER:PASSWORD@HOST/,
     ],
+    [
+      "a port that is none",
+      ["get", "k", "--store", "redis://u:hunter2@127.0.0.1:99999/1"],
+      "--store: the port of a URL of Redis is a number from 1 to 65535",
+    ],
     ["no credentials", ["put", "k", "--encrypt-key", "key"], "error: needs one of --basic, --bearer and --json", 2],
     ["two of them", ["put", "k", "--encrypt-key", "key", "--basic", "a:b", "--bearer", "c"], /^error: needs one of/, 2],
     ["no key", ["put", "k", "--basic", "a:b"], /required option '--encrypt-key <file>' not specified/, 2],
@@ -212,7 +217,10 @@ describe("a mistake is one line", () => {
   test("a Redis that is away", async () => {
     using folder = stage();
     const url = `redis://127.0.0.1:${await freePort()}`;
-    failed(session(folder, "list", "--store", url), `${url}: Redis cannot be reached: ECONNREFUSED`);
+    failed(
+      session(folder, "list", "--store", url),
+      `${url}: Redis cannot be reached: connection refused, nothing accepts connections there (ECONNREFUSED)`,
+    );
   });
 
   test("no store, and more than one", () => {

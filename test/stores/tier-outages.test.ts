@@ -187,7 +187,10 @@ test("not there at the start: nobody waits for it, one word about it, and it is 
   await assert.rejects(stage.tier!.purge(PURGE, { soft: false }), /cannot be told now/);
   await server.restart();
   await until(() => stage.tier!.isServing);
-  assert.deepEqual(told, ["Redis cannot be reached: ECONNREFUSED", null]);
+  assert.deepEqual(told, [
+    "Redis cannot be reached: connection refused, nothing accepts connections there (ECONNREFUSED)",
+    null,
+  ]);
   assert.deepEqual((await asked(onServers([server], LONG_TIMES), { stage, cache, way: null as never }, URL)).outcomes, [
     "fill",
   ]);

@@ -32,6 +32,10 @@ function parseStoreUrl(text: string): StoreUrl | null {
 
 /** Never quotes the text: it may hold a password. */
 function explainStoreUrl(text: string): string | null {
+  const port = /^(?:redis|valkey)s?:.*:(\d+)(?:\/\d*)?$/i.exec(text)?.[1];
+  if (port !== undefined && !(Number(port) >= 1 && Number(port) <= 65_535)) {
+    return "the port of a URL of Redis is a number from 1 to 65535";
+  }
   if (/^(redis|valkey)s?:/i.test(text)) {
     return "a URL of Redis is redis://USER:PASSWORD@HOST:PORT/DATABASE, all but the host optional, with @, / and : in user name and password percent-encoded";
   }

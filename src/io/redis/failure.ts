@@ -3,6 +3,7 @@
  * the arguments of commands that it does not know, passwords and session keys among them.
  */
 import { ErrorReply } from "redis";
+import { systemWordsOf } from "../failures.ts";
 
 /** Explained where the word alone does not say what to do. */
 const WORDS: Readonly<Record<string, string>> = {
@@ -67,8 +68,23 @@ export function failureOf(error: unknown): RedisFailure {
   const inner =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException | undefined)?.code : undefined;
   const what = inner ?? code ?? message;
-  const certificate = CERTIFICATES.find(([pattern]) => pattern.test(what));
-  return new RedisFailure(`Redis cannot be reached: ${what}${certificate === undefined ? "" : `: ${certificate[1]}`}`);
+  return new RedisFailure(`Redis cannot be reached: ${wordsOf(what)}`);
+}
+
+/** In words, with the code for who looks it up. */
+function wordsOf(what: string): string {
+  const words = CERTIFICATES.find(([code]) => code.test(what))?.[1] ?? systemWordsOf(what);
+  return words === null ? what : `${words} (${what})`;
+}
+
+/** As OpenSSL, and a server that expects TLS, part from who speaks without it. */
+const PARTED = /ECONNRESET|EPIPE|Socket closed/;
+
+/** What went wrong before there was a connection: with TLS or without where the server has it the other way is not told apart otherwise. */
+export function connectFailureOf(error: unknown, hasTls: boolean): RedisFailure {
+  const failure = failureOf(error);
+  if (hasTls || !PARTED.test(failure.message)) return failure;
+  return new RedisFailure(`${failure.message}; a server that speaks TLS has a URL that begins with rediss://`);
 }
 
 /** "MOVED 3999 127.0.0.1:6381" */

@@ -8,7 +8,7 @@
  */
 import { createClient, ErrorReply, RESP_TYPES } from "redis";
 import type { Clock, Random, TimerHandle } from "../../core/ports.ts";
-import { failureOf, RedisFailure } from "./failure.ts";
+import { connectFailureOf, failureOf, RedisFailure } from "./failure.ts";
 
 export type RedisAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
@@ -269,7 +269,7 @@ export class RedisLink {
     } catch (error) {
       if (this.#state === "closed") return;
       if (this.#speaksLess(error)) await this.#connect();
-      else this.#away(failureOf(error));
+      else this.#away(connectFailureOf(error, this.#options.tls !== null));
     }
   }
 
@@ -287,13 +287,14 @@ export class RedisLink {
 
   /** A client that is connected, or an error; whatever happens within the time that it may take. */
   async #open(): Promise<Client> {
-    const { connectTimeoutMs, mustBeMaster } = this.#options;
+    const { connectTimeoutMs, mustBeMaster, tls } = this.#options;
     let client: Client | null = null;
     const { promise: tooLate, reject } = Promise.withResolvers<never>();
     tooLate.catch(() => {});
     this.#giveUp = reject;
     const deadline = this.#clock.after(connectTimeoutMs, () => {
-      reject(new RedisFailure(`Redis cannot be reached: no connection within ${connectTimeoutMs} ms`));
+      const hint = tls === null ? "" : "; a server that speaks without TLS has a URL that begins with redis://";
+      reject(new RedisFailure(`Redis cannot be reached: no connection within ${connectTimeoutMs} ms${hint}`));
     });
     try {
       const address = await Promise.race([this.#options.address(), tooLate]);
