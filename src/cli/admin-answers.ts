@@ -4,11 +4,12 @@ import path from "node:path";
 import type { Command } from "commander";
 import type { AdminAnswer, Question } from "./admin-client.ts";
 import { fileOf, type WhichProxy } from "./admin-endpoints.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError, STATUS_FAILED, STATUS_USAGE } from "./command-error.ts";
 import { withoutControls } from "./status-report.ts";
 
 export const HTTP_OK = 200;
 export const HTTP_ACCEPTED = 202;
+const HTTP_BAD_REQUEST = 400;
 
 /** The options by which a command finds the proxy. */
 export function withProxyOptions(command: Command): Command {
@@ -70,7 +71,9 @@ export async function accepted(asking: Promise<AdminAnswer>, status: number = HT
   answer.socket.destroy();
   const { error, problems } = answer.body;
   const sentence = typeof error === "string" ? error : `${answer.address}: an answer of status ${answer.status}`;
-  throw new CommandError([...linesOf(problems), withoutControls(sentence)]);
+  // What the command line says in full, the proxy judges: a number out of its range, what is no URL.
+  const blame = answer.status === HTTP_BAD_REQUEST ? STATUS_USAGE : STATUS_FAILED;
+  throw new CommandError([...linesOf(problems), withoutControls(sentence)], blame);
 }
 
 export function linesOf(value: unknown): readonly string[] {

@@ -26,3 +26,10 @@ test("what was there and was confirmed is there", () => {
     assert.deepEqual(outcome(`elsewhere; fwd=miss, headgate; ${said}`), { kind: "there", bytes: 7 });
   }
 });
+
+test("a forward proxy that asks who it is: what says so is named", () => {
+  const headers = { "proxy-status": "headgate; error=http_request_denied" };
+  const reason = "407 (http_request_denied): the proxy asks who it is, which --auth-file says";
+  assert.deepEqual(outcomeOf({ statusCode: 407, headers }, 0), { kind: "failed", reason });
+  assert.deepEqual(outcomeOf({ statusCode: 403, headers }, 0), { kind: "failed", reason: "403 (http_request_denied)" });
+});

@@ -119,7 +119,7 @@ export class WarmClient {
     const [response] = (await once(asking, "connect")) as [http.IncomingMessage];
     if (response.statusCode === 200) return socket;
     socket.destroy();
-    throw new Error(`the proxy answered CONNECT with ${response.statusCode}${errorOf(response)}`);
+    throw new Error(`the proxy answered CONNECT with ${failureOf(response)}`);
   }
 }
 
@@ -132,7 +132,7 @@ async function answerOf(asking: http.ClientRequest): Promise<http.IncomingMessag
 /** What came, read to its end: was it stored? */
 export function outcomeOf(response: Pick<http.IncomingMessage, "statusCode" | "headers">, bytes: number): Fetched {
   const { statusCode = 0 } = response;
-  if (statusCode >= 400) return { kind: "failed", reason: `${statusCode}${errorOf(response)}` };
+  if (statusCode >= 400) return { kind: "failed", reason: failureOf(response) };
   const said = statusOf(response);
   // A tunnel that nobody looked into, or a cache that was told to be silent.
   if (said === null) return { kind: "unknown", bytes };
@@ -159,8 +159,9 @@ function statusOf({ headers }: Pick<http.IncomingMessage, "headers">): readonly 
   return parts.map((part) => part.trim());
 }
 
-/** Of Proxy-Status (RFC 9209), what went wrong. */
-function errorOf({ headers }: Pick<http.IncomingMessage, "headers">): string {
+/** The status of a refusal, and what Proxy-Status (RFC 9209) says of it. */
+function failureOf({ statusCode, headers }: Pick<http.IncomingMessage, "statusCode" | "headers">): string {
   const error = /error=([a-z_]+)/.exec(String(headers["proxy-status"] ?? ""))?.[1];
-  return error === undefined ? "" : ` (${error})`;
+  const hint = statusCode === 407 ? ": the proxy asks who it is, which --auth-file says" : "";
+  return `${statusCode}${error === undefined ? "" : ` (${error})`}${hint}`;
 }

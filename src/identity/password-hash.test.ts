@@ -37,7 +37,7 @@ describe("hashes of passwords", () => {
   const refused: readonly (readonly [text: string, why: RegExp])[] = [
     [
       "$apr1$FOz3XH9Q$cR8MsS9uYHlbUK0ec3fJK/",
-      /^apr1 \(MD5\) is not safe any more: make the hash anew with `htpasswd -B`$/,
+      /^apr1 \(MD5\) is not safe any more: make the hash anew with `headgate user` or `htpasswd -B`$/,
     ],
     ["{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=", /^an unsalted SHA-1 is not safe: .*htpasswd -B/],
     ["fkVlqdWlRUVhQ", /^crypt \(DES\), or a password as it is, .*htpasswd -B/],

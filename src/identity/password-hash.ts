@@ -46,7 +46,7 @@ const REFUSED: readonly (readonly [RegExp, string])[] = [
   [/^[./A-Za-z0-9]{13}$/, "crypt (DES), or a password as it is, is not safe"],
 ];
 
-const INSTEAD = "make the hash anew with `htpasswd -B`";
+const INSTEAD = "make the hash anew with `headgate user` or `htpasswd -B`";
 
 /** The sentence of a refusal never shows the hash, which may be a password. */
 export function judgeHash(text: string): HashVerdict {

@@ -110,7 +110,7 @@ and 5 more, which --limit shows
   test("refuses what it cannot sort by, and a cache that is not there", async () => {
     assert.equal((await there("list", "--sort", "colour")).status, 2);
     const { status, stderr } = await there("list", "--limit", "0");
-    assert.deepEqual([status, stderr], [1, "limit is a number from 1 to 10000\n"]);
+    assert.deepEqual([status, stderr], [2, "limit is a number from 1 to 10000\n"]);
     assert.equal((await there("list", "--cache", "other")).stderr, "no cache has the name other\n");
   });
 });
@@ -133,7 +133,7 @@ describe("headgate cache purge", () => {
       assert.match(stderr, /needs one of a URL, --prefix, --host, --wildcard and --tag/);
     }
     const { status, stderr } = await there("purge", "--host", "nonsense");
-    assert.deepEqual([status, stderr], [1, "nonsense is nothing\n"]);
+    assert.deepEqual([status, stderr], [2, "nonsense is nothing\n"]);
   });
 
   test("tells programs what it promises", async () => {

@@ -127,7 +127,7 @@ describe("headgate forward", () => {
       ["# people\nann:a\nann:secret\n", "--auth -: line 3: the same user comes twice"],
       [
         "ann:$apr1$secret\n",
-        "--auth -: line 1: apr1 (MD5) is not safe any more: make the hash anew with `htpasswd -B`",
+        "--auth -: line 1: apr1 (MD5) is not safe any more: make the hash anew with `headgate user` or `htpasswd -B`",
       ],
     ] as const) {
       assert.equal(withInput(input, "forward", "--auth", "-").stderr, `error: ${message}\n`);

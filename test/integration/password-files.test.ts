@@ -80,7 +80,10 @@ describe("a file of users", TIMEOUT, () => {
     await using proxy = await ProxyUnderTest.start(guarded({ basicAuth: { file } }, origin));
     folder.write("users", `alice:${users.alice}\nbob:$apr1$FOz3XH9Q$cR8MsS9uYHlbUK0ec3fJK/\n`);
     const { msg } = await proxy.untilLogged("what they held before stays");
-    assert.match(msg, /users: line 2: apr1 \(MD5\) is not safe any more: make the hash anew with `htpasswd -B`$/);
+    assert.match(
+      msg,
+      /users: line 2: apr1 \(MD5\) is not safe any more: make the hash anew with `headgate user` or `htpasswd -B`$/,
+    );
     assert.match(await login(proxy.port("web"), "alice", "wonderland"), /^200/);
   });
 

@@ -16,8 +16,8 @@ export const userName = textKind<string>({
 
 const passwordHash = textKind<PasswordHash>({
   id: "passwordHash",
-  expected: "the hash of a password, made with `htpasswd -B`",
-  description: "The hash of a password: bcrypt, as `htpasswd -B` makes it, or argon2id (`$argon2id$v=19$...`).",
+  expected: "the hash of a password, made with `headgate user` or `htpasswd -B`",
+  description: "The hash of a password: argon2id, as `headgate user` makes it, or bcrypt, as `htpasswd -B` does.",
   isSecret: true,
   parse: (text) => {
     const verdict = judgeHash(text);
@@ -34,7 +34,7 @@ export const userFields = {
   file: filePath()
     .optional()
     .describe(
-      "A file with a line `name:hash` for each user, as `htpasswd -B` writes it. It is read again when it changes.",
+      "A file with a line `name:hash` for each user, as `headgate user` and `htpasswd -B` write it. It is read again when it changes.",
     ),
   users: z
     .record(userName(), passwordHash())
