@@ -73,6 +73,11 @@ export interface ListedEntry {
   /** How often it was used of late, as far as eviction counts: a small number that saturates. */
   readonly uses: number;
   readonly tags: readonly string[];
+  /**
+   * What the request had in the fields by which the answers of this URL vary, normalised, by their names in lower case; null: it did not
+   * have the field. What may be a secret is covered.
+   */
+  readonly variant: Readonly<Record<string, string | null>>;
 }
 
 export interface ListOutcome {

@@ -73,9 +73,23 @@ export function listReport(
   return lines.map(withoutControls);
 }
 
-function entryRow({ url, status, bytes, ageSeconds, freshSeconds, uses }: ListedEntry): readonly string[] {
+function entryRow(entry: ListedEntry): readonly string[] {
+  const { url, status, bytes, ageSeconds, freshSeconds, uses } = entry;
   const fresh = freshSeconds > 0 ? formatUptime(freshSeconds) : "stale";
-  return [formatBytes(bytes), formatUptime(ageSeconds), fresh, String(uses), String(status), url];
+  return [
+    formatBytes(bytes),
+    formatUptime(ageSeconds),
+    fresh,
+    String(uses),
+    String(status),
+    `${url}${variantText(entry)}`,
+  ];
+}
+
+/** " (accept-encoding: gzip, no origin)": what tells it from the other answers of its URL. */
+function variantText({ variant }: ListedEntry): string {
+  const fields = Object.entries(variant).map(([name, value]) => (value === null ? `no ${name}` : `${name}: ${value}`));
+  return fields.length === 0 ? "" : ` (${fields.join(", ")})`;
 }
 
 function count(number: number, one: string, more: string): string {

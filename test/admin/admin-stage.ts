@@ -118,6 +118,8 @@ export const CACHE: CacheStatus = {
   savedBytes: 8_000,
 };
 
+const VARIANT = { "accept-encoding": "gzip,br", origin: null };
+
 /** One cache, which notes what it is asked. */
 export class StandInCaches implements CacheControl {
   readonly calls: unknown[] = [];
@@ -131,8 +133,24 @@ export class StandInCaches implements CacheControl {
   async list(cache: string | null, query: ListQuery): ReturnType<CacheControl["list"]> {
     this.calls.push(["list", cache, query]);
     const url = "https://mirror.example.org/pool/a.deb";
-    const entry = { url, status: 200, bytes: 2048, ageSeconds: 90, freshSeconds: 3_600, uses: 2, tags: ["a"] };
-    const stale = { ...entry, url: "https://mirror.example.org/\x1b]0;x", bytes: 1, freshSeconds: -5, tags: [] };
+    const entry = {
+      url,
+      status: 200,
+      bytes: 2048,
+      ageSeconds: 90,
+      freshSeconds: 3_600,
+      uses: 2,
+      tags: ["a"],
+      variant: {},
+    };
+    const stale = {
+      ...entry,
+      url: "https://mirror.example.org/\x1b]0;x",
+      bytes: 1,
+      freshSeconds: -5,
+      tags: [],
+      variant: VARIANT,
+    };
     return this.#answer(cache, { matching: 7, entries: [entry, stale] });
   }
 

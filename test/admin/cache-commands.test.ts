@@ -100,7 +100,7 @@ describe("headgate cache list", () => {
       `artifacts: 7 entries
    size         age  fresh for  uses  status  url
 2.0 KiB  1 min 30 s  1 h 0 min     2     200  https://mirror.example.org/pool/a.deb
-    1 B  1 min 30 s      stale     2     200  https://mirror.example.org/\ufffd]0;x
+    1 B  1 min 30 s      stale     2     200  https://mirror.example.org/\ufffd]0;x (accept-encoding: gzip,br, no origin)
 and 5 more, which --limit shows
 `,
     );

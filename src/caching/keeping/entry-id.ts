@@ -23,6 +23,19 @@ export function variantOf(generation: Generation, values: readonly string[]): st
   return `${generation}${values.map((value) => `\n${value.length}:${value}`).join("")}`;
 }
 
+/** The values that a variant was made of, in the order of its vary record's names; none when it is "". */
+export function valuesOfVariant(variant: string): readonly string[] {
+  const values: string[] = [];
+  let at = variant.indexOf("\n") + 1;
+  while (at > 0 && at < variant.length) {
+    const colon = variant.indexOf(":", at);
+    const end = colon + 1 + Number(variant.slice(at, colon));
+    values.push(variant.slice(colon + 1, end));
+    at = end + 1;
+  }
+  return values;
+}
+
 /** The URL of a key: what stands before its further parts. */
 export function urlOfKey(key: string): string {
   const end = key.indexOf("\n");

@@ -1,8 +1,9 @@
 /** What operators look at: lists of what is stored, and whether all of it verifies. In pieces, so that nobody waits for it. */
 import { ageOf } from "../../semantics/caching/answer-head.ts";
+import { SecretNames } from "../../semantics/secret-names.ts";
 import type { ListedEntry, ListOrder, ListOutcome, ListQuery, VerifyOutcome } from "../operating.ts";
 import type { BodyFile, EntryId } from "../ports.ts";
-import { urlOfKey } from "./entry-id.ts";
+import { urlOfKey, valuesOfVariant } from "./entry-id.ts";
 import type { Keeping } from "./keeping.ts";
 import { Pace, type PaceRates } from "./pace.ts";
 import {
@@ -45,7 +46,7 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
   const each = (_: EntryId, bytes: Buffer): void => {
     const record = decodeRecord(bytes);
     if (record?.kind !== "answer") return;
-    const { key, head, slot, body, purges } = record;
+    const { key, variant, head, slot, body, purges } = record;
     const url = urlOfKey(key);
     if (!url.includes(query.search) || keeping.purges.judge(purges, key, head.tags) === "gone") return;
     matching++;
@@ -58,6 +59,7 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
       freshSeconds: Math.floor((head.freshMs - ageMs) / 1000),
       uses: shared.frequencyOf(slot),
       tags: head.tags,
+      variant: fieldsOfVariant(variant),
     });
     // Sorting now and then keeps what is held small, and costs less than keeping it sorted.
     if (entries.length >= 2 * limit + 1000) cut();
@@ -65,6 +67,20 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
   await books.scan(each, signal);
   cut();
   return { matching, entries };
+}
+
+const SECRETS = new SecretNames();
+const COVERED = "(secret)";
+
+/** A value of a variant is a line of the field's name and value; the name alone: the request did not have it (fills/variants.ts). */
+function fieldsOfVariant(variant: string): Readonly<Record<string, string | null>> {
+  const fields: Record<string, string | null> = {};
+  for (const line of valuesOfVariant(variant)) {
+    const [, name = "", value] = /^([^=\n]*)(?:=(.*?))?\n?$/s.exec(line) ?? [];
+    const isCovered = value !== undefined && (SECRETS.hasField(name) || SECRETS.isToldBy(value));
+    fields[name] = isCovered ? COVERED : (value ?? null);
+  }
+  return fields;
 }
 
 /** Reads all of it, at this pace. Rejects with an Error when that says nothing of what is stored. */

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { settle } from "../../../test/support/cache-dialogue.ts";
+import { headOf, settle } from "../../../test/support/cache-dialogue.ts";
 import { FirstInFirstOut } from "../../../test/support/first-in-first-out.ts";
 import { KeepingStage } from "../../../test/support/keeping-stage.ts";
 import { diskError, MemoryCacheFolder } from "../../testing/cache-folder.ts";
@@ -258,13 +258,34 @@ describe("a list", () => {
     assert.deepEqual(await stage.keeper.list({ order: "age", search: "first", limit: 5 }), {
       matching: 1,
       entries: [
-        { url: "https://h/first", status: 200, bytes: 512, ageSeconds: 5, freshSeconds: 3595, uses: 0, tags: ["a"] },
+        {
+          url: "https://h/first",
+          status: 200,
+          bytes: 512,
+          ageSeconds: 5,
+          freshSeconds: 3595,
+          uses: 0,
+          tags: ["a"],
+          variant: {},
+        },
       ],
     });
     stage.folder.slowness.remove = 1000;
     void stage.keeper.purge({ kind: "host", text: "h" }, { soft: false });
     await settle();
     assert.deepEqual(await urls("age"), ["https://other/"]);
+  });
+
+  test("tells variants of a URL apart, and covers what may be a secret", async () => {
+    const stage = await KeepingStage.open();
+    const names = ["accept-encoding", "cookie", "origin"];
+    const values = ["accept-encoding=gzip,x=\n\n", "cookie=id=1\n", "origin\n"];
+    await stage.keep("https://varies/", "4", { head: headOf(1, { vary: names }), vary: { names, values } });
+    const { entries } = await stage.keeper.list({ order: "age", search: "varies", limit: 5 });
+    assert.deepEqual(
+      entries.map(({ variant }) => variant),
+      [{ "accept-encoding": "gzip,x=\n", cookie: "(secret)", origin: null }],
+    );
   });
 });
 
