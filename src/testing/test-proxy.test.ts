@@ -48,6 +48,21 @@ describe("createTestProxy", () => {
     assert.deepEqual(proxy.finish(), []);
   });
 
+  it("tells what a plugin has thrown", () => {
+    const faults: Error[] = [];
+    const thrown = new Error("a bug of the plugin");
+    const plugin: Feature = {
+      name: "throwing",
+      request() {
+        throw thrown;
+      },
+    };
+    const proxy = createTestProxy({ use: [plugin], onFault: (error) => void faults.push(error) });
+    const client = proxy.connect().sends(GET);
+    assert.match(client.receivesHead().startLine, /^HTTP\/1\.1 500 /);
+    assert.deepEqual(faults, [thrown]);
+  });
+
   it("lets a plugin answer, and never asks the origin", () => {
     const plugin: Feature = {
       name: "forbidding",

@@ -43,6 +43,8 @@ export interface TestProxyOptions {
   readonly toUpstream?: Partial<UpstreamUse>;
   /** Connections to the origin at most. Default: no limit. */
   readonly connectionsMax?: number;
+  /** What a plugin has thrown, or the proxy itself: its exchange failed by that. Default: to standard error, with the stack. */
+  readonly onFault?: (error: Error) => void;
 }
 
 const PROXY = "proxy:80";
@@ -64,7 +66,7 @@ export class TestProxy {
     this.origin = this.network.origin(ORIGIN);
     this.#deadlines = new DeadlineWheel(this.network.clock);
     this.#pool = this.#newPool(options.connectionsMax ?? null);
-    this.#driver = new Http1Driver(this.#newSite(this.#newRoute(options), options.via ?? null));
+    this.#driver = new Http1Driver(this.#newSite(options));
     this.network.listen(PROXY, (connection) => this.#driver.accept(connection));
   }
 
@@ -127,7 +129,15 @@ export class TestProxy {
     };
   }
 
-  #newSite(route: Route, via: string | null): Site {
+  #newSite(options: TestProxyOptions): Site {
+    const route = this.#newRoute(options);
+    const via = options.via ?? null;
+    const onFault = options.onFault ?? ((error) => console.error(error));
+    const onExchangeEnd = (exchange: Exchange): void => {
+      const { error } = exchange;
+      if (error?.type === "proxy_internal_error") onFault(error.cause instanceof Error ? error.cause : error);
+      this.ended.push(exchange);
+    };
     return {
       name: "test",
       forward: null,
@@ -142,7 +152,7 @@ export class TestProxy {
       halfClose: false,
       trustedProxies: null,
       via: via === null ? null : new ViaLines(via),
-      observer: { onExchangeEnd: (exchange) => void this.ended.push(exchange) },
+      observer: { onExchangeEnd },
       forks: this.#forks,
       clock: this.network.clock,
       deadlines: this.#deadlines,

@@ -229,13 +229,15 @@ describe("a whole body", () => {
         await exchange.wholeBody(100);
       },
     };
-    const { proxy, client } = stage(late);
+    const faults: string[] = [];
+    const { proxy, client } = stage(late, { onFault: ({ message }) => void faults.push(message) });
     client.sends(`${POST}abcdef`);
     const server = proxy.origin.accepts();
     server.takes();
     server.sends(OK);
     await proxy.network.settle();
     client.receives(/^HTTP\/1\.1 500 /);
+    assert.deepEqual(faults, ["the request's body is on its way already"]);
     await finish(proxy);
   });
 });

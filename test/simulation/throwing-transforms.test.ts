@@ -24,6 +24,9 @@ class Late extends PassThrough {
   }
 }
 
+/** What throws here does so on purpose. */
+const UNHEARD = { onFault: () => {} };
+
 const METHODS = ["write", "end", "abort"] as const;
 
 function throwingIn(method: (typeof METHODS)[number]) {
@@ -50,7 +53,7 @@ describe("a transform that throws", () => {
   for (const method of ["write", "end"] as const) {
     for (const late of [false, true]) {
       it(`in ${method} cuts the answer, ${late ? "called back later" : "called at once"}`, () => {
-        const proxy: TestProxy = createTestProxy({ use: features(() => proxy, method, late) });
+        const proxy: TestProxy = createTestProxy({ ...UNHEARD, use: features(() => proxy, method, late) });
         const client = proxy.connect().sends("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         const server = proxy.origin.accepts();
         server.receivesHead();
@@ -64,7 +67,7 @@ describe("a transform that throws", () => {
   }
 
   it("in abort does not hide what was wrong before", () => {
-    const proxy: TestProxy = createTestProxy({ use: features(() => proxy, "abort", false) });
+    const proxy: TestProxy = createTestProxy({ ...UNHEARD, use: features(() => proxy, "abort", false) });
     const client = proxy.connect().sends("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     const server = proxy.origin.accepts();
     server.receivesHead();
@@ -79,6 +82,7 @@ describe("a transform that throws", () => {
   it("on a request's body gives the client an error", () => {
     const make = throwingIn("write");
     const proxy = createTestProxy({
+      ...UNHEARD,
       use: [{ name: "throwing", requestBody: (_exchange, next, source) => make(next, source) }],
     });
     const client = proxy.connect().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
@@ -98,7 +102,10 @@ describe("a transform that throws", () => {
       sink.write(piece, 0, piece.length);
       return source;
     };
-    const proxy = createTestProxy({ handler: (exchange) => void exchange.respond({ status: 200, body: give }) });
+    const proxy = createTestProxy({
+      ...UNHEARD,
+      handler: (exchange) => void exchange.respond({ status: 200, body: give }),
+    });
     const client = proxy.connect().sends("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.seesReset();
     assert.deepEqual(proxy.finish(), []);

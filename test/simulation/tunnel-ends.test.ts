@@ -163,7 +163,7 @@ describe("a tunnel that a feature does not let begin", () => {
     ["fails the exchange", 403, (exchange) => exchange.fail(new ProxyError("http_request_denied", "not this one"))],
   ] as const satisfies readonly (readonly [string, number, NonNullable<Feature["upgrade"]>])[]) {
     it(`leaves no connection behind: its hook ${name}`, () => {
-      const proxy = createTestProxy({ use: [{ name: "refusing", upgrade }] });
+      const proxy = createTestProxy({ use: [{ name: "refusing", upgrade }], onFault: () => {} });
       const client = proxy.connect().sends(UPGRADE);
       const server = proxy.origin.accepts();
       server.receivesHead();
