@@ -14,7 +14,7 @@ import {
 } from "../core/option-addresses.ts";
 import { isStoreUrl, STORE_REFERENCE } from "../identity/stores/options.ts";
 import { unnamedCache } from "./caches.ts";
-import { explainMissingHook, isPlugin } from "./code.ts";
+import { faultOfPlugin, isMeantAsPlugin } from "./code.ts";
 import { takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
 import { featureFields, isServerUrl } from "./route-schema.ts";
@@ -248,8 +248,8 @@ class Checker implements Checks {
 
   #checkUse(item: unknown, path: Path): void {
     if (!isMapping(item)) return;
-    if (isPlugin(item)) {
-      const why = explainMissingHook(item);
+    if (isMeantAsPlugin(item)) {
+      const why = faultOfPlugin(item);
       if (why !== null) this.#fail(path, why);
       return;
     }

@@ -29,6 +29,20 @@ describe("a plugin", () => {
     }
   });
 
+  test("without a name, or with a hook that is no function, is a mistake", () => {
+    for (const plugin of [
+      { request() {}, help() {} },
+      { name: 5, request() {}, help() {} },
+    ]) {
+      assert.deepEqual(problemsOf(plugin), [
+        'servers.web.use[0]: a plugin needs a name beside request, help: { name: "mine", ... }',
+      ]);
+    }
+    assert.deepEqual(problemsOf({ name: "guard", request: 5, log() {}, response: undefined }), [
+      'servers.web.use[0]: request of the plugin "guard" is not a function',
+    ]);
+  });
+
   test("without a hook that is called is a mistake, with the hook that was meant", () => {
     class Misspelt {
       readonly name = "guard";

@@ -17,17 +17,28 @@ export type HandleFunction = (exchange: never) => unknown;
 
 /** An object with a name and at least one function, its own or its class's. */
 export function isPlugin(value: unknown): value is PluginObject {
-  if (typeof value !== "object" || value === null || !("name" in value) || typeof value.name !== "string") return false;
-  return functionsOf(value).length > 0;
+  return isMeantAsPlugin(value) && typeof value.name === "string";
 }
 
-/** Why a plugin would do nothing; null: it has a hook. */
-export function explainMissingHook(plugin: PluginObject): string | null {
+/** Of what stands in `use`, where data has no functions; `faultOfPlugin` says whether it will do. */
+export function isMeantAsPlugin(value: unknown): value is { readonly name?: unknown } {
+  return typeof value === "object" && value !== null && functionsOf(value).length > 0;
+}
+
+/** What is wrong with a plugin; null: it has a name and a hook, and its hooks are functions. */
+export function faultOfPlugin(plugin: { readonly name?: unknown }): string | null {
   const names = functionsOf(plugin);
+  const given = plugin.name;
+  if (typeof given !== "string" || given === "")
+    return `a plugin needs a name beside ${names.join(", ")}: { name: "mine", ... }`;
+  const other = Object.keys(plugin).find(
+    (key) => HOOKS.has(key) && !names.includes(key) && plugin[key as "name"] !== undefined,
+  );
+  if (other !== undefined) return `${other} of the plugin ${JSON.stringify(given)} is not a function`;
   if (names.some((name) => HOOKS.has(name))) return null;
   const meant = names.map((name) => nearest(name, HOOK_NAMES)).find((name) => name !== null);
   const hint = meant === undefined ? `: ${HOOK_NAMES.join(", ")}` : `; did you mean "${meant}"?`;
-  return `the plugin ${JSON.stringify(plugin.name)} has only ${names.join(", ")}, and none of the hooks that are called${hint}`;
+  return `the plugin ${JSON.stringify(given)} has only ${names.join(", ")}, and none of the hooks that are called${hint}`;
 }
 
 function functionsOf(value: object): readonly string[] {

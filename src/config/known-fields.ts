@@ -116,7 +116,10 @@ const ELSEWHERE: readonly (readonly [path: RegExp, message: string])[] = [
     "is a limit of a server: it applies before a route is chosen",
   ],
   [/\.routes\[\d+\]\.timeouts\.(connect|idle|lifetime)$/, 'belongs to "timeouts" in "proxy": { to, timeouts }'],
-  [/\.use\[\d+\]\.name$/, "only a plugin has a name, and at least one hook, in headgate.ts"],
+  [
+    /\.use\[\d+\]\.name$/,
+    "only a plugin has a name, and at least one hook, which is a function, in a headgate.ts or a program",
+  ],
   [/^(global|defaults|events)$/, "is no block of its own: its settings stand at the top of the file"],
   [
     /\.use\[\d+\]\.headers\.[A-Za-z]+-[\w-]+$/,

@@ -170,7 +170,7 @@ export default { servers: { [name]: { listen: \`:\${port as number}\`, handle: (
       "export default { servers: { web: { lsten: ':80', respond: 204, use: [{ name: 'no hooks' }] } } };\n",
     );
     assert.deepEqual(lines(await loadConfig(file)), [
-      "wrong.ts: servers.web.use[0].name: only a plugin has a name, and at least one hook, in headgate.ts",
+      "wrong.ts: servers.web.use[0].name: only a plugin has a name, and at least one hook, which is a function, in a headgate.ts or a program",
       'wrong.ts: servers.web.lsten: unknown field; did you mean "listen"?',
     ]);
   });

@@ -34,7 +34,7 @@ import { oidcOptions } from "../features/oidc/options.ts";
 import { rewriteOptions } from "../features/rewrite/options.ts";
 import { stripPrefixOptions } from "../features/strip-prefix/options.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, upstreamFields } from "../upstreams/options.ts";
-import { type HandleFunction, isPlugin, type PluginObject } from "./code.ts";
+import { type HandleFunction, isMeantAsPlugin, type PluginObject } from "./code.ts";
 import type { MatchConfig, NamedValues, UseConfig } from "./config.ts";
 import { foreignIn, suggestRedirect } from "./foreign-placeholders.ts";
 import { routeLimits } from "./limits-schema.ts";
@@ -144,7 +144,7 @@ function codeOnly<T>(check: (value: unknown) => boolean, expected: string) {
 }
 
 const useItem = z.union([
-  codeOnly<PluginObject>(isPlugin, "a plugin").transform((plugin): UseBlock => ({ feature: "plugin", plugin })),
+  codeOnly<PluginObject>(isMeantAsPlugin, "a plugin").transform((plugin): UseBlock => ({ feature: "plugin", plugin })),
   z
     .strictObject(featureFields)
     .meta({ id: "feature", minProperties: 1, maxProperties: 1 })

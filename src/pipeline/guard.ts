@@ -22,7 +22,16 @@ export function hastyTransform(): ProxyError {
 
 type OnThrow = (error: ProxyError) => void;
 
-export class GuardedSource implements BodySource {
+/**
+ * What came back from code of a feature that nothing waits for: where it was written as an async function, `onThrow` is told what it rejects
+ * with, which would end the process otherwise.
+ */
+export function heed(returned: unknown, onThrow: OnThrow): void {
+  if (returned === undefined) return;
+  Promise.resolve(returned).catch((thrown: unknown) => onThrow(ProxyError.from(thrown)));
+}
+
+class GuardedSource implements BodySource {
   readonly #inner: BodySource;
   protected readonly onThrow: OnThrow;
 
@@ -33,7 +42,7 @@ export class GuardedSource implements BodySource {
 
   pause(): void {
     try {
-      this.#inner.pause();
+      heed(this.#inner.pause(), this.onThrow);
     } catch (thrown) {
       this.onThrow(ProxyError.from(thrown));
     }
@@ -41,14 +50,14 @@ export class GuardedSource implements BodySource {
 
   resume(): void {
     try {
-      this.#inner.resume();
+      heed(this.#inner.resume(), this.onThrow);
     } catch (thrown) {
       this.onThrow(ProxyError.from(thrown));
     }
   }
 }
 
-export class GuardedTransform extends GuardedSource implements BodyTransform {
+class GuardedTransform extends GuardedSource implements BodyTransform {
   readonly #inner: BodyTransform;
 
   constructor(inner: BodyTransform, onThrow: OnThrow) {
@@ -58,7 +67,7 @@ export class GuardedTransform extends GuardedSource implements BodyTransform {
 
   write(bytes: Buffer, start: number, end: number): void {
     try {
-      this.#inner.write(bytes, start, end);
+      heed(this.#inner.write(bytes, start, end), this.onThrow);
     } catch (thrown) {
       this.onThrow(ProxyError.from(thrown));
     }
@@ -66,7 +75,7 @@ export class GuardedTransform extends GuardedSource implements BodyTransform {
 
   end(): void {
     try {
-      this.#inner.end();
+      heed(this.#inner.end(), this.onThrow);
     } catch (thrown) {
       this.onThrow(ProxyError.from(thrown));
     }
@@ -74,9 +83,32 @@ export class GuardedTransform extends GuardedSource implements BodyTransform {
 
   abort(error: ProxyError): void {
     try {
-      this.#inner.abort(error);
+      heed(this.#inner.abort(error), this.onThrow);
     } catch (thrown) {
       this.onThrow(ProxyError.from(thrown));
     }
   }
+}
+
+/** What a body hook gives, guarded; null: it leaves the body alone. `by` is that hook. @throws TypeError when it is no transform. */
+export function guardedTransform(
+  made: BodyTransform | null | undefined,
+  by: string,
+  onThrow: OnThrow,
+): BodyTransform | null {
+  if (made === null || made === undefined) return null;
+  if (typeof made.write !== "function") throw unusable(made, `${by} must give a transform, or null`);
+  return new GuardedTransform(made, onThrow);
+}
+
+/** What a producer of a body gives, guarded. @throws TypeError when it cannot be paused. */
+export function guardedSource(made: BodySource, onThrow: OnThrow): BodySource {
+  if (typeof made?.pause !== "function") throw unusable(made, "who produces a body must give what can be paused");
+  return new GuardedSource(made, onThrow);
+}
+
+function unusable(made: unknown, expected: string): TypeError {
+  // Nobody else would hear what a promise rejects with.
+  heed(made, () => {});
+  return new TypeError(`${expected}, and gave ${made instanceof Promise ? "a promise" : "something else"}`);
 }

@@ -28,6 +28,7 @@ import { ASKED_AS_SERVER, failureAnswer } from "./failure.ts";
 import type { Fork, ForkHandler, ForkPoint } from "./fork.ts";
 import { type ForkClient, type ForkedLife, type ForkOrigin, ForksBehind, forwardingOfForks } from "./forked.ts";
 import type { ConnectionTaker, TakenConnection } from "./forwarding.ts";
+import { heed } from "./guard.ts";
 import { bodyTooLarge } from "./held-body.ts";
 import { bodyOf, messageOf } from "./own-answer.ts";
 import type { Feature, Waiting } from "./phases.ts";
@@ -280,13 +281,27 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   }
 
   /** Runs hooks that cannot wait, outside of the walk; one that throws fails the exchange. */
-  #notify(hooks: readonly Hook[] | null, call: (feature: Feature) => void): void {
+  #notify(hooks: readonly Hook[] | null, call: (feature: Feature) => unknown): void {
     if (hooks === null) return;
     try {
-      for (const { feature } of hooks) call(feature);
+      for (const { feature } of hooks) this.#heed(call(feature));
     } catch (thrown) {
       this.fail(ProxyError.from(thrown));
     }
+  }
+
+  /** What a hook has returned that nothing waits for: if it was `async`, it may fail the exchange later. */
+  #heed(returned: unknown): void {
+    if (returned !== undefined) heed(returned, (error) => this.fail(error));
+  }
+
+  #noteLate(error: ProxyError): void {
+    if (this.ended) this.#tellLate(error);
+    else this.error = error;
+  }
+
+  #tellLate(error: ProxyError): void {
+    this.#site.observer?.onLateFault?.(this, error);
   }
 
   #waitFor(waiting: Promise<void>): void {
@@ -327,7 +342,11 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   }
 
   fail(error: ProxyError): void {
-    if (this.ended) return;
+    if (this.ended) {
+      // By a transform that was told of the end, or by what was waited for nowhere: the bug would stay unknown.
+      if (error.type === "proxy_internal_error") this.#tellLate(error);
+      return;
+    }
     this.error ??= error;
     // The client must see that the answer is broken.
     if (this.#tunnel !== null) return this.#tunnel.destroy(error);
@@ -359,7 +378,9 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     for (const { feature } of this.#chain.proxyError ?? []) {
       if (this.response !== null) return;
       try {
-        feature.proxyError!(this, error);
+        const returned: unknown = feature.proxyError!(this, error);
+        // What an `async` one rejects with comes too late for another answer.
+        if (returned !== undefined) heed(returned, (late) => this.#noteLate(late));
       } catch (thrown) {
         this.error = ProxyError.from(thrown);
       }
@@ -431,7 +452,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   #prepareUpstreamRequest(): void {
     if (this.#chain.upstreamConnected !== null) {
       for (const { feature } of this.#chain.upstreamConnected) {
-        feature.upstreamConnected!(this);
+        this.#heed(feature.upstreamConnected!(this));
         if (this.#stream === null) return;
       }
     }
@@ -568,7 +589,10 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     let wanted = true;
     try {
       for (const { feature, index } of this.#chain.upstreamInformational ?? []) {
-        if (index < from) wanted &&= feature.upstreamInformational!(this, response);
+        if (index >= from || !wanted) continue;
+        const verdict: unknown = feature.upstreamInformational!(this, response);
+        if (typeof verdict !== "boolean") this.#heed(verdict);
+        wanted = Boolean(verdict);
       }
     } catch (thrown) {
       this.fail(ProxyError.from(thrown));
@@ -649,7 +673,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   #startTunnel(response: ResponseMessage): void {
     // While both connections still have their owners: a hook that fails the exchange leaves none of them behind.
     for (const { feature } of this.#chain.upgrade ?? []) {
-      feature.upgrade!(this);
+      this.#heed(feature.upgrade!(this));
       if (this.#switched === null) return;
     }
     const { connection, early } = this.#switched!;
@@ -743,9 +767,12 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   #log(hooks: readonly Hook[]): void {
     for (const { feature } of hooks) {
       try {
-        feature.log!(this);
+        const returned: unknown = feature.log!(this);
+        if (returned !== undefined) heed(returned, (error) => this.#tellLate(error));
       } catch (thrown) {
-        this.error ??= ProxyError.from(thrown);
+        const error = ProxyError.from(thrown);
+        if (this.error === null) this.error = error;
+        else this.#tellLate(error);
       }
     }
   }

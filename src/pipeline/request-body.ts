@@ -12,7 +12,7 @@ import { QUEUE_HIGH_WATER_BYTES } from "../core/limits.ts";
 import type { Connection, SpliceHandler } from "../core/ports.ts";
 import type { BodySink, BodySource } from "./body.ts";
 import type { Hook } from "./chain.ts";
-import { faultOfPart, GuardedTransform, hastyTransform } from "./guard.ts";
+import { faultOfPart, guardedTransform, hastyTransform } from "./guard.ts";
 import { HeldBody } from "./held-body.ts";
 import { ReplayBuffer } from "./replay.ts";
 import type { Route } from "./site.ts";
@@ -92,9 +92,10 @@ export class RequestBody implements BodySource {
     let link: SourceLink | null = null;
     for (let i = hooks.length - 1; i >= 0; i--) {
       const source = new SourceLink(this);
-      const made = hooks[i]!.feature.requestBody!(this.#exchange, next, source);
-      if (made === null) continue;
-      const transform = new GuardedTransform(made, this.#onAbort);
+      const { feature } = hooks[i]!;
+      const made = feature.requestBody!(this.#exchange, next, source);
+      const transform = guardedTransform(made, `requestBody of ${feature.name}`, this.#onAbort);
+      if (transform === null) continue;
       if (link === null) this.#last = transform;
       else link.target = transform;
       link = source;

@@ -7,7 +7,7 @@ import { ProxyError } from "../core/errors.ts";
 import type { AnswerSink, BodyProducer, BodySink, BodySource, ProducedBody } from "./body.ts";
 import type { Hook } from "./chain.ts";
 import type { Exchange } from "./exchange.ts";
-import { GuardedSource, GuardedTransform } from "./guard.ts";
+import { guardedSource, guardedTransform } from "./guard.ts";
 import { SourceLink } from "./request-body.ts";
 
 export class ResponseBody implements BodySource {
@@ -72,8 +72,8 @@ export class ResponseBody implements BodySource {
         if (this.isAbandoned) break;
         const link = new SourceLink(this);
         const made = feature[phase]!(exchange, this.#sink, link);
-        if (made === null) continue;
-        const transform = new GuardedTransform(made, this.#onThrow);
+        const transform = guardedTransform(made, `${phase} of ${feature.name}`, this.#onThrow);
+        if (transform === null) continue;
         if (this.#link === null) this.#source = transform;
         else this.#link.target = transform;
         this.#link = link;
@@ -92,8 +92,9 @@ export class ResponseBody implements BodySource {
 
   /** We give it ourselves, by a sink that leads here. */
   produce(producer: BodyProducer, sink: AnswerSink): void {
-    this.#produced = producer(sink);
-    this.#giver = new GuardedSource(this.#produced, this.#onThrow);
+    const produced = producer(sink);
+    this.#giver = guardedSource(produced, this.#onThrow);
+    this.#produced = produced;
     // It may have written more than the client takes before there was something to pause.
     if (this.#paused) this.#giver.pause();
   }

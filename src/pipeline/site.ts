@@ -77,6 +77,8 @@ export interface ConnectionLimits {
 /** Is told of every exchange that ended: the access log, metrics. */
 export interface ExchangeObserver {
   onExchangeEnd(exchange: Exchange): void;
+  /** An `async` hook that nothing waits for has failed behind the end of its exchange, whose fields are released. */
+  onLateFault?(exchange: Exchange, error: ProxyError): void;
 }
 
 export interface Site {

@@ -39,6 +39,27 @@ function portOf(server: http.Server): number {
 }
 
 describe("createProxy", () => {
+  test("is closed for good by who has less patience than who closes it already", async () => {
+    const asked = Promise.withResolvers<void>();
+    await using origin = await Origin.start(() => asked.resolve());
+    const proxy = createProxy({ listen: "127.0.0.1:0", proxy: origin.url });
+    const [web] = await proxy.listen();
+    const answer = assert.rejects(text(web!.address.port, "/"));
+    await asked.promise;
+    // Both would wait for an answer that never comes: by far longer than a test may take.
+    const patient = proxy.close({ timeoutMs: 3_600_000 });
+    await proxy.close({ timeoutMs: 0 });
+    await patient;
+    await answer;
+  });
+
+  test("takes what is undefined for what is not said", async () => {
+    const given = { listen: undefined, use: undefined, servers: undefined, respond: 204 } as object as { respond: 204 };
+    const proxy = createProxy(given);
+    await assert.rejects(proxy.listen(), /the configuration has no "listen"/);
+    await proxy.close();
+  });
+
   test("listens where the configuration says, takes another one, and closes", async () => {
     await using origin = await Origin.start((request, response) => response.end(`origin ${request.url}`));
     const proxy = createProxy(

@@ -3,6 +3,7 @@
  * access log has the exchange, and nobody looks for stacks there. Everything else that can go wrong with an exchange is the
  * access log's alone.
  */
+import type { ProxyError } from "../core/errors.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import type { ExchangeObserver } from "../pipeline/site.ts";
 import type { AppLog } from "./app-log.ts";
@@ -27,14 +28,22 @@ export class FaultObserver implements ExchangeObserver {
     const { error } = exchange;
     this.#counters.countRequest();
     if (error !== null && error.type === "proxy_internal_error") {
-      this.#counters.countFault();
-      const route = exchange.routeName ?? "no route";
-      const err = error.cause instanceof Error ? error.cause : error;
-      this.#faults.report(`exchanges of ${route} ${placeOf(err)}`, (details) => {
-        this.#log.error({ err, route, ...details }, "an exchange failed by a fault of the proxy or of a plugin");
-      });
+      this.#report(exchange, error, "an exchange failed by a fault of the proxy or of a plugin");
     }
     this.#next?.onExchangeEnd(exchange);
+  }
+
+  onLateFault(exchange: Exchange, error: ProxyError): void {
+    this.#report(exchange, error, "a hook of a plugin failed behind the end of its exchange");
+  }
+
+  #report({ routeName }: Exchange, error: ProxyError, message: string): void {
+    this.#counters.countFault();
+    const route = routeName ?? "no route";
+    const err = error.cause instanceof Error ? error.cause : error;
+    this.#faults.report(`exchanges of ${route} ${placeOf(err)}`, (details) => {
+      this.#log.error({ err, route, ...details }, message);
+    });
   }
 }
 

@@ -53,7 +53,7 @@ export function parseProgramConfig(given: HeadgateConfig | SingleServerConfig, f
   const result = parseConfigObject(quiet(value), { file: "configuration", files });
   if (!result.ok) throw new ConfigError(isSingle ? result.problems.map(ofSingleServer) : result.problems);
   const { config } = result;
-  if (!isSingle || "listen" in given) return config;
+  if (!isSingle || (given as SingleServerConfig).listen !== undefined) return config;
   return { ...config, servers: config.servers.map((server) => ({ ...server, listen: [] })) };
 }
 
@@ -67,7 +67,8 @@ function refuseWorkers(given: unknown): void {
 }
 
 function withServers(given: SingleServerConfig): Readonly<Record<string, unknown>> {
-  const entries = Object.entries(given);
+  // As everywhere else, what is undefined is not said.
+  const entries = Object.entries(given).filter(([, value]) => value !== undefined);
   const server = Object.fromEntries(entries.filter(([name]) => SERVER_FIELDS.has(name)));
   const rest = entries.filter(([name]) => !SERVER_FIELDS.has(name));
   return { ...Object.fromEntries(rest), servers: { [SINGLE]: { listen: NOWHERE, ...server } } };

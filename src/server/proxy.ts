@@ -255,6 +255,8 @@ export class ProxyServer {
    * were cut off.
    */
   close(ms: number): Promise<number> {
+    // Whoever has less patience than who has closed it before.
+    const cut = this.#closing === null ? null : clock.after(ms, () => this.destroy());
     this.#closing ??= this.#next(async () => {
       this.#isClosed = true;
       const deadline = clock.after(ms, () => this.#forks.destroy());
@@ -271,7 +273,7 @@ export class ProxyServer {
       await this.#output?.writer.close();
       return cut;
     });
-    return this.#closing;
+    return cut === null ? this.#closing : this.#closing.finally(() => cut.cancel());
   }
 
   /** Cuts everything off at once; a `close` that is waiting ends. */

@@ -12,6 +12,7 @@
  * A plugin whose hooks wait for promises needs `await proxy.network.settle()` before what it does can be seen.
  */
 import { DeadlineWheel } from "../core/deadlines.ts";
+import type { ProxyError } from "../core/errors.ts";
 import * as limits from "../core/limits.ts";
 import { compileChain } from "../pipeline/chain.ts";
 import { Http1Driver } from "../pipeline/drivers/http1.ts";
@@ -133,9 +134,9 @@ export class TestProxy {
     const route = this.#newRoute(options);
     const via = options.via ?? null;
     const onFault = options.onFault ?? ((error) => console.error(error));
+    const tell = (error: ProxyError): void => onFault(error.cause instanceof Error ? error.cause : error);
     const onExchangeEnd = (exchange: Exchange): void => {
-      const { error } = exchange;
-      if (error?.type === "proxy_internal_error") onFault(error.cause instanceof Error ? error.cause : error);
+      if (exchange.error?.type === "proxy_internal_error") tell(exchange.error);
       this.ended.push(exchange);
     };
     return {
@@ -152,7 +153,7 @@ export class TestProxy {
       halfClose: false,
       trustedProxies: null,
       via: via === null ? null : new ViaLines(via),
-      observer: { onExchangeEnd },
+      observer: { onExchangeEnd, onLateFault: (_, error) => tell(error) },
       forks: this.#forks,
       clock: this.network.clock,
       deadlines: this.#deadlines,

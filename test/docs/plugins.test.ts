@@ -1,11 +1,13 @@
 // docs/plugins.md says of every hook what its comment says, and its examples work as they are written.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { readHooks, withHookReference } from "../../scripts/hook-reference.ts";
-import type { Feature } from "../../src/index.ts";
 import { PHASES } from "../../src/pipeline/phases.ts";
-import { createTestProxy } from "../../src/testing/index.ts";
+import { TestFolder } from "../support/folder.ts";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 const document = read("docs/plugins.md");
@@ -29,21 +31,20 @@ test("a hook without a comment is refused", () => {
   );
 });
 
-test("the example of a plugin and of its test", () => {
-  const tenant: Feature = {
-    name: "tenant",
-    request(exchange) {
-      const [name = ""] = exchange.request.host.split(".");
-      if (name === "www") exchange.respond({ status: 404, body: "no such tenant\n" });
-      else exchange.request.fields.set("X-Tenant", name);
-    },
-  };
-  const proxy = createTestProxy({ use: [tenant] });
-  const client = proxy.connect().sends("GET / HTTP/1.1\r\nHost: acme.example.org\r\n\r\n");
-  const server = proxy.origin.accepts();
-  assert.equal(server.receivesHead().get("x-tenant"), "acme");
-  server.sends("HTTP/1.1 204 No Content\r\n\r\n");
-  client.receives(/^HTTP\/1\.1 204 /);
-  client.sends("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n");
-  client.receives(/^HTTP\/1\.1 404 .*no such tenant\n$/s);
+test("the example of a plugin and of its test, as they are written", async () => {
+  using folder = new TestFolder();
+  const blocks = [...document.matchAll(/```ts\n(.*?)```/gs)].map(([, code = ""]) => code);
+  const plugin = blocks.find((code) => code.startsWith("// tenant.ts\n"));
+  const itsTest = blocks.find((code) => code.includes('from "headgate/testing"'));
+  assert.ok(plugin !== undefined && itsTest !== undefined);
+  folder.write("package.json", '{ "type": "module" }');
+  folder.write("tenant.ts", plugin);
+  const more = `client.sends("GET / HTTP/1.1\\r\\nHost: www.example.org\\r\\n\\r\\n");
+client.receives(/^HTTP\\/1\\.1 404 .*no such tenant\\n$/s);
+console.log("both answered");`;
+  const file = folder.write("test.ts", `${itsTest}\n${more}`);
+  mkdirSync(folder.file("node_modules"));
+  symlinkSync(fileURLToPath(new URL("../..", import.meta.url)), folder.file("node_modules/headgate"));
+  const { stdout } = await promisify(execFile)(process.execPath, ["--conditions=headgate-source", file]);
+  assert.equal(stdout, "both answered\n");
 });

@@ -60,6 +60,29 @@ describe("headers", () => {
     );
   });
 
+  it("leaves no other spelling of what it sets or removes of a request", () => {
+    const lines: Line[] = [
+      ["X_User", "spoofed"],
+      ["x.user", "spoofed"],
+      ["X-User", "spoofed"],
+      ["X_Users", "kept"],
+      ["X_Debug_Id", "1"],
+    ];
+    const set = { "x-user": "alice" };
+    assert.deepEqual(changed({ set, remove: ["x-debug-*"] }, lines), [
+      ["X_Users", "kept"],
+      ["x-user", "alice"],
+    ]);
+    assert.deepEqual(changed({ remove: ["x-user", "x-debug-id"] }, lines), [["X_Users", "kept"]]);
+    // Who names the other spelling means it.
+    assert.deepEqual(changed({ remove: ["x_user", "x.user", "x_debug_*"] }, lines), [
+      ["X-User", "spoofed"],
+      ["X_Users", "kept"],
+    ]);
+    const framed: Line[] = [["Content-Length", "1"]];
+    assert.deepEqual(changed({ set: { content_length: "2" } }, framed), [...framed, ["content_length", "2"]]);
+  });
+
   it("removes by the beginning of a name", () => {
     const lines: Line[] = [
       ["X-Amz-Date", "1"],

@@ -23,7 +23,7 @@ import { urlPartOf } from "../../core/request-template.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { isIpAddress } from "../../semantics/forwarded.ts";
-import { NameVariants } from "../../semantics/name-variants.ts";
+import { foldedName, NameVariants } from "../../semantics/name-variants.ts";
 import type { HeaderChanges, HeadersOptions, HeaderValue } from "./options.ts";
 
 const FIELDS_OF_THE_PROXY: ReadonlySet<number> = new Set([
@@ -43,8 +43,8 @@ const FIELDS_OF_THE_PROXY: ReadonlySet<number> = new Set([
  * @throws TypeError when a name or value is invalid, or a name is the proxy's own.
  */
 export function createHeadersFeature(options: HeadersOptions): Feature {
-  const request = compileChanges(options.request);
-  const response = compileChanges(options.response);
+  const request = compileChanges(options.request, true);
+  const response = compileChanges(options.response, false);
   return {
     name: "headers",
     ...(request !== null && { request: (exchange) => request(exchange.request.fields, exchange) }),
@@ -52,12 +52,18 @@ export function createHeadersFeature(options: HeadersOptions): Feature {
   };
 }
 
+/** One that is spelt otherwise is meant as it is: `remove: [x_user]` leaves X-User, and `content_length` is not what frames a message. */
+const PLAIN_NAME = /^[a-z0-9-]+$/i;
+
 type Template = Exclude<HeaderValue, string>;
 type Line = readonly [name: string, value: HeaderValue];
 type Change = (fields: FieldBlock, exchange: Exchange) => void;
 
-/** null when there is nothing to change. */
-function compileChanges({ set, add, remove }: HeaderChanges): Change | null {
+/**
+ * null when there is nothing to change. What an operator sets or removes of a request, upstreams shall not find under another spelling
+ * of the name, which the client may have sent.
+ */
+function compileChanges({ set, add, remove }: HeaderChanges, isOfRequest: boolean): Change | null {
   const setLines: Line[] = Object.entries(set);
   const addedLines = Object.entries(add).flatMap(([name, values]) => values.map((value): Line => [name, value]));
   const prefixes = remove.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1).toLowerCase());
@@ -68,17 +74,17 @@ function compileChanges({ set, add, remove }: HeaderChanges): Change | null {
   }
   if (removed.length + prefixes.length + addedLines.length === 0) return null;
   const append = compileLines([...setLines, ...addedLines]);
+  const isFolded = (name: string): boolean => isOfRequest && PLAIN_NAME.test(name);
+  const spellings = new NameVariants(removed.filter(isFolded));
+  const exact = removed.filter((name) => !isFolded(name));
   const change: Change = (fields, exchange) => {
-    for (const name of removed) fields.delete(name);
-    if (prefixes.length > 0) removePrefixes(fields, prefixes);
+    spellings.removeFrom(fields);
+    for (const name of exact) fields.delete(name);
+    if (prefixes.length > 0) removePrefixes(fields, prefixes, isOfRequest);
     append(fields, exchange);
   };
-  const ofClient = setLines.filter(([, value]) => typeof value !== "string" && value.some(isClient));
-  if (ofClient.length === 0) return change;
-  return withoutClaims(
-    ofClient.map(([name]) => name),
-    change,
-  );
+  const saysWho = setLines.some(([, value]) => typeof value !== "string" && value.some(isClient));
+  return saysWho ? withoutTrailers(change) : change;
 }
 
 /** Adds lines in their order. Those that are the same for every message are encoded once. */
@@ -100,11 +106,9 @@ function compileLines(lines: readonly Line[]): Change {
   };
 }
 
-/** By such a field the upstream learns who asks: it must not find what the client says there, in any spelling or as a trailer. */
-function withoutClaims(names: readonly string[], change: Change): Change {
-  const spellings = new NameVariants(names);
+/** By such a field the upstream learns who asks: it must not find what the client says there as a trailer. */
+function withoutTrailers(change: Change): Change {
   return (fields, exchange) => {
-    spellings.removeFrom(fields);
     exchange.passesTrailers = false;
     change(fields, exchange);
   };
@@ -126,10 +130,12 @@ function madeValue(template: Template, { request, clientAddress }: Exchange): st
   return value.trim();
 }
 
-function removePrefixes(fields: FieldBlock, prefixes: readonly string[]): void {
+function removePrefixes(fields: FieldBlock, prefixes: readonly string[], isOfRequest: boolean): void {
   for (let row = 0; row < fields.rowCount; row++) {
     if (fields.isRemoved(row) || FIELDS_OF_THE_PROXY.has(fields.table[row * ROW]!)) continue;
     const name = fields.nameAt(row).toLowerCase();
-    if (prefixes.some((prefix) => name.startsWith(prefix))) fields.removeRow(row);
+    // A folded name begins with a prefix as it is only where that is plain.
+    const folded = isOfRequest ? foldedName(name) : name;
+    if (prefixes.some((prefix) => name.startsWith(prefix) || folded.startsWith(prefix))) fields.removeRow(row);
   }
 }

@@ -12,7 +12,10 @@ const requestValue = secret(fieldTemplate(), fieldValue());
 const responseValue = secret(fieldValue());
 
 /** One direction. In the resolved form names are in lower case and `add` has a list of values for every name. */
-function changes<T extends HeaderValue>(value: z.ZodType<T, z.input<typeof requestValue>>, valueSentence: string) {
+function changes<T extends HeaderValue>(
+  value: z.ZodType<T, z.input<typeof requestValue>>,
+  { valueSentence, removeSentence }: { readonly valueSentence: string; readonly removeSentence: string },
+) {
   return z.strictObject({
     set: z
       .record(settableFieldName(), value)
@@ -27,15 +30,19 @@ function changes<T extends HeaderValue>(value: z.ZodType<T, z.input<typeof reque
     remove: z
       .array(settableFieldName())
       .prefault([])
-      .describe("Fields that are removed. Removing comes first, then `set`, then `add`."),
+      .describe(`Fields that are removed${removeSentence}. Removing comes first, then \`set\`, then \`add\`.`),
   });
 }
 
-const requestChanges = changes<HeaderValue>(
-  requestValue,
-  "A value may have `{client}`, `{host}` and other parts of the request in it, or be `{ file: path }`.",
-);
-const responseChanges = changes<string>(responseValue, "A value may be `{ file: path }`.");
+const requestChanges = changes<HeaderValue>(requestValue, {
+  valueSentence: "A value may have `{client}`, `{host}` and other parts of the request in it, or be `{ file: path }`.",
+  removeSentence:
+    ", as those are that `set` names, in every spelling that servers take for the same (`X_User`, `X.User`)",
+});
+const responseChanges = changes<string>(responseValue, {
+  valueSentence: "A value may be `{ file: path }`.",
+  removeSentence: "",
+});
 
 export const headersOptions = z
   .strictObject({
