@@ -43,6 +43,8 @@ export interface SharingStats {
   readonly given: { readonly answers: number; readonly bytes: number };
   /** Look-ups and gifts that failed. */
   readonly errors: number;
+  /** Why the last one of them did, in a sentence; null: none has. */
+  readonly lastError: string | null;
   /** Look-ups that took too long: the origin was asked. */
   readonly late: number;
   /** Purges that are known to be logged and are not in force here yet. */

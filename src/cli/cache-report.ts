@@ -40,7 +40,17 @@ function cacheLines(cache: CacheStatus): readonly string[] {
   ];
 }
 
-function sharingLines({ cutOff, since, taken, given, errors, late, behind, owed }: SharingStats): readonly string[] {
+function sharingLines({
+  cutOff,
+  since,
+  taken,
+  given,
+  errors,
+  lastError,
+  late,
+  behind,
+  owed,
+}: SharingStats): readonly string[] {
   const [from, to] = [taken, given].map(({ answers, bytes }) => {
     return `${count(answers, "answer", "answers")} (${formatBytes(bytes)})`;
   });
@@ -49,6 +59,7 @@ function sharingLines({ cutOff, since, taken, given, errors, late, behind, owed 
       ? `  shared with other machines since ${since}`
       : `  cut off from other machines since ${since}, and finds nothing: ${cutOff}`,
     `    ${from} from them, ${to} for them; ${count(errors, "error", "errors")}, ${count(late, "look-up", "look-ups")} given up`,
+    ...(lastError === null ? [] : [`    the last error: ${lastError}`]),
     ...(behind > 0 ? [`    ${count(behind, "purge", "purges")} of theirs to be applied here`] : []),
     ...(owed > 0 ? [`    ${count(owed, "purge", "purges")} they could not be told of yet`] : []),
   ];

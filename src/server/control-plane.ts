@@ -4,6 +4,7 @@
  */
 import os from "node:os";
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { AdminError } from "../admin/admin-error.ts";
 import { type Admin, openAdmin } from "../admin/open.ts";
 import type { Config } from "../config/config.ts";
@@ -363,7 +364,14 @@ export class ControlPlane implements Control {
 /** What the file says and the process does not do before it is started again. */
 function onlyByRestart(config: Config, started: Config): readonly string[] {
   const changed = (["workers", "transport"] as const).filter((field) => config[field] !== started[field]);
-  return changed.map((field) => `${field}: has changed, which takes effect with an upgrade or a restart`);
+  const reshared = config.caches.filter(({ name, directory, shared }) => {
+    const before = started.caches.find((one) => one.name === name && one.directory === directory);
+    return before !== undefined && !isDeepStrictEqual(shared, before.shared);
+  });
+  return [
+    ...changed.map((field) => `${field}: has changed, which takes effect with an upgrade or a restart`),
+    ...reshared.map(({ name }) => `caches.${name}.shared: has changed, which takes effect with a restart`),
+  ];
 }
 
 async function socketSourceFor({ transport }: Config): Promise<SocketSource> {

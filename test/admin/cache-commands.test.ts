@@ -52,6 +52,7 @@ describe("headgate cache stats", () => {
       taken: { answers: 2, bytes: 2048 },
       given: { answers: 1, bytes: 1024 },
       errors: 0,
+      lastError: null,
       late: 3,
       behind: 0,
       owed: 0,
@@ -63,10 +64,12 @@ describe("headgate cache stats", () => {
     2 answers (2.0 KiB) from them, 1 answer (1.0 KiB) for them; 0 errors, 3 look-ups given up
 `),
     );
-    const cutOff = { ...shared, cutOff: "Redis is silent", behind: 1, owed: 2 };
+    const lastError = "Redis says OOM: it is out of memory";
+    const cutOff = { ...shared, cutOff: "Redis is silent", errors: 4, lastError, behind: 1, owed: 2 };
     stage.control.caches.status = [{ ...CACHE, shared: cutOff }];
     const { stdout } = await there("stats");
     assert.match(stdout, /^ {2}cut off from other machines since \S+, and finds nothing: Redis is silent$/m);
+    assert.match(stdout, /^ {4}the last error: Redis says OOM: it is out of memory$/m);
     assert.match(stdout, /^ {4}1 purge of theirs to be applied here$/m);
     assert.match(stdout, /^ {4}2 purges they could not be told of yet$/m);
     stage.control.statusNow = { ...STATUS, caches: stage.control.caches.status };

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { TIER_LOG_MAX } from "../../src/caching/tier/ports.ts";
 import type { Clock } from "../../src/core/ports.ts";
+import { ageOf } from "../../src/semantics/caching/answer-head.ts";
 import { Asked, headOf, requestOf, settle } from "../support/cache-dialogue.ts";
 import {
   asked,
@@ -57,6 +58,25 @@ function suite(it: (what: string, run: Run, options?: { readonly isShort: boolea
       assert.deepEqual(await comesTo(tier, b, URL), body);
     });
   }
+
+  it("what is taken was asked for when the other machine did: a reload is not answered by it", async (tier, t) => {
+    const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+    const nowMs = tier.clock.wallMs();
+    const times = { requestedMs: nowMs - 60_000, receivedMs: nowMs - 50_000, initialAgeMs: 70_000 };
+    await fill(tier, a, URL, Buffer.from("text"), times);
+    await comesTo(tier, b, URL);
+    const { head } = b.cache.find(URL, requestOf())!;
+    assert.ok(head.requestedMs <= tier.clock.wallMs() - 60_000, `${tier.clock.wallMs() - head.requestedMs} ms ago`);
+    assert.ok(ageOf(head, tier.clock.wallMs()) >= 120_000);
+  });
+
+  it("more than a few are given at once", async (tier, t) => {
+    const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
+    const urls = Array.from({ length: 50 }, (_, index) => `${URL}/${index}`);
+    await Promise.all(urls.map((url) => fill(tier, a, url, Buffer.from(url))));
+    for (const url of urls) assert.equal(String(await comesTo(tier, b, url)), url);
+    assert.equal(a.stage.tier!.stats().given.answers, urls.length);
+  });
 
   it("variants are told apart, and found by who does not know yet that there are any", async (tier, t) => {
     const [a, b] = [await join(tier, t, "a"), await join(tier, t, "b")];
@@ -281,7 +301,15 @@ function suite(it: (what: string, run: Run, options?: { readonly isShort: boolea
       // How often the server was slow is the machine's business.
       const { since, late: _, ...giver } = a.stage.tier!.stats();
       assert.ok(Math.abs(Date.parse(since) - tier.clock.wallMs()) < 60_000);
-      assert.deepEqual(giver, { cutOff: null, taken: none, given: one, errors: 0, behind: 0, owed: 0 });
+      assert.deepEqual(giver, {
+        cutOff: null,
+        taken: none,
+        given: one,
+        errors: 0,
+        lastError: null,
+        behind: 0,
+        owed: 0,
+      });
       assert.deepEqual([b.stage.tier!.stats().taken, b.stage.tier!.stats().given], [one, none]);
       b.way.isCut = true;
       await tier.until(() => !b.stage.tier!.isServing);

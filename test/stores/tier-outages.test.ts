@@ -89,6 +89,11 @@ describe("one server", { skip, concurrency: 6 }, () => {
     await done(tier, b.stage.tier!.purge(PURGE, { soft: false }));
     assert.equal(a.cache.find(URL, requestOf()), null);
     assert.deepEqual([a.stage.tier!.stats().errors, b.stage.tier!.stats().errors], [0, 0]);
+    await server.run("ACL", "SETUSER", "cache", "-xadd");
+    await assert.rejects(
+      done(tier, a.stage.tier!.purge(PURGE, { soft: false })),
+      /Redis says NOPERM: the user has no right to a command or a key$/,
+    );
   });
 });
 

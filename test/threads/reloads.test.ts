@@ -89,6 +89,22 @@ describe("a change of data", () => {
     await running.untilLogged(/loaded again: settings changed$/);
     assert.equal(running.entries.filter(({ msg }) => msg.startsWith("workers: ")).length, 2, "it is as it was");
   });
+
+  test("of whom a cache is shared with waits for a restart", async () => {
+    using folder = new Folder();
+    const sharedWith = (port: number): string =>
+      `caches: { artifacts: { directory: cache, size: 10MiB, shared: "redis://127.0.0.1:${port}" } }\n${answering("old")}`;
+    folder.file("headgate.yaml", sharedWith(1));
+    await using running = await Running.start(folder.path, "run");
+    folder.file("headgate.yaml", sharedWith(2));
+    running.signal("SIGHUP");
+    await running.untilLogged(/^caches\.artifacts\.shared: has changed, which takes effect with a restart$/);
+    await running.untilLogged(/loaded again: /);
+    folder.file("headgate.yaml", sharedWith(1));
+    running.signal("SIGHUP");
+    await running.untilLogged(/loaded again: /);
+    assert.equal(running.entries.filter(({ msg }) => msg.startsWith("caches.")).length, 1, "it is as it was");
+  });
 });
 
 describe("a change of code", () => {

@@ -21,6 +21,8 @@ export interface KeeperTierParts {
   readonly machine: string;
   /** It takes part from now on, or does not any more, or cannot begin to, with the reason. */
   readonly onChange?: (cutOff: string | null) => void;
+  /** All that was stored here is gone, since what was purged meanwhile is not known any more. */
+  readonly onForgotten?: () => void;
 }
 
 /** What the broker of fills asks of it. */
@@ -38,7 +40,7 @@ export class KeeperTier implements FillTier {
   readonly #member: TierMember;
   readonly #answers: SharedAnswers;
 
-  constructor({ keeper, store, clock, times, machine, onChange = () => {} }: KeeperTierParts) {
+  constructor({ keeper, store, clock, times, machine, onChange = () => {}, onForgotten }: KeeperTierParts) {
     this.#keeper = keeper;
     const { keeping } = keeper;
     const { shared, books } = keeping.around;
@@ -54,6 +56,7 @@ export class KeeperTier implements FillTier {
         shared.leaseUntilMs = untilMs;
       },
       onChange,
+      ...(onForgotten !== undefined && { onForgotten }),
       readPosition: () => decodePosition(books.readFact(POSITION_FACT)),
       writePosition: (position) => books.writeFact(POSITION_FACT, Buffer.from(JSON.stringify(position))),
     });

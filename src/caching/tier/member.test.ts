@@ -7,11 +7,11 @@ import { settle } from "../../../test/support/cache-dialogue.ts";
 import type { Clock } from "../../core/ports.ts";
 import { MemoryTier } from "../../testing/tier-store.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
-import { OWED_MAX, TierMember } from "./member.ts";
+import { type MemberSurroundings, OWED_MAX, TIER_TIMES, TierMember } from "./member.ts";
 import type { TierPosition, TierStore } from "./ports.ts";
 import { EVERYTHING } from "./purges.ts";
 
-function memberOf(store: TierStore, clock: Clock): TierMember {
+function memberOf(store: TierStore, clock: Clock, more: Partial<MemberSurroundings> = {}): TierMember {
   return new TierMember({
     store,
     clock,
@@ -21,6 +21,7 @@ function memberOf(store: TierStore, clock: Clock): TierMember {
     onChange() {},
     readPosition: () => null,
     writePosition: async () => {},
+    ...more,
   });
 }
 
@@ -47,6 +48,66 @@ test("purges behind a position: logged ones and own ones, or nobody knows when i
   }
   assert.equal(behind({ ...positions[3]!, number: 4 }), null);
 });
+
+// What a purge has met on this disk must not come back from the others, at any moment.
+for (const phase of ["apply", "writePosition"] as const) {
+  for (const whose of ["its own", "another's"] as const) {
+    test(`${whose} purge is behind the position of before while ${phase} is under way`, async (t) => {
+      const clock = new VirtualClock();
+      const tier = new MemoryTier(clock);
+      const gate = Promise.withResolvers<void>();
+      let isGated = false;
+      const member = memberOf(tier.open(), clock, { [phase]: async () => (isGated ? gate.promise : undefined) });
+      t.after(() => {
+        gate.resolve();
+        return member.close();
+      });
+      member.start();
+      await settle();
+      const before = member.position!;
+      isGated = true;
+      if (whose === "its own") void member.tell(member.announce("purge")).catch(() => {});
+      else await tier.open().append(before.generation, "other.1", "purge");
+      await settle();
+      const behind = () => member.purgesBehind(before)?.map(({ text }) => text);
+      assert.deepEqual(behind(), ["purge"]);
+      gate.resolve();
+      await settle();
+      assert.notDeepEqual(member.position, before);
+      assert.deepEqual(behind(), ["purge"]);
+    });
+  }
+
+  test(`nothing is behind a lost log's position while all is forgotten and ${phase} is under way`, async (t) => {
+    const clock = new VirtualClock();
+    const tier = new MemoryTier(clock);
+    const gate = Promise.withResolvers<void>();
+    let isGated = false;
+    let forgotten = 0;
+    const member = memberOf(tier.open(), clock, {
+      [phase]: async () => (isGated ? gate.promise : undefined),
+      onForgotten: () => void forgotten++,
+    });
+    t.after(() => {
+      gate.resolve();
+      return member.close();
+    });
+    member.start();
+    await settle();
+    const before = member.position!;
+    assert.deepEqual(member.purgesBehind(before), []);
+    isGated = true;
+    tier.lose();
+    clock.advance(TIER_TIMES.renewMs);
+    await settle();
+    assert.equal(member.purgesBehind(before), null);
+    assert.equal(forgotten, 0);
+    gate.resolve();
+    await settle();
+    assert.equal(member.purgesBehind(before), null);
+    assert.equal(forgotten, 1);
+  });
+}
 
 test("more is owed than is kept, while the first of it is being told: the others are told to purge everything", async (t) => {
   const clock = new VirtualClock();

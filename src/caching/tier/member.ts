@@ -40,6 +40,8 @@ export interface MemberSurroundings {
   readonly onLease: (untilMs: number) => void;
   /** It takes part from now on, or does not, with the reason: once for each change. What it begins with is no change. */
   readonly onChange: (cutOff: string | null) => void;
+  /** All that was stored here is gone: what was purged meanwhile is not known any more. */
+  readonly onForgotten?: () => void;
   /** What survives a restart. */
   readonly readPosition: () => TierPosition | null;
   readonly writePosition: (position: TierPosition) => Promise<void>;
@@ -86,6 +88,8 @@ export class TierMember {
   readonly #untold = new Map<string, OwnPurge>();
   /** Those of them that could not be logged. */
   readonly #owed: OwnPurge[] = [];
+  /** All goes, and what the others have of before is as old. */
+  #isForgetting = false;
   /** How often what was logged here may have got lost. */
   #losses = 0;
   readonly #looking = new Set<() => void>();
@@ -121,19 +125,22 @@ export class TierMember {
 
   get state(): MemberState {
     const behind = Math.max(0, this.#heard - (this.#position?.number ?? 0));
-    const cutOff = this.#cutOff ?? (this.isServing ? null : (this.#trouble ?? TOO_LATE));
+    const isCutOff = this.#cutOff !== null || !this.isServing;
+    // What is wrong now, rather than what was wrong first.
+    const cutOff = isCutOff ? (this.#trouble ?? this.#cutOff ?? TOO_LATE) : null;
     return { cutOff, sinceMs: this.#sinceMs, behind, owed: this.#owed.length };
   }
 
   /** What was purged behind this position, here or anywhere; null: not all of it is known any more, or it is of another log. */
   purgesBehind({ generation, number, id }: TierPosition): readonly { readonly text: string }[] | null {
     const at = this.#position;
-    if (at === null || generation !== at.generation || number > at.number) return null;
-    const untold = [...this.#untold.values()];
-    if (number === at.number) return id === at.id ? untold : null;
+    if (at === null || this.#isForgetting || generation !== at.generation || number > at.number) return null;
     const [first] = this.#known;
-    const from = first === undefined ? -1 : number + 1 - first.number;
-    return this.#known[from]?.before === id ? [...this.#known.slice(from), ...untold] : null;
+    const from = first === undefined ? 0 : number + 1 - first.number;
+    const known = from < 0 ? [] : this.#known.slice(from);
+    // What is known and not yet applied, or applied and not yet written down, is behind the last position, too.
+    const isOfThisLog = number === at.number ? id === at.id : known[0]?.before === id;
+    return isOfThisLog ? [...known, ...this.#untold.values()] : null;
   }
 
   start(): void {
@@ -288,8 +295,11 @@ export class TierMember {
   async #forget(there: TierPosition): Promise<void> {
     this.#losses++;
     this.#known = [];
+    this.#isForgetting = true;
     await this.#around.apply(EVERYTHING);
     await this.#move(there);
+    this.#isForgetting = false;
+    this.#around.onForgotten?.();
     this.#look();
   }
 

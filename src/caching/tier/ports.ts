@@ -84,4 +84,4 @@ export interface TierStore {
 }
 
 /** Who was away for more purges than this forgets everything; as many may be compared with each answer that is taken. */
-export const TIER_LOG_MAX = 1000;
+export const TIER_LOG_MAX = 10_000;

@@ -33,8 +33,10 @@ export const TIER_BODY_BYTES_MAX = 16 * 1024 * 1024;
 export const TIER_WAIT_MS = 1000;
 /** When not even a head came in that time, nothing is looked for, so that a slow Redis delays one request now and then. */
 const SLOW_PAUSE_MS = 10_000;
-/** Answers on their way to the others, which are in memory meanwhile. More at a time are not given. */
+/** Answers on their way to the others, which are in memory meanwhile. More wait for them. */
 const PUTS_MAX = 8;
+/** More than that are fetched faster than Redis takes them: they are not given. */
+const WAITING_MAX = 1000;
 /** What is fresh for less is hardly there before it is stale. */
 const FRESH_MS_MIN = 1000;
 /** As long as caches keep what nobody asks for. */
@@ -80,6 +82,8 @@ export interface SharedCounts {
   readonly given: TierCounts;
   /** Look-ups and gifts that failed. */
   readonly errors: number;
+  /** Why the last one of them did; null: none has. */
+  readonly lastError: string | null;
   /** Look-ups that took too long, so that the origin was asked. */
   readonly late: number;
 }
@@ -108,10 +112,13 @@ export class SharedAnswers {
   readonly #parts: SharedAnswersParts;
   readonly #purges = new WeakMap<object, TierPurge>();
   #puts = 0;
+  /** Gifts that wait for those that are under way, in their order. */
+  readonly #waiting: (() => void)[] = [];
   #pauseUntilMs = Number.NEGATIVE_INFINITY;
   readonly #taken = { answers: 0, bytes: 0 };
   readonly #given = { answers: 0, bytes: 0 };
   #errors = 0;
+  #lastError: string | null = null;
   #late = 0;
 
   constructor(parts: SharedAnswersParts) {
@@ -119,7 +126,13 @@ export class SharedAnswers {
   }
 
   get counts(): SharedCounts {
-    return { taken: { ...this.#taken }, given: { ...this.#given }, errors: this.#errors, late: this.#late };
+    return {
+      taken: { ...this.#taken },
+      given: { ...this.#given },
+      errors: this.#errors,
+      lastError: this.#lastError,
+      late: this.#late,
+    };
   }
 
   /** What a fetch that begins now says when it is given to the others; null: it will not be. */
@@ -140,9 +153,9 @@ export class SharedAnswers {
       if (!lookup.hasHead) this.#pauseUntilMs = clock.now() + SLOW_PAUSE_MS;
       resolve(NONE);
     });
-    const found = this.#find(lookup).catch(() => {
+    const found = this.#find(lookup).catch((error: unknown) => {
       // Who looks after the link has told of it, and so has the keeper of its disk.
-      this.#errors++;
+      this.#failed(error);
       return NONE;
     });
     const finding = await Promise.race([found, late]);
@@ -211,26 +224,44 @@ export class SharedAnswers {
   #headHere({ record, ageMs, ttlMs }: SharedAnswer, restMs: number): AnswerHead {
     const nowMs = this.#parts.clock.wallMs();
     const initialAgeMs = ageMs + Math.max(0, ttlMs - restMs);
-    return { ...record.head, requestedMs: nowMs, receivedMs: nowMs, initialAgeMs };
+    // Asked for when the other machine did, by the clock of this one: who wants it validated now does not take it for an answer to that.
+    const { head } = record;
+    const agoMs = initialAgeMs - head.initialAgeMs + Math.max(0, head.receivedMs - head.requestedMs);
+    return { ...head, requestedMs: nowMs - Math.max(0, agoMs), receivedMs: nowMs, initialAgeMs };
   }
 
-  /** Does it when this answer is one to be given, and not too much is under way. */
+  /** Does it when this answer is one to be given, behind those that are under way. */
   async #giving(
     record: AnswerRecord,
     give: (shared: SharedAnswer["record"], ttlMs: number) => Promise<void>,
   ): Promise<void> {
-    const { head, body } = record;
-    const freshMs = Math.min(this.#freshMs(head), FRESH_MS_MAX);
-    const isWhole = body.start === 0 && body.end === head.bodyBytes && body.end <= TIER_BODY_BYTES_MAX;
-    if (!isWhole || freshMs < FRESH_MS_MIN || this.#puts >= PUTS_MAX || !this.#parts.member.isServing) return;
+    if (!this.#isToBeGiven(record)) return;
+    if (this.#puts >= PUTS_MAX) {
+      if (this.#waiting.length >= WAITING_MAX) return this.#failed(new Error("more is fetched than Redis takes"));
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
     this.#puts++;
     try {
+      // It may have become too old meanwhile.
+      if (!this.#isToBeGiven(record)) return;
+      const freshMs = Math.min(this.#freshMs(record.head), FRESH_MS_MAX);
       await give({ ...record, body: sharedBodyOf(record) }, freshMs + Math.min(freshMs, STALE_MS_MAX));
-    } catch {
-      this.#errors++;
+    } catch (error) {
+      this.#failed(error);
     } finally {
       this.#puts--;
+      this.#waiting.shift()?.();
     }
+  }
+
+  #isToBeGiven({ head, body }: AnswerRecord): boolean {
+    const isWhole = body.start === 0 && body.end === head.bodyBytes && body.end <= TIER_BODY_BYTES_MAX;
+    return isWhole && this.#freshMs(head) >= FRESH_MS_MIN && this.#parts.member.isServing;
+  }
+
+  #failed(error: unknown): void {
+    this.#errors++;
+    this.#lastError = error instanceof Error ? error.message : String(error);
   }
 
   #ageMs({ initialAgeMs, receivedMs }: AnswerHead): number {

@@ -19,6 +19,9 @@ const WORDS: Readonly<Record<string, string>> = {
   WRONGTYPE: "what it has under the key is no text",
 };
 
+/** A script that meets something its user may not do is an ERR, and no NOPERM. */
+const FORBIDDEN_IN_SCRIPT = /user executing the script can't/;
+
 /** What Node says of a certificate that it does not accept, and what to do about it. */
 const CERTIFICATES: readonly (readonly [code: RegExp, words: string])[] = [
   [
@@ -55,7 +58,9 @@ export class RedisFailure extends Error {
 export function failureOf(error: unknown): RedisFailure {
   if (error instanceof RedisFailure) return error;
   if (error instanceof ErrorReply) {
-    const word = /^[A-Z]+/.exec(error.message)?.[0] ?? "an error";
+    const word = FORBIDDEN_IN_SCRIPT.test(error.message)
+      ? "NOPERM"
+      : (/^[A-Z]+/.exec(error.message)?.[0] ?? "an error");
     const explained = WORDS[word];
     return new RedisFailure(
       `Redis says ${word}${explained === undefined ? "" : `: ${explained}`}`,

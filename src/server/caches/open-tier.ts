@@ -39,9 +39,14 @@ export async function openTier(
         `cache ${name}: cut off from the machines that share it, so that nothing is found in it, and requests go to the origin: ${cutOff}`,
       );
   };
+  const onForgotten = (): void => {
+    log.warn(
+      `cache ${name}: all that was stored is forgotten, since what the other machines purged meanwhile cannot be known: Redis has lost it, or no longer has all of it`,
+    );
+  };
   // Another one after each start: a machine that is back is one that has to catch up.
   const machine = `${chance()}${chance()}`;
-  const tier = new KeeperTier({ keeper, store: way, clock, machine, onChange });
+  const tier = new KeeperTier({ keeper, store: way, clock, machine, onChange, onForgotten });
   tier.start();
   return tier;
 }
