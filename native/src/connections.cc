@@ -217,7 +217,7 @@ void Connections::end_stream(int32_t index) {
   if (slot.close_wanted) {
     // Were something unread, a reset would follow, and could overtake what was sent.
     const int32_t found = unread(slot.fd);
-    if (found <= 0) return fail(index, -found);
+    if (found <= 0) return fail(index, slot.error != 0 ? slot.error : -found);
   }
   if (shutdown(slot.fd, SHUT_WR) != 0 && errno != ENOTCONN) return fail(index, errno);
   if (slot.read_ended) fail(index, 0);

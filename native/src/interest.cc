@@ -9,7 +9,8 @@ namespace headgate {
 namespace {
 
 // What an open connection is watched for while it is read. EPOLLPRI: there is an urgent mark (RFC 6093), at which one
-// read ends though more has arrived.
+// read ends though more has arrived. (So does one at each message of a unix socket that has descriptors with it; HTTP has no use for
+// those, and whoever sends them waits in vain.)
 constexpr uint32_t kReadable = EPOLLIN | EPOLLPRI | EPOLLRDHUP;
 
 // In the place of a slot.

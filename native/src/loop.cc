@@ -284,7 +284,7 @@ int32_t Loop::submit(int32_t count, bool collect) {
     switch (opcode) {
       case kWrite:
       case kForward:
-        next = write_commands(next, count);
+        next = write_commands(index, next, count);
         continue;
       case kFinish:
         connections_.finish(index, command[2] == 1);
@@ -317,11 +317,10 @@ int32_t Loop::submit(int32_t count, bool collect) {
 }
 
 // Neighbouring writes to one connection leave in one call.
-int32_t Loop::write_commands(int32_t first, int32_t count) {
+int32_t Loop::write_commands(int32_t index, int32_t first, int32_t count) {
   constexpr int32_t kPartsMax = 64;
   iovec parts[kPartsMax];
   const int32_t* record = commands();
-  const int32_t index = record[first * kCommandInts + 1];
   int32_t used = 0;
   bool watch = false;
   bool more = false;
@@ -329,7 +328,7 @@ int32_t Loop::write_commands(int32_t first, int32_t count) {
   for (; next < count && used < kPartsMax; next++) {
     const int32_t* command = record + next * kCommandInts;
     const int32_t opcode = command[0] & 0xff;
-    if (command[1] != index || (opcode != kWrite && opcode != kForward)) break;
+    if (next > first && (command[1] != index || (opcode != kWrite && opcode != kForward))) break;
     const int32_t bytes = opcode == kWrite ? kSendBytes : kReceiveBytes;
     const int32_t offset = command[2];
     const int32_t length = command[3];

@@ -95,7 +95,7 @@ class Loop {
   void read_from(int32_t index, uint32_t ready);
   void silent_failure(int32_t index, uint32_t ready);
 
-  int32_t write_commands(int32_t first, int32_t count);
+  int32_t write_commands(int32_t index, int32_t first, int32_t count);
 
   Deliver deliver_;
   void* context_;

@@ -3,7 +3,7 @@
  * onBytes while paused) and how calls become commands. A handler that throws loses its connection, never the process.
  *
  * The addon closes a slot as soon as the connection is lost; bytes that were read before, and are held for a handler that is
- * paused, are still told first.
+ * paused, are still told first, unless they are of a client that has broken.
  *
  * The file is longer than most: whatever is called or happens here turns on the same few private fields.
  */
@@ -257,7 +257,9 @@ export class NativeConnection implements SocketGiver, ProxiedConnection, Leaving
     const extras = this.#extras;
     // What is held is told when it is resumed, if it has not been already. Who waits for his bytes to be taken is told now.
     const isHeld = extras !== null && (extras.bytes !== null || extras.ended);
-    if (isHeld && !this.#aboveHighWater) extras.lostBy = error;
+    // A client that is broken cannot be answered: what it said last helps nobody.
+    const isGone = error !== null && this.#side === "client";
+    if (isHeld && !isGone && !this.#aboveHighWater) extras.lostBy = error;
     else this.#close(error);
   }
 

@@ -21,10 +21,15 @@ export interface BoundSocket {
 /** A bound and listening socket; the kernel queues connections from now on. Rejects with a ListenError. */
 export async function bindSocket(addon: Addon, options: ListenOptions): Promise<BoundSocket> {
   let descriptor = -1;
-  await bindListener(options, async () => {
-    descriptor = await bindOnce(addon, options);
-    if (descriptor < 0) throw systemErrorOf(getSystemErrorName(descriptor));
-  });
+  try {
+    await bindListener(options, async () => {
+      descriptor = await bindOnce(addon, options);
+      if (descriptor < 0) throw systemErrorOf(getSystemErrorName(descriptor));
+    });
+  } catch (error) {
+    if (descriptor >= 0) addon.closeDescriptor(descriptor);
+    throw error;
+  }
   const { path } = options;
   const address: Address =
     path !== null ? { family: 0, address: path, port: 0 } : addressFrom(addon.nameOf(descriptor) ?? "");
