@@ -203,7 +203,7 @@ class Call implements Sender, UpstreamHandler, PendingCall {
     this.#isLeasing = false;
     const stream = this.#stream;
     this.#stream = null;
-    stream?.abort();
+    stream?.abort(this);
     this.request.fields.release();
     this.#answer?.fields.release();
     this.#answer = null;

@@ -11,6 +11,7 @@ import type { Address, TlsInfo } from "../core/ports.ts";
 import type { Chain } from "./chain.ts";
 import type { Downstream } from "./downstream.ts";
 import type { ClientConnection, Exchange, Identity } from "./exchange.ts";
+import { proxyClosed, wrongLength } from "./faults.ts";
 import type { Fork, ForkHandler, ForkPoint } from "./fork.ts";
 import { type ConnectionOrigin, Forwarding } from "./forwarding.ts";
 import type { Route, Site } from "./site.ts";
@@ -205,7 +206,7 @@ export class ForkClient implements Downstream {
 
   /** The proxy closes. */
   close(): void {
-    const error = new ProxyError("connection_terminated", "the proxy was closed", { side: "proxy", retryable: false });
+    const error = proxyClosed();
     this.#life?.fail(error);
   }
 
@@ -321,8 +322,4 @@ class ForkedRequest implements Fork {
   again(request: RequestMessage, handler: ForkHandler): Fork {
     return this.#point.fork(request, handler);
   }
-}
-
-function wrongLength(how: string): ProxyError {
-  return new ProxyError("proxy_internal_error", `the body is ${how} than the length that was announced`);
 }

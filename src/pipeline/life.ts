@@ -423,7 +423,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     if (this.#step === LEASE_WAIT) this.#lessor?.cancel(this);
     const stream = this.#stream;
     this.#streamGone();
-    stream?.abort();
+    stream?.abort(this);
     this.#switched?.connection.destroy(undefined, true);
     this.#switched = null;
     this.dropHeld();
@@ -522,6 +522,8 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   /** The driver has received the end of the request. */
   onRequestEnd(trailers: FieldBlock | null): void {
     if (this.ended || this.#failing) return;
+    // What the client took for its body is not the upstream's time.
+    if (this.#step === ANSWER_WAIT) this.upstreamSentMs = this.#site.clock.now();
     if (trailers !== null) removeForwarded(trailers);
     this.#requestBody!.receiveEnd(trailers);
   }
@@ -568,6 +570,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     if (!repeatable || !helps || this.upstream === null || !this.#lessor!.allowRetry(this, nothingSent)) {
       return this.fail(error);
     }
+    this.#waited = true;
     this.#goTo(LEASE);
     this.#advance();
   }

@@ -55,8 +55,9 @@ export function prepareRequest(request: RequestMessage, receivedRows: number, si
 export function prepareHost(exchange: Exchange, policy: HostPolicy, stream: UpstreamStream): void {
   const { request } = exchange;
   if (policy === "preserve") {
-    // An HTTP/1.0 client may have named no host; HTTP/1.1 to the upstream needs one (RFC 9112 section 3.2).
-    if (request.fields.rowOfId(FIELD_HOST) < 0) request.fields.set("Host", request.authority || stream.authority);
+    // An HTTP/1.0 client may have named no host; HTTP/1.1 to the upstream needs one (RFC 9112 section 3.2), of each attempt the server's.
+    const isOurs = request.fields.rowOfId(FIELD_HOST) < 0 || (exchange.attempts > 1 && request.authority === "");
+    if (isOurs) request.fields.set("Host", request.authority || stream.authority);
     return;
   }
   request.fields.set("Host", policy === "upstream" ? stream.authority : policy.name);

@@ -10,6 +10,7 @@ import type { DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
 import type { Connection, Splice, SpliceHandler } from "../core/ports.ts";
 import type { Exchange } from "./exchange.ts";
+import { clientDoesNotRead, requestBodyLate } from "./faults.ts";
 import type { Route } from "./site.ts";
 import { StallWatch } from "./stall.ts";
 
@@ -122,7 +123,7 @@ export class RequestSplice extends BodySplice {
   /** Who takes an answer need not go on with its request: how it takes it is watched where it is sent. */
   protected override giverLate(): ProxyError | null {
     if (this.#exchange.clientTakesAnswer) return null;
-    return new ProxyError("http_request_error", "the request body did not go on in time", { status: 408 });
+    return requestBodyLate();
   }
 
   /** Once the upstream answers, the progress of its answer counts. */
@@ -153,7 +154,6 @@ export class AnswerSplice extends BodySplice {
   }
 
   protected override takerLate(): ProxyError {
-    const blame = { side: "client", status: 499 } as const;
-    return new ProxyError("connection_write_timeout", "the client does not read its answer", blame);
+    return clientDoesNotRead();
   }
 }

@@ -84,8 +84,11 @@ export interface UpstreamStream extends SpliceTaker {
   /** Stops and restarts the flow of the answer. */
   pause(): void;
   resume(): void;
-  /** Ends the stream before its time; its connection is not used again. */
-  abort(): void;
+  /**
+   * Ends the stream before its time; its connection is not used again. `by`: whose stream it was lent as, since it may be another's by
+   * the time that this one hears of its end; null: it was given, and not lent.
+   */
+  abort(by: UpstreamHandler | null): void;
 }
 
 /** What a stream tells. Bytes are valid during the call only. */

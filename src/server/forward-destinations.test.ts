@@ -166,7 +166,7 @@ test("tunnels are counted while they are there, and closed with the others, whoe
   assert.equal(dials.cancelled, 0, "what is there is not given up by who waited for it");
   assert.deepEqual([counted.connections, destinations.connections], [3, 3]);
   streams[0]!.take();
-  streams[0]!.abort();
+  streams[0]!.abort(null);
   assert.deepEqual([counted.connections, destinations.connections], [2, 2]);
   upstreams.destroy();
   assert.deepEqual(closed, [0, 1, 2]);

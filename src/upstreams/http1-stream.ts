@@ -55,6 +55,8 @@ export interface StreamOwner {
   onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void;
   /** The upstream closed the connection while it rested: `onGone` follows. */
   onClosedAtRest(stream: Http1Stream): void;
+  /** It rests for one client alone, or does so no more. */
+  onPinned(isPinned: boolean): void;
   /** The connection is gone. Called once. */
   onGone(stream: Http1Stream): void;
 }
@@ -260,7 +262,13 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#connection.resume();
   }
 
-  abort(): void {
+  /** It rests for one client alone, or does so no more. */
+  pin(isPinned: boolean): void {
+    this.#owner.onPinned(isPinned);
+  }
+
+  abort(by: UpstreamHandler | null): void {
+    if (by !== this.#handler && this.#state !== SWITCHED) return;
     this.#handler = null;
     if (this.#state !== SWITCHED) this.#connection.destroy();
     this.#gone();

@@ -27,6 +27,7 @@ export class PinnedStreams {
     const stream = client === null ? undefined : this.#streams.get(client);
     if (stream === undefined) return null;
     this.#streams.delete(client!);
+    stream.pin(false);
     return stream;
   }
 
@@ -35,13 +36,16 @@ export class PinnedStreams {
     if (client === null || this.#streams.has(client)) return stream.close();
     if (this.#streams.size >= PINNED_MAX) this.closeOldest();
     stream.rest(restMs);
+    stream.pin(true);
     this.#streams.set(client, stream);
   }
 
   /** It is gone. */
   forget(stream: Http1Stream): void {
     const client = stream.boundTo;
-    if (client !== null && this.#streams.get(client) === stream) this.#streams.delete(client);
+    if (client === null || this.#streams.get(client) !== stream) return;
+    this.#streams.delete(client);
+    stream.pin(false);
   }
 
   closeOldest(): void {

@@ -39,6 +39,8 @@ export class Server implements Balanced, StreamOwner {
   /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
   readonly unasked = new FifoMap<Dial, true>();
   turn = 0;
+  /** Connections that rest for one client each. */
+  #pinned = 0;
 
   constructor(pool: UpstreamPool, place: PoolServer, index: number, shared: SharedParts) {
     const { places, states, shortage, max } = shared;
@@ -64,7 +66,7 @@ export class Server implements Balanced, StreamOwner {
 
   /** Requests that have a connection, or wait for one that is being made. */
   get active(): number {
-    return this.streams.size - this.resting.size + this.asked.size;
+    return this.streams.size - this.resting.size - this.#pinned + this.asked.size;
   }
 
   /** Connections that are being made. */
@@ -141,6 +143,10 @@ export class Server implements Balanced, StreamOwner {
 
   onClosedAtRest(stream: Http1Stream): void {
     this.resting.closedByServer(stream, this.#pool.coarseMs);
+  }
+
+  onPinned(isPinned: boolean): void {
+    this.#pinned += isPinned ? 1 : -1;
   }
 
   onGone(stream: Http1Stream): void {

@@ -140,3 +140,25 @@ test("with a maximum of connections, what rests for one client makes room for ot
   assert.equal(await ask(bob, "Authorization: NTLM bob\r\n"), 200);
   assert.equal(await ask(ann, ""), 401);
 });
+
+test("a connection that rests for a client is no load of its server", TIMEOUT, async () => {
+  const counts = [0, 0];
+  const start = (index: number): Promise<Origin> =>
+    Origin.start(({ url }, response) => {
+      if (url === "/login") return void response.writeHead(401, { "WWW-Authenticate": "NTLM" }).end();
+      counts[index]!++;
+      response.end("hi");
+    });
+  await using one = await start(0);
+  await using two = await start(1);
+  const upstreams = { both: { servers: [one.url, two.url], balance: "least-connections" } };
+  await using proxy = await ProxyUnderTest.start({
+    upstreams,
+    servers: { egress: { listen: "127.0.0.1:0", proxy: "both" } },
+  });
+  using known = await RawClient.connect(proxy.port("egress"));
+  assert.equal((await known.send("GET /login HTTP/1.1\r\nHost: a\r\n\r\n").answer()).status, 401);
+  using other = await RawClient.connect(proxy.port("egress"));
+  for (let count = 0; count < 10; count++) await other.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer();
+  assert.deepEqual(counts, [5, 5]);
+});

@@ -127,7 +127,7 @@ describe("leases of a pool", () => {
     pool.close();
     assert.equal(dials(network), 0);
     assert.ok(!pool.isEmpty);
-    second.streams[0]!.abort();
+    second.streams[0]!.abort(second);
     assert.ok(pool.isEmpty);
   });
 
@@ -215,7 +215,7 @@ describe("leases of a pool", () => {
       const after = another();
       after.lease(sender, next);
       assert.equal(after.waiting, 1);
-      if (end === "abort") old.streams[0]!.abort();
+      if (end === "abort") old.streams[0]!.abort(old);
       else if (end === "cancel") pool.cancel(old);
       else network.advance(10);
       network.healDials("origin:80");

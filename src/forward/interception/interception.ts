@@ -246,7 +246,7 @@ class Taken implements TakenConnection, ConnectionHandler, DialHandler, TunnelRe
   }
 
   onTunnel(stream: TunnelUpstream): void {
-    if (this.#isOver) return stream.abort();
+    if (this.#isOver) return stream.abort(null);
     this.#over();
     this.#handler.onTunnel({ ...this.#client, early: this.#received.take() }, stream);
   }

@@ -51,6 +51,7 @@ import { BodyFraming, FRAMING_CHUNKED, FRAMING_LENGTH, requestFraming } from "..
 import { headMayBeComplete, parseRequestHead, RequestHead } from "../../protocol/http1/request-head.ts";
 import { acceptsTrailers } from "../../semantics/hop-by-hop.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
+import { clientDoesNotRead, clientGone, requestBodyLate, requestBodyNotAskedFor, wrongLength } from "../faults.ts";
 import { ForwardedLines } from "../forwarded-lines.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
@@ -410,7 +411,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       return;
     }
     if (this.#state === WAIT && this.#site.halfClose) return;
-    this.#leave(new ProxyError("http_request_error", "the client closed the connection", { status: 499 }));
+    this.#leave(clientGone());
   }
 
   onClose(error: ProxyError | null): void {
@@ -422,12 +423,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#ahead.clear();
     const life = this.#life;
     this.#life = null;
-    life?.onClientGone(
-      new ProxyError("http_request_error", error?.message ?? "the client closed the connection", {
-        status: 499,
-        cause: error ?? undefined,
-      }),
-    );
+    life?.onClientGone(clientGone(error));
   }
 
   /** The client is of no use any more: the exchange ends, the connection with it. */
@@ -637,19 +633,11 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       const moved = queuedBytes < this.#queuedAtDeadline;
       this.#queuedAtDeadline = queuedBytes;
       if (moved) return this.#deadline.arm(this.#bodyTimeoutMs);
-      return this.#leave(
-        new ProxyError("connection_write_timeout", "the client does not read its answer", {
-          side: "client",
-          status: 499,
-        }),
-      );
+      return this.#leave(clientDoesNotRead());
     }
     if (this.#state !== BODY) return;
     // A client that keeps its body back until it is asked for it is not to blame.
-    const error = this.#expectsContinue
-      ? new ProxyError("http_response_timeout", "the upstream did not ask for the request body in time")
-      : timeout("the request body did not go on in time");
-    this.#life?.fail(error);
+    this.#life?.fail(this.#expectsContinue ? requestBodyNotAskedFor() : requestBodyLate());
   }
 
   drain(): void {
@@ -667,8 +655,4 @@ function unread(): RequestMessage {
 
 function timeout(what: string): ProxyError {
   return new ProxyError("http_request_error", what, { status: 408 });
-}
-
-function wrongLength(how: string): ProxyError {
-  return new ProxyError("proxy_internal_error", `the body is ${how} than the length that was announced`);
 }

@@ -2,8 +2,10 @@
  * The client connections of one listener group. What happens on each of them is that connection's own (http1-client.ts,
  * socks.ts); here they are counted, drained and closed together.
  */
-import { ProxyError } from "../../core/errors.ts";
+
+import type { ProxyError } from "../../core/errors.ts";
 import type { Connection } from "../../core/ports.ts";
+import { proxyClosed } from "../faults.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import type { Site } from "../site.ts";
 import { ClientHttp1 } from "./http1-client.ts";
@@ -57,7 +59,7 @@ export class Http1Driver implements ClientOwner {
   /** Closes everything at once. */
   destroy(): void {
     // With an error: a tunnel of which the client had ended its half would otherwise take this for an orderly end.
-    const error = new ProxyError("connection_terminated", "the proxy was closed", { side: "proxy", retryable: false });
+    const error = proxyClosed();
     for (const client of this.#connections) client.destroy(error);
   }
 }

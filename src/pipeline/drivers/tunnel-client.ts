@@ -15,6 +15,7 @@ import { NEXT_REQUEST_TIMEOUT_MS } from "../../core/limits.ts";
 import { RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, TlsInfo } from "../../core/ports.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
+import { clientGone } from "../faults.ts";
 import type { ConnectionOrigin } from "../forwarding.ts";
 import { Life } from "../life.ts";
 import type { Site } from "../site.ts";
@@ -135,15 +136,14 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
     if (this.state === HANDED) return;
     if (this.life === null && this.state !== VERDICT) return this.connection.end();
     if (this.state === WAIT && this.site.halfClose) return;
-    this.#leave(new ProxyError("http_request_error", "the client closed the connection", { status: 499 }));
+    this.#leave(clientGone());
   }
 
   onClose(error: ProxyError | null): void {
     this.driver.forget(this);
     this.deadline.dispose();
     if (this.state >= HANDED) return;
-    const message = error?.message ?? "the client closed the connection";
-    this.#leave(new ProxyError("http_request_error", message, { status: 499, cause: error ?? undefined }));
+    this.#leave(clientGone(error));
   }
 
   /** The client is of no use any more: the exchange ends, the connection with it. */

@@ -18,6 +18,14 @@ import { BodyFraming, FRAMING_CHUNKED, FRAMING_LENGTH, requestFraming } from "..
 import { parseRequestHead, RequestHead } from "../../../protocol/http1/request-head.ts";
 import { acceptsTrailers } from "../../../semantics/hop-by-hop.ts";
 import type { Downstream, TakenOver } from "../../downstream.ts";
+import {
+  clientDoesNotRead,
+  clientGone,
+  proxyClosed,
+  requestBodyLate,
+  requestBodyNotAskedFor,
+  wrongLength,
+} from "../../faults.ts";
 import { Life } from "../../life.ts";
 import type { Site } from "../../site.ts";
 import { type BodyReceiver, ReceivedBody } from "./received-body.ts";
@@ -184,7 +192,7 @@ export class MountedExchange implements Downstream, BodyReceiver {
     this.#onClosed(this);
     const life = this.#life;
     this.#life = null;
-    life?.onClientGone(new ProxyError("http_request_error", "the client closed the connection", { status: 499 }));
+    life?.onClientGone(clientGone());
   }
 
   #drained(): void {
@@ -314,7 +322,11 @@ export class MountedExchange implements Downstream, BodyReceiver {
 
   /** Cuts it, whatever it does. */
   destroy(): void {
-    this.abort(new ProxyError("proxy_internal_error", "the proxy was closed"));
+    const error = proxyClosed();
+    const life = this.#life;
+    this.#life = null;
+    this.abort(error);
+    life?.onClientGone(error);
   }
 
   // ----------------------------------------------------------------------------------------------- deadlines
@@ -334,7 +346,7 @@ export class MountedExchange implements Downstream, BodyReceiver {
     const { writableLength } = this.#response;
     if (this.#answered && writableLength > 0) {
       if (writableLength < this.#queuedAtDeadline) this.#watchProgress();
-      else this.#giveUp(writeTimeout());
+      else this.#giveUp(clientDoesNotRead());
     } else if (this.#body?.ended === false) this.#life?.fail(this.#bodyTimeout());
   }
 
@@ -346,20 +358,8 @@ export class MountedExchange implements Downstream, BodyReceiver {
 
   #bodyTimeout(): ProxyError {
     // A client that keeps its body back until it is asked for it is not to blame.
-    if (this.#expectsContinue && !this.#sentContinue) {
-      return new ProxyError("http_response_timeout", "the upstream did not ask for the request body in time");
-    }
-    return new ProxyError("http_request_error", "the request body did not go on in time", { status: 408 });
+    return this.#expectsContinue && !this.#sentContinue ? requestBodyNotAskedFor() : requestBodyLate();
   }
-}
-
-function writeTimeout(): ProxyError {
-  const blame = { side: "client", status: 499 } as const;
-  return new ProxyError("connection_write_timeout", "the client does not read its answer", blame);
-}
-
-function wrongLength(how: string): ProxyError {
-  return new ProxyError("proxy_internal_error", `the body is ${how} than the length that was announced`);
 }
 
 /** For the interfaces of Node that take fields as an object. */

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import { ProxyError } from "../../../core/errors.ts";
 import { FieldBlock } from "../../../core/fields.ts";
+import { FORBIDDEN_TRAILERS } from "../../../protocol/http1/trailers.ts";
 import { encodeParsedBody } from "./parsed-body.ts";
 
 /** A body that is there as a whole is given away in pieces, so that a slow upstream is felt. */
@@ -129,7 +130,9 @@ function fieldsOf(raw: readonly string[]): FieldBlock | ProxyError | null {
   if (raw.length === 0) return null;
   const fields = new FieldBlock();
   try {
-    for (let i = 0; i + 1 < raw.length; i += 2) fields.append(raw[i]!, raw[i + 1]!);
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      if (!FORBIDDEN_TRAILERS.has(raw[i]!.toLowerCase())) fields.append(raw[i]!, raw[i + 1]!);
+    }
     return fields;
   } catch (invalid) {
     fields.release();
