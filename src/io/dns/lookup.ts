@@ -105,7 +105,10 @@ export class DnsLookup {
   #makeResolver(): Resolver {
     const { servers = [], timeoutMs = DNS_TRY_TIMEOUT_MS, tries = DNS_TRIES_MAX } = this.#options;
     const resolver = new Resolver({ timeout: timeoutMs, tries });
-    if (servers.length > 0) resolver.setServers(servers);
+    // The system's are set as well. Of those that were not, Node makes a new channel before the query behind one that nobody at 127.0.0.1 took,
+    // and destroys with the old one whatever was just asked: names would fail for some time after the server is back.
+    const all = servers.length > 0 ? servers : resolver.getServers();
+    if (all.length > 0) resolver.setServers(all);
     return resolver;
   }
 }
