@@ -3,24 +3,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StandInExchange } from "../../test/support/stand-in-exchange.ts";
+import { ProxyError } from "../core/errors.ts";
 import type { Address } from "../core/ports.ts";
 import type { ConnectionOrigin } from "../pipeline/forwarding.ts";
 import { Forwarding } from "../pipeline/forwarding.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
-import { ForwardAccess } from "./access.ts";
-import { resolveRules } from "./rules/options.ts";
+import { ForwardAccess, type Leads } from "./access.ts";
+import { allowRule, resolveRules } from "./rules/options.ts";
 import { ForwardRules } from "./rules/rules.ts";
 import { TunnelCounts } from "./tunnel-counts.ts";
 import { UserCounter } from "./user-counts.ts";
 
-function newAccess(): ForwardAccess {
-  const { deny, allow } = resolveRules([], undefined);
+function newAccess(rules: Parameters<typeof resolveRules>[1] = undefined, leads: Leads = false): ForwardAccess {
+  const { deny, allow } = resolveRules([], rules);
   return new ForwardAccess({
     server: "web",
     counters: { tunnels: TunnelCounts.ofOneThread(), users: UserCounter.ofOneThread() },
     tunnelsPerClient: 10_000,
     rules: new ForwardRules(deny, allow, () => assert.fail("nobody is asked who it is")),
-    names: { leadsTo: () => false },
+    names: { leadsTo: () => leads },
     auth: null,
     interception: null,
     clock: new VirtualClock(),
@@ -97,4 +98,24 @@ test("whether it comes from there is found without a look at each tunnel", () =>
   assert.equal(errorOf(ask(access, { ...END, port: 100 })), "proxy_loop_detected");
   assert.equal(errorOf(ask(access, END)), null);
   assert.equal(looks, 0);
+});
+
+test("a claim that would open the way: false, or nobody could say", () => {
+  const rules = [allowRule.parse({ name: "one", hosts: ["a.example"] })];
+  const cause = new Error("SERVFAIL");
+  const error = new ProxyError("dns_error", "cannot resolve a.example", { cause });
+  const outcome = (host: string, leads: Leads) => {
+    const access = newAccess(rules, leads);
+    const exchange = new StandInExchange({ method: "CONNECT" });
+    const destination = { ...DESTINATION, address: DESTINATION.host };
+    exchange.forward = new Forwarding(destination, null, { host, isAddress: false, port: 443 });
+    access.request(exchange);
+    return exchange.errors.map(({ reason, status, type, message }) => [reason, status, type, message]);
+  };
+  const unresolved =
+    "forward: the host that a rule allows could not be resolved, so that nobody can say whether it leads to where the traffic was headed: cannot resolve a.example";
+  assert.deepEqual(outcome("a.example", true), []);
+  assert.deepEqual(outcome("a.example", error), [["host_unresolved", 502, "dns_error", unresolved]]);
+  assert.equal(outcome("a.example", false)[0]![0], "unverified_host");
+  for (const leads of [true, false, error]) assert.equal(outcome("b.example", leads)[0]![0], "nothing_allows");
 });

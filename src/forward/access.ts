@@ -14,7 +14,7 @@ import type { Feature, Waiting } from "../pipeline/phases.ts";
 import { debugRecord } from "./debug/record.ts";
 import type { Interception } from "./interception/interception.ts";
 import { identityOf } from "./logins.ts";
-import { BY, Denial, unproved } from "./refusal.ts";
+import { BY, Denial, hostUnresolved, unproved } from "./refusal.ts";
 import type { Decision, ForwardRules, RuledAccess, Wish } from "./rules/rules.ts";
 import type { CountedTunnel, TunnelCounts } from "./tunnel-counts.ts";
 import type { UserCounter } from "./user-counts.ts";
@@ -28,10 +28,13 @@ export interface ForwardCounters {
   readonly users: UserCounter;
 }
 
+/** Whether a host leads to an address; an error: nobody could say. */
+export type Leads = boolean | ProxyError;
+
 /** Where names lead to. */
 export interface HostNames {
   /** Whether it is an address of this host. The promise comes only where the answer must be waited for, and does not reject. */
-  leadsTo(host: string, address: string): boolean | Promise<boolean>;
+  leadsTo(host: string, address: string): Leads | Promise<Leads>;
 }
 
 export interface AccessOptions {
@@ -72,11 +75,11 @@ export class ForwardAccess implements Feature {
     const leads = port === destination.port && this.#options.names.leadsTo(host, destination.address!);
     if (leads instanceof Promise) {
       return leads.then((known) => {
-        if (known) forward.believeHost();
+        judgeClaim(forward, known);
         if (!exchange.ended) return this.#identify(exchange, forward);
       });
     }
-    if (leads) forward.believeHost();
+    judgeClaim(forward, leads);
     return this.#identify(exchange, forward);
   }
 
@@ -154,11 +157,13 @@ export class ForwardAccess implements Feature {
    * A claim that is not true opens nothing, but closes what a true one would: whoever names a host that a rule refuses is refused,
    * since many hosts have more addresses than we are told. null: it changes nothing.
    */
-  #denialOfClaim(wish: Wish, { claimed, destination }: Forwarding, decision: Decision): Denial | null {
+  #denialOfClaim(wish: Wish, forward: Forwarding, decision: Decision): ProxyError | null {
+    const { claimed, destination, claimError } = forward;
     const ofClaim = this.#options.rules.decide({ ...wish, host: claimed!.host, isAddress: claimed!.isAddress });
     if (ofClaim instanceof ProxyError) return ofClaim instanceof Denial && ofClaim.rule !== null ? ofClaim : null;
     const isMissed = decision instanceof Denial && decision.rule === null;
-    return isMissed && ofClaim.refusalOf(destination.address!) === null ? new Denial("unverified_host") : null;
+    if (!isMissed || ofClaim.refusalOf(destination.address!) !== null) return null;
+    return claimError === null ? new Denial("unverified_host") : hostUnresolved(claimError);
   }
 
   #keepForDebug(access: RuledAccess, forward: Forwarding): void {
@@ -185,6 +190,11 @@ export class ForwardAccess implements Feature {
   #refuse(exchange: Exchange, reason: RefusalReason): void {
     exchange.fail(unproved(reason, this.#options.auth!.realm));
   }
+}
+
+function judgeClaim(forward: Forwarding, leads: Leads): void {
+  if (leads === true) forward.believeHost();
+  else if (leads !== false) forward.claimError = leads;
 }
 
 /** A firewall that redirects what this machine sends has to leave out what the proxy sends. No Via tells of it in a tunnel. */

@@ -20,6 +20,8 @@ export const FORWARD_REFUSALS = {
 
 /** Reasons of what failed behind the proxy, each with its sentence for the documentation. */
 export const FORWARD_FAILURES = {
+  host_unresolved:
+    "the host that a rule allows could not be resolved, so that nobody can say whether it leads to where the traffic was headed",
   parent_unreachable: "the proxy of `via` cannot be reached, or gave no answer that a proxy gives",
   parent_refused: "the proxy of `via` refuses our credentials, or does not serve us at all",
   parent_denied: "the proxy of `via` does not allow this destination",
@@ -42,6 +44,15 @@ export function unproved(reason: RefusalReason, realm: string): ProxyError {
   if (reason === "verification_busy") return refusal(BY, reason);
   const challenge = `Basic realm="${realm}", charset="UTF-8"`;
   return refusal(BY, reason, { status: 407, fields: [["Proxy-Authenticate", challenge]] });
+}
+
+/** A rule would let it pass, and a resolver is to blame that it does not. */
+export function hostUnresolved({ type, message, cause }: ProxyError): ProxyError {
+  const reason: keyof typeof FORWARD_FAILURES = "host_unresolved";
+  return new ProxyError(type, `${BY}: ${FORWARD_FAILURES[reason]}: ${message}`, {
+    reason,
+    ...(cause !== undefined && { cause }),
+  });
 }
 
 /** Whoever asks for a host that is to be opened, and cannot be, learns it before anything is opened. */

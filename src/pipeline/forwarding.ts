@@ -132,6 +132,8 @@ export class Forwarding {
    * Then the answer is that of the address and of nobody else: nothing of it may be kept, or believed, under the claimed host.
    */
   isHostVerified: boolean;
+  /** Why nobody could say whether the claim is true; null: somebody could, or nobody was asked. */
+  claimError: ProxyError | null = null;
   /** Who uses the proxy, as it has proved to it; null: nobody has. No Authorization: the origin knows nothing of it. */
   user: Identity | null;
   /** Set when it is allowed; without it nothing is connected to. */

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ProxyError } from "../core/errors.ts";
 import { SystemClock } from "../io/clock.ts";
 import { type LookupCallback, NameCache } from "../io/dialing/name-cache.ts";
 import { systemErrorOf } from "../io/failures.ts";
@@ -34,7 +35,17 @@ test("a name leads to each of its addresses, however they are written", async ()
   assert.deepEqual(names.asked, ["a.example"]);
 });
 
-test("a name that cannot be resolved leads nowhere, and all who wait are told", async () => {
+test("of a name that cannot be resolved nobody can say where it leads", async () => {
+  const names = new Names();
+  const first = names.hosts.leadsTo("a.example", "192.0.2.1");
+  names.waiting.shift()!(systemErrorOf("ESERVFAIL"), []);
+  for (const answer of [await first, names.hosts.leadsTo("a.example", "192.0.2.1")]) {
+    assert.ok(answer instanceof ProxyError);
+    assert.deepEqual([answer.type, (answer.cause as { code?: string }).code], ["dns_error", "ESERVFAIL"]);
+  }
+});
+
+test("a name that does not exist leads nowhere, and all who wait are told", async () => {
   const names = new Names();
   const answers = [names.hosts.leadsTo("a.example", "192.0.2.1"), names.hosts.leadsTo("a.example", "192.0.2.2")];
   names.waiting.shift()!(systemErrorOf("ENOTFOUND"), []);

@@ -1,5 +1,6 @@
 /** Where names lead to, for who must know whether a client's claim is true: asked of the same cache as connections are made by. */
-import type { HostNames } from "../forward/access.ts";
+import type { ProxyError } from "../core/errors.ts";
+import type { HostNames, Leads } from "../forward/access.ts";
 import type { NameCache, ResolvedAddress, ResolveHandler } from "../io/dialing/name-cache.ts";
 import { canonicalAddress } from "../semantics/cidr.ts";
 
@@ -10,8 +11,8 @@ export class ResolvedHosts implements HostNames {
     this.#names = names;
   }
 
-  /** A name that cannot be resolved, or not in time, leads nowhere. */
-  leadsTo(host: string, address: string): boolean | Promise<boolean> {
+  /** A name that does not exist leads nowhere; of one that cannot be resolved, or not in time, nobody can say. */
+  leadsTo(host: string, address: string): Leads | Promise<Leads> {
     const literal = canonicalAddress(host);
     if (literal !== null) return literal === canonicalAddress(address);
     const question = new Question(canonicalAddress(address));
@@ -21,17 +22,20 @@ export class ResolvedHosts implements HostNames {
   }
 }
 
+/** What a resolver says of a name that does not exist, or has no address. */
+const NO_SUCH_NAME: ReadonlySet<string> = new Set(["ENOTFOUND", "ENODATA", "EBADNAME"]);
+
 class Question implements ResolveHandler {
   readonly #address: string | null;
   /** null: it is not known yet. */
-  answer: boolean | null = null;
-  #settle: ((answer: boolean) => void) | null = null;
+  answer: Leads | null = null;
+  #settle: ((answer: Leads) => void) | null = null;
 
   constructor(address: string | null) {
     this.#address = address;
   }
 
-  wait(): Promise<boolean> {
+  wait(): Promise<Leads> {
     return new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -41,11 +45,12 @@ class Question implements ResolveHandler {
     this.#known(addresses.some(({ address }) => canonicalAddress(address) === this.#address));
   }
 
-  onUnresolved(): void {
-    this.#known(false);
+  onUnresolved(error: ProxyError): void {
+    const { code = "" } = (error.cause ?? {}) as { readonly code?: string };
+    this.#known(NO_SUCH_NAME.has(code) ? false : error);
   }
 
-  #known(answer: boolean): void {
+  #known(answer: Leads): void {
     this.answer = answer;
     this.#settle?.(answer);
   }

@@ -172,7 +172,10 @@ export class RuledAccess implements DestinationAccess {
   }
 
   #ruleFor(address: string | null): Rule | null {
-    return address === null ? this.#allowed[0]! : this.#allowing(address);
+    // While nobody knows where it goes, only a rule that does not go by the address can have decided.
+    return address === null
+      ? (this.#allowed.find(({ networks }) => networks === null) ?? null)
+      : this.#allowing(address);
   }
 
   #allowing(address: string): Rule | null {
