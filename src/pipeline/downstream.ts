@@ -1,6 +1,7 @@
 /**
- * The client's side of one exchange, as the life of the request needs it. Drivers implement it: HTTP/1.1 on a connection,
- * node:http's objects, HTTP/2 when its time comes. The driver in turn calls the body and end methods of the Life.
+ * The client's side of one exchange, as the life of the request needs it. Drivers implement it: HTTP/1.1 on a connection, a connection
+ * that asks for a tunnel without HTTP (SOCKS, TLS that was redirected here), node:http's objects; and so does a feature that sends a request
+ * of its own (forked.ts). The driver in turn calls the body and end methods of the Life.
  */
 import type { ProxyError } from "../core/errors.ts";
 import type { FieldBlock } from "../core/fields.ts";

@@ -171,8 +171,8 @@ export class ForkClient implements Downstream {
     this.#isStarting = false;
   }
 
-  /** Asked before the answer begins: it has to wait for `goOn`. */
-  get mustWait(): boolean {
+  /** Asked before the answer begins: it has to wait for `goOn`, which follows then. */
+  waitsForStart(): boolean {
     if (this.#isStarting) queueMicrotask(() => this.#life?.goOn());
     return this.#isStarting;
   }

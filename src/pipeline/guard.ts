@@ -1,7 +1,7 @@
 /**
- * What features and plugins give to carry a body, behind a guard: whatever they throw fails the exchange, no matter who
- * called them, and so does a part of a body that is none. Transforms write to each other from callbacks of their own (compression, timers), where nobody else could
- * catch it and the process would end.
+ * What features and plugins give to carry a body, behind a guard: whatever they throw fails the exchange, no matter who called them, and
+ * so does a part of a body that is none. Transforms write to each other from callbacks of their own (compression, timers), where nobody
+ * else could catch it and the process would end.
  */
 import { ProxyError } from "../core/errors.ts";
 import type { BodySource, BodyTransform } from "./body.ts";

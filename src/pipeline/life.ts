@@ -233,7 +233,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
         case RESPONSE:
           if (this.response === null)
             throw new ProxyError("proxy_internal_error", "the route's handler did not answer");
-          if (this.#fork?.mustWait) return;
+          if (this.#fork?.waitsForStart()) return;
           if (!this.#runHooks(this.#chain.response, "response")) return;
           this.#step = HEAD;
           break;
@@ -496,7 +496,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   }
 
   #bodyOfRequest(): RequestBody {
-    this.#requestBody ??= new RequestBody(this, this.#hasBody ? this.connection : null, (error) => this.fail(error));
+    this.#requestBody ??= new RequestBody(this, this.#hasBody ? this.connection : null);
     return this.#requestBody;
   }
 

@@ -9,8 +9,6 @@ export class ReplayBuffer {
   #length = 0;
   /** The body outgrew the buffer. */
   overflowed = false;
-  /** The body's end has been seen. */
-  complete = false;
 
   record(bytes: Uint8Array, start: number, end: number): void {
     if (this.overflowed) return;

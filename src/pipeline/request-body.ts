@@ -30,7 +30,6 @@ export class RequestBody implements BodySource {
   readonly #exchange: SplicedExchange;
   /** null: the client sends no body, a feature announced one all the same; it is complete at once. */
   #source: RequestSource | null;
-  readonly #onAbort: (error: ProxyError) => void;
   /** A feature has asked for the whole of the body before it is sent; it stays in front of it. */
   #held: HeldBody | null = null;
   /** The features have been asked for their transforms. */
@@ -48,10 +47,9 @@ export class RequestBody implements BodySource {
   /** null: none of the body passes unseen. */
   #splice: BodySplice | null = null;
 
-  constructor(exchange: SplicedExchange, source: RequestSource | null, onAbort: (error: ProxyError) => void) {
+  constructor(exchange: SplicedExchange, source: RequestSource | null) {
     this.#exchange = exchange;
     this.#source = source;
-    this.#onAbort = onAbort;
   }
 
   get isOnItsWay(): boolean {
@@ -84,17 +82,18 @@ export class RequestBody implements BodySource {
 
   #transform(hooks: readonly Hook[]): void {
     // The last feature of `use` is the closest to the upstream: built from there, each with a link to what feeds it.
+    const fail = (error: ProxyError): void => this.#exchange.fail(error);
     let next: BodySink = {
       write: (bytes, start, end) => this.#send(bytes, start, end),
       end: () => this.#finish(null),
-      abort: this.#onAbort,
+      abort: fail,
     };
     let link: SourceLink | null = null;
     for (let i = hooks.length - 1; i >= 0; i--) {
       const source = new SourceLink(this);
       const { feature } = hooks[i]!;
       const made = feature.requestBody!(this.#exchange, next, source);
-      const transform = guardedTransform(made, `requestBody of ${feature.name}`, this.#onAbort);
+      const transform = guardedTransform(made, `requestBody of ${feature.name}`, fail);
       if (transform === null) continue;
       if (link === null) this.#last = transform;
       else link.target = transform;
@@ -198,7 +197,7 @@ export class RequestBody implements BodySource {
     // An empty chunk would be the last one.
     if (end <= start) return;
     const fault = this.#started ? faultOfPart(bytes, start, end) : hastyTransform();
-    if (fault !== null) return this.#onAbort(fault);
+    if (fault !== null) return this.#exchange.fail(fault);
     this.#replay?.record(bytes, start, end);
     if (this.#stream === null) return;
     this.#stream.write(bytes, start, end);
@@ -206,7 +205,7 @@ export class RequestBody implements BodySource {
   }
 
   #finish(trailers: FieldBlock | null): void {
-    if (!this.#started) return this.#onAbort(hastyTransform());
+    if (!this.#started) return this.#exchange.fail(hastyTransform());
     this.#complete = true;
     this.#stream?.end(trailers);
   }

@@ -12,7 +12,7 @@
 import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
-import { FIELD_KEEP_ALIVE, FIELD_PROXY_AUTHORIZATION } from "../core/field-names.ts";
+import { FIELD_PROXY_AUTHORIZATION } from "../core/field-names.ts";
 import { acquireStorage, type FieldBlock, releaseStorage } from "../core/fields.ts";
 import {
   FIELDS_MAX,
@@ -30,10 +30,11 @@ import type { BodySplice } from "../pipeline/splice.ts";
 import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
 import { BodyWriter } from "../protocol/http1/body-writer.ts";
 import { ChunkedDecoder } from "../protocol/http1/chunked.ts";
-import { connectionOptions, isPersistent } from "../protocol/http1/connection.ts";
+import { connectionOptions, isPersistent, keepAliveMs } from "../protocol/http1/connection.ts";
 import { encodeRequestHead, SEND_CHUNKED, SEND_LENGTH } from "../protocol/http1/encode.ts";
 import { responseError } from "../protocol/http1/errors.ts";
 import {
+  announcesBodyOf204,
   BodyFraming,
   FRAMING_CHUNKED,
   FRAMING_CLOSE,
@@ -576,20 +577,6 @@ function originOf({ host, port }: Destination): string {
 /** For the moment between two owners: the connection is paused, so only its end can be told, and `closed` keeps that. */
 const UNOWNED: ConnectionHandler = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
-/** A 204 has no body (RFC 9110, section 8.6); from a server that announces one, it may follow all the same. */
-function announcesBodyOf204({ status }: ResponseHead, fields: FieldBlock): boolean {
-  if (status !== 204) return false;
-  return fields.has("transfer-encoding") || (fields.get("content-length") ?? "0") !== "0";
-}
-
 function wrongLength(how: string): ProxyError {
   return new ProxyError("proxy_internal_error", `the request's body is ${how} than the length that was announced`);
-}
-
-/** "Keep-Alive: timeout=N" in milliseconds; null when it is not said. */
-function keepAliveMs(fields: FieldBlock): number | null {
-  if (fields.rowOfId(FIELD_KEEP_ALIVE) < 0) return null;
-  const value = fields.get("keep-alive");
-  const match = value === null ? null : /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,6})/i.exec(value);
-  return match === null ? null : Number(match[1]) * 1000;
 }

@@ -24,7 +24,8 @@ import { defaultsTo, duration, formatDuration, tlsVersion } from "../core/option
 import { type HealthConfig, healthOptions } from "./health/options.ts";
 import { ANSWER_PROGRESS_TIMEOUT_MS, firstOf } from "./use.ts";
 
-export { ANSWER_PROGRESS_TIMEOUT_MS, resolveUpstreamUse, type UpstreamUse } from "./use.ts";
+export type { UpstreamUse } from "../pipeline/upstream.ts";
+export { ANSWER_PROGRESS_TIMEOUT_MS, resolveUpstreamUse } from "./use.ts";
 
 const BALANCES = ["round-robin", "least-connections", "p2c", "random", "hash"] as const;
 export type Balance = (typeof BALANCES)[number];

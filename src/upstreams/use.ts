@@ -3,6 +3,7 @@
  * themselves, since every thread needs this and only the one that reads the configuration needs their schema.
  */
 import { RESPONSE_TIMEOUT_MS, RETRIES_MAX } from "../core/limits.ts";
+import type { UpstreamUse } from "../pipeline/upstream.ts";
 import type { UpstreamOverrides } from "./options.ts";
 
 /**
@@ -10,17 +11,6 @@ import type { UpstreamOverrides } from "./options.ts";
  * users complain about; Caddy and Traefik wait for ever. Event streams send a comment every 15 s to 2 min by custom.
  */
 export const ANSWER_PROGRESS_TIMEOUT_MS = 300_000;
-
-/** How the requests of one route use a pool. */
-export interface UpstreamUse {
-  /** What the server sees as `Host`. */
-  readonly host: "preserve" | "upstream" | { readonly name: string };
-  readonly responseTimeoutMs: number;
-  /** No byte of the answer's body in this time. */
-  readonly bodyTimeoutMs: number;
-  /** Attempts after the first. */
-  readonly retriesMax: number;
-}
 
 /** The first layer that says something, else the default. */
 export function firstOf<T>(

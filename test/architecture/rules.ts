@@ -114,7 +114,7 @@ export const bannedGlobals: readonly BannedGlobal[] = [
     notIn: ["io", "testing", "server", "cli"],
     instead: "the deadlines of core/, one timer for all",
   },
-  { names: ["console"], notIn: ["cli"], instead: "the application log" },
+  { names: ["console"], notIn: ["cli", "testing"], instead: "the application log" },
   {
     names: ["process", "require", "__dirname", "__filename"],
     notIn: nodeModules,

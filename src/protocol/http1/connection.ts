@@ -1,8 +1,8 @@
 /**
- * What Connection and Expect ask for (RFC 9110, sections 7.6.1 and 10.1.1): their members as bits, without a string. It
- * does not remove what Connection names; that is the rule of hop-by-hop fields.
+ * What Connection and Expect ask for (RFC 9110, sections 7.6.1 and 10.1.1): their members as bits, without a string; and for how long
+ * Keep-Alive says that a connection is kept. It does not remove what Connection names; that is the rule of hop-by-hop fields.
  */
-import { FIELD_BIT, FIELD_CONNECTION, FIELD_EXPECT, LOWER } from "../../core/field-names.ts";
+import { FIELD_BIT, FIELD_CONNECTION, FIELD_EXPECT, FIELD_KEEP_ALIVE, LOWER } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
 import { SPACE, TAB } from "./characters.ts";
 import { ERR_EXPECTATION } from "./errors.ts";
@@ -105,4 +105,12 @@ function equals(bytes: Uint8Array, start: number, end: number, lower: Uint8Array
     if (LOWER[bytes[start + i]!] !== lower[i]) return false;
   }
   return true;
+}
+
+/** "Keep-Alive: timeout=N" in milliseconds; null when it is not said. */
+export function keepAliveMs(fields: FieldBlock): number | null {
+  if (fields.rowOfId(FIELD_KEEP_ALIVE) < 0) return null;
+  const value = fields.get("keep-alive");
+  const match = value === null ? null : /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,6})/i.exec(value);
+  return match === null ? null : Number(match[1]) * 1000;
 }

@@ -133,3 +133,9 @@ function lengthOf(fields: FieldBlock): number {
   }
   return length;
 }
+
+/** A 204 has no body (RFC 9110, section 8.6); from a server that announces one, it may follow all the same. */
+export function announcesBodyOf204({ status }: ResponseHead, fields: FieldBlock): boolean {
+  if (status !== 204) return false;
+  return fields.has("transfer-encoding") || (fields.get("content-length") ?? "0") !== "0";
+}
