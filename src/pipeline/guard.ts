@@ -27,7 +27,7 @@ type OnThrow = (error: ProxyError) => void;
  * with, which would end the process otherwise.
  */
 export function heed(returned: unknown, onThrow: OnThrow): void {
-  if (returned === undefined) return;
+  if (typeof returned !== "object" || returned === null) return;
   Promise.resolve(returned).catch((thrown: unknown) => onThrow(ProxyError.from(thrown)));
 }
 
@@ -101,9 +101,14 @@ export function guardedTransform(
   return new GuardedTransform(made, onThrow);
 }
 
-/** What a producer of a body gives, guarded. @throws TypeError when it cannot be paused. */
-export function guardedSource(made: BodySource, onThrow: OnThrow): BodySource {
-  if (typeof made?.pause !== "function") throw unusable(made, "who produces a body must give what can be paused");
+/** Of a producer that has written all it has, or that cannot wait. */
+const UNPAUSED: BodySource = { pause() {}, resume() {} };
+
+/** What a producer of a body gives, guarded; nothing: it cannot be paused. @throws TypeError when it is something else. */
+export function guardedSource(made: BodySource | undefined, onThrow: OnThrow): BodySource {
+  if (made === undefined) return UNPAUSED;
+  if (typeof made?.pause !== "function")
+    throw unusable(made, "who produces a body must give what can be paused, or nothing");
   return new GuardedSource(made, onThrow);
 }
 

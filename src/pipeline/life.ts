@@ -292,7 +292,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
 
   /** What a hook has returned that nothing waits for: if it was `async`, it may fail the exchange later. */
   #heed(returned: unknown): void {
-    if (returned !== undefined) heed(returned, (error) => this.fail(error));
+    if (returned !== undefined) heed(returned, (error) => (this.ended ? this.#tellLate(error) : this.fail(error)));
   }
 
   #noteLate(error: ProxyError): void {

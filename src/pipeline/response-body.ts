@@ -7,7 +7,7 @@ import { ProxyError } from "../core/errors.ts";
 import type { AnswerSink, BodyProducer, BodySink, BodySource, ProducedBody } from "./body.ts";
 import type { Hook } from "./chain.ts";
 import type { Exchange } from "./exchange.ts";
-import { guardedSource, guardedTransform } from "./guard.ts";
+import { guardedSource, guardedTransform, heed } from "./guard.ts";
 import { SourceLink } from "./request-body.ts";
 
 export class ResponseBody implements BodySource {
@@ -102,8 +102,9 @@ export class ResponseBody implements BodySource {
   /** The exchange is over before the body is: everybody lets go of what they hold for it. */
   abandon(error: ProxyError): void {
     this.#abandonedBy = error;
+    // What they throw now changes nothing any more.
     try {
-      this.#produced?.abort?.(error);
+      heed(this.#produced?.abort?.(error), this.#onThrow);
     } catch (thrown) {
       this.#onThrow(ProxyError.from(thrown));
     }

@@ -77,7 +77,7 @@ export interface ConnectionLimits {
 /** Is told of every exchange that ended: the access log, metrics. */
 export interface ExchangeObserver {
   onExchangeEnd(exchange: Exchange): void;
-  /** An `async` hook that nothing waits for has failed behind the end of its exchange, whose fields are released. */
+  /** What nothing waits for has failed at the end of the exchange, or behind it, when its fields are released: an `async` hook, a transform. */
   onLateFault?(exchange: Exchange, error: ProxyError): void;
 }
 

@@ -256,7 +256,7 @@ export class ProxyServer {
    */
   close(ms: number): Promise<number> {
     // Whoever has less patience than who has closed it before.
-    const cut = this.#closing === null ? null : clock.after(ms, () => this.destroy());
+    const impatient = this.#closing === null ? null : clock.after(ms, () => this.destroy());
     this.#closing ??= this.#next(async () => {
       this.#isClosed = true;
       const deadline = clock.after(ms, () => this.#forks.destroy());
@@ -273,7 +273,7 @@ export class ProxyServer {
       await this.#output?.writer.close();
       return cut;
     });
-    return cut === null ? this.#closing : this.#closing.finally(() => cut.cancel());
+    return impatient === null ? this.#closing : this.#closing.finally(() => impatient.cancel());
   }
 
   /** Cuts everything off at once; a `close` that is waiting ends. */

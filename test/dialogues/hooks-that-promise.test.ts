@@ -44,7 +44,7 @@ async function faultsOf(context: TestContext, options: TestProxyOptions, sends: 
   await proxy.network.settle();
   await setImmediate();
   assert.deepEqual(unhandled, []);
-  return { told, proxy, client };
+  return { told, unhandled, proxy, client };
 }
 
 describe("an async hook that rejects", () => {
@@ -134,7 +134,29 @@ describe("a body", () => {
     const { told } = await faultsOf(context, { handler: handler as never }, GET, null);
     assert.deepEqual(
       told.map(({ message }) => message),
-      ["who produces a body must give what can be paused, and gave a promise"],
+      ["who produces a body must give what can be paused, or nothing, and gave a promise"],
     );
+  });
+
+  test("of an answer of our own whose async abort rejects", async (context) => {
+    const body = () => ({ pause() {}, resume() {}, abort: reject });
+    const handler = (exchange: { respond(answer: unknown): void }): void => exchange.respond({ status: 200, body });
+    const stage = await faultsOf(context, { handler: handler as never }, GET, null);
+    stage.client.receivesHead();
+    stage.client.resets();
+    await stage.proxy.network.settle();
+    await setImmediate();
+    assert.deepEqual(stage.unhandled, []);
+  });
+
+  test("of an answer of our own by a producer that gives nothing to pause", async (context) => {
+    const body = (sink: AnswerSink): void => {
+      sink.write(Buffer.from("hi"), 0, 2);
+      sink.end();
+    };
+    const handler = (exchange: { respond(answer: unknown): void }): void => exchange.respond({ status: 200, body });
+    const { told, client } = await faultsOf(context, { handler: handler as never }, GET, null);
+    assert.deepEqual(told, []);
+    client.receives(/\r\n\r\n2\r\nhi\r\n0\r\n\r\n$/);
   });
 });

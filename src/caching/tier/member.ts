@@ -65,6 +65,7 @@ export interface MemberState {
 }
 
 const NOT_YET = "it has not caught up with the others yet";
+const YOUNG = "Redis was started anew, or another one has taken over: those that may know more are waited for";
 const TOO_LATE = "it was too busy to say in time that it is there";
 
 export class TierMember {
@@ -219,8 +220,8 @@ export class TierMember {
     this.#timer?.cancel();
     this.#step = this.#catchUp()
       .then(
-        () => {
-          this.#trouble = null;
+        (waitsFor) => {
+          this.#trouble = waitsFor;
         },
         (error: unknown) => this.#failed(error),
       )
@@ -237,7 +238,8 @@ export class TierMember {
     if (this.#cutOff === NOT_YET) this.#changed(this.#trouble);
   }
 
-  async #catchUp(): Promise<void> {
+  /** What is waited for, in a sentence; null: nothing. */
+  async #catchUp(): Promise<string | null> {
     const before = this.#position;
     let sentMs = this.#around.clock.now();
     let there = await this.#report();
@@ -253,9 +255,12 @@ export class TierMember {
       if (there.position.generation !== this.#position!.generation) return this.#again();
     } while (there.position.number > this.#position!.number);
     if (this.#isAnother(there.position)) return this.#again();
+    // It may have begun to forget, and found what it knew.
+    this.#isForgetting = false;
     // What was purged while it was away may be known to others alone, who say so when they come.
-    if (there.isYoung && !this.isServing && before?.generation === there.position.generation) return;
+    if (there.isYoung && !this.isServing && before?.generation === there.position.generation) return YOUNG;
     if (!this.#isClosed) this.#takePartUntil(sentMs + this.#times.leaseMs);
+    return null;
   }
 
   async #report(): ReturnType<TierStore["report"]> {
@@ -272,20 +277,28 @@ export class TierMember {
   }
 
   /** Whoever comes later must not take what he has for all that there was. */
-  async #branch(there: TierPosition): Promise<void> {
-    await this.#forget(there);
-    this.#owe(this.announce(EVERYTHING));
-    this.#again();
+  async #branch(there: TierPosition): Promise<null> {
+    // Nothing of before is taken from the others meanwhile, nor behind it.
+    const all = this.announce(EVERYTHING);
+    try {
+      await this.#forget(there);
+    } catch (error) {
+      this.withdraw(all);
+      throw error;
+    }
+    this.#owe(all);
+    return this.#again();
   }
 
-  #again(): void {
+  #again(): null {
     this.#isStepDue = true;
+    return null;
   }
 
   async #payOwed(): Promise<void> {
     for (let own = this.#owed[0]; own !== undefined; own = this.#owed[0]) {
       if ((await this.#around.store.append(this.#position!.generation, own.id, own.text)) === null)
-        return this.#again();
+        return void this.#again();
       // Everything may stand in its place by now.
       if (this.#owed[0] === own) this.#owed.shift();
     }

@@ -35,7 +35,7 @@ export const TIER_WAIT_MS = 1000;
 const SLOW_PAUSE_MS = 10_000;
 /** Answers on their way to the others, which are in memory meanwhile. More wait for them. */
 const PUTS_MAX = 8;
-/** More than that are fetched faster than Redis takes them: they are not given. */
+/** More than that are fetched faster than Redis takes them: they are not given. Those that wait have small bodies in memory. */
 const WAITING_MAX = 1000;
 /** What is fresh for less is hardly there before it is stale. */
 const FRESH_MS_MIN = 1000;
@@ -239,18 +239,19 @@ export class SharedAnswers {
     if (this.#puts >= PUTS_MAX) {
       if (this.#waiting.length >= WAITING_MAX) return this.#failed(new Error("more is fetched than Redis takes"));
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#puts++;
+    } else this.#puts++;
     try {
       // It may have become too old meanwhile.
       if (!this.#isToBeGiven(record)) return;
       const freshMs = Math.min(this.#freshMs(record.head), FRESH_MS_MAX);
       await give({ ...record, body: sharedBodyOf(record) }, freshMs + Math.min(freshMs, STALE_MS_MAX));
     } catch (error) {
-      this.#failed(error);
+      // Its file has gone while it waited: there is nothing left to give.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#failed(error);
     } finally {
-      this.#puts--;
-      this.#waiting.shift()?.();
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#puts--;
+      else next();
     }
   }
 

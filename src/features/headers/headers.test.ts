@@ -79,6 +79,12 @@ describe("headers", () => {
       ["X-User", "spoofed"],
       ["X_Users", "kept"],
     ]);
+    // Whatever is set, an upstream shall find that and nothing else.
+    assert.deepEqual(changed({ set: { x_user: "alice" } }, lines), [
+      ["X_Users", "kept"],
+      ["X_Debug_Id", "1"],
+      ["x_user", "alice"],
+    ]);
     const framed: Line[] = [["Content-Length", "1"]];
     assert.deepEqual(changed({ set: { content_length: "2" } }, framed), [...framed, ["content_length", "2"]]);
   });

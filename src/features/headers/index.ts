@@ -52,7 +52,7 @@ export function createHeadersFeature(options: HeadersOptions): Feature {
   };
 }
 
-/** One that is spelt otherwise is meant as it is: `remove: [x_user]` leaves X-User, and `content_length` is not what frames a message. */
+/** One that is spelt otherwise, and only to be removed, is meant as it is: `remove: [x_user]` leaves X-User. */
 const PLAIN_NAME = /^[a-z0-9-]+$/i;
 
 type Template = Exclude<HeaderValue, string>;
@@ -74,7 +74,11 @@ function compileChanges({ set, add, remove }: HeaderChanges, isOfRequest: boolea
   }
   if (removed.length + prefixes.length + addedLines.length === 0) return null;
   const append = compileLines([...setLines, ...addedLines]);
-  const isFolded = (name: string): boolean => isOfRequest && PLAIN_NAME.test(name);
+  // What frames a message stays, whatever is set beside it: `content_length`.
+  const isFolded = (name: string): boolean =>
+    isOfRequest &&
+    (PLAIN_NAME.test(name) || Object.hasOwn(set, name)) &&
+    !FIELDS_OF_THE_PROXY.has(fieldIdOf(foldedName(name)));
   const spellings = new NameVariants(removed.filter(isFolded));
   const exact = removed.filter((name) => !isFolded(name));
   const change: Change = (fields, exchange) => {

@@ -172,7 +172,7 @@ export class RuledAccess implements DestinationAccess {
   }
 
   #ruleFor(address: string | null): Rule | null {
-    // While nobody knows where it goes, only a rule that does not go by the address can have decided.
+    // While nobody knows where it goes, no rule that goes by the address is named: another one may decide yet.
     return address === null
       ? (this.#allowed.find(({ networks }) => networks === null) ?? null)
       : this.#allowing(address);

@@ -20,7 +20,7 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 /** A script that meets something its user may not do is an ERR, and no NOPERM. */
-const FORBIDDEN_IN_SCRIPT = /user executing the script can't/;
+const FORBIDDEN_IN_SCRIPT = /user executing the script can't|ACL failure in script/;
 
 /** What Node says of a certificate that it does not accept, and what to do about it. */
 const CERTIFICATES: readonly (readonly [code: RegExp, words: string])[] = [
@@ -85,10 +85,10 @@ function wordsOf(what: string): string {
 /** As OpenSSL, and a server that expects TLS, part from who speaks without it. */
 const PARTED = /ECONNRESET|EPIPE|Socket closed/;
 
-/** What went wrong before there was a connection: with TLS or without where the server has it the other way is not told apart otherwise. */
-export function connectFailureOf(error: unknown, hasTls: boolean): RedisFailure {
+/** What went wrong without TLS before there ever was a connection: a server that expects it says nothing else. */
+export function plainFailureOf(error: unknown): RedisFailure {
   const failure = failureOf(error);
-  if (hasTls || !PARTED.test(failure.message)) return failure;
+  if (!PARTED.test(failure.message)) return failure;
   return new RedisFailure(`${failure.message}; a server that speaks TLS has a URL that begins with rediss://`);
 }
 

@@ -8,7 +8,7 @@
  */
 import { createClient, ErrorReply, RESP_TYPES } from "redis";
 import type { Clock, Random, TimerHandle } from "../../core/ports.ts";
-import { connectFailureOf, failureOf, RedisFailure } from "./failure.ts";
+import { failureOf, plainFailureOf, RedisFailure } from "./failure.ts";
 
 export type RedisAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
@@ -118,6 +118,11 @@ export class RedisLink {
     this.#handler = handler;
     this.#observer = observer;
     this.#dialect = { resp: 3, tracking: options.tracking };
+  }
+
+  /** It speaks as its URL says. */
+  get #wasReady(): boolean {
+    return this.heardMs !== Number.NEGATIVE_INFINITY;
   }
 
   get isReady(): boolean {
@@ -269,7 +274,7 @@ export class RedisLink {
     } catch (error) {
       if (this.#state === "closed") return;
       if (this.#speaksLess(error)) await this.#connect();
-      else this.#away(connectFailureOf(error, this.#options.tls !== null));
+      else this.#away(this.#wasReady || this.#options.tls !== null ? failureOf(error) : plainFailureOf(error));
     }
   }
 
@@ -293,7 +298,8 @@ export class RedisLink {
     tooLate.catch(() => {});
     this.#giveUp = reject;
     const deadline = this.#clock.after(connectTimeoutMs, () => {
-      const hint = tls === null ? "" : "; a server that speaks without TLS has a URL that begins with redis://";
+      const hint =
+        tls === null || this.#wasReady ? "" : "; a server that speaks without TLS has a URL that begins with redis://";
       reject(new RedisFailure(`Redis cannot be reached: no connection within ${connectTimeoutMs} ms${hint}`));
     });
     try {
