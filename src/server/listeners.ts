@@ -153,8 +153,6 @@ export class Listeners {
   #open = new Map<string, OpenListener>();
   /** Closed ones, whose connections are still there. */
   readonly #leaving = new Set<OpenListener>();
-  /** Connections that were closed by nobody's will but ours. */
-  #cut = 0;
 
   constructor(around: ListenerSurroundings) {
     this.#around = around;
@@ -292,17 +290,20 @@ export class Listeners {
     const all = [...this.#open.values(), ...this.#leaving];
     for (const { clients } of this.#open.values()) clients.drain();
     const gone = all.map(({ clients, socket }) => clients.untilGone(socket));
-    const deadline = clock.after(ms, () => this.destroy());
+    let cut = 0;
+    const deadline = clock.after(ms, () => {
+      cut = this.connections;
+      this.destroy();
+    });
     await Promise.all(gone);
     deadline.cancel();
     this.#open.clear();
     this.#leaving.clear();
-    return this.#cut;
+    return cut;
   }
 
   /** Closes every connection at once; a `drain` that waits for them ends. */
   destroy(): void {
-    this.#cut = Math.max(this.#cut, this.connections);
     for (const clients of this.#drivers()) clients.destroy();
   }
 
