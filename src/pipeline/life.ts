@@ -295,11 +295,6 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
     if (returned !== undefined) heed(returned, (error) => (this.ended ? this.#tellLate(error) : this.fail(error)));
   }
 
-  #noteLate(error: ProxyError): void {
-    if (this.ended) this.#tellLate(error);
-    else this.error = error;
-  }
-
   #tellLate(error: ProxyError): void {
     this.#site.observer?.onLateFault?.(this, error);
   }
@@ -380,7 +375,12 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
       try {
         const returned: unknown = feature.proxyError!(this, error);
         // What an `async` one rejects with comes too late for another answer.
-        if (returned !== undefined) heed(returned, (late) => this.#noteLate(late));
+        if (returned !== undefined) {
+          heed(returned, (late) => {
+            if (this.ended) this.#tellLate(late);
+            else this.error = late;
+          });
+        }
       } catch (thrown) {
         this.error = ProxyError.from(thrown);
       }
@@ -770,8 +770,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
   #log(hooks: readonly Hook[]): void {
     for (const { feature } of hooks) {
       try {
-        const returned: unknown = feature.log!(this);
-        if (returned !== undefined) heed(returned, (error) => this.#tellLate(error));
+        this.#heed(feature.log!(this));
       } catch (thrown) {
         const error = ProxyError.from(thrown);
         if (this.error === null) this.error = error;

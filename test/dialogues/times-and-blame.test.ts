@@ -16,6 +16,16 @@ function timed(): { readonly feature: Feature; readonly upstreamMs: number[] } {
   return { feature: { name: "timed", log }, upstreamMs };
 }
 
+/** The head of a request has passed, and its body of one byte is to come. */
+function upload() {
+  const { feature, upstreamMs } = timed();
+  const stage = createStage({ use: [feature] });
+  const client = stage.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
+  const server = stage.origin.accepts();
+  server.receivesHead();
+  return { stage, client, server, upstreamMs };
+}
+
 describe("the upstream's time", () => {
   it("begins with the last attempt, though its connection was there", () => {
     const { feature, upstreamMs } = timed();
@@ -41,11 +51,7 @@ describe("the upstream's time", () => {
   });
 
   it("does not have what the client takes to send its body", () => {
-    const { feature, upstreamMs } = timed();
-    const stage = createStage({ use: [feature] });
-    const client = stage.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
-    const server = stage.origin.accepts();
-    server.receivesHead();
+    const { stage, client, server, upstreamMs } = upload();
     stage.passes(20_000);
     client.sends("x");
     server.receives("x");
@@ -56,11 +62,7 @@ describe("the upstream's time", () => {
   });
 
   it("ends with an answer that begins before the body has ended", () => {
-    const { feature, upstreamMs } = timed();
-    const stage = createStage({ use: [feature] });
-    const client = stage.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n");
-    const server = stage.origin.accepts();
-    server.receivesHead();
+    const { stage, client, server, upstreamMs } = upload();
     stage.passes(300);
     server.sends(OK.slice(0, -1));
     client.receives(OK.slice(0, -1));

@@ -25,8 +25,13 @@ export const LISTED_MAX = 10_000;
 /** What is told of damage. */
 const DAMAGED_TOLD_MAX = 1000;
 
+/** What it varies by is read of those alone that are listed. */
+interface FoundEntry extends Omit<ListedEntry, "variant"> {
+  readonly variant: string;
+}
+
 /** The higher, the earlier. */
-const RANKS: Readonly<Record<ListOrder, (entry: ListedEntry) => number>> = {
+const RANKS: Readonly<Record<ListOrder, (entry: FoundEntry) => number>> = {
   size: ({ bytes }) => bytes,
   age: ({ ageSeconds }) => ageSeconds,
   uses: ({ uses }) => uses,
@@ -38,7 +43,7 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
   const limit = Math.min(query.limit, LISTED_MAX);
   const rank = RANKS[query.order];
   let matching = 0;
-  let entries: ListedEntry[] = [];
+  let entries: FoundEntry[] = [];
   const cut = (): void => {
     entries.sort((a, b) => rank(b) - rank(a));
     entries = entries.slice(0, limit);
@@ -59,14 +64,14 @@ export async function listStored(keeping: Keeping, query: ListQuery, signal: Abo
       freshSeconds: Math.floor((head.freshMs - ageMs) / 1000),
       uses: shared.frequencyOf(slot),
       tags: head.tags,
-      variant: fieldsOfVariant(variant),
+      variant,
     });
     // Sorting now and then keeps what is held small, and costs less than keeping it sorted.
     if (entries.length >= 2 * limit + 1000) cut();
   };
   await books.scan(each, signal);
   cut();
-  return { matching, entries };
+  return { matching, entries: entries.map((entry) => ({ ...entry, variant: fieldsOfVariant(entry.variant) })) };
 }
 
 const SECRETS = new SecretNames();

@@ -2,7 +2,7 @@
 // and what becomes of those that cannot be logged.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { settle } from "../../../test/support/cache-dialogue.ts";
 import type { Clock } from "../../core/ports.ts";
 import { MemoryTier } from "../../testing/tier-store.ts";
@@ -49,29 +49,39 @@ test("purges behind a position: logged ones and own ones, or nobody knows when i
   assert.equal(behind({ ...positions[3]!, number: 4 }), null);
 });
 
+type Phase = "apply" | "writePosition";
+
+/** A member that has begun, and stops in that phase once `hold` was called, until `letGo`. */
+async function gatedMember(t: TestContext, phase: Phase, more: Partial<MemberSurroundings> = {}) {
+  const clock = new VirtualClock();
+  const tier = new MemoryTier(clock);
+  const gate = Promise.withResolvers<void>();
+  let isGated = false;
+  const member = memberOf(tier.open(), clock, { [phase]: async () => (isGated ? gate.promise : undefined), ...more });
+  t.after(() => {
+    gate.resolve();
+    return member.close();
+  });
+  member.start();
+  await settle();
+  const hold = (): void => {
+    isGated = true;
+  };
+  return { clock, tier, member, before: member.position!, hold, letGo: () => gate.resolve() };
+}
+
 // What a purge has met on this disk must not come back from the others, at any moment.
 for (const phase of ["apply", "writePosition"] as const) {
   for (const whose of ["its own", "another's"] as const) {
     test(`${whose} purge is behind the position of before while ${phase} is under way`, async (t) => {
-      const clock = new VirtualClock();
-      const tier = new MemoryTier(clock);
-      const gate = Promise.withResolvers<void>();
-      let isGated = false;
-      const member = memberOf(tier.open(), clock, { [phase]: async () => (isGated ? gate.promise : undefined) });
-      t.after(() => {
-        gate.resolve();
-        return member.close();
-      });
-      member.start();
-      await settle();
-      const before = member.position!;
-      isGated = true;
+      const { tier, member, before, hold, letGo } = await gatedMember(t, phase);
+      hold();
       if (whose === "its own") void member.tell(member.announce("purge")).catch(() => {});
       else await tier.open().append(before.generation, "other.1", "purge");
       await settle();
       const behind = () => member.purgesBehind(before)?.map(({ text }) => text);
       assert.deepEqual(behind(), ["purge"]);
-      gate.resolve();
+      letGo();
       await settle();
       assert.notDeepEqual(member.position, before);
       assert.deepEqual(behind(), ["purge"]);
@@ -79,30 +89,17 @@ for (const phase of ["apply", "writePosition"] as const) {
   }
 
   test(`nothing is behind a lost log's position while all is forgotten and ${phase} is under way`, async (t) => {
-    const clock = new VirtualClock();
-    const tier = new MemoryTier(clock);
-    const gate = Promise.withResolvers<void>();
-    let isGated = false;
     let forgotten = 0;
-    const member = memberOf(tier.open(), clock, {
-      [phase]: async () => (isGated ? gate.promise : undefined),
-      onForgotten: () => void forgotten++,
-    });
-    t.after(() => {
-      gate.resolve();
-      return member.close();
-    });
-    member.start();
-    await settle();
-    const before = member.position!;
+    const onForgotten = (): void => void forgotten++;
+    const { clock, tier, member, before, hold, letGo } = await gatedMember(t, phase, { onForgotten });
     assert.deepEqual(member.purgesBehind(before), []);
-    isGated = true;
+    hold();
     tier.lose();
     clock.advance(TIER_TIMES.renewMs);
     await settle();
     assert.equal(member.purgesBehind(before), null);
     assert.equal(forgotten, 0);
-    gate.resolve();
+    letGo();
     await settle();
     assert.equal(member.purgesBehind(before), null);
     assert.equal(forgotten, 1);

@@ -2,7 +2,6 @@
  * The client connections of one listener group. What happens on each of them is that connection's own (http1-client.ts,
  * socks.ts); here they are counted, drained and closed together.
  */
-
 import type { ProxyError } from "../../core/errors.ts";
 import type { Connection } from "../../core/ports.ts";
 import { proxyClosed } from "../faults.ts";
