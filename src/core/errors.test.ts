@@ -119,6 +119,7 @@ describe("ProxyError", () => {
         throw new Error("not even this");
       },
     };
-    for (const thrown of [unprintable, hostile]) assert.equal(ProxyError.from(thrown).cause, thrown);
+    const nameless = Object.defineProperty(new Error(), "message", { get: hostile.toString });
+    for (const thrown of [unprintable, hostile, nameless]) assert.equal(ProxyError.from(thrown).cause, thrown);
   });
 });

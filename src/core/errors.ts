@@ -103,9 +103,13 @@ export class ProxyError extends Error {
   }
 }
 
-/** Objects need not have text, and may throw when asked for it. */
+/** Objects need not have text, and may throw when asked for it, as errors may whose message is a getter. */
 function textOf(thrown: unknown): string {
-  if (thrown instanceof Error && typeof thrown.message === "string") return thrown.message;
+  try {
+    if (thrown instanceof Error && typeof thrown.message === "string") return thrown.message;
+  } catch {
+    return "an Error was thrown that has no message";
+  }
   const isObject = typeof thrown === "function" || (typeof thrown === "object" && thrown !== null);
   return isObject ? "something other than an Error was thrown" : String(thrown);
 }

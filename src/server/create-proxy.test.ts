@@ -8,6 +8,7 @@ import type net from "node:net";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import WebSocket, { WebSocketServer } from "ws";
+import { TestFolder } from "../../test/support/folder.ts";
 import { Origin } from "../../test/support/origin.ts";
 import { until } from "../../test/support/redis.ts";
 import {
@@ -123,11 +124,13 @@ describe("createProxy", () => {
       const bugs = {
         "/one": () => { throw new Error("a bug of the plugin\\n    at another place " + Math.random()); },
         "/two": () => { throw new TypeError("another bug"); },
+        "/hostile": () => { throw Object.defineProperty(new Error(), "stack", { get() { throw new Error("no"); } }); },
+        "/worse": () => { throw Object.defineProperty(new Error(), "message", { get() { throw new Error("no"); } }); },
       };
       const use = [{ name: "broken", request: ({ request }) => bugs[request.path]() }];
       const proxy = createProxy({ listen: "127.0.0.1:0", use, respond: 204, ...JSON.parse(process.argv[1]) });
       const [{ address }] = await proxy.listen();
-      for (const path of ["/one", "/one", "/one", "/two"]) {
+      for (const path of ["/one", "/one", "/one", "/two", "/hostile", "/worse"]) {
         const { status } = await fetch("http://127.0.0.1:" + address.port + path);
         if (status !== 500) process.exitCode = 1;
       }
@@ -137,13 +140,14 @@ describe("createProxy", () => {
       promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program, JSON.stringify(more)]);
     const { stdout, stderr } = await run({});
     assert.equal(stdout, "");
-    const [one, two, ...others] = stderr
+    const [one, two, hostile, ...others] = stderr
       .trimEnd()
       .split("\n")
       .map((line) => JSON.parse(line));
     assert.match(one.err.message, /^a bug of the plugin/);
     assert.match(one.err.stack, /at Object\.request/);
     assert.deepEqual([two.level, two.err.message, others], ["error", "another bug", []]);
+    assert.match(hostile.msg, /^an exchange failed by a fault of the proxy or of a plugin/);
     assert.deepEqual(await run({ log: { level: "silent" } }), { stdout: "", stderr: "" });
   });
 
@@ -235,6 +239,26 @@ describe("a mounted proxy", () => {
     sockets.close();
     server.close();
     server.closeAllConnections();
+  });
+
+  test("logs what it cuts of another server's upgraded connections when it closes", async () => {
+    using folder = new TestFolder();
+    const log = folder.file("access.log");
+    await using origin = await Origin.start((_request, response) => response.end());
+    const sockets = new WebSocketServer({ server: origin.server });
+    const proxy = createProxy({
+      proxy: origin.url,
+      log: { access: { output: log, format: "{status} {path} {ended}" } },
+    });
+    const server = await mounted(proxy);
+    const socket = new WebSocket(`ws://127.0.0.1:${portOf(server)}/socket`);
+    await once(socket, "open");
+    const closed = once(socket, "close");
+    await proxy.close();
+    assert.equal(folder.read("access.log"), "101 /socket stopped\n");
+    await closed;
+    sockets.close();
+    server.close();
   });
 
   test("has nowhere to listen on", async () => {

@@ -93,7 +93,7 @@ export class EmbeddedProxy {
    * another server is cut: close that one first.
    */
   async close({ timeoutMs }: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#mounted.destroy();
+    await this.#mounted.destroy();
     await this.#proxy.close(timeoutMs ?? this.#config.drainTimeoutMs);
     await this.#output.close();
   }

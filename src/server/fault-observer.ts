@@ -42,13 +42,23 @@ export class FaultObserver implements ExchangeObserver {
     const route = routeName ?? "no route";
     const err = error.cause instanceof Error ? error.cause : error;
     this.#faults.report(`exchanges of ${route} ${placeOf(err)}`, (details) => {
-      this.#log.error({ err, route, ...details }, message);
+      try {
+        this.#log.error({ err, route, ...details }, message);
+      } catch {
+        // What a plugin has thrown throws by itself when it is looked at.
+        this.#log.error({ route, ...details }, `${message}: ${error.message}`);
+      }
     });
   }
 }
 
 /** The line of code that has thrown: another one is another fault. No part of the message, which may be a client's. */
-function placeOf({ stack = "", message }: Error): string {
-  const at = stack.indexOf(message);
-  return at < 0 ? "" : (stack.slice(at + message.length).split("\n", 2)[1] ?? "");
+function placeOf(error: Error): string {
+  try {
+    const { stack = "", message } = error;
+    const at = stack.indexOf(message);
+    return at < 0 ? "" : (stack.slice(at + message.length).split("\n", 2)[1] ?? "");
+  } catch {
+    return "";
+  }
 }

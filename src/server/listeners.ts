@@ -74,8 +74,6 @@ class ClientConnections extends Http1Driver {
   readonly #cut = Promise.withResolvers<void>();
   /** Nobody is taken any more. */
   #isOver = false;
-  /** Told when the last one has gone. */
-  readonly #untilEmpty: (() => void)[] = [];
 
   constructor({ site, listen }: WantedListener, counters: Counters) {
     super(site);
@@ -112,11 +110,7 @@ class ClientConnections extends Http1Driver {
     const deadline = clock.after(NEXT_REQUEST_TIMEOUT_MS, resolve);
     await Promise.race([socket.whenHandshakesEnd(), late, this.#cut.promise]);
     deadline.cancel();
-    if (this.size > 0) {
-      const { promise: empty, resolve: tell } = Promise.withResolvers<void>();
-      this.#untilEmpty.push(tell);
-      await empty;
-    }
+    await this.untilEmpty();
     this.#isOver = true;
   }
 
@@ -124,7 +118,6 @@ class ClientConnections extends Http1Driver {
     const before = this.size;
     super.forget(client);
     if (this.size < before) this.#counters.countConnection(-1);
-    if (this.size === 0) for (const tell of this.#untilEmpty.splice(0)) tell();
   }
 }
 

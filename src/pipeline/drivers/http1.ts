@@ -15,6 +15,8 @@ export class Http1Driver implements ClientOwner {
   site: Site;
   draining = false;
   readonly #connections = new Set<ServedClient>();
+  /** Told when the last one has gone. */
+  readonly #untilEmpty: (() => void)[] = [];
 
   constructor(site: Site) {
     this.site = site;
@@ -44,6 +46,12 @@ export class Http1Driver implements ClientOwner {
 
   forget(client: ServedClient): void {
     this.#connections.delete(client);
+    if (this.size === 0) for (const tell of this.#untilEmpty.splice(0)) tell();
+  }
+
+  /** Resolves when there is no connection. */
+  async untilEmpty(): Promise<void> {
+    if (this.size > 0) await new Promise<void>((resolve) => this.#untilEmpty.push(resolve));
   }
 
   /**

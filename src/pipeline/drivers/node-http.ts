@@ -81,10 +81,14 @@ export class NodeHttpDriver {
     connection.handler.onBytes(bytes, 0, bytes.length);
   }
 
-  /** Cuts every exchange and closes every upgraded connection. */
-  destroy(): void {
+  /** Cuts every exchange and closes every upgraded connection; resolves when each of them is in the log. */
+  async destroy(): Promise<void> {
     for (const exchange of this.#exchanges) exchange.destroy();
-    this.#upgrades?.destroy();
+    const upgrades = this.#upgrades;
+    // Those that a server which is not closed goes on to hand over are not waited for.
+    this.#upgrades = null;
+    upgrades?.destroy();
+    await upgrades?.untilEmpty();
   }
 }
 
