@@ -7,7 +7,7 @@
  * One on which a user was authenticated for good (NTLM) is reusable for the same client's connection only.
  *
  * Long, because request and answer share one state: whether the connection may serve another is known from both alone. How the
- * request's body is framed is BodyWriter's.
+ * bodies are framed is BodyWriter's and BodyReader's.
  */
 import { ByteQueue } from "../core/byte-queue.ts";
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
@@ -28,19 +28,12 @@ import type { ClientConnection } from "../pipeline/exchange.ts";
 import type { Destination } from "../pipeline/forwarding.ts";
 import type { BodySplice } from "../pipeline/splice.ts";
 import type { Sender, UpstreamHandler, UpstreamStream, UpstreamUse } from "../pipeline/upstream.ts";
+import { BodyReader } from "../protocol/http1/body-reader.ts";
 import { BodyWriter } from "../protocol/http1/body-writer.ts";
-import { ChunkedDecoder } from "../protocol/http1/chunked.ts";
 import { connectionOptions, isPersistent, keepAliveMs } from "../protocol/http1/connection.ts";
 import { encodeRequestHead, SEND_CHUNKED, SEND_LENGTH } from "../protocol/http1/encode.ts";
 import { responseError } from "../protocol/http1/errors.ts";
-import {
-  announcesBodyOf204,
-  BodyFraming,
-  FRAMING_CHUNKED,
-  FRAMING_CLOSE,
-  FRAMING_LENGTH,
-  responseFraming,
-} from "../protocol/http1/framing.ts";
+import { announcesBodyOf204, BodyFraming, responseFraming } from "../protocol/http1/framing.ts";
 import { headMayBeComplete } from "../protocol/http1/request-head.ts";
 import { parseResponseHead, ResponseHead } from "../protocol/http1/response-head.ts";
 import { asksToAuthenticateConnection, authenticatesConnection } from "../semantics/connection-auth.ts";
@@ -72,12 +65,10 @@ export interface ProxyServer {
 
 const IDLE = 0;
 const SENDING = 1;
-const BODY_LENGTH = 2;
-const BODY_CHUNKED = 3;
-const BODY_CLOSE = 4;
+const BODY = 2;
 /** The connection serves a tunnel: it still counts against the server's maximum. */
-const SWITCHED = 5;
-const GONE = 6;
+const SWITCHED = 3;
+const GONE = 4;
 
 const HEAD_LIMITS = {
   headBytesMax: HEAD_BYTES_MAX,
@@ -124,11 +115,9 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   #informational = 0;
   #queuedAtDeadline = 0;
 
-  /** Bytes of the answer's body that are to come; Infinity: until the connection's end, 0: its chunks tell. */
-  #left = 0;
-  /** Of them, what passes to the client unseen. */
+  readonly #answerBody = new BodyReader();
+  /** Of what is to come of it, what passes to the client unseen. */
   #splice: BodySplice | null = null;
-  #decoder: ChunkedDecoder | null = null;
   #persistent = true;
   #keepAliveMs: number | null = null;
   #answered = false;
@@ -273,7 +262,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#handler = null;
     if (this.#state !== SWITCHED) this.#connection.destroy();
     this.#gone();
-    this.#decoder?.reset();
+    this.#answerBody.reset();
   }
 
   // -------------------------------------------------------------------------------------------- the answer
@@ -289,15 +278,14 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
       const bytes = partial.take();
       this.#receive(bytes, 0, bytes.length);
     } else this.#receive(buffer, start, end);
-    if (this.#left > SPLICE_BYTES_MIN) this.#offerBody();
+    if (this.#answerBody.left > SPLICE_BYTES_MIN) this.#offerBody();
   }
 
   /** The rest of a long body need not be seen, but for the last byte: it ends the answer. */
   #offerBody(): void {
     const handler = this.#handler;
-    const isRaw = this.#state === BODY_LENGTH || this.#state === BODY_CLOSE;
-    if (!isRaw || handler === null || this.#paused || this.#splice !== null) return;
-    this.#splice = handler.onUpstreamBodyAhead(this.#connection, this.#left - 1, this);
+    if (this.#state !== BODY || handler === null || this.#paused || this.#splice !== null) return;
+    this.#splice = handler.onUpstreamBodyAhead(this.#connection, this.#answerBody.left - 1, this);
     if (this.#splice !== null) this.#deadline.disarm();
   }
 
@@ -307,7 +295,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   }
 
   #unsplice(): void {
-    this.#left -= this.#splice!.end();
+    this.#answerBody.passed(this.#splice!.end());
     this.#splice = null;
   }
 
@@ -317,23 +305,9 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
         case SENDING:
           at = this.#useHead(buffer, at, end);
           break;
-        case BODY_LENGTH: {
-          const length = Math.min(this.#left, end - at);
-          this.#left -= length;
-          const ended = this.#left === 0;
-          if (!ended) this.#armForBody();
-          this.#handler!.onUpstreamBody(buffer, at, at + length);
-          at += length;
-          if (ended && this.#state === BODY_LENGTH) this.#endAnswer(null, at < end);
+        case BODY:
+          at = this.#useBody(buffer, at, end);
           break;
-        }
-        case BODY_CHUNKED:
-          at = this.#useChunked(buffer, at, end);
-          break;
-        case BODY_CLOSE:
-          this.#armForBody();
-          this.#handler!.onUpstreamBody(buffer, at, end);
-          return;
         case IDLE:
           // Nobody asked: an answer here could only be taken for that to the next request. Who has the stream already, and has not
           // sent anything, is as well served by another one.
@@ -393,31 +367,15 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#persistent = isPersistent(options, head.minor) && !announcesBodyOf204(head, fields);
     this.#keepAliveMs = this.#persistent ? keepAliveMs(fields) : null;
     this.#answered = true;
-    const { kind, length } = framing;
-    if (kind === FRAMING_LENGTH && length > 0) {
-      this.#state = BODY_LENGTH;
-      this.#left = length;
-      response.bodyBytes = length;
-    } else if (kind === FRAMING_CHUNKED) {
-      this.#state = BODY_CHUNKED;
-      this.#left = 0;
-      this.#decoder ??= new ChunkedDecoder();
-      this.#decoder.reset();
-      response.bodyBytes = BODY_UNTIL_END;
-    } else if (kind === FRAMING_CLOSE) {
-      this.#state = BODY_CLOSE;
-      this.#left = Number.POSITIVE_INFINITY;
-      this.#persistent = false;
-      response.bodyBytes = BODY_UNTIL_END;
-    } else {
-      // No body: a state of its own is not needed, the answer ends with its head.
-      this.#state = BODY_LENGTH;
-      this.#left = 0;
-    }
-    const bodyless = this.#state === BODY_LENGTH && this.#left === 0;
-    if (!bodyless) this.#armForBody();
+    const body = this.#answerBody;
+    body.begin(framing);
+    this.#state = BODY;
+    response.bodyBytes = body.bodyBytes;
+    if (body.isUntilClose) this.#persistent = false;
+    const { ended } = body;
+    if (!ended) this.#armForBody();
     this.#handler!.onUpstreamHead(response);
-    if (bodyless && this.#state === BODY_LENGTH) this.#endAnswer(null, more);
+    if (ended && this.#state === BODY) this.#endAnswer(null, more);
   }
 
   /** From here on it is the client's who has authenticated on it. */
@@ -426,18 +384,18 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.isBound = true;
   }
 
-  #useChunked(buffer: Buffer, at: number, end: number): number {
-    const decoder = this.#decoder!;
-    const next = decoder.next(buffer, at, end);
+  #useBody(buffer: Buffer, at: number, end: number): number {
+    const body = this.#answerBody;
+    const next = body.next(buffer, at, end);
     if (next < 0) {
       this.#fail(responseError(next), false);
       return end;
     }
-    if (decoder.dataEnd > decoder.dataStart) {
-      this.#armForBody();
-      this.#handler!.onUpstreamBody(buffer, decoder.dataStart, decoder.dataEnd);
+    if (body.dataEnd > body.dataStart) {
+      if (!body.ended) this.#armForBody();
+      this.#handler!.onUpstreamBody(buffer, body.dataStart, body.dataEnd);
     }
-    if (decoder.done && this.#state === BODY_CHUNKED) this.#endAnswer(decoder.trailers, next < end);
+    if (body.ended && this.#state === BODY) this.#endAnswer(body.trailers, next < end);
     return next;
   }
 
@@ -450,7 +408,6 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   #endAnswer(trailers: FieldBlock | null, more: boolean): void {
     const handler = this.#handler!;
     this.#handler = null;
-    this.#left = 0;
     this.#deadline.disarm();
     if (this.#persistent && this.#requestEnded && !more && !this.#connection.closed) {
       this.#state = IDLE;
@@ -464,8 +421,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
       this.#gone();
     }
     handler.onUpstreamEnd(trailers);
-    // Gives the memory of the trailers back, also that of none.
-    this.#decoder?.reset();
+    this.#answerBody.reset();
   }
 
   #switchProtocols(response: ResponseMessage, buffer: Buffer, at: number, end: number): void {
@@ -498,7 +454,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
 
   onEnd(): void {
     if (this.#state === GONE) return;
-    if (this.#state === BODY_CLOSE) {
+    if (this.#state === BODY && this.#answerBody.isUntilClose) {
       this.#persistent = false;
       this.#endAnswer(null, false);
     } else if (this.#handler === null) {
@@ -554,7 +510,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#connection.destroy();
     if (unanswered && handler !== null) this.#owner.onUnanswered(this, handler);
     this.#gone();
-    this.#decoder?.reset();
+    this.#answerBody.reset();
     handler?.onUpstreamError(error, unanswered);
   }
 

@@ -5,18 +5,10 @@
 import { acquireStorage, FieldBlock, releaseStorage } from "../../src/core/fields.ts";
 import { latin1At } from "../../src/core/latin1.ts";
 import { FIELDS_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX } from "../../src/core/limits.ts";
-import { ChunkedDecoder } from "../../src/protocol/http1/chunked.ts";
+import { BodyReader } from "../../src/protocol/http1/body-reader.ts";
 import { connectionOptions, expectContinue, isPersistent } from "../../src/protocol/http1/connection.ts";
 import * as errors from "../../src/protocol/http1/errors.ts";
-import {
-  BodyFraming,
-  FRAMING_CHUNKED,
-  FRAMING_CLOSE,
-  FRAMING_LENGTH,
-  FRAMING_NONE,
-  requestFraming,
-  responseFraming,
-} from "../../src/protocol/http1/framing.ts";
+import { BodyFraming, requestFraming, responseFraming } from "../../src/protocol/http1/framing.ts";
 import type { HeadLimits } from "../../src/protocol/http1/head.ts";
 import { headMayBeComplete, parseRequestHead, RequestHead } from "../../src/protocol/http1/request-head.ts";
 import { parseResponseHead, ResponseHead } from "../../src/protocol/http1/response-head.ts";
@@ -85,10 +77,9 @@ export class Http1Reader {
   readonly #options: ReaderOptions;
   readonly #limits: HeadLimits;
   readonly #methods: string[] | null;
-  readonly #chunked = new ChunkedDecoder();
+  readonly #bodyReader = new BodyReader();
   readonly #framing = new BodyFraming();
   #kept: Buffer<ArrayBufferLike> = Buffer.alloc(0);
-  #remaining = 0;
   #persistent = true;
   #tunnelNext = false;
 
@@ -126,7 +117,7 @@ export class Http1Reader {
       last.complete = true;
       this.result.state = "closed";
     }
-    this.#chunked.reset();
+    this.#bodyReader.reset();
     return this.result;
   }
 
@@ -208,10 +199,8 @@ export class Http1Reader {
   }
 
   #begin(message: ReadMessage): void {
-    const { kind, length } = this.#framing;
-    this.#remaining = length;
-    this.#chunked.reset();
-    if (kind === FRAMING_NONE || (kind === FRAMING_LENGTH && length === 0)) this.#end(message);
+    this.#bodyReader.begin(this.#framing);
+    if (this.#bodyReader.ended) this.#end(message);
     else this.result.state = "body";
   }
 
@@ -223,34 +212,19 @@ export class Http1Reader {
 
   #body(piece: Buffer, at: number): number {
     const message = this.result.messages.at(-1)!;
-    switch (this.#framing.kind) {
-      case FRAMING_CHUNKED: {
-        const { buffer, start, end } = this.#surround(piece.subarray(at));
-        const next = this.#chunked.next(buffer, start, end);
-        if (next < 0) {
-          this.#refuse(next);
-          return piece.length;
-        }
-        message.body += latin1At(buffer, this.#chunked.dataStart, this.#chunked.dataEnd);
-        if (this.#chunked.done) {
-          message.trailers = [...(this.#chunked.trailers?.entries() ?? [])];
-          this.#end(message);
-        }
-        return at + next - start;
-      }
-      case FRAMING_LENGTH: {
-        const taken = Math.min(this.#remaining, piece.length - at);
-        message.body += latin1At(piece, at, at + taken);
-        this.#remaining -= taken;
-        if (this.#remaining === 0) this.#end(message);
-        return at + taken;
-      }
-      case FRAMING_CLOSE:
-        message.body += latin1At(piece, at, piece.length);
-        return piece.length;
-      default:
-        throw new Error("a message without a body is read no further");
+    const body = this.#bodyReader;
+    const { buffer, start, end } = this.#surround(piece.subarray(at));
+    const next = body.next(buffer, start, end);
+    if (next < 0) {
+      this.#refuse(next);
+      return piece.length;
     }
+    message.body += latin1At(buffer, body.dataStart, body.dataEnd);
+    if (body.ended) {
+      message.trailers = [...(body.trailers?.entries() ?? [])];
+      this.#end(message);
+    }
+    return at + next - start;
   }
 }
 

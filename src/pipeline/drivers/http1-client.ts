@@ -1,7 +1,7 @@
 /**
  * HTTP/1.1 on a client's connection: bytes to exchanges and back. One request at a time: pipelined ones wait in the order
  * in which they came. The driver owns framing, keep-alive and the client's deadlines; what an exchange does is Life's. How the
- * body of an answer leaves is BodyWriter's, and what follows the last answer lingering.ts's. Long all the same, because both
+ * bodies are framed is BodyReader's and BodyWriter's, and what follows the last answer lingering.ts's. Long all the same, because both
  * directions of one connection share its state, and so does the deadline, which is for whatever the client has to do next.
  *
  * Where a connection stands is its `#state`; what the peer sends decides the way on:
@@ -28,8 +28,8 @@ import {
 } from "../../core/limits.ts";
 import { BODY_UNTIL_END, RequestMessage, type ResponseMessage } from "../../core/message.ts";
 import type { Address, Connection, ConnectionHandler, Splice, SpliceHandler, TlsInfo } from "../../core/ports.ts";
+import { BodyReader } from "../../protocol/http1/body-reader.ts";
 import { BodyWriter } from "../../protocol/http1/body-writer.ts";
-import { ChunkedDecoder } from "../../protocol/http1/chunked.ts";
 import {
   CONNECTION_UPGRADE,
   connectionOptions,
@@ -47,7 +47,7 @@ import {
   SEND_UNTIL_CLOSE,
 } from "../../protocol/http1/encode.ts";
 import { requestError } from "../../protocol/http1/errors.ts";
-import { BodyFraming, FRAMING_CHUNKED, FRAMING_LENGTH, requestFraming } from "../../protocol/http1/framing.ts";
+import { BodyFraming, requestFraming } from "../../protocol/http1/framing.ts";
 import { headMayBeComplete, parseRequestHead, RequestHead } from "../../protocol/http1/request-head.ts";
 import { acceptsTrailers } from "../../semantics/hop-by-hop.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
@@ -95,9 +95,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   #ended = false;
 
   // The request under way.
-  #chunked: ChunkedDecoder | null = null;
-  #isChunked = false;
-  #bodyLeft = 0;
+  readonly #body = new BodyReader();
   /** Of what is left of the body, what passes unseen. */
   #splice: BodySplice | null = null;
   #http10 = false;
@@ -186,14 +184,14 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (full || (state === BODY && this.#bodyPaused)) this.connection.pause();
     else {
       this.connection.resume();
-      if (this.#bodyLeft > SPLICE_BYTES_MIN) this.#offerBody();
+      if (this.#body.left > SPLICE_BYTES_MIN) this.#offerBody();
     }
   }
 
   /** The rest of a long body need not be seen, but for the last byte: it ends the request. */
   #offerBody(): void {
     if (this.#state !== BODY || !this.#bodyStarted || this.#expectsContinue || this.#splice !== null) return;
-    this.#splice = this.#life!.onRequestBodyAhead(this.connection, this.#bodyLeft - 1, this);
+    this.#splice = this.#life!.onRequestBodyAhead(this.connection, this.#body.left - 1, this);
     if (this.#splice !== null) this.#watchClient();
   }
 
@@ -203,7 +201,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   }
 
   #unsplice(): void {
-    this.#bodyLeft -= this.#splice!.end();
+    this.#body.passed(this.#splice!.end());
     this.#splice = null;
   }
 
@@ -281,17 +279,12 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (expectation < 0) return this.#refuse(request, requestError(expectation));
     this.#expectsContinue = expectation === 1;
 
-    this.#isChunked = framing.kind === FRAMING_CHUNKED;
-    this.#bodyLeft = framing.kind === FRAMING_LENGTH ? framing.length : 0;
-    request.bodyBytes = this.#isChunked ? BODY_UNTIL_END : this.#bodyLeft;
+    this.#body.begin(framing);
+    request.bodyBytes = this.#body.bodyBytes;
     if ((options & CONNECTION_UPGRADE) !== 0) {
       request.upgrade = fields.get("upgrade")?.toLowerCase() ?? null;
     }
     this.#wantsTrailers = request.wantsTrailers = head.minor === 1 && acceptsTrailers(fields);
-    if (this.#isChunked) {
-      this.#chunked ??= new ChunkedDecoder();
-      this.#chunked.reset();
-    }
     this.#state = request.bodyBytes === 0 ? WAIT : BODY;
     // Into a tunnel a client may send ahead, and learns only from the answer that there is none.
     this.#isLastRequest = !this.#persistent && !this.#isConnect && (this.#state === BODY || !more);
@@ -309,8 +302,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#persistent = false;
     // Whatever it was, more of it may be under way.
     this.#isLastRequest = false;
-    this.#isChunked = false;
-    this.#bodyLeft = 0;
+    this.#body.reset();
     this.#state = WAIT;
     this.#answered = false;
     this.#isHead = request.method === "HEAD";
@@ -327,9 +319,19 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       this.#expectsContinue = false;
       this.#deadline.arm(this.#bodyTimeoutMs);
     }
-    const next = this.#isChunked
-      ? this.#useChunked(buffer, at, end, discarding)
-      : this.#useLength(buffer, at, end, discarding);
+    const body = this.#body;
+    const next = body.next(buffer, at, end);
+    if (next < 0) {
+      this.#endlessBody(requestError(next));
+      return end;
+    }
+    if (!discarding && body.dataEnd > body.dataStart) {
+      this.#life!.onRequestBody(buffer, body.dataStart, body.dataEnd);
+    }
+    if (body.ended && (this.#state === BODY || this.#state === DISCARD)) {
+      this.#bodyEnded(body.trailers);
+      body.reset();
+    }
     if (discarding && this.#state === DISCARD) {
       this.#discarded += next - at;
       // Chunks: a length would have been known when the answer said that the connection is kept.
@@ -339,39 +341,14 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     return next;
   }
 
-  #useLength(buffer: Buffer, at: number, end: number, discarding: boolean): number {
-    const length = Math.min(end - at, this.#bodyLeft);
-    this.#bodyLeft -= length;
-    if (!discarding) this.#life!.onRequestBody(buffer, at, at + length);
-    if (this.#bodyLeft === 0 && (this.#state === BODY || this.#state === DISCARD)) this.#bodyEnded(null);
-    return at + length;
-  }
-
-  #useChunked(buffer: Buffer, at: number, end: number, discarding: boolean): number {
-    const decoder = this.#chunked!;
-    const next = decoder.next(buffer, at, end);
-    if (next < 0) {
-      const error = requestError(next);
-      this.#persistent = false;
-      if (discarding) this.#linger();
-      else {
-        // The rest of what is no body is under way.
-        this.#isLastRequest = false;
-        // The life must not wait for a body that cannot end any more.
-        this.#state = WAIT;
-        this.#life!.fail(error);
-      }
-      return end;
-    }
-    if (!discarding && decoder.dataEnd > decoder.dataStart) {
-      this.#life!.onRequestBody(buffer, decoder.dataStart, decoder.dataEnd);
-    }
-    if (decoder.done && (this.#state === BODY || this.#state === DISCARD)) {
-      this.#bodyEnded(decoder.trailers);
-      // Gives the memory of the trailers back, also that of none.
-      decoder.reset();
-    }
-    return next;
+  /** What comes is no body any more, and the rest of it is under way. */
+  #endlessBody(error: ProxyError): void {
+    this.#persistent = false;
+    if (this.#state === DISCARD) return this.#linger();
+    this.#isLastRequest = false;
+    // The life must not wait for a body that cannot end any more.
+    this.#state = WAIT;
+    this.#life!.fail(error);
   }
 
   #bodyEnded(trailers: FieldBlock | null): void {
@@ -417,7 +394,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   onClose(error: ProxyError | null): void {
     this.#driver.forget(this);
     this.#deadline.dispose();
-    this.#chunked?.reset();
+    this.#body.reset();
     if (this.#state === TUNNEL || this.#state === CLOSED) return;
     this.#state = CLOSED;
     this.#ahead.clear();
@@ -496,8 +473,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   /** Whether the rest of the request's body is worth reading, so that the connection can be kept. */
   #bodyWillEnd(): boolean {
     if (this.#state !== BODY) return true;
-    if (this.#bodyStarted && !this.#expectsContinue) return this.#isChunked || this.#bodyLeft <= DISCARD_BYTES_MAX;
-    return !this.#expectsContinue && !this.#isChunked && this.#bodyLeft <= REPLAY_BODY_BYTES_MAX;
+    const { isChunked, left } = this.#body;
+    if (this.#bodyStarted && !this.#expectsContinue) return isChunked || left <= DISCARD_BYTES_MAX;
+    return !this.#expectsContinue && !isChunked && left <= REPLAY_BODY_BYTES_MAX;
   }
 
   write(bytes: Uint8Array, start: number, end: number): void {
@@ -600,7 +578,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     this.#state = CLOSED;
     this.#ahead.clear();
     this.#deadline.dispose();
-    this.#chunked?.reset();
+    this.#body.reset();
     linger(this.connection, this.#site.deadlines, () => this.#driver.forget(this), peerIsDone);
   }
 

@@ -24,7 +24,7 @@ export interface StageOptions {
 const authority = new Authority("The World");
 
 export class ForwardClientsStage {
-  readonly folder = new TestFolder();
+  readonly folder: TestFolder;
   readonly http: Origin;
   readonly https: Origin;
   readonly proxy: ProxyUnderTest;
