@@ -2,17 +2,26 @@
 // nothing is left open.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { closeSync, existsSync, openSync } from "node:fs";
 import type net from "node:net";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import tls from "node:tls";
 import type { ProxyError } from "../../src/core/errors.ts";
 import type { Connection, PendingDial } from "../../src/core/ports.ts";
 import { SeededRandom } from "../../src/testing/seeded-random.ts";
 import { VirtualClock } from "../../src/testing/virtual-clock.ts";
 import { issueCertificate } from "../support/certificates.ts";
 import { replayHint, seed } from "../support/seed.ts";
-import { countDescriptors, dialing, serving, TlsLayerStage, untilDescriptors } from "../support/tls-layer-stage.ts";
+import {
+  countDescriptors,
+  dialing,
+  serving,
+  TlsLayerStage,
+  trusted,
+  untilDescriptors,
+} from "../support/tls-layer-stage.ts";
 import type { Recording } from "../support/transport-stage.ts";
 
 /** A client of Node's own whose other end is a connection of the transport. */
@@ -205,6 +214,23 @@ test("TLS that breaks after the handshake is told as an error, on both sides", a
     assert.deepEqual([error?.type, error?.side], ["tls_protocol_error", breaks === "near" ? "upstream" : "client"]);
     secured[other].connection.destroy();
   }
+});
+
+test("a client of TLS 1.2 may not begin a second handshake", async () => {
+  await using stage = new TlsLayerStage();
+  const served = await stage.serve();
+  const socket = await stage.client(served.port);
+  const { connection } = await served.next();
+  const secured = stage.serveTls(connection);
+  const client = tls.connect({ socket, ca: trusted, servername: "app.internal", maxVersion: "TLSv1.2" });
+  await once(client, "secureConnect");
+  await secured;
+  const outcome = new Promise((resolve) => {
+    // Another one may follow.
+    client.on("error", resolve);
+    client.renegotiate({ rejectUnauthorized: false }, resolve);
+  });
+  assert.match(String(await outcome), /no renegotiation/);
 });
 
 /** Two connections of the transport and something between them that can add bytes of its own. */

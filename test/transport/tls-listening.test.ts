@@ -33,6 +33,15 @@ async function connect(port: number, options: tls.ConnectionOptions = {}): Promi
   return socket;
 }
 
+/** Resolves when it has happened. */
+async function secondHandshake(client: tls.TLSSocket): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    // Another one may follow.
+    client.on("error", reject);
+    client.renegotiate({ rejectUnauthorized: false }, (error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
 async function namesSeen(port: number, servername: string | undefined): Promise<string> {
   const socket = await connect(port, servername === undefined ? {} : { servername });
   const names = socket.getPeerCertificate().subjectaltname;
@@ -221,6 +230,17 @@ test("a handshake that is not finished at the deadline is ended, however the cli
   clearInterval(timer);
   assert.ok(sent < 40, `closed after ${sent} bytes, ${sent * 20} ms`);
   await next();
+});
+
+test("no client of TLS 1.2 may begin a second handshake, in which it could show another certificate", async () => {
+  await using stage = new TransportStage();
+  const served = await stage.serve({ tls: listenTls });
+  for (const servername of ["first.example", "api.second.example"]) {
+    const client = await connect(served.port, { servername, maxVersion: "TLSv1.2" });
+    const { connection } = await served.next();
+    assert.equal(connection.tls!.protocol, "TLSv1.2");
+    await assert.rejects(secondHandshake(client), /no renegotiation/);
+  }
 });
 
 test("half-close and reset work under TLS", async () => {

@@ -2,7 +2,7 @@
  * The TLS side of a listener: one context per certificate, made once, and the choice of a context by the name that a
  * client asks for. It decides which certificate a client sees and whose certificates are good; it never reads a file.
  */
-import { X509Certificate } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import tls from "node:tls";
 
 export interface ListenTls {
@@ -20,6 +20,12 @@ export interface ClientAuth {
   /** Without a good certificate the handshake fails; otherwise whoever looks at the connection decides. */
   readonly isRequired: boolean;
 }
+
+/**
+ * In TLS 1.2 a client could begin another handshake on its connection and show another certificate there, which need not be good: Node goes
+ * on taking the client for authorized. No client of HTTP needs it, and each costs a handshake.
+ */
+export const SERVER_OPTIONS = constants.SSL_OP_NO_RENEGOTIATION;
 
 /** Chooses a context by name. `undefined` means the first certificate, which the server holds as its own. */
 export class CertificateChoice {
@@ -53,7 +59,7 @@ export function contextOptions(
   { minVersion, clientAuth = null }: ListenTls,
   { cert, key }: ListenTls["certificates"][number],
 ): tls.SecureContextOptions {
-  return { cert, key, minVersion, ...(clientAuth !== null && { ca: clientAuth.ca }) };
+  return { cert, key, minVersion, secureOptions: SERVER_OPTIONS, ...(clientAuth !== null && { ca: clientAuth.ca }) };
 }
 
 /** The DNS names among the subject alternative names of a certificate, lower case. */

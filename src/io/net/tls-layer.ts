@@ -22,6 +22,7 @@ import { givesSocket, type SocketReceiver } from "../socket-giver.ts";
 import type { ConnectionOwner } from "./connection.ts";
 import type { ClientContexts } from "./dial-tls.ts";
 import { Handshake, type HandshakeFacts } from "./handshake.ts";
+import { SERVER_OPTIONS } from "./listen-tls.ts";
 
 export interface TlsLayerOwner extends DialOwner, ConnectionOwner {
   readonly batch: DialOwner["batch"] & ConnectionOwner["batch"];
@@ -79,7 +80,7 @@ export class NetTlsLayer implements TlsLayer {
     let context = this.#servers.get(options);
     if (context === undefined) {
       const { cert, key, minVersion } = options;
-      context = tls.createSecureContext({ cert, key, minVersion });
+      context = tls.createSecureContext({ cert, key, minVersion, secureOptions: SERVER_OPTIONS });
       this.#servers.set(options, context);
     }
     return context;
