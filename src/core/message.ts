@@ -287,6 +287,11 @@ export class ResponseMessage {
   readonly fields: FieldBlock = new FieldBlock();
   /** Length of the body: 0 none, BODY_UNTIL_END when only its end will tell. */
   bodyBytes = 0;
+  /**
+   * Its body ends with a connection under TLS, of which it cannot be told whether the upstream ended it or somebody on the way cut it: a
+   * half may look like the whole (RFC 9112, section 9.8).
+   */
+  endIsUnsure = false;
   /** The start line stands before the fields in their bytes, and may be passed on as it came. */
   #startLine = false;
   #status: number;

@@ -3,8 +3,12 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import type http from "node:http";
+import net from "node:net";
 import { describe, test } from "node:test";
+import tls from "node:tls";
+import { type Issued, issueCertificate } from "../../test/support/certificates.ts";
 import { TestFolder } from "../../test/support/folder.ts";
 import { Origin } from "../../test/support/origin.ts";
 import { createProxy, type EmbeddedProxy, type HeadgateConfig, SetupError } from "../index.ts";
@@ -52,7 +56,55 @@ async function gives(port: number, cacheStatus: RegExp): Promise<void> {
   }
 }
 
+/** An origin whose answers have no length; under TLS it ends its connections without the goodbye that TLS has. */
+async function lengthless(issued: Issued | null): Promise<{ readonly url: string } & AsyncDisposable> {
+  const answered = "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\n\r\nhalf of it";
+  const server = net.createServer((connection) => {
+    connection.on("error", () => {});
+    const socket = issued === null ? connection : new tls.TLSSocket(connection, { isServer: true, ...issued });
+    socket.on("error", () => {});
+    socket.once("data", () => socket.write(answered, () => connection.end()));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `${issued === null ? "http" : "https"}://127.0.0.1:${(server.address() as net.AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
 describe("createProxy with a cache", () => {
+  test("keeps nothing under TLS of which nobody can tell whether it was cut (RFC 9112, section 9.8)", async () => {
+    using folder = new TestFolder();
+    const issued = issueCertificate({ names: ["127.0.0.1"] });
+    await using plain = await lengthless(null);
+    await using secure = await lengthless(issued);
+    const proxy = createProxy({
+      upstreams: { secure: { servers: [secure.url], tls: { ca: folder.write("ca.pem", issued.cert) } } },
+      caches: { files: { directory: folder.file("cache"), minFree: 0 } },
+      servers: {
+        web: {
+          listen: "127.0.0.1:0",
+          routes: [
+            { match: { path: "/secure" }, use: [{ cache: "files" }], proxy: "secure" },
+            { use: [{ cache: "files" }], proxy: plain.url },
+          ],
+        },
+      },
+    });
+    const port = await portOf(proxy);
+    const miss = "headgate; fwd=miss; fwd-status=200";
+    for (const expected of [`${miss}; detail=unframed`, `${miss}; detail=unframed`]) {
+      assert.equal((await ask(port, "/secure")).cacheStatus, expected);
+    }
+    assert.equal((await ask(port, "/plain")).cacheStatus, `${miss}; stored`);
+    assert.match(String((await ask(port, "/plain")).cacheStatus), /^headgate; (hit|fwd=miss; collapsed)$/);
+    await proxy.close();
+  });
+
   test("keeps what it fetched through close, for the next one on the same folder", async () => {
     using folder = new TestFolder();
     await using origin = await Origin.start(answer);

@@ -371,7 +371,10 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     body.begin(framing);
     this.#state = BODY;
     response.bodyBytes = body.bodyBytes;
-    if (body.isUntilClose) this.#persistent = false;
+    if (body.isUntilClose) {
+      this.#persistent = false;
+      response.endIsUnsure = this.#connection.tls !== null;
+    }
     const { ended } = body;
     if (!ended) this.#armForBody();
     this.#handler!.onUpstreamHead(response);

@@ -189,6 +189,7 @@ export class Download implements ForkHandler {
     const received = { status, fields, bodyBytes, receivedMs: this.#receivedMs };
     const verdict = mayStore(this.#answered(), received, rules);
     if (!verdict.isStored) return this.#refuse(response, verdict.reason);
+    if (response.endIsUnsure) return this.#refuse(response, "unframed");
     const { head, part, onlyForAsker } = verdict;
     if (part === null) return this.#keep(head, 0, -1, status, onlyForAsker);
     if (part.completeBytes < 0) return this.#refuse(response, "partial");

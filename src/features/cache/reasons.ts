@@ -24,7 +24,7 @@ export type RequestReason =
   | "only-if-cached";
 
 /** Known when the answer is there, beside what HTTP says. */
-export type AnswerReason = "rule" | "stale" | "stale-on-error" | "unreadable";
+export type AnswerReason = "rule" | "unframed" | "stale" | "stale-on-error" | "unreadable";
 
 export type Reason = RequestReason | AnswerReason | PassReason | NotStoredReason;
 
@@ -45,6 +45,8 @@ export const REASONS: Readonly<Record<Reason, string>> = {
   uses: "It was not asked for often enough (`minUses`).",
   "only-if-cached": "The client wants nothing but what is stored, and that is not good enough, or not there.",
   rule: "A rule says `never`.",
+  unframed:
+    "The answer ends with its connection under TLS: nobody can tell whether all of it has come (no length, and no chunks).",
   "too-large": "The body is longer than `maxObject`.",
   stale: "Somebody else fetched it, and it may not be given without asking again.",
   "stale-on-error":
