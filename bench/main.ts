@@ -6,10 +6,20 @@
  *                      [--only TARGET,...] [--out FOLDER] [--report]
  *
  * Everything that it starts listens on the loopback, is bounded in time, and is ended by its process id: at the end of each
- * scenario, after an error, and on SIGINT or SIGTERM. Exit status: 0 measured (claims may not hold: the table says so), 1 nothing
+ * scenario, after an error, and on SIGINT, SIGTERM or SIGHUP. Exit status: 0 measured (claims may not hold: the table says so), 1 nothing
  * could be measured, 2 the command line is wrong, 130 interrupted.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -98,6 +108,19 @@ function list(): void {
   }
 }
 
+/** Before anything is measured, which may take an hour. */
+function checkOut(folder: string): void {
+  try {
+    const made = mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+    readReport(path.join(folder, "bench.json"), thisMachine());
+    // A run that measures nothing leaves nothing.
+    if (made !== undefined) rmSync(made, { recursive: true });
+  } catch (error) {
+    throw new UsageError(`--out ${folder}: ${(error as Error).message}`);
+  }
+}
+
 function write(folder: string, report: Report): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(path.join(folder, "bench.json"), `${JSON.stringify(report)}\n`);
@@ -122,9 +145,10 @@ function makeFolder(): string {
 async function measure(scenarios: readonly Scenario[], values: Options): Promise<number> {
   if (allowedCpus().length < 2) throw new Error("the bench needs two processors: one for the target, one for the load");
   const options = runOptions(values);
+  checkOut(values.out);
   const children = new Children();
   let interrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
       interrupted = true;
       children.close();
@@ -143,9 +167,11 @@ async function measure(scenarios: readonly Scenario[], values: Options): Promise
       console.error(`${scenario.name}: ${scenario.title} (${roundsOf(scenario, options.rounds)} rounds)`);
       try {
         const result = await runScenario(scenario, children, folder, options);
-        write(values.out, withResult(readReport(file, thisMachine()), result, SCENARIOS));
         console.log(section(scenario, result));
-        if (result.rows.length > 0) measured++;
+        // What could not be measured now replaces nothing that once was.
+        if (result.rows.length === 0) continue;
+        write(values.out, withResult(readReport(file, thisMachine()), result, SCENARIOS));
+        measured++;
       } catch (error) {
         if (interrupted) break;
         console.log(`${scenario.name} could not be measured: ${(error as Error).message}\n`);

@@ -13,7 +13,7 @@ import { nginxOrigin, type OriginFile } from "./origin/nginx-origin.ts";
 import { compiled } from "./processes/c-programs.ts";
 import { type Child, type Children, familyOf } from "./processes/children.ts";
 import { findCommand } from "./processes/commands.ts";
-import { listening } from "./processes/ports.ts";
+import { listening, serving } from "./processes/ports.ts";
 import type { Ability, Assignment, Target } from "./targets/target.ts";
 
 /** The target has a processor for itself; the origin and the load share the other one. */
@@ -40,7 +40,7 @@ export interface StageOptions {
   readonly targets: readonly Target[];
 }
 
-/** A target that is started and listens. */
+/** A target that is started and serves. */
 export class Running {
   readonly name: string;
   readonly version: string;
@@ -211,7 +211,7 @@ export class Stage {
       const stdout = stdoutFile === undefined ? null : openSync(stdoutFile, "a");
       const child = this.children.start(command, { cpus, env, ...(stdout === null ? {} : { stdout }) });
       if (stdout !== null) closeSync(stdout);
-      await listening(port, child, pollMs);
+      await serving(port, child, pollMs);
       return new Running(name, target.version(), port, child);
     } catch (error) {
       this.leaveOut(name, `does not start: ${(error as Error).message}`);

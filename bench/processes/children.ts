@@ -57,7 +57,10 @@ export class Child {
   /** Why it ended, as far as it said: the last line that speaks of an error, or else the last one. */
   get lastLine(): string {
     const lines = (this.stderr.trim() || this.stdout.trim()).split("\n");
-    return (lines.findLast((line) => /error\b/i.test(line)) ?? lines.at(-1) ?? "").trim();
+    const said = (lines.findLast((line) => /error\b/i.test(line)) ?? lines.at(-1) ?? "").trim();
+    if (said !== "" || this.running) return said;
+    const { signalCode, exitCode } = this.process;
+    return signalCode === null ? `it ended with status ${exitCode}` : `it was ended by ${signalCode}`;
   }
 
   async end(): Promise<void> {

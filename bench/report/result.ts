@@ -21,7 +21,7 @@ export interface ClaimResult {
   readonly text: string;
   /** Null when a row that it needs is not there. */
   readonly value: number | null;
-  /** Between which the median lies, with a confidence of 95 %. */
+  /** Between which the median lies, with a confidence of 95 %; of few rounds, between which all were. */
   readonly low?: number;
   readonly high?: number;
   readonly atMost?: number;

@@ -20,9 +20,12 @@ export interface Estimate {
   readonly high: number;
 }
 
+/** Fewer values have no interval of 95 %: between the least and the greatest of five, a median lies with 94 %. */
+export const INTERVAL_VALUES_MIN = 6;
+
 /**
  * The median with its interval by ranks (the binomial distribution's, by its normal approximation), which assumes nothing of how
- * the values are distributed. Fewer than six have no such interval: theirs is all that was measured.
+ * the values are distributed. Of fewer than `INTERVAL_VALUES_MIN` it is all that was measured.
  */
 export function medianEstimate(values: readonly number[]): Estimate {
   const sorted = [...values].sort((a, b) => a - b);

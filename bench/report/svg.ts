@@ -12,7 +12,7 @@ const HEADER = 76;
 /** A bar longer than so many times the median is cut, so that the others can still be told apart. */
 const CUT_AT = 3;
 /** Of a panel's width: names to the left, numbers to the right, bars between. */
-const NAMES = 136;
+const NAMES = 152;
 const NUMBERS = 92;
 
 const STYLE = `
@@ -121,7 +121,7 @@ export function chart(report: Report, scenarios: readonly Scenario[]): string {
 <style>${STYLE}</style>
 <rect class="card" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>
 <text class="title" x="${MARGIN}" y="${MARGIN + 14}">What a proxy costs: shorter is better</text>
-<text class="soft" x="${MARGIN}" y="${MARGIN + 34}">In brackets: the ratio to nginx. One worker each, on one processor. ${escaped(where)}</text>
+<text class="soft" x="${MARGIN}" y="${MARGIN + 34}">In brackets: the ratio to the dark bar. One worker each, on one processor. ${escaped(where)}</text>
 <text class="soft" x="${MARGIN}" y="${MARGIN + 50}">headgate-net is Headgate on Node's own sockets; floor is the least relay that C can do, which reads no heads.</text>
 ${drawn.join("\n")}
 </svg>

@@ -1,6 +1,7 @@
 /** A scenario's result as Markdown: a table with a line for each row, then what to mind, what is missing, and the claims. */
 import type { Scenario } from "../scenarios/scenario.ts";
 import { type ClaimResult, cell, type Report, type ScenarioResult } from "./result.ts";
+import { INTERVAL_VALUES_MIN } from "./statistics.ts";
 
 export function table(scenario: Scenario, result: ScenarioResult): string {
   const { columns, baseline } = scenario;
@@ -18,18 +19,20 @@ export function table(scenario: Scenario, result: ScenarioResult): string {
   return lines.join("\n");
 }
 
-function claimLine({ text, value, low = value ?? 0, high = low, atMost, atLeast, holds }: ClaimResult): string {
+function claimLine(result: ClaimResult, rounds: number): string {
+  const { text, value, low = value ?? 0, high = low, atMost, atLeast, holds } = result;
   if (value === null) return `- not measured: ${text}`;
   const bound = atMost === undefined ? `at least ${atLeast}` : `at most ${atMost}`;
   const shown = (number: number) => number.toFixed(Math.abs(value) < 100 ? 3 : 0);
-  const range = low === high ? "" : `, 95 %: ${shown(low)} to ${shown(high)}`;
+  const confidence = rounds < INTERVAL_VALUES_MIN ? `all ${rounds} rounds` : "95 %";
+  const range = low === high ? "" : `, ${confidence}: ${shown(low)} to ${shown(high)}`;
   return `- ${holds === true ? "holds" : "DOES NOT HOLD"}: ${text} (${shown(value)}${range}; ${bound})`;
 }
 
 /** What the project claims of itself, by all scenarios that were measured; "" when they decide nothing. */
 export function claims(report: Report): string {
-  const lines = Object.values(report.scenarios).flatMap(({ name, claims: results }) =>
-    results.map((result) => claimLine(result).replace(": ", `: ${name}: `)),
+  const lines = Object.values(report.scenarios).flatMap(({ name, rounds, claims: results }) =>
+    results.map((result) => claimLine(result, rounds).replace(": ", `: ${name}: `)),
   );
   return lines.length === 0 ? "" : `## Claims\n\n${lines.join("\n")}\n`;
 }
@@ -39,7 +42,7 @@ export function section(scenario: Scenario, result: ScenarioResult): string {
   const { rounds, seconds, connections, date, commit, notes, leftOut, claims } = result;
   const settings = `rounds: ${rounds}, seconds: ${seconds}, connections: ${connections}, ${date.slice(0, 10)}, commit: ${commit || "unknown"}`;
   const parts = [`## ${scenario.name}: ${scenario.title}`, scenario.about, `*${settings}*`, table(scenario, result)];
-  if (claims.length > 0) parts.push(claims.map(claimLine).join("\n"));
+  if (claims.length > 0) parts.push(claims.map((claim) => claimLine(claim, rounds)).join("\n"));
   parts.push(...notes);
   if (leftOut.length > 0)
     parts.push(`Not here: ${leftOut.map(({ name, reason }) => `${name} (${reason})`).join("; ")}.`);

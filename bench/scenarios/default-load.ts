@@ -40,7 +40,7 @@ export const defaultLoad: Scenario = {
     { title: "ratio", metric: "finishedMs", statistic: "median", digits: 2, ratio: true },
     { title: "requests/s", metric: "perSecond", statistic: "median", digits: 0 },
     { title: "p99 ms", metric: "p99Ms", statistic: "median", digits: 1 },
-    { title: "ms from start to listening", metric: "startMs", statistic: "median", digits: 0 },
+    { title: "ms from start to serving", metric: "startMs", statistic: "median", digits: 0 },
   ],
   baseline: "nginx",
   rounds: 7,

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -98,6 +98,14 @@ describe("a quick run", { skip }, () => {
 });
 
 describe("the command line", () => {
+  test("refuses a place for its results that it cannot write, before it measures", async () => {
+    const file = path.join(folder, "file");
+    writeFileSync(file, "");
+    await using bench = Program.node("bench/main.ts", ["small", "--out", path.join(file, "results")]);
+    assert.equal(await bench.exit(), 2);
+    assert.match(bench.output, /^bench: --out \S+\/file\/results: ENOTDIR/);
+  });
+
   test("lists every scenario and every target", async () => {
     await using bench = Program.node("bench/main.ts", ["--list"]);
     assert.equal(await bench.exit(), 0);
@@ -282,7 +290,8 @@ describe("the report", () => {
     const text = section(small, result);
     assert.match(text, /^\| nginx 1\.0 \| 11\.0 \| 10\.0 \| 1\.00 \| 1\.00 \| 90909 \| 1 \|$/m);
     assert.match(text, /^\| headgate 1\.0 \| 9\.0 \| 8\.0 \| 0\.82 \| 0\.80 \| 111111 \| 1 \|$/m);
-    assert.match(text, /^- holds: at most 0\.90 of nginx \(0\.818, 95 %: 0\.667 to 0\.990; at most 0\.9\)$/m);
+    assert.match(text, /^- holds: at most 0\.90 of nginx \(0\.818, all 3 rounds: 0\.667 to 0\.990; at most 0\.9\)$/m);
+    assert.match(section(small, { ...result, rounds: 25 }), /\(0\.818, 95 %: 0\.667 to 0\.990; at most 0\.9\)$/m);
     assert.match(text, /^- not measured: at most 0\.95 of HAProxy$/m);
     assert.match(text, /Not here: caddy \(not installed: apt-get install caddy\)\./);
   });
