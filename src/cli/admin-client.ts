@@ -7,8 +7,9 @@ import { lstatSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import type { AdminEndpoint } from "../config/admin-address.ts";
+import { findConfigFile } from "../config/load.ts";
 import { joinOr } from "../config/problems.ts";
-import { findEndpoints, type WhichProxy } from "./admin-endpoints.ts";
+import { fileOf, findEndpoints, type WhichProxy } from "./admin-endpoints.ts";
 import { CommandError } from "./command-error.ts";
 
 /** A reload reads certificates and imports plugins before it is answered; a process that is silent for longer hangs. */
@@ -33,6 +34,9 @@ export interface Question {
   readonly silenceMsMax?: number | null;
 }
 
+/** Where a service has its configuration. Nobody is taken for the one that is meant there without being named. */
+const USUAL_FOLDER = "/etc/headgate";
+
 /** Rejects with a CommandError when there is no answer of a headgate. */
 export async function askAdmin(
   method: "GET" | "POST",
@@ -52,7 +56,7 @@ export async function askAdmin(
 
 async function connect(
   endpoints: readonly AdminEndpoint[],
-  { admin, config }: WhichProxy,
+  which: WhichProxy,
 ): Promise<{ endpoint: AdminEndpoint; socket: net.Socket }> {
   let first: unknown;
   for (const endpoint of endpoints) {
@@ -68,9 +72,11 @@ async function connect(
     }
   }
   const tried = joinOr(endpoints.map(({ text }) => text));
-  const configuration = config === undefined ? ", or its configuration with --config" : "";
+  const usual = fileOf(which) === null ? findConfigFile(USUAL_FOLDER) : null;
+  const named = usual === null ? "" : ` ${usual}`;
+  const configuration = which.config === undefined ? `, or its configuration with --config${named}` : "";
   const hint =
-    admin === undefined
+    which.admin === undefined
       ? `name its address with --admin${configuration}`
       : "does it run, and is this the address of its `admin`?";
   const line = `no headgate answers on ${tried}; ${hint}`;

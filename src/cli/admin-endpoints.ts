@@ -47,7 +47,12 @@ function adminOfFlag(text: string): AdminConfig {
 }
 
 async function adminOfFile(file: string): Promise<AdminConfig> {
-  return adminFieldOf(file) ?? (await loadConfigFile(path.relative("", file))).config.admin;
+  return adminFieldOf(file) ?? (await loadConfigFile(withinFolder(file))).config.admin;
+}
+
+/** As the file is named in its problems: what is elsewhere has its whole path. */
+function withinFolder(file: string): string {
+  return path.dirname(file) === process.cwd() ? path.basename(file) : file;
 }
 
 /** null: the file is a program, or the field cannot be had: loading the whole file says why. */

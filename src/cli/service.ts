@@ -124,7 +124,7 @@ class Service {
   #hangUp(): void {
     this.#hungUp = !this.#isServing;
     if (this.#hungUp) return;
-    if (this.#file === null) this.#control.reopenLogs("SIGHUP");
+    if (this.#file === null) void this.#control.reopenLogs("SIGHUP");
     else void this.#control.reload("SIGHUP");
   }
 

@@ -50,8 +50,8 @@ interface Column {
 /** As many as fit on a screen; `--json` has all. */
 const SERVERS_SHOWN = 20;
 /** What may be long stands at the end, where it moves no other column. */
-const SERVER_TITLES = ["server", "upstream", "connections", "requests", "failures", "state"];
-const SERVER_NUMBERS = ["connections", "requests", "failures"];
+const SERVER_TITLES = ["server", "upstream", "connections", "requests", "failures", "bad answers", "state"];
+const SERVER_NUMBERS = ["connections", "requests", "failures", "bad answers"];
 
 /** In the order of the configuration; where not all have room, those that are not up come first. */
 function serverLines({ upstreams, startedAt, uptimeSeconds }: Status): readonly string[] {
@@ -60,11 +60,11 @@ function serverLines({ upstreams, startedAt, uptimeSeconds }: Status): readonly 
   const isUp = ({ server }: { readonly server: ServerStatus }): boolean => server.state === "up";
   const inOrder = all.length <= SERVERS_SHOWN ? all : [...all.filter((row) => !isUp(row)), ...all.filter(isUp)];
   const rows = inOrder.slice(0, SERVERS_SHOWN).map(({ name, server }) => {
-    const { url, connections, requests, failures } = server;
+    const { url, connections, requests, failures, badAnswers } = server;
     return [
       url,
       name === url ? "" : name,
-      ...[connections, requests, failures].map(String),
+      ...[connections, requests, failures, badAnswers].map(String),
       describeState(server, nowMs),
     ];
   });

@@ -226,7 +226,12 @@ class Checker implements Checks {
     }
     const other = formatListenAddress(first.address);
     const overlap = canonical === other ? "" : ` overlaps ${other}, which`;
-    this.#fail(path, `${canonical}${overlap} is listened on by ${formatPath(first.path)} already`);
+    // Whoever comes from elsewhere writes a server for each host.
+    const isOfAnother = first.path[0] === "servers" && path[0] === "servers" && first.path[1] !== path[1];
+    const hint = isOfAnother
+      ? ": several hosts at one address are routes of one server, each with match: { host }"
+      : "";
+    this.#fail(path, `${canonical}${overlap} is listened on by ${formatPath(first.path)} already${hint}`);
   }
 
   #checkRoute(route: Mapping, path: Path, isServer: boolean): void {

@@ -328,17 +328,17 @@ const VALUES: readonly Case[] = [
   [
     "an address twice",
     "servers: { a: { listen: ':80', respond: 204 }, b: { listen: ['[::1]:81', ':80'], respond: 204 } }",
-    "1:74: servers.b.listen[1]: :80 is listened on by servers.a.listen already",
+    "1:74: servers.b.listen[1]: :80 is listened on by servers.a.listen already: several hosts at one address are routes of one server, each with match: { host }",
   ],
   [
     "an address among those of another listener",
     "servers: { a: { listen: ':80', respond: 204 }, b: { listen: ['[::1]:81', '127.0.0.1:80'], respond: 204 } }",
-    "1:74: servers.b.listen[1]: 127.0.0.1:80 overlaps :80, which is listened on by servers.a.listen already",
+    "1:74: servers.b.listen[1]: 127.0.0.1:80 overlaps :80, which is listened on by servers.a.listen already: several hosts at one address are routes of one server, each with match: { host }",
   ],
   [
     "every address of IPv6, beside one of them",
     "servers: { a: { listen: ['[::1]:80', '0.0.0.0:80'], respond: 204 }, b: { listen: '[0::0]:80', respond: 204 } }",
-    "1:82: servers.b.listen: [::]:80 overlaps [::1]:80, which is listened on by servers.a.listen[0] already",
+    "1:82: servers.b.listen: [::]:80 overlaps [::1]:80, which is listened on by servers.a.listen[0] already: several hosts at one address are routes of one server, each with match: { host }",
   ],
   [
     "TLS without certificates",

@@ -31,7 +31,11 @@ const lossLine = (lost: number) => `lost ${lost}`;
 function open(file: string, bufferCharsMax?: number) {
   const clock = new VirtualClock();
   const troubles: string[] = [];
-  const options = { lossLine, onTrouble: (error: Error) => troubles.push(error.message) };
+  const options = {
+    lossLine,
+    onTrouble: (error: Error) => troubles.push(error.message),
+    onRecovered: () => troubles.push("recovered"),
+  };
   const log = new LogWriter(
     { path: file },
     clock,
@@ -133,8 +137,8 @@ test("a folder that was removed: the old file goes on, reopening says why not, a
   log.write("into the void");
   clock.advance(100);
   for (let turn = 0; turn < 50; turn++) await nextTurn();
-  await log.reopen();
-  assert.deepEqual(troubles, [`cannot open the log file ${file}: there is no such folder`]);
+  await assert.rejects(log.reopen(), { message: `cannot open the log file ${file}: there is no such folder` });
+  assert.deepEqual(troubles, []);
   mkdirSync(sub);
   await log.reopen();
   log.write("back");
@@ -195,6 +199,8 @@ test("a full disk: lines are kept, then dropped and counted; the log says so whe
   assert.ok(lines[1]!.startsWith("line 0 "));
   assert.equal(lines.at(-2), `lost ${lostLines}`);
   assert.equal(lines.at(-1), "afterwards");
+  assert.equal(troubles[1], "recovered");
+  assert.equal(troubles.length, 2);
   assert.equal(lines.length, 1 + (100 - lostLines) + 2);
 });
 

@@ -16,8 +16,10 @@ export type LogTarget = "stdout" | "stderr" | { readonly path: string };
 export interface LogWriterOptions {
   /** The line that tells how many lines were lost, in the format of this log. */
   readonly lossLine: (lostLines: number) => string;
-  /** Writing or reopening has begun to fail. Called once until it works again. */
+  /** Writing has begun to fail. Called once until it works again. */
   readonly onTrouble?: (error: Error) => void;
+  /** It works again. */
+  readonly onRecovered?: () => void;
   /** What is kept in memory while writing does not get on. */
   readonly bufferCharsMax?: number;
 }
@@ -112,13 +114,16 @@ export class LogWriter {
     return this.#lostLines;
   }
 
-  /** Opens the file anew, after it was renamed: nothing is lost, the old one is closed after the batch under way. */
+  /**
+   * Opens the file anew, after it was renamed: nothing is lost, the old one is closed after the batch under way. Rejects with an Error
+   * for the operator when it cannot be opened: the old one is written to then, wherever it is.
+   */
   async reopen(): Promise<void> {
     if (this.#path === null || this.#isClosed) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     fs.open(this.#path, "a", FILE_MODE, (error, fd) => {
-      if (error !== null) this.#troubled(new Error(openFailure(this.#path!, error), { cause: error }));
-      else if (this.#isClosed) fs.close(fd, ignore);
+      if (error !== null) return reject(new Error(openFailure(this.#path!, error), { cause: error }));
+      if (this.#isClosed) fs.close(fd, ignore);
       else {
         if (this.#nextFd !== null) fs.close(this.#nextFd, ignore);
         this.#nextFd = fd;
@@ -199,7 +204,10 @@ export class LogWriter {
       return;
     }
     this.#batch = null;
-    this.#isTroubled = false;
+    if (this.#isTroubled) {
+      this.#isTroubled = false;
+      this.#options.onRecovered?.();
+    }
     this.#takeNextFd();
     if (this.#lostLines > 0) {
       this.#append(this.#options.lossLine(this.#lostLines), 1);
@@ -216,7 +224,10 @@ export class LogWriter {
       this.#wait(PIPE_RETRY_MS);
       return;
     }
-    this.#troubled(error);
+    if (!this.#isTroubled) {
+      this.#isTroubled = true;
+      this.#options.onTrouble?.(error);
+    }
     // The reader is gone: what was meant for it has nowhere to go. Everything else may get well, and is kept.
     if (error.code === "EPIPE") {
       this.#lostLines += this.#batchLines;
@@ -225,12 +236,6 @@ export class LogWriter {
     }
     this.#takeNextFd();
     this.#wait(RETRY_MS);
-  }
-
-  #troubled(error: Error): void {
-    if (this.#isTroubled) return;
-    this.#isTroubled = true;
-    this.#options.onTrouble?.(error);
   }
 
   #takeNextFd(): void {

@@ -41,10 +41,12 @@ function openAccessOutput(
     const time = isoTime(clock.wallMs());
     return isJson ? `{"time":"${time}","lostLines":${lostLines}}\n` : `${time} lost ${lostLines} lines of this log\n`;
   };
-  const onTrouble = (err: Error): void =>
-    log.error({ err }, `the access log cannot be written to ${outputName(output)}`);
+  const name = outputName(output);
+  const onTrouble = ({ message }: Error): void =>
+    log.error(`the access log cannot be written to ${name}, and waits in memory: ${message}`);
+  const onRecovered = (): void => log.info(`the access log is written to ${name} again`);
   try {
-    return { identity, writer: new LogWriter(target, clock, { lossLine, onTrouble }) };
+    return { identity, writer: new LogWriter(target, clock, { lossLine, onTrouble, onRecovered }) };
   } catch (error) {
     throw new SetupError([{ path: ["log", "access", "output"], message: (error as Error).message }], error);
   }

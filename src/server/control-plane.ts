@@ -63,6 +63,7 @@ export interface ControlPlaneOptions extends LoadedConfig {
   readonly silentMsMax?: number;
 }
 
+const NOTHING_TO_REOPEN = Promise.resolve(null);
 const ABOUT_TO_END = { kind: "refused", reason: "the process is about to end" } as const;
 
 export class ControlPlane implements Control {
@@ -168,16 +169,15 @@ export class ControlPlane implements Control {
 
   /** As somebody asks for it, who may have renamed log files as well. `why` stands in the log: who asked. */
   reload(why = "headgate reload"): Promise<ReloadOutcome> {
-    this.reopenLogs(why);
-    return this.#queueReload(why);
+    return this.#queueReload(why, this.reopenLogs(why));
   }
 
   fileChanged(): void {
     void this.#queueReload("has changed");
   }
 
-  #queueReload(why: string): Promise<ReloadOutcome> {
-    const outcome = this.#reloading.then(() => this.#reloadNow(why));
+  #queueReload(why: string, reopened: Promise<string | null> = NOTHING_TO_REOPEN): Promise<ReloadOutcome> {
+    const outcome = this.#reloading.then(() => this.#reloadNow(why, reopened));
     this.#reloading = outcome;
     return outcome;
   }
@@ -205,13 +205,19 @@ export class ControlPlane implements Control {
     return this.#isEnding;
   }
 
-  /** Opens the file of the access log anew, after it was renamed. */
-  reopenLogs(why: string): void {
+  /** Opens the file of the access log anew, after it was renamed. Resolves with why that cannot be done; null: it is done. */
+  async reopenLogs(why: string): Promise<string | null> {
     const { log } = this.#options.output;
-    this.#group?.reopenLogs().then(
-      () => log.info(`${why}: log files were opened anew`),
-      (err: Error) => log.error({ err }, `${why}: log files cannot be opened`),
-    );
+    if (this.#group === null) return null;
+    try {
+      await this.#group.reopenLogs();
+      log.info(`${why}: log files were opened anew`);
+      return null;
+    } catch (error) {
+      const trouble = `${(error as Error).message}; what was open before is written to, though it was renamed`;
+      log.error(`${why}: ${trouble}`);
+      return trouble;
+    }
   }
 
   /** `process.exit` waits for every thread: with one that cannot be ended, it would wait for ever. */
@@ -241,7 +247,7 @@ export class ControlPlane implements Control {
     return { server, url: listeningUrl(item), isForward: isProxy && protocol === "http" };
   }
 
-  async #reloadNow(why: string): Promise<ReloadOutcome> {
+  async #reloadNow(why: string, reopened: Promise<string | null>): Promise<ReloadOutcome> {
     const { file, output, load, linesOf } = this.#options;
     if (file === null)
       return { kind: "refused", reason: "the configuration came from the command line, not from a file" };
@@ -258,8 +264,10 @@ export class ControlPlane implements Control {
       output.log.level = config.log.level;
       const told = [...warnings, ...onlyByRestart(config, this.#options.config)];
       for (const line of told) output.log.warn(line);
-      // Those the workers write to the log, once each.
-      outcome = { kind: "loaded", change, warnings: [...told, ...ofSetup] };
+      const trouble = await reopened;
+      const ofLogs = trouble === null ? [] : [trouble];
+      // Those of the setup the workers write to the log, once each.
+      outcome = { kind: "loaded", change, warnings: [...ofLogs, ...told, ...ofSetup] };
       output.log.info(`${file}: ${why}, loaded again: ${change}`);
     } catch (error) {
       // Workers that were starting are ended then: why they did not start is no news.

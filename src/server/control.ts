@@ -120,6 +120,8 @@ export interface ServerStatus {
   readonly requests: number;
   /** Connections that could not be made. */
   readonly failures: number;
+  /** Requests that it had and did not answer: in no time, not to the end, or with what is no HTTP. */
+  readonly badAnswers: number;
 }
 
 /** Bytes of bodies and tunnels, counted when an exchange ends. */

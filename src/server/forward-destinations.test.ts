@@ -44,7 +44,7 @@ function stage() {
   });
   const load = async (forward: object): Promise<ForwardDestinations> => {
     const config: Config = configOf({ servers: { egress: { listen: "127.0.0.1:0", forward } } });
-    const plan = upstreams.plan(config, await TlsFiles.load(config, clock));
+    const plan = upstreams.plan(config, await TlsFiles.load(config));
     upstreams.keep(plan);
     return plan.get("egress")!.destinations;
   };

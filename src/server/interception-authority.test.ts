@@ -59,21 +59,22 @@ test("what cannot be used is told with its file, and what to do", async () => {
 test("what works and should not stay so is a warning", async () => {
   using folder = new AuthorityFolder();
   await folder.make(["example.org"]);
-  assert.deepEqual((await folder.load(["*.example.org", "www.example.org"])).warnings, []);
+  assert.deepEqual((await folder.load(["*.example.org", "www.example.org"])).warningsAt(clock.wallMs()), []);
   if (process.platform !== "win32") chmodSync(folder.file("ca.key"), 0o640);
-  const { warnings } = await folder.load(["*.example.org", "*.example.com", "192.0.2.1"]);
+  const loaded = await folder.load(["*.example.org", "*.example.com", "192.0.2.1"]);
+  const warnings = loaded.warningsAt(clock.wallMs());
   const [cert, key] = pathsOfAuthority(folder.path);
   assert.deepEqual(warnings, [
     `${key}: other users may read or write the key of the CA (mode 640): chmod 600 it`,
     `${cert}: the CA may not certify *.example.com, 192.0.2.1: those hosts cannot be intercepted`,
   ]);
   assert.equal(
-    (await folder.load(["*"])).warnings.at(-1),
+    (await folder.load(["*"])).warningsAt(clock.wallMs()).at(-1),
     `${cert}: the CA certifies only example.org and below: HTTPS of all other hosts fails`,
   );
   await folder.make([], 5 * DAY_MS);
   assert.match(
-    (await folder.load(["*.example.com"])).warnings.join(),
+    (await folder.load(["*.example.com"])).warningsAt(clock.wallMs()).join(),
     /ca\.pem: the CA expires on .*: make its successor/,
   );
 });

@@ -18,8 +18,8 @@ export const PEM_BYTES_MAX = 1024 * 1024;
 
 export interface LoadedAuthority {
   readonly authority: Authority;
-  /** Sentences for the log. */
-  readonly warnings: readonly string[];
+  /** Sentences for the log, at that time of the wall clock. */
+  warningsAt(wallMs: number): readonly string[];
 }
 
 /**
@@ -51,9 +51,12 @@ export async function loadAuthority(
   const keyPem = await read(keyFile);
   try {
     const authority = await Authority.load(certificatePem, keyPem, clock.wallMs());
-    const warnings = authority.certificate.warningsAt(clock.wallMs()).map((words) => `${certificateFile}: ${words}`);
-    warnings.push(...(await looseness(keyFile)), ...beyond(authority, hosts, certificateFile));
-    return { authority, warnings };
+    const always = [...(await looseness(keyFile)), ...beyond(authority, hosts, certificateFile)];
+    const warningsAt = (wallMs: number): readonly string[] => {
+      const ofTime = authority.certificate.warningsAt(wallMs).map((words) => `${certificateFile}: ${words}`);
+      return [...ofTime, ...always];
+    };
+    return { authority, warningsAt };
   } catch (error) {
     if (!(error instanceof AuthorityError)) throw error;
     return fail(`${error.part === "key" ? keyFile : certificateFile}: ${error.message}`, error);

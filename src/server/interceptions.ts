@@ -25,7 +25,7 @@ export interface InterceptionSurroundings {
 
 interface Loaded {
   readonly leaves: (kept: Kept) => LeafSource;
-  readonly warnings: readonly string[];
+  readonly authority: LoadedAuthority;
 }
 
 /** The one that the configuration names, or the usual one. */
@@ -93,22 +93,23 @@ export class Interceptions {
     const around = this.#around;
     const found = await authorityOf(server, around.clock, texts);
     if (found === null) return null;
-    const { authority, warnings } = found;
+    const { authority } = found;
     const { leavesOf } = await import("./interception-authority.ts");
     const folder = server.forward?.intercept?.leaves ?? defaultLeafFolder(folderOwner());
     const identity = { folder, authority: authority.certificate.x509.fingerprint256 };
     const make = () => leavesOf(authority, folder, around.clock, (message) => around.tell(message));
-    return { leaves: (kept) => kept("leaves", identity, make), warnings };
+    return { leaves: (kept) => kept("leaves", identity, make), authority: found };
   }
 
   /** What a start would warn of. Rejects with a SetupError where it would fail. */
   static async warningsOf({ servers }: Config, clock: Clock): Promise<readonly string[]> {
     const loaded = await Promise.all(servers.map((server) => authorityOf(server, clock)));
-    return loaded.flatMap((one) => one?.warnings ?? []);
+    return loaded.flatMap((one) => one?.warningsAt(clock.wallMs()) ?? []);
   }
 
-  get warnings(): readonly string[] {
-    return [...this.#loaded.values()].flatMap(({ warnings }) => warnings);
+  /** At that time of the wall clock. */
+  warningsAt(wallMs: number): readonly string[] {
+    return [...this.#loaded.values()].flatMap(({ authority }) => authority.warningsAt(wallMs));
   }
 
   /** null: the server intercepts nothing. */

@@ -69,7 +69,7 @@ export class NamedFiles {
     before: NamedFiles | null,
     texts: FileTexts,
   ): Promise<NamedFiles> {
-    const tls = await TlsFiles.load(config, around.clock, before?.tls, texts);
+    const tls = await TlsFiles.load(config, before?.tls, texts);
     const credentials = await CredentialFiles.load(config, before?.credentials, texts);
     const interceptions = await Interceptions.load(config, around, before?.interceptions, texts);
     return new NamedFiles(tls, credentials, interceptions, texts.texts, before);

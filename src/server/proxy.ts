@@ -7,6 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { Config, ServerConfig } from "../config/config.ts";
+import { ProxyError } from "../core/errors.ts";
 import type { ForwardCounters } from "../forward/access.ts";
 import { TunnelCounts } from "../forward/tunnel-counts.ts";
 import { UserCounter } from "../forward/user-counts.ts";
@@ -53,6 +54,7 @@ import { Counters } from "./threads/counters.ts";
 import { UpstreamPools } from "./upstream-pools.ts";
 import { upstreamTeller } from "./upstream-teller.ts";
 import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
+import { Warnings } from "./warnings.ts";
 
 const REFUSED = "files have changed and cannot be used; what they held before stays";
 
@@ -123,7 +125,8 @@ export class ProxyServer {
   readonly #forks = new Forks();
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance: string;
-  readonly #warnings = new Set<string>();
+  /** null: another thread tells them. */
+  readonly #warnings: Warnings | null;
   #output: AccessOutput | null = null;
   #current: Current | null = null;
   #sockets: HandedSockets | null = null;
@@ -137,6 +140,7 @@ export class ProxyServer {
   constructor(log: AppLog, options: ProxyOptions = {}) {
     this.#log = log;
     this.#isQuiet = options.isQuiet ?? false;
+    this.#warnings = this.#isQuiet ? null : new Warnings(clock, (warning) => log.warn(warning));
     this.#filesBefore = options.files ?? null;
     this.#noteFiles = options.noteFiles ?? (() => {});
     this.#instance = options.instance ?? randomUUID();
@@ -270,6 +274,7 @@ export class ProxyServer {
       await this.#stores.close();
       await this.#caches.close();
       this.#current?.watch.close();
+      this.#warnings?.close();
       await this.#output?.writer.close();
       return cut;
     });
@@ -386,8 +391,11 @@ export class ProxyServer {
         this.#current?.watch.close();
         this.#current = { config, servers, files, watch };
         this.#noteFiles(files.texts);
-        const warnings = warningsOf(config, { files: tls, interception: interceptions.warnings }, clock);
-        for (const warning of warnings) this.#warnOnce(warning);
+        this.#warnings?.keep(() => {
+          const wallMs = clock.wallMs();
+          const ofFiles = { tls: tls.warningsAt(wallMs), interception: interceptions.warningsAt(wallMs) };
+          return warningsOf(config, ofFiles, clock);
+        });
         this.#log.level = config.log.level;
         return this.#switchOutput(output);
       };
@@ -454,13 +462,6 @@ export class ProxyServer {
     for (const key of this.#states.keys()) if (!kept.has(key)) this.#states.delete(key);
   }
 
-  /** A certificate that is about to expire is read again with every reload. */
-  #warnOnce(warning: string): void {
-    if (this.#isQuiet || this.#warnings.has(warning)) return;
-    this.#warnings.add(warning);
-    this.#log.warn(warning);
-  }
-
   get #interceptionSurroundings(): InterceptionSurroundings {
     return { clock, deadlines, tls: this.transport.tls, tell: (message) => this.#log.warn(message) };
   }
@@ -473,6 +474,10 @@ export class ProxyServer {
   }
 
   #tellFault(err: Error): void {
-    this.#faults.report(`transport ${err.name}`, (details) => this.#log.error({ err, ...details }, err.message));
+    // What is known to happen, such as too many open files, says all in a sentence; a bug needs its stack.
+    const isKnown = err instanceof ProxyError && err.type !== "proxy_internal_error";
+    this.#faults.report(`transport ${err.name}`, (details) =>
+      this.#log.error(isKnown ? details : { err, ...details }, err.message),
+    );
   }
 }

@@ -46,7 +46,7 @@ export async function openOperated(
 ): Promise<SessionOperator | null> {
   const store = isStoreUrl(reference) ? ofUrl(reference) : ofName(reference, config);
   if (store.kind === "lmdb" && !makesIt && !existsSync(store.path)) return null;
-  const files = await TlsFiles.load({ ...NOTHING, stores: [store] }, clock);
+  const files = await TlsFiles.load({ ...NOTHING, stores: [store] });
   const tls = store.kind === "redis" && store.tls !== null ? files.forUpstream(store.tls) : NO_FILES;
   const opened = await openStore(withoutMemory(store), tls, { clock, random, tell() {} });
   return new SessionOperator(store, opened.store);

@@ -8,16 +8,18 @@ import { TlsFiles } from "./tls-files.ts";
 
 /** Rejects with a SetupError when a file of TLS or of interception, or the folder of a cache, cannot be used. */
 export async function setupWarnings(config: Config, clock: Clock): Promise<readonly string[]> {
-  const files = await TlsFiles.load(config, clock);
+  const files = await TlsFiles.load(config);
   checkCacheFolders(config);
-  return warningsOf(config, { files, interception: await Interceptions.warningsOf(config, clock) }, clock);
+  const interception = await Interceptions.warningsOf(config, clock);
+  return warningsOf(config, { tls: files.warningsAt(clock.wallMs()), interception }, clock);
 }
 
-/** The same of what was read already. */
+/** The same of what was read already: what is to be warned of in its files now. */
 export function warningsOf(
   config: Config,
-  { files, interception }: { readonly files: TlsFiles; readonly interception: readonly string[] },
+  ofFiles: { readonly tls: readonly string[]; readonly interception: readonly string[] },
   clock: Clock,
 ): readonly string[] {
-  return [...files.warnings, ...interception, ...cacheWarnings(config), ...debugWarnings(config, clock.wallMs())];
+  const { tls, interception } = ofFiles;
+  return [...tls, ...interception, ...cacheWarnings(config), ...debugWarnings(config, clock.wallMs())];
 }

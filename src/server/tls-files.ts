@@ -1,6 +1,5 @@
 /** The certificates, keys and authorities that a configuration names. Each that cannot be used is told with its place in the configuration. */
 import type { Config, ListenTlsConfig } from "../config/config.ts";
-import type { Clock } from "../core/ports.ts";
 import type { RedisStoreConfig, StoreConfig } from "../identity/stores/options.ts";
 import { FileTexts } from "../io/file-texts.ts";
 import type { ListenTls } from "../io/net/listen-tls.ts";
@@ -26,8 +25,6 @@ export class TlsFiles {
   readonly #texts: FileTexts;
   /** Of files that cannot be used now and have here what they held before. */
   readonly problems: FileProblem[] = [];
-  /** Certificates that work and soon will not, and the like. */
-  readonly warnings: string[] = [];
 
   constructor(before: TlsFiles | null = null, texts = new FileTexts()) {
     this.#texts = texts;
@@ -50,18 +47,13 @@ export class TlsFiles {
   }
 
   /** Rejects with a SetupError that names every file that cannot be used; those that `before` has are kept as they were there. */
-  static async load(
-    config: NamesTlsFiles,
-    clock: Clock,
-    before: TlsFiles | null = null,
-    texts?: FileTexts,
-  ): Promise<TlsFiles> {
+  static async load(config: NamesTlsFiles, before: TlsFiles | null = null, texts?: FileTexts): Promise<TlsFiles> {
     const files = new TlsFiles(before, texts);
     for (const { name, listen } of config.servers) {
       for (const [index, { tls }] of listen.entries()) {
         for (const [at, { cert, key }] of tls?.certificates.entries() ?? []) {
           const place = ["servers", name, "listen", index, "tls", "certificates", at];
-          await files.#loadPair(cert, key, place, clock);
+          await files.#loadPair(cert, key, place);
         }
         const place = ["servers", name, "listen", index, "tls", "clientAuth"];
         if (tls !== null && tls.clientAuth !== null) await files.#loadAuthorities(tls.clientAuth.ca, place);
@@ -76,11 +68,11 @@ export class TlsFiles {
       }
     }
     for (const upstream of config.upstreams.filter(speaksTls)) {
-      await files.#loadDialFiles(upstream.tls, placeOfUpstreamTls(config, upstream), clock);
+      await files.#loadDialFiles(upstream.tls, placeOfUpstreamTls(config, upstream));
     }
     for (const store of storesOf(config)) {
       const tls = tlsOfStore(store);
-      if (tls !== null) await files.#loadDialFiles(tls, ["stores", store.name, "tls"], clock);
+      if (tls !== null) await files.#loadDialFiles(tls, ["stores", store.name, "tls"]);
     }
     unlessKept(files.problems);
     return files;
@@ -110,18 +102,22 @@ export class TlsFiles {
     };
   }
 
-  async #loadDialFiles({ ca, cert, key }: DialFiles, place: SetupProblem["path"], clock: Clock): Promise<void> {
-    if (ca !== null) await this.#loadAuthorities(ca, place);
-    if (cert !== null && key !== null) await this.#loadPair(cert, key, place, clock);
+  /** Certificates that work and soon will not, and the like, at that time of the wall clock. */
+  warningsAt(wallMs: number): readonly string[] {
+    return [...this.#pairs.values()].flatMap((pair) => pair.warningsAt(wallMs));
   }
 
-  async #loadPair(cert: string, key: string, place: SetupProblem["path"], clock: Clock): Promise<void> {
+  async #loadDialFiles({ ca, cert, key }: DialFiles, place: SetupProblem["path"]): Promise<void> {
+    if (ca !== null) await this.#loadAuthorities(ca, place);
+    if (cert !== null && key !== null) await this.#loadPair(cert, key, place);
+  }
+
+  async #loadPair(cert: string, key: string, place: SetupProblem["path"]): Promise<void> {
     const id = pairKey(cert, key);
     if (this.#pairs.has(id)) return;
     try {
-      const loaded = await loadCertificate(cert, key, clock.wallMs(), this.#texts);
+      const loaded = await loadCertificate(cert, key, this.#texts);
       this.#pairs.set(id, loaded);
-      this.warnings.push(...loaded.warnings);
     } catch (error) {
       const kept = this.#before.#pairs.get(id);
       if (kept !== undefined) this.#pairs.set(id, kept);

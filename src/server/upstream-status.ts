@@ -17,8 +17,8 @@ export function upstreamStatusOf({ upstreams }: Config, facts: UpstreamFacts): r
     name: upstream.name,
     servers: facts.reportsOf(upstream).map((report, server) => {
       const { url } = upstream.servers[server]!;
-      const { connections, requests, failures } = report;
-      return { url, ...stateOf(report, facts.reasonOf(upstream, server)), connections, requests, failures };
+      const { connections, requests, failures, badAnswers } = report;
+      return { url, ...stateOf(report, facts.reasonOf(upstream, server)), connections, requests, failures, badAnswers };
     }),
   }));
 }

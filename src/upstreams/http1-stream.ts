@@ -47,6 +47,8 @@ export interface StreamOwner {
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void;
   /** The upstream closed the connection where the answer to this handler's request should have come: `onGone` follows. */
   onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void;
+  /** The upstream did not answer a request as it should, and it was not that the connection had died while it rested. */
+  onBadAnswer(): void;
   /** The upstream closed the connection while it rested: `onGone` follows. */
   onClosedAtRest(stream: Http1Stream): void;
   /** It rests for one client alone, or does so no more. */
@@ -169,7 +171,10 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
   close(): void {
     if (this.#handler !== null) {
       return this.#fail(
-        new ProxyError("destination_unavailable", `${this.address}: the pool was closed`, { retryable: false }),
+        new ProxyError("destination_unavailable", `${this.address}: the pool was closed`, {
+          side: "proxy",
+          retryable: false,
+        }),
         false,
       );
     }
@@ -511,6 +516,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     const unanswered = byPeer && !this.#answered && this.#partial.length === 0 && this.#informational === 0;
     this.#handler = null;
     this.#connection.destroy();
+    if (handler !== null && error.side === "upstream" && !(unanswered && this.reused)) this.#owner.onBadAnswer();
     if (unanswered && handler !== null) this.#owner.onUnanswered(this, handler);
     this.#gone();
     this.#answerBody.reset();

@@ -97,7 +97,15 @@ it("a server that fails its checks is avoided until they pass", () => {
 });
 
 describe("the report", () => {
-  const UP = { lostSinceMs: null, reason: null, failingSinceMs: null, connections: 0, requests: 0, failures: 0 };
+  const UP = {
+    lostSinceMs: null,
+    reason: null,
+    failingSinceMs: null,
+    connections: 0,
+    requests: 0,
+    failures: 0,
+    badAnswers: 0,
+  };
 
   it("has the sums of all threads, of each server its own", () => {
     for (const states of [one, other, other]) states.countConnection(2, 1);

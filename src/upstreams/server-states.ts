@@ -43,7 +43,8 @@ const SHARED = 8;
 const CONNECTIONS = 0;
 const REQUESTS = 1;
 const FAILURES = 2;
-const COUNTS = 3;
+const BAD_ANSWERS = 3;
+const COUNTS = 4;
 
 const { BYTES_PER_ELEMENT: CELL_BYTES } = Float64Array;
 
@@ -92,6 +93,8 @@ export interface ServerReport {
   readonly requests: number;
   /** Connections that could not be made. */
   readonly failures: number;
+  /** Requests that it had and did not answer: in no time, not to the end, or with what is no HTTP. */
+  readonly badAnswers: number;
 }
 
 /** Of all threads. */
@@ -100,12 +103,13 @@ export function reportOf({ memory, capacity, first }: StatesPlace, server: numbe
   const at = SHARED * (first + server);
   const isLost = cells[at + AVOID_UNTIL] !== 0;
   const failingSince = cells[at + FAILING_SINCE]!;
-  let [connections, requests, failures] = [0, 0, 0];
+  let [connections, requests, failures, badAnswers] = [0, 0, 0, 0];
   for (let column = 0; column < columns; column++) {
     const counts = columnBase(capacity, column) + COUNTS * (first + server);
     connections += cells[counts + CONNECTIONS]!;
     requests += cells[counts + REQUESTS]!;
     failures += cells[counts + FAILURES]!;
+    badAnswers += cells[counts + BAD_ANSWERS]!;
   }
   return {
     lostSinceMs: isLost ? cells[at + LOST_AT]! : null,
@@ -114,6 +118,7 @@ export function reportOf({ memory, capacity, first }: StatesPlace, server: numbe
     connections,
     requests,
     failures,
+    badAnswers,
   };
 }
 
@@ -201,5 +206,9 @@ export class ServerStates {
   /** An attempt that has a connection. */
   countRequest(server: number): void {
     this.#cells[this.#counts + COUNTS * server + REQUESTS]!++;
+  }
+
+  countBadAnswer(server: number): void {
+    this.#cells[this.#counts + COUNTS * server + BAD_ANSWERS]!++;
   }
 }

@@ -141,6 +141,10 @@ export class Server implements Balanced, StreamOwner {
     this.resting.closeAll();
   }
 
+  onBadAnswer(): void {
+    this.#states.countBadAnswer(this.#index);
+  }
+
   onClosedAtRest(stream: Http1Stream): void {
     this.resting.closedByServer(stream, this.#pool.coarseMs);
   }

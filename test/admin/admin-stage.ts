@@ -63,6 +63,7 @@ export const STATUS: Status = {
           connections: 3,
           requests: 345_678,
           failures: 0,
+          badAnswers: 17,
         },
         {
           url: "http://10.0.0.2:3000",
@@ -72,6 +73,7 @@ export const STATUS: Status = {
           connections: 0,
           requests: 0,
           failures: 7,
+          badAnswers: 0,
         },
       ],
     },
@@ -86,6 +88,7 @@ export const STATUS: Status = {
           connections: 0,
           requests: 0,
           failures: 0,
+          badAnswers: 0,
         },
       ],
     },

@@ -42,10 +42,10 @@ worker  state     connections  upstream  requests  faults  restarts
      2  starting            0         0         0       1         2
 last fault of worker 2: the heap was full
 
-server                 upstream  connections  requests  failures  state
-http://10.0.0.1:3000   app                 3    345678         0  up
-http://10.0.0.2:3000   app                 0         0         7  unreachable for 50 s: connection_refused
-http://127.0.0.1:9000                      0         0         0  up
+server                 upstream  connections  requests  failures  bad answers  state
+http://10.0.0.1:3000   app                 3    345678         0           17  up
+http://10.0.0.2:3000   app                 0         0         7            0  unreachable for 50 s: connection_refused
+http://127.0.0.1:9000                      0         0         0            0  up
 `,
     );
   });

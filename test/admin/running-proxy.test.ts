@@ -1,7 +1,7 @@
 // A proxy that runs, and the commands that speak to it: what they say, and what becomes of the proxy and of its socket.
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 import type { Status } from "../../src/server/control.ts";
@@ -124,6 +124,21 @@ describe("headgate reload", () => {
     assert.equal((await run(folder.path, "reload")).status, 0);
     await running.untilLogged(/^headgate reload: log files were opened anew$/);
     assert.ok(existsSync(folder.file("access.log")));
+  });
+
+  test("says so when the access log cannot be opened anew", async () => {
+    using folder = new Folder();
+    const log = 'log: { access: { format: "{path}", output: access.log } }';
+    folder.file("headgate.yaml", `servers: { web: { listen: "127.0.0.1:0", respond: 204 } }\n${log}\n`);
+    await using running = await Running.start(folder.path, "run");
+    renameSync(folder.file("access.log"), folder.file("access.log.1"));
+    mkdirSync(folder.file("access.log"));
+    const { status, stderr } = await run(folder.path, "reload");
+    assert.equal(status, 0);
+    const trouble =
+      "cannot open the log file \\S+/access\\.log: this is a folder, not a file; what was open before is written to";
+    assert.match(stderr, new RegExp(`^warning: ${trouble}`));
+    await running.untilLogged(new RegExp(`^headgate reload: ${trouble}`));
   });
 
   test("of a proxy of flags makes no sense", async () => {

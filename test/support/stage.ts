@@ -15,6 +15,13 @@ import type { UpstreamUse } from "../../src/pipeline/upstream.ts";
 import { CidrSet } from "../../src/semantics/cidr.ts";
 import { type Peer, type ScriptedOrigin, SeededRandom, SimulatedNetwork } from "../../src/testing/index.ts";
 import { type PoolOptions, UpstreamPool } from "../../src/upstreams/pool.ts";
+import {
+  reportOf,
+  type ServerReport,
+  ServerStates,
+  type StatesPlace,
+  statesBytes,
+} from "../../src/upstreams/server-states.ts";
 
 export interface StageOptions {
   readonly use?: readonly Feature[];
@@ -55,6 +62,8 @@ export interface Stage {
   readonly forks: Forks;
   /** Exchanges that ended, in order. */
   readonly ended: Ended[];
+  /** What is known of the first server. */
+  report(): ServerReport;
   /** A new client. */
   client(): Peer;
   /** Lets time pass. */
@@ -99,6 +108,8 @@ export function createStage(options: StageOptions = {}): Stage {
   const { clock } = network;
   const deadlines = new DeadlineWheel(clock);
   const servers = options.servers ?? ["origin:80"];
+  const capacity = servers.length;
+  const place: StatesPlace = { memory: new ArrayBuffer(statesBytes(capacity, 1)), capacity, first: 0 };
   const pool = new UpstreamPool(
     {
       ...POOL,
@@ -113,7 +124,7 @@ export function createStage(options: StageOptions = {}): Stage {
         tls: null,
       })),
     },
-    { dialer: network, clock, deadlines, random: new SeededRandom(1) },
+    { dialer: network, clock, deadlines, random: new SeededRandom(1), states: () => new ServerStates(place, 0) },
   );
   const route: Route = {
     name: "web.routes[0]",
@@ -152,6 +163,7 @@ export function createStage(options: StageOptions = {}): Stage {
     deadlines,
     forks,
     ended,
+    report: () => reportOf(place, 0, 1),
     client: () => network.connect("proxy:80"),
     passes: (ms) => {
       clock.advance(ms);

@@ -71,7 +71,15 @@ test("the status tells of the servers of upstreams, and the log of one that is a
   assert.deepEqual(clients.bodies, ["there"]);
   const [up, away] = (await statusOf(running)).upstreams[0]!.servers;
   const { connections, ...ofUp } = up!;
-  assert.deepEqual(ofUp, { url: there.url, state: "up", since: null, reason: null, requests: MANY, failures: 0 });
+  assert.deepEqual(ofUp, {
+    url: there.url,
+    state: "up",
+    since: null,
+    reason: null,
+    requests: MANY,
+    failures: 0,
+    badAnswers: 0,
+  });
   assert.ok(connections > 0);
   const { since, failures, ...ofAway } = away!;
   assert.deepEqual(ofAway, {
@@ -80,6 +88,7 @@ test("the status tells of the servers of upstreams, and the log of one that is a
     reason: "destination_unavailable",
     connections: 0,
     requests: 0,
+    badAnswers: 0,
   });
   assert.ok(failures > 0);
   assert.ok(Math.abs(Date.now() - Date.parse(since!)) < 60_000);

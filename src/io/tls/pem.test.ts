@@ -27,16 +27,16 @@ const goodKey = file("good.key", good.key);
 
 test("a chain and its key", async () => {
   const chain = file("chain.pem", `${good.cert}${authority.cert}`);
-  const loaded = await loadCertificate(chain, goodKey, now);
+  const loaded = await loadCertificate(chain, goodKey);
   assert.equal(loaded.cert, good.cert + authority.cert);
   assert.equal(loaded.key, good.key);
-  assert.deepEqual(loaded.warnings, []);
+  assert.deepEqual(loaded.warningsAt(now), []);
   assert.ok(loaded.notAfter.getTime() > now);
 });
 
 test("one file for both", async () => {
   const both = file("both.pem", good.key + good.cert);
-  assert.deepEqual((await loadCertificate(both, both, now)).warnings, []);
+  assert.deepEqual((await loadCertificate(both, both)).warningsAt(now), []);
 });
 
 test("certificates that are over, not yet good, about to end, or without names: warnings", async () => {
@@ -49,7 +49,7 @@ test("certificates that are over, not yet good, about to end, or without names: 
   for (const [index, [options, warning]] of cases.entries()) {
     const { cert, key } = issueCertificate({ names: ["a.example"], ...options });
     const where = file(`warned-${index}.pem`, cert);
-    const { warnings } = await loadCertificate(where, file(`warned-${index}.key`, key), now);
+    const warnings = (await loadCertificate(where, file(`warned-${index}.key`, key))).warningsAt(now);
     if (warning === null) assert.deepEqual(warnings, []);
     else assert.match(warnings.join("\n"), warning);
     for (const sentence of warnings) assert.ok(sentence.startsWith(where));
@@ -105,7 +105,7 @@ test("files that cannot be used: the file and the reason", async () => {
     ],
   ];
   for (const [cert, key, where, message] of cases) {
-    await assert.rejects(loadCertificate(cert, key, now), (error) => {
+    await assert.rejects(loadCertificate(cert, key), (error) => {
       assert.ok(error instanceof PemError);
       assert.equal(error.path, where);
       assert.ok(error.message.startsWith(`${where}: `), error.message);
@@ -124,7 +124,7 @@ test("a file that we may not read", {
   const { chmodSync } = await import("node:fs");
   const locked = file("unreadable.pem", good.cert);
   chmodSync(locked, 0);
-  await assert.rejects(loadCertificate(locked, goodKey, now), { message: /cannot be read: permission denied/ });
+  await assert.rejects(loadCertificate(locked, goodKey), { message: /cannot be read: permission denied/ });
 });
 
 test("authorities: one or several, never none", async () => {

@@ -12,8 +12,8 @@ export interface LoadedCertificate {
   readonly cert: string;
   readonly key: string;
   readonly notAfter: Date;
-  /** Sentences for the log. */
-  readonly warnings: readonly string[];
+  /** Sentences for the log, at that time of the wall clock. */
+  warningsAt(wallMs: number): readonly string[];
 }
 
 /** A file that cannot be used. The message names it and says why. */
@@ -45,7 +45,6 @@ const KEY_BEGIN = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/;
 export async function loadCertificate(
   certPath: string,
   keyPath: string,
-  wallMs: number,
   texts: FileTexts = new FileTexts(),
 ): Promise<LoadedCertificate> {
   const cert = await readText(certPath, texts);
@@ -54,7 +53,7 @@ export async function loadCertificate(
   if (!own!.checkPrivateKey(parseKey(keyPath, key))) {
     throw new PemError(keyPath, `the key does not belong to the certificate in ${certPath}`);
   }
-  return { cert, key, notAfter: own!.validToDate, warnings: warningsOf(certPath, own!, wallMs) };
+  return { cert, key, notAfter: own!.validToDate, warningsAt: (wallMs) => warningsOf(certPath, own!, wallMs) };
 }
 
 /** Reads and checks a file of authorities. Rejects with a PemError. */

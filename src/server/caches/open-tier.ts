@@ -20,7 +20,7 @@ export async function openTier(
   keeper: Keeper,
   log: AppLog,
 ): Promise<KeeperTier> {
-  const files = await TlsFiles.load({ servers: [], upstreams: [], caches: [], stores: [store] }, clock);
+  const files = await TlsFiles.load({ servers: [], upstreams: [], caches: [], stores: [store] });
   const tls = store.tls === null ? null : { ...files.forUpstream(store.tls), serverName: store.tls.serverName };
   const way = openRedisTier(
     { ...store, tls },
