@@ -56,14 +56,20 @@ async function gives(port: number, cacheStatus: RegExp): Promise<void> {
   }
 }
 
-/** An origin whose answers have no length; under TLS it ends its connections without the goodbye that TLS has. */
-async function lengthless(issued: Issued | null): Promise<{ readonly url: string } & AsyncDisposable> {
-  const answered = "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\n\r\nhalf of it";
+const FRESH = 'HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nETag: "v1"\r\n';
+const LENGTHLESS = `${FRESH}\r\nhalf of it`;
+
+/** An origin that gives these answers in turn, and the last one from then on; under TLS it ends its connections without the goodbye that TLS has. */
+async function cutting(
+  issued: Issued | null,
+  answers: readonly string[] = [LENGTHLESS],
+): Promise<{ readonly url: string } & AsyncDisposable> {
+  let asked = 0;
   const server = net.createServer((connection) => {
     connection.on("error", () => {});
     const socket = issued === null ? connection : new tls.TLSSocket(connection, { isServer: true, ...issued });
     socket.on("error", () => {});
-    socket.once("data", () => socket.write(answered, () => connection.end()));
+    socket.once("data", () => socket.write(answers[asked++] ?? answers.at(-1)!, () => connection.end()));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -80,8 +86,8 @@ describe("createProxy with a cache", () => {
   test("keeps nothing under TLS of which nobody can tell whether it was cut (RFC 9112, section 9.8)", async () => {
     using folder = new TestFolder();
     const issued = issueCertificate({ names: ["127.0.0.1"] });
-    await using plain = await lengthless(null);
-    await using secure = await lengthless(issued);
+    await using plain = await cutting(null);
+    await using secure = await cutting(issued);
     const proxy = createProxy({
       upstreams: { secure: { servers: [secure.url], tls: { ca: folder.write("ca.pem", issued.cert) } } },
       caches: { files: { directory: folder.file("cache"), minFree: 0 } },
@@ -102,6 +108,22 @@ describe("createProxy with a cache", () => {
     }
     assert.equal((await ask(port, "/plain")).cacheStatus, `${miss}; stored`);
     assert.match(String((await ask(port, "/plain")).cacheStatus), /^headgate; (hit|fwd=miss; collapsed)$/);
+    await proxy.close();
+  });
+
+  test("takes nothing of that kind for the rest of what broke off", async () => {
+    using folder = new TestFolder();
+    const issued = issueCertificate({ names: ["127.0.0.1"] });
+    const broken = `${FRESH}Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n`;
+    await using origin = await cutting(issued, [broken, LENGTHLESS]);
+    const proxy = createProxy({
+      upstreams: { secure: { servers: [origin.url], tls: { ca: folder.write("ca.pem", issued.cert) } } },
+      caches: { files: { directory: folder.file("cache"), minFree: 0 } },
+      servers: { web: { listen: "127.0.0.1:0", use: [{ cache: "files" }], proxy: "secure" } },
+    });
+    const port = await portOf(proxy);
+    await assert.rejects(ask(port, "/"));
+    assert.equal((await ask(port, "/")).cacheStatus, "headgate; fwd=miss; fwd-status=200; detail=unframed");
     await proxy.close();
   });
 

@@ -428,6 +428,8 @@ export class Download implements ForkHandler {
       return this.#tryAgain(new ProxyError("http_response_incomplete", `the origin answered ${status} to the rest`));
     }
     if (!this.#isSameRepresentation(fields)) return this.#giveUp("the origin has something else now");
+    // Where the whole is of a known length, it shows whether the rest has come.
+    if (response.endIsUnsure && this.#end < 0) return this.#giveUp("nobody can tell where the rest ends");
     const position = this.#position;
     const length = this.#head!.bodyBytes;
     if (status === 206) {
