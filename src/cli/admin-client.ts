@@ -72,15 +72,14 @@ async function connect(
     }
   }
   const tried = joinOr(endpoints.map(({ text }) => text));
+  throw new CommandError([`no headgate answers on ${tried}; ${hintFor(which)}`], undefined, first);
+}
+
+function hintFor(which: WhichProxy): string {
+  if (which.admin !== undefined) return "does it run, and is this the address of its `admin`?";
+  if (which.config !== undefined) return "name its address with --admin";
   const usual = fileOf(which) === null ? findConfigFile(USUAL_FOLDER) : null;
-  const named = usual === null ? "" : ` ${usual}`;
-  const configuration = which.config === undefined ? `, or its configuration with --config${named}` : "";
-  const hint =
-    which.admin === undefined
-      ? `name its address with --admin${configuration}`
-      : "does it run, and is this the address of its `admin`?";
-  const line = `no headgate answers on ${tried}; ${hint}`;
-  throw new CommandError([line], undefined, first);
+  return `name its address with --admin, or its configuration with --config${usual === null ? "" : ` ${usual}`}`;
 }
 
 /** Rejects with the system's error. */

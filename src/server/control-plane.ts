@@ -214,7 +214,7 @@ export class ControlPlane implements Control {
       log.info(`${why}: log files were opened anew`);
       return null;
     } catch (error) {
-      const trouble = `${(error as Error).message}; what was open before is written to, though it was renamed`;
+      const trouble = `${(error as Error).message}; what was open before is written to`;
       log.error(`${why}: ${trouble}`);
       return trouble;
     }
