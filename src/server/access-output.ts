@@ -43,7 +43,7 @@ function openAccessOutput(
   };
   const name = outputName(output);
   const onTrouble = ({ message }: Error): void =>
-    log.error(`the access log cannot be written to ${name}, and waits in memory: ${message}`);
+    log.error(`the access log cannot be written to ${name}: ${message}`);
   const onRecovered = (): void => log.info(`the access log is written to ${name} again`);
   try {
     return { identity, writer: new LogWriter(target, clock, { lossLine, onTrouble, onRecovered }) };
