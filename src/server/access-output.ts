@@ -42,8 +42,7 @@ function openAccessOutput(
     return isJson ? `{"time":"${time}","lostLines":${lostLines}}\n` : `${time} lost ${lostLines} lines of this log\n`;
   };
   const name = outputName(output);
-  const onTrouble = ({ message }: Error): void =>
-    log.error(`the access log cannot be written to ${name}: ${message}`);
+  const onTrouble = ({ message }: Error): void => log.error(`the access log cannot be written to ${name}: ${message}`);
   const onRecovered = (): void => log.info(`the access log is written to ${name} again`);
   try {
     return { identity, writer: new LogWriter(target, clock, { lossLine, onTrouble, onRecovered }) };
