@@ -5,8 +5,11 @@
  *
  * A connection on which a user was authenticated for good is kept for that user's own (pinned-streams.ts).
  *
- * A server that cannot be reached is chosen last for a while; it is never given up, since with one server left an attempt is
- * better than an error. Where no socket is left for a new connection, requests wait as well (shortage.ts).
+ * A server that cannot be reached is chosen last for a while (server-choice.ts); it is never given up, since with one server
+ * left an attempt is better than an error. Where no socket is left for a new connection, requests wait as well (shortage.ts).
+ *
+ * This file is long because who gets the next connection is one decision over three things at once: what rests, what is being
+ * made, and who waits, here and in other threads.
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
 import { ProxyError } from "../core/errors.ts";
@@ -15,13 +18,14 @@ import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
 import type { Address, AddressFilter, Clock, Connection, Dialer, DialTls, Random } from "../core/ports.ts";
 import type { Lessor, Sender, Upstream, UpstreamHandler } from "../pipeline/upstream.ts";
-import { type Balancer, createBalancer } from "./balance.ts";
+import { createBalancer } from "./balance.ts";
 import { Http1Stream, type ProxyServer } from "./http1-stream.ts";
 import type { Balance, HashKey } from "./options.ts";
 import { PinnedStreams } from "./pinned-streams.ts";
 import { Places, type PlacesUser } from "./places.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { type Asker, Dial, Server } from "./server.ts";
+import { ServerChoice } from "./server-choice.ts";
 import { ServerStates } from "./server-states.ts";
 import { Shortage } from "./shortage.ts";
 
@@ -93,7 +97,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly #options: PoolOptions;
   readonly #around: PoolSurroundings;
   readonly #servers: Server[];
-  readonly #balancer: Balancer;
+  readonly #choice: ServerChoice;
   readonly #budget: RetryBudget;
   /** null: connections have no maximum. */
   readonly #places: Places | null;
@@ -101,8 +105,6 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly #dialing = new Map<UpstreamHandler, Dial>();
   /** Requests that wait for a place, in the order in which they came. */
   readonly #queue = new FifoMap<UpstreamHandler, Waiting>();
-  /** Servers that failed an exchange which is still going on. */
-  readonly #failed = new WeakMap<UpstreamHandler, Set<Server>>();
   readonly #pinned = new PinnedStreams();
   readonly #shortage: Shortage;
   #closed = false;
@@ -124,7 +126,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#shortage = new Shortage(around.deadlines, () => this.#shortageEases());
     const shared = { places: this.#places, states, shortage: this.#shortage, max };
     this.#servers = options.servers.map((place, index) => new Server(this, place, index, shared));
-    this.#balancer = createBalancer(options.balance, options.hashBy, around.random);
+    const balancer = createBalancer(options.balance, options.hashBy, around.random);
+    this.#choice = new ServerChoice(this.#servers, balancer, around.clock);
     const coarse = { now: () => this.coarseMs };
     this.#budget = new RetryBudget(coarse, options.retryBudgetShare, options.retryBudgetMin);
   }
@@ -233,9 +236,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   allowRetry(handler: UpstreamHandler, nothingSent: boolean): boolean {
     // What no server has had is no more work for the one that has it next, however many of the others are down.
-    const failed = nothingSent ? this.#failed.get(handler) : undefined;
-    if (failed !== undefined && this.#servers.some((server) => !failed.has(server) && server.hasPlace())) return true;
-    return this.#budget.take();
+    return (nothingSent && this.#choice.hasOther(handler)) || this.#budget.take();
   }
 
   /** Takes no more requests into the pool's memory: idle connections close now, the others behind their answers. */
@@ -281,37 +282,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     if (this.#closed && this.#queue.size === 0) this.#places?.removeUser(this);
   }
 
-  /** The balancer's choice among the best servers that there are; null when all are at their maximum. */
-  #choose(sender: Sender, handler: UpstreamHandler): Server | null {
-    const servers = this.#servers;
-    if (servers.length === 1) {
-      const only = servers[0]!;
-      return only.hasPlace() ? only : null;
-    }
-    const now = this.#around.clock.now();
-    const failed = sender.attempts > 1 ? this.#failed.get(handler) : undefined;
-    // Nearly always: then the list of all of them is the list to choose from, and none is made.
-    if (failed === undefined && this.#areWell(now)) return this.#balancer(servers, sender);
-    const withPlace = servers.filter((server) => server.hasPlace());
-    if (withPlace.length === 0) return null;
-    const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
-    const well = fresh.filter((server) => !server.isAvoided(now));
-    if (well.length > 0) return this.#balancer(well, sender);
-    // What fails its checks may still answer; what cannot be reached costs an attempt.
-    const reachable = fresh.filter((server) => !server.isLost(now));
-    return this.#balancer(reachable.length > 0 ? reachable : fresh.length > 0 ? fresh : withPlace, sender);
-  }
-
-  /** Each server has a place, and none is to be avoided. */
-  #areWell(nowMs: number): boolean {
-    for (const server of this.#servers) if (!server.hasPlace() || server.isAvoided(nowMs)) return false;
-    return true;
-  }
-
   /** A connection that rests, or a server to which one is being made for nobody, or with a place taken for a new one; null: none of it. */
   #reserve(sender: Sender, handler: UpstreamHandler): Http1Stream | Server | null {
     for (;;) {
-      const server = this.#choose(sender, handler);
+      const server = this.#choice.choose(sender, handler);
       if (server === null) return null;
       const stream = server.resting.take(sender, this.coarseMs);
       if (stream !== null) return stream;
@@ -451,11 +425,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#tellIfEmpty();
   }
 
-  /** Another attempt for this handler is better made elsewhere. */
   failedFor(handler: UpstreamHandler, server: Server): void {
-    const failed = this.#failed.get(handler);
-    if (failed === undefined) this.#failed.set(handler, new Set([server]));
-    else failed.add(server);
+    this.#choice.failedFor(handler, server);
   }
 
   reusable(server: Server, stream: Http1Stream, keepAliveMs: number | null): void {
