@@ -30,7 +30,11 @@ export class Child {
     this.process = spawn("setpriv", ["--pdeathsig", "TERM", "taskset", "-c", cpus, ...command], {
       stdio: ["ignore", stdout ?? "pipe", "pipe"],
       env: { ...process.env, ...env },
+      // In a process group of its own, which is known by the same id.
+      detached: true,
     });
+    // What it leaves behind, as when a master was killed, would hold its output open and the processor busy.
+    this.process.once("exit", () => kill(-this.pid));
     this.process.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout = (this.stdout + text).slice(-OUTPUT_CHARACTERS_MAX);
     });
@@ -75,6 +79,7 @@ export class Child {
   }
 }
 
+/** A negative id is that of a process group. */
 function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");

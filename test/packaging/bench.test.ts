@@ -14,7 +14,7 @@ import { Worker } from "node:worker_threads";
 import { allowedCpus, CpuClock } from "../../bench/measure/cpu.ts";
 import { parseH2load } from "../../bench/measure/h2load.ts";
 import { parseWrk } from "../../bench/measure/wrk.ts";
-import { familyOf } from "../../bench/processes/children.ts";
+import { Child, familyOf } from "../../bench/processes/children.ts";
 import { judge, type Report } from "../../bench/report/result.ts";
 import { medianEstimate, percentile, statistic } from "../../bench/report/statistics.ts";
 import { chart } from "../../bench/report/svg.ts";
@@ -124,6 +124,17 @@ describe("the command line", () => {
       assert.match(bench.output, complaint);
     });
   }
+});
+
+test("a target that was killed is known to have ended, and what it had started ends with it", {
+  timeout: 20_000,
+}, async () => {
+  const child = new Child(["sh", "-c", "sleep 1000 & echo $!; wait"], { cpus: allowedCpus().join() });
+  while (child.stdout === "") await once(child.process.stdout!, "data");
+  child.process.kill("SIGKILL");
+  // Not before its output is closed, which the second one holds open for as long as it lives.
+  await child.exited;
+  assert.equal(child.process.signalCode, "SIGKILL");
 });
 
 test("the CPU time of a process includes its threads that have ended", async () => {
