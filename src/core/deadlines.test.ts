@@ -24,6 +24,16 @@ function newWheel(startMs = 0) {
   return { clock, wheel, fired, named };
 }
 
+/** Arms something in each tick, so that the wheel does not rest. */
+function keepTurning(clock: VirtualClock, wheel: DeadlineWheel): void {
+  const deadline = new Deadline(wheel, () => assert.fail("armed anew in time"));
+  const arm = () => {
+    deadline.arm(60_000);
+    clock.after(TICK_MS / 2, arm);
+  };
+  arm();
+}
+
 /** Milliseconds from now until the deadline fires. */
 function firesAfter(clock: VirtualClock, deadline: Deadline, limitMs: number): number {
   const startMs = clock.now();
@@ -35,23 +45,26 @@ function firesAfter(clock: VirtualClock, deadline: Deadline, limitMs: number): n
 }
 
 describe("a deadline", () => {
-  it("fires once, never early and at most three ticks late, wherever in a tick it is armed", () => {
-    for (const ms of [0, 1, 49, 50, 51, 100, 999, 1000, 10_000]) {
-      for (const offsetMs of [0, 1, 25, 49, 50.5, 99]) {
-        const { clock, wheel, fired, named } = newWheel(7);
-        named("keeps the wheel turning").arm(60_000);
-        clock.advance(offsetMs);
-        const deadline = named("fired");
-        deadline.arm(ms);
-        const afterMs = firesAfter(clock, deadline, ms + 1000);
-        assert.ok(afterMs >= ms, `${ms} ms fired after ${afterMs}`);
-        assert.ok(afterMs <= ms + LATE_MS_MAX, `${ms} ms fired after ${afterMs}`);
-        clock.advance(2000);
-        assert.deepEqual(fired, ["fired"]);
-        assert.equal(wheel.armedCount, 1);
+  for (const turns of [true, false]) {
+    it(`fires once, never early and at most three ticks late, wherever in a tick it is armed, in a wheel that ${turns ? "turns" : "rests"}`, () => {
+      for (const ms of [0, 1, 49, 50, 51, 100, 999, 1000, 10_000]) {
+        for (const offsetMs of [0, 1, 25, 49, 50.5, 99, 1020]) {
+          const { clock, wheel, fired, named } = newWheel(7);
+          if (turns) keepTurning(clock, wheel);
+          else named("keeps it linked").arm(60_000);
+          clock.advance(offsetMs);
+          const deadline = named("fired");
+          deadline.arm(ms);
+          const afterMs = firesAfter(clock, deadline, ms + 1000);
+          assert.ok(afterMs >= ms, `${ms} ms fired after ${afterMs}`);
+          assert.ok(afterMs <= ms + LATE_MS_MAX, `${ms} ms fired after ${afterMs}`);
+          clock.advance(2000);
+          assert.deepEqual(fired, ["fired"]);
+          assert.equal(wheel.armedCount, 1);
+        }
       }
-    }
-  });
+    });
+  }
 
   it("takes its time beyond one turn of the wheel", () => {
     for (const ms of [TURN_MS - TICK_MS, TURN_MS, TURN_MS + TICK_MS, 3 * TURN_MS + 70, 3_600_000]) {
@@ -234,8 +247,8 @@ describe("a process that is held up", () => {
   });
 
   it("does not fire early what was armed while it stood still", () => {
-    const { clock, fired, named } = newWheel();
-    named("keeps the wheel turning").arm(60_000);
+    const { clock, wheel, fired, named } = newWheel();
+    keepTurning(clock, wheel);
     clock.advance(500);
     clock.stall(2000);
     // No timer has run yet: the wheel does not know of the two seconds.
@@ -246,12 +259,12 @@ describe("a process that is held up", () => {
     clock.advance(1 + 2000 + LATE_MS_MAX);
     assert.deepEqual(fired, ["short"]);
     clock.advance(2 * TURN_MS - 2300 - LATE_MS_MAX - 1);
-    assert.equal(fired.join(), "short,keeps the wheel turning");
+    assert.deepEqual(fired, ["short"]);
   });
 
   it("does not fire early when its timer is late by less than a tick, twice", () => {
-    const { clock, fired, named } = newWheel();
-    named("keeps the wheel turning").arm(60_000);
+    const { clock, wheel, fired, named } = newWheel();
+    keepTurning(clock, wheel);
     clock.advance(50);
     clock.stall(99);
     named("fired").arm(100);
@@ -290,6 +303,20 @@ describe("a process that is held up", () => {
     assert.equal(fired.length, far.length);
   });
 
+  it("fires in time what is armed when the end of a rest is late", () => {
+    const { clock, fired, named } = newWheel();
+    named("ends the rest").arm(1000);
+    clock.advance(500);
+    clock.stall(2000);
+    named("armed").arm(300);
+    clock.advance(LATE_MS_MAX);
+    assert.deepEqual(fired, ["ends the rest"]);
+    clock.advance(299 - LATE_MS_MAX);
+    assert.deepEqual(fired, ["ends the rest"]);
+    clock.advance(1 + LATE_MS_MAX);
+    assert.deepEqual(fired, ["ends the rest", "armed"]);
+  });
+
   it("does not fire early what a late callback arms", () => {
     const { clock, fired, named } = newWheel();
     const again = named("again", () => again.arm(400));
@@ -314,6 +341,42 @@ describe("the wheel", () => {
     assert.equal(clock.pendingTimers, 1);
     clock.runUntilIdle();
     assert.equal(clock.pendingTimers, 0);
+  });
+
+  it("rests while nothing is armed, until it has something to do", () => {
+    const { clock, wheel, fired, named } = newWheel();
+    let wakes = 0;
+    const { after } = clock;
+    clock.after = (ms, callback) =>
+      after.call(clock, ms, () => {
+        wakes++;
+        callback();
+      });
+    named("soon").arm(10_000);
+    named("late").arm(3 * TURN_MS);
+    const pushedBack = named("pushed back");
+    pushedBack.arm(20_000);
+    clock.advance(9_999);
+    assert.equal(wakes, 2);
+    pushedBack.arm(30_000);
+    clock.advance(3 * TURN_MS + LATE_MS_MAX - 9_999);
+    assert.deepEqual(fired, ["soon", "pushed back", "late"]);
+    assert.equal(wheel.size, 0);
+    assert.ok(wakes < 15, `${wakes} times`);
+    clock.runUntilIdle();
+  });
+
+  it("tells a time that never goes back, and is at most a tick old, while it turns and while it rests", () => {
+    const { clock, wheel, named } = newWheel(13);
+    const deadline = named("fired");
+    let before = wheel.coarseMs;
+    for (let ms = 0; ms < 5000; ms += 7) {
+      if (ms % 700 === 0) deadline.arm(ms % 900);
+      clock.advance(7);
+      assert.ok(wheel.coarseMs >= before);
+      assert.ok(wheel.coarseMs <= clock.now() && wheel.coarseMs > clock.now() - 2 * TICK_MS, `${wheel.coarseMs}`);
+      before = wheel.coarseMs;
+    }
   });
 
   it("counts what is linked and what is armed", () => {

@@ -5,6 +5,9 @@
  *
  * Time is coarse on purpose: a deadline fires within three ticks after its time, never before it. Arming does not read
  * the clock; where the process was held up meanwhile, what was armed in that time is pushed back by as much.
+ *
+ * After a tick in which nothing was armed the wheel rests until the next slot that holds something, or until something is
+ * armed: a process that nobody asks should not wake twenty times a second in each of its threads.
  */
 import type { Clock, TimerHandle } from "./ports.ts";
 
@@ -62,7 +65,14 @@ export class DeadlineWheel {
   #tick = 0;
   /** Deadlines linked into the wheel, armed or not. */
   #linked = 0;
+  /** It ticks; otherwise it rests. */
+  #turns = false;
+  /** The next tick, or the end of the rest. */
   #timer: TimerHandle | null = null;
+  /** The tick with which the rest ends, unless something is armed before. */
+  #restUntilTick = Number.POSITIVE_INFINITY;
+  /** Something was armed since the last tick. */
+  #wasArmed = false;
   readonly #onTick = (): void => this.#advance();
 
   constructor(clock: Clock) {
@@ -70,9 +80,9 @@ export class DeadlineWheel {
     this.#startMs = clock.now();
   }
 
-  /** The clock as it was at the last tick: for who asks on the path of a request and needs no more than TICK_MS. */
+  /** The clock as it was at the last tick, or would have been: for who asks on the path of a request and needs no more than TICK_MS. */
   get coarseMs(): number {
-    return this.#timer === null ? this.#clock.now() : this.#startMs + this.#tick * TICK_MS;
+    return this.#startMs + (this.#turns ? this.#tick : this.#tickAtRest()) * TICK_MS;
   }
 
   /** Deadlines that are linked: for tests that count what is left. */
@@ -91,7 +101,8 @@ export class DeadlineWheel {
 
   arm(deadline: Deadline, ms: number): void {
     // While the wheel turns, its tick is at most one behind the clock; two are added so that nothing fires early.
-    if (this.#timer === null) this.#start();
+    if (!this.#turns) this.#wake();
+    this.#wasArmed = true;
     const due = this.#tick + (ms > 0 ? Math.ceil(ms / TICK_MS) : 0) + 2;
     deadline.dueTick = due;
     deadline.armedTick = this.#tick;
@@ -107,9 +118,31 @@ export class DeadlineWheel {
     if (deadline.slotTick >= 0) this.#unlink(deadline);
   }
 
-  #start(): void {
-    this.#tick = this.#tickNow();
+  #wake(): void {
+    this.#timer?.cancel();
+    this.#tick = this.#tickAtRest();
+    this.#turns = true;
+    this.#tickNext();
+  }
+
+  #tickNext(): void {
     this.#timer = this.#clock.after(TICK_MS, this.#onTick);
+  }
+
+  #rest(): void {
+    this.#turns = false;
+    this.#timer = null;
+    this.#restUntilTick = Number.POSITIVE_INFINITY;
+    if (this.#linked === 0) return;
+    let tick = this.#tick + 1;
+    while (this.#slots[tick & (SLOTS - 1)] === null) tick++;
+    this.#restUntilTick = tick;
+    this.#timer = this.#clock.after(this.#startMs + tick * TICK_MS - this.#clock.now(), this.#onTick);
+  }
+
+  /** Where the timer is late, the slot with which the rest ends is still to be emptied: the wheel does not pass it. */
+  #tickAtRest(): number {
+    return Math.min(this.#tickNow(), this.#restUntilTick - 1);
   }
 
   #tickNow(): number {
@@ -137,21 +170,21 @@ export class DeadlineWheel {
   }
 
   #advance(): void {
-    if (this.#linked === 0) {
-      this.#timer = null;
-      return;
-    }
-    // Before any callback: what callbacks arm counts from now.
-    this.#timer = this.#clock.after(TICK_MS, this.#onTick);
     const last = this.#tick;
     const now = this.#tickNow();
+    const wasArmed = this.#wasArmed;
+    // Before any callback: what callbacks arm counts from now.
     this.#tick = now;
+    this.#turns = true;
+    this.#wasArmed = false;
     // What was armed since then counted from a tick that was too low. It is pushed back when its slot comes up: each does in one turn of
     // the wheel, and there may be hundreds of thousands.
     this.#lateBy[last & (SLOTS - 1)] = Math.max(0, now - last - 1);
     // After a long pause of the process one full turn visits every slot; more would visit them again for nothing.
     const faults: unknown[] = [];
     for (let tick = Math.max(last, now - SLOTS) + 1; tick <= now; tick++) this.#empty(tick, now, faults);
+    if (wasArmed || this.#wasArmed) this.#tickNext();
+    else this.#rest();
     if (faults.length > 0) throw faults[0];
   }
 
