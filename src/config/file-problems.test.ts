@@ -494,6 +494,16 @@ const ROUTES: readonly Case[] = [
     "1:44: servers.web.redirect: {path} and {uri} begin with a slash themselves: leave yours out",
   ],
   [
+    "a redirect whose host a query is",
+    'servers: { web: { listen: ":80", redirect: "/{query}" } }',
+    "1:44: servers.web.redirect: {query} may begin with a slash, and what follows it would be taken for a host: put something before it",
+  ],
+  [
+    "a redirect whose host a query is behind the path of a root",
+    'servers: { web: { listen: ":80", redirect: "{path}{query}" } }',
+    "1:44: servers.web.redirect: {query} may begin with a slash, and what follows it would be taken for a host: put something before it",
+  ],
+  [
     "a redirect whose host a query ends",
     'servers: { web: { listen: ":80", redirect: "https://a{query}" } }',
     "1:44: servers.web.redirect: what comes from the request would become part of the host",

@@ -222,6 +222,9 @@ function explainRedirect(text: string): string | null {
   const none = foreign ?? inHost ?? unknown;
   if (none !== undefined) return `${none} is none of {scheme}, {host}, {path}, {query} and {uri}`;
   if (/^\/\{(path|uri)\}/.test(text)) return "{path} and {uri} begin with a slash themselves: leave yours out";
+  // A path may be nothing but its slash, and a query may begin with one, or with the backslash that browsers take for one.
+  if (/^(?:\/|\{(?:path|uri)\})+\{query\}/.test(text))
+    return "{query} may begin with a slash, and what follows it would be taken for a host: put something before it";
   const authority = /:\/\/((?:[^/?#{]|\{(?:scheme|host|query)\})*)/.exec(text)?.[1] ?? "";
   if (/\{(query|scheme)\}/.test(authority)) return "what comes from the request would become part of the host";
   return null;

@@ -44,6 +44,18 @@ export interface Identity {
   readonly subject: string;
   /** The feature that proved it. */
   readonly by: string;
+  /** What tells it from others with this subject: the issuer of a token, the further names in a certificate. */
+  readonly qualifier?: string;
+  /** Many have this subject, as the tokens do that name nobody: it is no name to tell them apart by. */
+  readonly isShared?: boolean;
+  /** What a feature in front has proved of the same request. */
+  readonly besides?: Identity;
+}
+
+/** A feature has proved who asks. What one in front of it has proved is as true as before. */
+export function identify(exchange: Pick<Exchange, "identity">, identity: Identity): void {
+  const before = exchange.identity;
+  exchange.identity = before === null ? identity : { ...identity, besides: before };
 }
 
 /**

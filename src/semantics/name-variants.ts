@@ -31,14 +31,19 @@ export class NameVariants {
 
   /** Whether there is a line whose name is one of them. Makes no strings. */
   areIn(fields: FieldBlock): boolean {
+    return this.rowIn(fields) >= 0;
+  }
+
+  /** The first row at or after `from` whose name is one of them; -1 when there is none. Makes no strings. */
+  rowIn(fields: FieldBlock, from = 0): number {
     const { bytes, table, rowCount } = fields;
-    for (let row = 0, at = 0; row < rowCount; row++, at += ROW) {
+    for (let row = from, at = from * ROW; row < rowCount; row++, at += ROW) {
       if (table[at] === REMOVED) continue;
       const start = table[at + ROW_NAME]!;
       const length = table[at + ROW_NAME_END]! - start;
-      for (const name of this.#folded) if (name.length === length && isVariant(bytes, start, name)) return true;
+      for (const name of this.#folded) if (name.length === length && isVariant(bytes, start, name)) return row;
     }
-    return false;
+    return -1;
   }
 
   /** Removes every line whose name is one of them, of the first so many rows. Makes no strings. */

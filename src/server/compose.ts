@@ -93,10 +93,12 @@ function composeRoute(
 ): Route {
   const { action } = route;
   const guard = identityFields.guardOf(route);
-  const features = [
-    ...route.use.map((use, index) => around.makers.make(use, around.features, cacheScope(route, index, upstreams))),
-    ...(guard === null ? [] : [guard]),
-  ];
+  const features = route.use.map((use, index) =>
+    around.makers.make(use, around.features, cacheScope(route, index, upstreams)),
+  );
+  // In front of a cache, or what Vary tells apart would be told by a field that the upstream never sees.
+  const cacheAt = route.use.findIndex(({ feature }) => feature === "cache");
+  if (guard !== null) features.splice(cacheAt < 0 ? features.length : cacheAt, 0, guard);
   if (action.kind === "kisscache") {
     const { features: behind, end } = composeKisscache(server, action, forward!, around);
     return { name: route.name, chain: compileChain([...features, ...behind]), ...end };

@@ -34,8 +34,8 @@ export class UpstreamIdentityFields {
   }
 
   /**
-   * To stand behind all features of the route, which thus may look for credentials in such a field; null: its own see to
-   * everything. Only what the client has sent is removed, and of trailers all: who takes them for fields of the head
+   * To stand behind all features of the route that may look for credentials in such a field, which those behind a cache do not;
+   * null: its own see to everything. Only what the client has sent is removed, and of trailers all: who takes them for fields of the head
    * would believe them, and they come when nothing can be refused any more.
    */
   guardOf(route: RouteConfig): Feature | null {

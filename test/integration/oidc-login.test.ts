@@ -192,6 +192,18 @@ test("routes share a session, and each makes its own of it", TIMEOUT, async () =
   assert.equal(stage.provider.count("/auth"), asked);
 });
 
+test("routes that ask the issuer for other things have a login each, whatever these are called", TIMEOUT, async () => {
+  const claims = '{"id_token":{"acr":{"essential":true}}}';
+  await using stage = await OidcStage.start({ other: { parameters: { claims } } });
+  for (const [path, asked] of [
+    ["/page", null],
+    ["/other/page", claims],
+  ] as const) {
+    const { headers } = await stage.browser().visit(stage.url + path, /\/auth\?/);
+    assert.equal(new URL(String(headers.location)).searchParams.get("claims"), asked);
+  }
+});
+
 test("the access token or the ID token goes to the upstream in place of the client's own", TIMEOUT, async () => {
   for (const [forward, parts] of [
     ["accessToken", 1],

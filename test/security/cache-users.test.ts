@@ -2,9 +2,15 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { keyDigest } from "../../src/identity/api-keys.ts";
 import type { Identity } from "../../src/pipeline/exchange.ts";
 import type { Feature } from "../../src/pipeline/phases.ts";
 import { type Asked, answerOf, cachingProxies, type FetchOptions } from "../support/caching-proxy.ts";
+import { TestFolder } from "../support/folder.ts";
+import { Origin } from "../support/origin.ts";
+import { ProxyUnderTest } from "../support/proxy-under-test.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { hmacToken } from "../support/tokens.ts";
 
 const open = cachingProxies();
 
@@ -242,4 +248,58 @@ describe("an answer to somebody's cookies", () => {
     assert.equal((await proxy.fetch("/a", { fields: { Cookie: "x=2; lang=de" } })).body, "for lang=de; x=1");
     assert.equal((await proxy.fetch("/a", { fields: { Cookie: "x=2; lang=en" } })).body, "for x=2; lang=en");
   });
+});
+
+describe("an answer under a key that says who asks", () => {
+  const SECRET = "a secret of the tests";
+  const KEY = "hgk_test";
+
+  /** What users are told, one after the other, of a path that answers to each his own, by a token with these claims. */
+  async function bodies(front: readonly object[], users: readonly object[]) {
+    using folder = new TestFolder();
+    await using origin = await Origin.start((request, response) => {
+      const told = ["iss", "sub", "user"].map((claim) => [claim, request.headers[`x-${claim}`]]);
+      response.setHeader("cache-control", "max-age=600").end(JSON.stringify(Object.fromEntries(told)));
+    });
+    const headers = { "x-iss": "iss", "x-sub": "sub", "x-user": "user" };
+    const jwt = { algorithm: "HS256", key: SECRET, forward: false, headers };
+    const use = [{ jwt }, ...front, { cache: { key: { identity: true } } }];
+    await using proxy = await ProxyUnderTest.start({
+      caches: { answers: { memory: "1MiB", directory: folder.file("answers") } },
+      servers: { web: { listen: "127.0.0.1:0", use, proxy: origin.url } },
+    });
+    const got: unknown[] = [];
+    for (const user of users) {
+      using client = await RawClient.connect(proxy.port("web"));
+      const lines = [
+        "Host: a",
+        `X-Api-Key: ${KEY}`,
+        `Authorization: Bearer ${hmacToken({ ...user, exp: 4e9 }, SECRET)}`,
+      ];
+      const { body } = await client.send(`GET /mine HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`).answer();
+      got.push(JSON.parse(body));
+    }
+    return { got, asked: origin.asked.length };
+  }
+
+  const apiKey = { apiKey: { keys: [{ name: "app", sha256: keyDigest(KEY) }] } };
+  const table: readonly (readonly [of: string, front: readonly object[], users: readonly object[], asked: number])[] = [
+    ["a user of the same program", [apiKey], [{ sub: "alice" }, { sub: "bob" }], 2],
+    ["a token that names nobody", [], [{ user: "alice" }, { user: "bob" }, { user: "alice" }], 3],
+    [
+      "a user of another issuer",
+      [],
+      [
+        { iss: "a", sub: "alice" },
+        { iss: "b", sub: "alice" },
+      ],
+      2,
+    ],
+    ["oneself", [apiKey], [{ sub: "alice" }, { sub: "alice" }], 1],
+  ];
+  for (const [of, front, users, asked] of table) {
+    it(`is that of ${of}, and of nobody else`, async () => {
+      assert.deepEqual(await bodies(front, users), { got: users, asked });
+    });
+  }
 });

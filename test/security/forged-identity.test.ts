@@ -185,6 +185,31 @@ describe("a forged identity", TIMEOUT, () => {
     }
   });
 
+  test("finds nothing in a cache that was for whom it names, and leaves nothing there for him", async () => {
+    await using believing = await Origin.start((request, response) => {
+      response.setHeader("cache-control", "public, max-age=600").setHeader("vary", "x-user");
+      response.end(`for ${request.headers["x-user"] ?? "nobody"}`);
+    });
+    const users = { basicAuth: { users: { alice: HASH }, userHeader: "x-user" } };
+    const web = {
+      listen: "127.0.0.1:0",
+      routes: [
+        { match: { header: { authorization: true } }, use: [users, { cache: {} }], proxy: believing.url },
+        { use: [{ cache: {} }], proxy: believing.url },
+      ],
+    };
+    const caches = { answers: { memory: "1MiB", directory: folder.file("answers") } };
+    await using caching = await ProxyUnderTest.start({ caches, servers: { web } });
+    const body = async (target: string, line: string) => {
+      using client = await RawClient.connect(caching.ports("web")[0]!);
+      return (await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n${line}\r\n\r\n`).answer()).body;
+    };
+    assert.equal(await body("/of-alice", ALICE), "for alice");
+    assert.equal(await body("/of-alice", "X-User: alice"), "for nobody");
+    assert.equal(await body("/of-nobody", "X-User: alice"), "for nobody");
+    assert.equal(await body("/of-nobody", ALICE), "for alice");
+  });
+
   test("is nobody's business where no feature sets it", async () => {
     const asked = other.asked.length;
     using client = await RawClient.connect(proxy.ports("web")[0]!);

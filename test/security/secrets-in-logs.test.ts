@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { keyDigest } from "../../src/identity/api-keys.ts";
 import { TestFolder } from "../support/folder.ts";
+import { Origin } from "../support/origin.ts";
 import { ProxyUnderTest } from "../support/proxy-under-test.ts";
 import { RawClient } from "../support/raw-client.ts";
 
@@ -70,4 +71,30 @@ describe("the access log", TIMEOUT, () => {
       assert.ok(!log.includes(encoded));
     });
   }
+
+  test("shows nothing of where an issuer's keys are that may be a secret, whatever it answers", async () => {
+    await using issuer = await Origin.start((request, response) => {
+      response.statusCode = request.url?.startsWith("/none") ? 403 : 200;
+      response.end("{}");
+    });
+    const jwt = (path: string) => {
+      const jwks = `${issuer.url.replace("://", `://user:${PASSWORD}@`)}${path}?code=${KEY}`;
+      return { match: { path }, use: [{ jwt: { algorithm: "ES256", jwks } }], respond: 204 };
+    };
+    await using proxy = await ProxyUnderTest.start({
+      log: { access: { format: "json", fields: ["path", "error"] } },
+      servers: { web: { listen: "127.0.0.1:0", routes: [jwt("/none"), jwt("/empty")] } },
+    });
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+    const token = `${encode({ alg: "ES256" })}.${encode({ exp: 4e9 })}.AA`;
+    for (const path of ["/none", "/empty"]) {
+      using client = await RawClient.connect(proxy.port("web"));
+      const head = `GET ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+      assert.equal((await client.send(head).answer()).status, 503);
+    }
+    const log = proxy.accessLines.join("\n");
+    assert.match(log, /\/none: the answer has the status 403/);
+    assert.match(log, /\/empty: the answer has no key/);
+    assert.doesNotMatch(log, /very-secret/);
+  });
 });

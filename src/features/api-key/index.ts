@@ -16,7 +16,7 @@ import {
   type RefusalReason,
   refusal,
 } from "../../identity/refusal.ts";
-import type { Exchange, Identity } from "../../pipeline/exchange.ts";
+import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { parametersOf, withoutParameter } from "../../semantics/query.ts";
 import type { ApiKeyOptions, KeyPlace } from "./options.ts";
@@ -85,7 +85,7 @@ class ApiKey {
     }
     if (!this.#options.forward) for (const place of this.#options.from) remove(request, place);
     this.#nameField?.add(request.fields, key.fieldValue);
-    exchange.identity = key.identity;
+    identify(exchange, key.identity);
   }
 
   #find(request: RequestMessage): string | null | typeof MALFORMED {

@@ -5,7 +5,7 @@ import { BasicUsers, type BasicUsersPorts, type PasswordVerdict, type ProvedUser
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";
 import type { PasswordHash } from "../../identity/password-hash.ts";
 import { type RefusalReason, refusal } from "../../identity/refusal.ts";
-import type { Exchange, Identity } from "../../pipeline/exchange.ts";
+import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import type { BasicAuthOptions } from "./options.ts";
 
@@ -67,7 +67,7 @@ class BasicAuth {
     const { fields } = exchange.request;
     if (!this.#options.forward) fields.delete("authorization");
     this.#userField?.add(fields, fieldValue);
-    exchange.identity = identity;
+    identify(exchange, identity);
   }
 
   #refuse(exchange: Exchange, reason: RefusalReason): void {

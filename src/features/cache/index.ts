@@ -11,7 +11,7 @@ import { ProxyError } from "../../core/errors.ts";
 import { FIELD_AUTHORIZATION, fieldIdOf } from "../../core/field-names.ts";
 import type { ResponseMessage } from "../../core/message.ts";
 import type { Clock, Random } from "../../core/ports.ts";
-import type { CacheNote, Exchange } from "../../pipeline/exchange.ts";
+import type { CacheNote, Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
 import { ageOf } from "../../semantics/caching/answer-head.ts";
 import {
@@ -231,10 +231,15 @@ class CacheFeature implements Feature {
 
   /** The request says who asks, and the key does not: RFC 9111 section 3.5. */
   #isIdentified({ request: { fields }, identity, forward }: Exchange): boolean {
-    if (identity !== null && !this.#options.key.identity) return true;
+    if (identity !== null && !(this.#options.key.identity && tellsApart(identity))) return true;
     if (!this.#keyHasAuthorization && fields.rowOfId(FIELD_AUTHORIZATION) >= 0) return true;
     return this.#told.areIn(fields, forward !== null);
   }
+}
+
+/** Whether all that was proved names somebody. */
+function tellsApart({ isShared, besides }: Identity): boolean {
+  return isShared !== true && (besides === undefined || tellsApart(besides));
 }
 
 function pass(exchange: Exchange, reason: RequestReason, forward: ForwardReason = "bypass"): void {

@@ -117,6 +117,11 @@ describe("the further parts of a key", () => {
       { identity: { subject: "a\nb c", by: "jwt" } },
       ["h x-a", "h x-b", "c lang", "@jwt a%0Ab%20c"],
     ],
+    [
+      "have all that was proved",
+      { identity: { subject: "app", by: "apiKey", besides: { subject: "a", by: "jwt", qualifier: "https://i" } } },
+      ["h x-a", "h x-b", "c lang", "@apiKey app", "@jwt a https%3A%2F%2Fi"],
+    ],
   ];
   for (const [what, given, lines] of table) {
     it(what, () => assert.equal(keysOf(key).of(exchangeOf(given)), ["http://example.org/", ...lines].join("\n")));

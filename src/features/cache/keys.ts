@@ -22,7 +22,7 @@ import {
 } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
 import type { RequestMessage } from "../../core/message.ts";
-import type { Exchange } from "../../pipeline/exchange.ts";
+import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Destination } from "../../pipeline/forwarding.ts";
 import { cookieValues } from "../../semantics/cookies.ts";
 import { decodeFormText } from "../../semantics/query.ts";
@@ -139,10 +139,17 @@ export class CacheKeys {
     }
     if (this.#hasIdentity) {
       // A subject is whatever the feature that proved it says: encoded, it has no line break.
-      lines += identity === null ? "\n@" : `\n@${identity.by} ${encodeURIComponent(identity.subject.toWellFormed())}`;
+      if (identity === null) lines += "\n@";
+      for (let one: Identity | undefined = identity ?? undefined; one !== undefined; one = one.besides) {
+        lines += `\n@${one.by} ${encoded(one.subject)}${one.qualifier === undefined ? "" : ` ${encoded(one.qualifier)}`}`;
+      }
     }
     return lines;
   }
+}
+
+function encoded(text: string): string {
+  return encodeURIComponent(text.toWellFormed());
 }
 
 /** The part of a key that is a URL. */

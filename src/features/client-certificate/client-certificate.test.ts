@@ -55,7 +55,8 @@ describe("clientCertificate", () => {
     for (const round of [1, 2]) {
       const { exchange, outcome } = ask(ALICE, forged);
       assert.equal(outcome, ALICE.subject, `round ${round}`);
-      assert.deepEqual(exchange.identity, { subject: ALICE.subject, by: "clientCertificate" });
+      const qualifier = [ALICE.issuer, ...ALICE.alternativeNames].join("\n");
+      assert.deepEqual(exchange.identity, { subject: ALICE.subject, by: "clientCertificate", qualifier });
       assert.deepEqual(exchange.requestLines, [
         ["x-client-subject", "CN=alice,O=Example\\, Inc."],
         ["x-client-issuer", "CN=Test Authority"],
@@ -64,6 +65,15 @@ describe("clientCertificate", () => {
         ["x-client-fingerprint", PRINT],
         ["client-cert", `:${ALICE.bytes.toString("base64")}:`],
       ]);
+    }
+  });
+
+  it("tells apart certificates that have one subject, or none", () => {
+    const { ask } = stage();
+    for (const subject of ["", "C=US,O=SPIRE"]) {
+      const names = ["uri:spiffe://example.org/a", "uri:spiffe://example.org/b"];
+      const [one, other] = names.map((name) => ask({ ...ALICE, subject, alternativeNames: [name] }).exchange.identity);
+      assert.notDeepEqual(one, other);
     }
   });
 

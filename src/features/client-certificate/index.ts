@@ -9,7 +9,7 @@ import { EncodedLines } from "../../core/fields.ts";
 import type { Clock, PeerCertificate } from "../../core/ports.ts";
 import { asciiName, escapeBytes } from "../../identity/distinguished-name.ts";
 import { type RefusalReason, refusal } from "../../identity/refusal.ts";
-import type { Exchange, Identity } from "../../pipeline/exchange.ts";
+import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { NameVariants } from "../../semantics/name-variants.ts";
 import type { CertificateFact, ClientCertificateOptions } from "./options.ts";
@@ -61,7 +61,7 @@ class ClientCertificate {
     }
     if (!shown.isAllowed) return refuse(exchange, "not_allowed", certificate.subject);
     fields.appendEncoded(shown.lines);
-    exchange.identity = shown.identity;
+    identify(exchange, shown.identity);
   }
 
   #read(certificate: PeerCertificate): Shown {
@@ -70,9 +70,11 @@ class ClientCertificate {
       (subjects === undefined || subjects.includes(asciiName(certificate.subject))) &&
       (sans === undefined || certificate.alternativeNames.some((name) => sans.includes(name))) &&
       (fingerprints === undefined || fingerprints.includes(certificate.fingerprint));
+    // Many authorities give all their certificates one subject, or none, and the names as alternative ones (SPIFFE).
+    const qualifier = [certificate.issuer, ...certificate.alternativeNames].join("\n");
     return {
       isAllowed,
-      identity: { subject: certificate.subject, by: NAME },
+      identity: { subject: certificate.subject, by: NAME, qualifier },
       lines: new EncodedLines(this.#fields.map(([name, fact]) => [name, fieldValueOf(certificate, fact)])),
     };
   }

@@ -12,10 +12,10 @@ import { ProxyError } from "../../core/errors.ts";
 import type { EncodedLines } from "../../core/fields.ts";
 import type { Clock, SessionRecord, SessionStore } from "../../core/ports.ts";
 import { KeyRing } from "../../identity/envelope.ts";
-import { subjectOf } from "../../identity/tokens/claims.ts";
+import { identityOf } from "../../identity/tokens/claims.ts";
 import { type GatePorts, TokenGate } from "../../identity/tokens/gate.ts";
 import type { GoodToken } from "../../identity/tokens/verifier.ts";
-import type { Exchange, Identity } from "../../pipeline/exchange.ts";
+import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
 import { NameVariants } from "../../semantics/name-variants.ts";
 import type { CredentialsOptions, Injection } from "./options.ts";
@@ -62,9 +62,9 @@ class Credentials {
     this.#gate = new TokenGate(gateOptions, ports, (claims) => {
       const found = sessionKeyOf(options.session.key, claims);
       if (typeof found === "string") return found;
-      const subject = subjectOf(claims);
-      if (subject === null) return "token_claim_refused";
-      return { key: found.key, identity: { subject, by: NAME }, record: null, lines: null };
+      const identity = identityOf(claims, NAME);
+      if (identity === null) return "token_claim_refused";
+      return { key: found.key, identity, record: null, lines: null };
     });
   }
 
@@ -119,6 +119,6 @@ class Credentials {
     const { fields } = exchange.request;
     this.#asserted.removeFrom(fields);
     fields.appendEncoded(login.lines);
-    exchange.identity = login.identity;
+    identify(exchange, login.identity);
   }
 }

@@ -6,7 +6,7 @@
 import { EncodedLines, type FieldBlock } from "../../core/fields.ts";
 import { HeaderPatterns } from "../../core/header-patterns.ts";
 import type { HttpAnswer } from "../../core/ports.ts";
-import type { Answer, Exchange } from "../../pipeline/exchange.ts";
+import { type Answer, type Exchange, identify } from "../../pipeline/exchange.ts";
 import { listHas } from "../../semantics/field-list.ts";
 import { AssertedFields } from "./asserted-fields.ts";
 import type { ForwardAuthOptions } from "./options.ts";
@@ -69,7 +69,7 @@ export class AnswerReader {
     if (decision.encoded !== null) fields.appendEncoded(decision.encoded);
     else for (const [name, value] of decision.lines) fields.append(name, value);
     exchange.passesTrailers = false;
-    if (decision.subject !== null) exchange.identity = { subject: decision.subject, by: "forwardAuth" };
+    if (decision.subject !== null) identify(exchange, { subject: decision.subject, by: "forwardAuth" });
   }
 }
 

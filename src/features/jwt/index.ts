@@ -7,11 +7,11 @@
  * or more than it says.
  */
 import { EncodedLines } from "../../core/fields.ts";
-import { claimAt, claimText, hasRequiredValue, subjectOf } from "../../identity/tokens/claims.ts";
+import { claimAt, claimText, hasRequiredValue, identityOf } from "../../identity/tokens/claims.ts";
 import { type GatePorts, TokenGate } from "../../identity/tokens/gate.ts";
 import type { JsonObject } from "../../identity/tokens/json.ts";
 import type { GoodToken } from "../../identity/tokens/verifier.ts";
-import type { Exchange, Identity } from "../../pipeline/exchange.ts";
+import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
 import { NameVariants } from "../../semantics/name-variants.ts";
 import { holds, parseRule } from "./expression.ts";
@@ -42,10 +42,10 @@ class Jwt {
     const isAllowed = compileRequirement(options.require);
     this.#asserted = new NameVariants(headers.map(([field]) => field));
     this.#gate = new TokenGate({ by: NAME, realm, tokens, failedAttempts }, ports, (claims) => {
-      const subject = subjectOf(claims);
+      const identity = identityOf(claims, NAME);
       const lines = linesOf(headers, claims);
-      if (subject === null || lines === null) return "token_claim_refused";
-      return { identity: { subject, by: NAME }, isAllowed: isAllowed(claims), lines };
+      if (identity === null || lines === null) return "token_claim_refused";
+      return { identity, isAllowed: isAllowed(claims), lines };
     });
   }
 
@@ -61,7 +61,7 @@ class Jwt {
   }
 
   #pass(exchange: Exchange, { identity, isAllowed, lines }: Pass): void {
-    exchange.identity = identity;
+    identify(exchange, identity);
     if (!isAllowed) {
       this.#gate.refuse(exchange, "not_allowed");
       return;

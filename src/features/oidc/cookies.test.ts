@@ -45,6 +45,10 @@ describe("the cookies of a login", () => {
     ],
     ["__Host-headgate=1.abc; x=y", null, "x=y"],
     ["  headgate=1.abc ;; ; a=b ", "abc", "a=b"],
+    ["headgate=1.abc;a=b", "abc", "a=b"],
+    ["headgate=1.abc\t; a=b", "abc", "a=b"],
+    ["a=b;headgate=1.abc;c=d; e=f", "abc", "a=b; c=d; e=f"],
+    ["a=voil\xc3\xa0; headgate=2.abc; headgate.1=def;\xa0b=c", "abcdef", "a=voil\xc3\xa0; \xa0b=c"],
     ["a=headgate", null, "a=headgate"],
     ["", null, ""],
   ];

@@ -9,6 +9,7 @@
  */
 import { FIELD_COOKIE } from "../../core/field-names.ts";
 import type { FieldBlock } from "../../core/fields.ts";
+import { withoutOuterSpace } from "../../semantics/field-list.ts";
 
 /** Name, "=" and value of one cookie. RFC 6265 section 6.1 asks browsers for 4096; some count the attributes too. */
 export const COOKIE_BYTES_MAX = 3900;
@@ -62,7 +63,8 @@ export function takeCookies(fields: FieldBlock, name: string, sessionName: strin
   for (let start = 0; start < header.length; ) {
     let end = header.indexOf(";", start);
     if (end < 0) end = header.length;
-    const pair = header.slice(start, end).trim();
+    // What else JavaScript takes for space may be a part of somebody's value, such as the last byte of "à".
+    const pair = withoutOuterSpace(header.slice(start, end));
     start = end + 1;
     if (pair === "") continue;
     if (!collected.take(pair, name)) rest = rest === "" ? pair : `${rest}; ${pair}`;
@@ -93,7 +95,7 @@ function takeOnly(
   const end = semicolon < 0 ? header.length : semicolon;
   const session = header.slice(value, end);
   // Values of base64url: whatever else it is, the longer way judges it.
-  if (session === "" || header[end - 1] === ";" || header[end - 1] === " ") return null;
+  if (session === "" || session.includes(";") || withoutOuterSpace(session) !== session) return null;
   fields.deleteId(FIELD_COOKIE);
   const before = start === 0 ? "" : header.slice(0, start - 2);
   const after = semicolon < 0 ? "" : header.slice(semicolon + 2);

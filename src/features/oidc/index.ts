@@ -9,7 +9,7 @@
 import type { ProxyError } from "../../core/errors.ts";
 import type { ResponseMessage } from "../../core/message.ts";
 import { refusal } from "../../identity/refusal.ts";
-import type { Exchange } from "../../pipeline/exchange.ts";
+import { type Exchange, identify } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
 import { NameVariants } from "../../semantics/name-variants.ts";
 import { type Arrival, isHttps, isNavigation } from "./arrival.ts";
@@ -140,7 +140,7 @@ class Guard {
   }
 
   #pass(exchange: Exchange, view: View, lines: readonly Line[]): void {
-    exchange.identity = view.identity;
+    identify(exchange, view.identity);
     if (view.unmet !== null) {
       const cause = new Error(`the claim ${view.unmet} is not as required`);
       exchange.fail(refusal("oidc", "not_allowed", { fields: lines, cause }));

@@ -85,7 +85,8 @@ export class Provider {
   readonly #clock: Clock;
   readonly #fetch: Fetch;
   #known: KnownProvider | null = null;
-  #jwksUri: string | null = null;
+  /** What its keys were made of: where they are, and what the provider signs with. */
+  #keysIdentity = "";
   #knownSinceMs = 0;
   #asking: Promise<KnownProvider> | null = null;
   #failures = 0;
@@ -154,9 +155,10 @@ export class Provider {
     client.buildAuthorizationUrl(configuration, {});
     if (metadata.end_session_endpoint !== undefined) client.buildEndSessionUrl(configuration, {});
     const { issuer, jwks_uri: uri, end_session_endpoint: endSession } = metadata;
-    const isSame = this.#known !== null && this.#jwksUri === uri;
-    this.#jwksUri = uri;
     const algorithms = metadata.id_token_signing_alg_values_supported ?? null;
+    const keysIdentity = JSON.stringify([uri, algorithms]);
+    const isSame = this.#known !== null && this.#keysIdentity === keysIdentity;
+    this.#keysIdentity = keysIdentity;
     const keysWith = (cooldownMs: number) => new IssuerKeys(uri, algorithms, this.#fetch, cooldownMs);
     return {
       configuration,

@@ -46,7 +46,8 @@ export function realmOf(options: OidcOptions, ports: OidcPorts): Realm {
     known = new Map();
     realms.set(ports, known);
   }
-  const identity = JSON.stringify(options, (key, value) => (OF_THE_ROUTE.has(key) ? undefined : value));
+  // Of the options alone: parameters for the issuer may have such names, too.
+  const identity = JSON.stringify(Object.entries(options).filter(([name]) => !OF_THE_ROUTE.has(name)));
   let realm = known.get(identity);
   if (realm === undefined) {
     realm = new Realm(options, ports);

@@ -40,4 +40,9 @@ describe("what a route makes of a session", () => {
     assert.equal(rolesOf(session), "admin");
     assert.equal(viewOf(session, OPTIONS).unmet, null);
   });
+
+  it("tells a user from those of other issuers", () => {
+    const of = (issuer: string) => viewOf(sessionWith({}, {}), { ...OPTIONS, issuer }).identity;
+    assert.notDeepEqual(of("https://a.example"), of("https://b.example"));
+  });
 });

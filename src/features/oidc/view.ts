@@ -4,12 +4,13 @@
  */
 import { EncodedLines } from "../../core/fields.ts";
 import { claimAt } from "../../identity/tokens/claims.ts";
+import type { Identity } from "../../pipeline/exchange.ts";
 import { claimsOf, fieldValueOf, mergedClaims, unmetRequirement } from "./claims.ts";
 import type { OidcOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 
 export interface View {
-  readonly identity: { readonly subject: string; readonly by: "oidc" };
+  readonly identity: Identity;
   /** null: there is nothing to tell. */
   readonly lines: EncodedLines | null;
   /** The claim that is not as the route requires; null: the user may pass. */
@@ -29,7 +30,7 @@ export function viewOf(session: Session, options: OidcOptions): View {
   const token = forward === "none" ? null : forward === "idToken" ? session.idToken : session.accessToken;
   if (token !== null) lines.push(["Authorization", `Bearer ${token}`]);
   return {
-    identity: { subject: session.subject, by: "oidc" },
+    identity: { subject: session.subject, by: "oidc", qualifier: options.issuer },
     lines: lines.length === 0 ? null : new EncodedLines(lines),
     unmet: unmetRequirement(claims, options.require),
     lacksToken: forward !== "none" && token === null,

@@ -95,6 +95,19 @@ export function claimText(value: unknown): string | null {
 /** C0, DEL and C1. */
 export const CONTROL = /[\0-\x1f\x7f-\x9f]/;
 
+/** Who the token is about, by whose word; null: it is no text that a log could hold. */
+export function identityOf(claims: JsonObject, by: string) {
+  const subject = subjectOf(claims);
+  if (subject === null) return null;
+  const issuer = memberOf(claims, "iss");
+  return {
+    subject,
+    by,
+    ...(typeof issuer === "string" && { qualifier: issuer }),
+    ...(subject === NO_SUBJECT && { isShared: true }),
+  };
+}
+
 const SUBJECT_CHARACTERS_MAX = 512;
 const NO_SUBJECT = "(no subject)";
 

@@ -139,6 +139,17 @@ describe("the token in another field", () => {
       undefined,
     );
   });
+
+  it("is none where an upstream may take a field of another name for it", () => {
+    const places: TokenPlace[] = [{ kind: "header", name: "x-token" }, { kind: "bearer" }];
+    for (const line of ["X_Token", "x.token"].map((name): Line => [name, "U"])) {
+      for (const forward of [true, false]) {
+        assert.equal(taken(places, [["X-Token", "T"], line], { forward }).found, undefined);
+        assert.equal(taken(places, [line, ["X-Token", "T"]], { forward }).found, undefined);
+        assert.equal(taken(places, [["Authorization", "Bearer T"], line], { forward }).found, undefined);
+      }
+    }
+  });
 });
 
 describe("the token in the query", () => {

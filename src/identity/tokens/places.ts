@@ -10,6 +10,7 @@ import { FIELD_AUTHORIZATION, FIELD_COOKIE } from "../../core/field-names.ts";
 import { type FieldBlock, ROW, ROW_VALUE, ROW_VALUE_END } from "../../core/fields.ts";
 import { latin1At } from "../../core/latin1.ts";
 import type { RequestMessage } from "../../core/message.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
 import { parametersOf, withoutParameter } from "../../semantics/query.ts";
 import type { TokenPlace } from "./options.ts";
 
@@ -106,18 +107,21 @@ class BearerPlace implements Place {
   }
 }
 
+/** A field. Another spelling of its name, which an upstream may take for it (`X_Token`), is a second line, or a mistake. */
 class HeaderPlace implements Place {
   readonly isCookie = false;
   readonly #name: string;
+  readonly #variants: NameVariants;
 
   constructor(name: string) {
     this.#name = name;
+    this.#variants = new NameVariants([name]);
   }
 
   find({ fields }: RequestMessage): FoundToken {
-    const row = fields.rowOf(this.#name);
+    const row = this.#variants.rowIn(fields);
     if (row < 0) return null;
-    if (fields.rowOf(this.#name, row + 1) >= 0) return undefined;
+    if (this.#variants.rowIn(fields, row + 1) >= 0 || fields.rowOf(this.#name) < 0) return undefined;
     return fields.valueAt(row) || null;
   }
 

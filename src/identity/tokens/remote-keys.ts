@@ -86,11 +86,14 @@ export class RemoteKeys {
 
   async #fetchKeys(): Promise<void> {
     const { url, algorithms } = this.#options;
+    // For the log, as `fetch` names it itself: a user name, a password and the query may be secrets.
+    const { origin, pathname } = new URL(url);
+    const asked = origin + pathname;
     const response = await this.#fetch(url, { headers: { accept: "application/jwk-set+json, application/json" } });
-    if (response.status !== 200) throw new Error(`${url}: the answer has the status ${response.status}`);
+    if (response.status !== 200) throw new Error(`${asked}: the answer has the status ${response.status}`);
     const set = (await response.json().catch(() => null)) as unknown;
     const keys = keysOfJwkSet(set, algorithms);
-    if (keys.length === 0) throw new Error(`${url}: the answer has no key for ${algorithms.join(" or ")}`);
+    if (keys.length === 0) throw new Error(`${asked}: the answer has no key for ${algorithms.join(" or ")}`);
     this.#fetchedMs = this.#clock.now();
     this.#replace(keys, JSON.stringify(set));
   }

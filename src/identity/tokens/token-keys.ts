@@ -48,17 +48,24 @@ export class TokenKeys {
     return sum;
   }
 
-  /** A promise only when an issuer has to be asked first. */
+  /** A promise only when an issuer has to be asked first: nobody waits for one whose keys may not be needed. */
   choose(algorithm: string, keyId: string | null): KeyChoice | Promise<KeyChoice> {
-    const issuers = this.#remote.filter((remote) => remote.isFor(algorithm));
-    const found = this.#found(algorithm, keyId, issuers);
-    const unasked = issuers.filter(({ keys }) => keys.length === 0);
-    if (found.length > 0 && unasked.length === 0) return found;
-    const waits = (found.length > 0 ? unasked : issuers)
-      .map((issuer) => issuer.renew())
-      .filter((wait) => wait !== null);
-    if (waits.length === 0) return this.#choice(algorithm, found, issuers);
-    return Promise.all(waits).then(() => this.#choice(algorithm, this.#found(algorithm, keyId, issuers), issuers));
+    const found = this.#found(algorithm, keyId);
+    if (found.length > 0) return found;
+    const renewed = renew(this.#issuersFor(algorithm));
+    if (renewed === null) return this.#choice(algorithm, found);
+    return renewed.then(() => this.#choice(algorithm, this.#found(algorithm, keyId)));
+  }
+
+  /**
+   * For a token that none of the keys of `choose` has signed: those of issuers that were not asked yet, or that may have other keys
+   * by now and no key id says so. null: there are none to ask for.
+   */
+  others(algorithm: string, keyId: string | null): Promise<readonly TokenKey[]> | null {
+    const issuers = this.#issuersFor(algorithm).filter(
+      ({ keys }) => keyId === null || keys.length === 0 || keys.some(({ id }) => id === null),
+    );
+    return renew(issuers)?.then(() => this.#found(algorithm, keyId)) ?? null;
   }
 
   /** What kept an issuer's keys from us, for the log. */
@@ -66,16 +73,28 @@ export class TokenKeys {
     return this.#remote.find(({ failure }) => failure !== null)?.failure ?? null;
   }
 
-  #found(algorithm: string, keyId: string | null, issuers: readonly RemoteKeys[]): readonly TokenKey[] {
-    return keysForToken([...this.#own, ...issuers.flatMap(({ keys }) => keys)], algorithm, keyId);
+  #issuersFor(algorithm: string): readonly RemoteKeys[] {
+    return this.#remote.filter((remote) => remote.isFor(algorithm));
   }
 
-  #choice(algorithm: string, found: readonly TokenKey[], issuers: readonly RemoteKeys[]): KeyChoice {
+  #found(algorithm: string, keyId: string | null): readonly TokenKey[] {
+    const published = this.#issuersFor(algorithm).flatMap(({ keys }) => keys);
+    return keysForToken([...this.#own, ...published], algorithm, keyId);
+  }
+
+  #choice(algorithm: string, found: readonly TokenKey[]): KeyChoice {
     if (found.length > 0) return found;
+    const issuers = this.#issuersFor(algorithm);
     if (issuers.some(({ keys }) => keys.length === 0)) return "keys_unavailable";
     const isKnown = issuers.length > 0 || this.#own.some((key) => key.algorithm === algorithm);
     return isKnown ? "token_key_unknown" : "token_algorithm_refused";
   }
+}
+
+/** null: none of them is worth asking again yet. */
+function renew(issuers: readonly RemoteKeys[]): Promise<unknown> | null {
+  const waits = issuers.map((issuer) => issuer.renew()).filter((wait) => wait !== null);
+  return waits.length === 0 ? null : Promise.all(waits);
 }
 
 function ownKeys(options: TokenKeyOptions): TokenKey[] {

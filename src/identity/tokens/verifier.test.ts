@@ -205,6 +205,8 @@ function remote(algorithms: readonly string[], more: Partial<RemoteKeysOptions> 
   };
 }
 
+const THEIRS = "https://theirs.example/keys";
+
 /** An issuer whose keys a test changes, and that can be away. */
 class Issuer {
   keys: object[] = [];
@@ -333,6 +335,41 @@ describe("the keys of an issuer", () => {
       assert.equal(await judge(one.sign(claims("a"))), "a");
     });
   }
+
+  it("are not waited for by tokens that the keys of another one verify", async () => {
+    const [ours, theirs] = [new Issuer(), new Issuer()];
+    const [one, two, secondOne] = [keyPair("1"), keyPair("2"), keyPair("1")];
+    ours.keys = [one.jwk];
+    const held = Promise.withResolvers<Response>();
+    theirs.answer = () => held.promise;
+    const fetch: Fetch = (url) => (url === THEIRS ? theirs : ours).fetch(url);
+    const { judge, claims } = verifierOf([remote(["EdDSA"]), remote(["EdDSA"], { url: THEIRS })], fetch);
+    const first = judge(one.sign(claims("first")));
+    await settled();
+    // The first one of all has found nobody's keys, and has asked both.
+    const others = [two, secondOne].map((pair, index) => judge(pair.sign(claims(`other-${index}`))));
+    assert.equal(await Promise.race([judge(one.sign(claims("a"))), settled()]), "a");
+    held.resolve(Response.json({ keys: [two.jwk, secondOne.jwk] }));
+    assert.deepEqual(await Promise.all([first, ...others]), ["first", "other-0", "other-1"]);
+    assert.deepEqual([ours.asked, theirs.asked], [1, 1]);
+  });
+
+  it("that have no ids are asked for again for a token that none of them has signed, but not again and again", async () => {
+    const issuer = new Issuer();
+    const [one, two, never] = [keyPair("1"), keyPair("2"), keyPair("3")];
+    const withoutId = ({ jwk }: typeof one) => ({ ...jwk, kid: undefined });
+    issuer.keys = [withoutId(one)];
+    const { clock, judge, claims } = verifierOf([remote(["EdDSA"])], issuer.fetch);
+    assert.equal(await judge(one.sign(claims("a", 3600))), "a");
+    issuer.keys = [withoutId(two)];
+    assert.equal(await judge(two.sign(claims("b", 3600))), "token_signature_invalid");
+    assert.equal(issuer.asked, 1, "the cool-down has begun with the first question");
+    clock.advance(30_000);
+    assert.equal(await judge(two.sign(claims("b", 3600))), "b");
+    for (let count = 0; count < 5; count++)
+      assert.equal(await judge(never.sign(claims(`m${count}`, 3600))), "token_signature_invalid");
+    assert.equal(issuer.asked, 2);
+  });
 
   it("are not asked for by tokens of algorithms that they are not for", async () => {
     const issuer = new Issuer();

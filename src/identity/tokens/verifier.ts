@@ -117,8 +117,14 @@ export class TokenVerifier<T extends object> {
     const keys = await choice;
     if (typeof keys === "string") return this.#refuse(token.text, keys);
     // Of the keys that judge it, whatever comes while they do.
-    const generation = this.#keys.generation();
-    return this.#judge(token, presented, await hasSignatureOf(token, keys), generation);
+    let generation = this.#keys.generation();
+    let isAuthentic = await hasSignatureOf(token, keys);
+    const others = isAuthentic ? null : await this.#keys.others(token.algorithm, token.keyId);
+    if (others !== null) {
+      generation = this.#keys.generation();
+      isAuthentic = await hasSignatureOf(token, others);
+    }
+    return this.#judge(token, presented, isAuthentic, generation);
   }
 
   #judge({ claims, text }: ParsedToken, presented: string, isAuthentic: boolean, generation: number): Verdict<T> {
