@@ -143,8 +143,17 @@ export interface Cache {
   readonly counts: CacheCounts;
   /** What is stored for this request, at once: from memory, or from the disk. It counts as used. */
   find(key: string, request: FieldBlock): CachedAnswer | null;
-  /** Asks to fetch what is not there; `seen` is what `find` gave and is not good enough. */
-  acquire(key: string, request: FieldBlock, seen: CachedAnswer | null, handler: AcquireHandler): PendingAcquire;
+  /**
+   * Asks to fetch what is not there; `seen` is what `find` gave and is not good enough. `isPart`: a part alone will be fetched, for
+   * which nobody waits who wants all of it.
+   */
+  acquire(
+    key: string,
+    request: FieldBlock,
+    seen: CachedAnswer | null,
+    handler: AcquireHandler,
+    isPart?: boolean,
+  ): PendingAcquire;
   /** What is stored was confirmed, or changed by an answer to HEAD, without a fill. */
   refresh(key: string, request: FieldBlock, stored: CachedAnswer, head: AnswerHead): void;
   /**

@@ -222,6 +222,15 @@ describe("an answer that sets a cookie", () => {
   });
 });
 
+describe("an answer to somebody's credentials of a name of his origin's own", () => {
+  it("is not given because somebody else would take it stale, when it says nothing", async () => {
+    const proxy = await open();
+    proxy.answer = ({ get }) => answerOf(200, { ETag: `"${get("x-token")}"` }, `for ${get("x-token")}`);
+    await proxy.fetch("/a", { fields: { "X-Token": "alice" } });
+    assert.equal((await proxy.fetch("/a", { fields: { "Cache-Control": "max-stale" } })).body, "for null");
+  });
+});
+
 describe("an answer to somebody's cookies", () => {
   it("is not guessed to be for others", async () => {
     const proxy = await open({ cache: { heuristic: { share: 1 } } });
@@ -230,6 +239,39 @@ describe("an answer to somebody's cookies", () => {
     for (const value of ["a=1", "a=2"]) {
       assert.equal((await proxy.fetch("/a", { fields: { Cookie: value } })).body, `for ${value}`);
     }
+  });
+
+  const unsaid: readonly (readonly [said: string, fields: Record<string, string>])[] = [
+    ["nothing", {}],
+    ["max-age=0", { "Cache-Control": "max-age=0" }],
+    ["Expires: 0", { Expires: "0" }],
+  ];
+  for (const [said, fields] of unsaid) {
+    it(`is not given to others as a stale one, whatever they and the configuration would take: ${said}`, async () => {
+      const cache = { staleWhileRevalidate: "1h", staleOnError: "1h" };
+      const proxy = await open({ cache, stage: { upstreamUse: { retriesMax: 0 } } });
+      const page = ({ get }: Asked): string =>
+        answerOf(200, { ...fields, ETag: `"${get("cookie")}"` }, `for ${get("cookie")}`);
+      proxy.answer = page;
+      const clients = ["a=1", "a=2"].map((value) => proxy.client("/a", { fields: { Cookie: value } }));
+      await proxy.settle();
+      for (const [index, client] of clients.entries()) client.receives(new RegExp(`\r\n\r\nfor a=${index + 1}$`));
+      for (const control of ["", "max-stale", "only-if-cached, max-stale", "stale-if-error=99"]) {
+        const asked = { Cookie: "a=3", ...(control === "" ? {} : { "Cache-Control": control }) };
+        proxy.answer = page;
+        assert.doesNotMatch((await proxy.fetch("/a", { fields: asked })).body, /a=[12]/, control);
+        proxy.answer = () => answerOf(503, {}, "sorry");
+        assert.doesNotMatch((await proxy.fetch("/a", { fields: { ...asked, Cookie: "a=4" } })).body, /a=/, control);
+      }
+    });
+  }
+
+  it("is given to others as a stale one when it says so itself", async () => {
+    const proxy = await open();
+    const said = { "Cache-Control": "max-age=0, stale-while-revalidate=60", ETag: '"v1"' };
+    proxy.answer = ({ get }) => answerOf(200, said, `for ${get("cookie")}`);
+    await proxy.fetch("/a", { fields: { Cookie: "a=1" } });
+    assert.equal((await proxy.fetch("/a", { fields: { Cookie: "a=2" } })).body, "for a=1");
   });
 
   it("is not shared while it is fetched when it says nothing", async () => {

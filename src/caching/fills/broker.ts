@@ -127,8 +127,8 @@ export class Broker {
     if (!this.#threads.has(thread.number)) return;
     switch (message.kind) {
       case "acquire": {
-        const { ask, id, storedId, key, seen } = message;
-        return this.#place({ thread, ask, id, storedId, key, seen, flight: null });
+        const { ask, id, storedId, key, seen, isPart } = message;
+        return this.#place({ thread, ask, id, storedId, key, seen, isPart, flight: null });
       }
       case "cancel":
         return forgetWaiter(thread, message.ask);
@@ -182,7 +182,9 @@ export class Broker {
     const passMs = isAlone ? this.#passes.restMsFor(id) : this.#passes.msFor(id);
     if (reason !== null && passMs > 0) return this.#pass([waiter], reason, passMs);
     const flight = this.#flights.listed(id);
-    if (flight !== undefined && !this.#isMet(flight)) {
+    // What comes of a part may take as long as it likes, and would be of no use to who wants all: he begins with that.
+    const isOfUse = flight !== undefined && (waiter.isPart || !flight.isPart);
+    if (isOfUse && !this.#isMet(flight)) {
       if (isAlone) return this.#pass([waiter], reason, LONE_FETCH_PASS_MS);
       if (flight.isStalled && !this.#watch.hasMoved(flight)) return this.#pass([waiter], "stalled", 0);
       if (flight.phase === "flowing") return this.#follow(flight, [waiter]);
@@ -290,6 +292,7 @@ export class Broker {
     flight.values = values;
     flight.start = begun.start;
     flight.end = begun.end;
+    flight.isPart &&= begun.start > 0 || begun.end !== decoded.head.bodyBytes;
     flight.id = id;
     this.#forgetPasses(flight);
     // Those who came behind a purge of its tags, which nobody knew then, must not get it. Who they are is not known either.

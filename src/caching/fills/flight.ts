@@ -21,6 +21,8 @@ export interface Waiter {
   readonly storedId: EntryId;
   readonly key: string;
   readonly seen: number;
+  /** It wants a part alone. Who wants all of it does not wait for what is fetched for such a one. */
+  readonly isPart: boolean;
   flight: Flight | null;
 }
 
@@ -60,6 +62,8 @@ export class Flight {
   start = 0;
   end = -1;
   hasFile = false;
+  /** A part was asked for, and no more than that comes, as far as is known. */
+  isPart = false;
   /** Its thread was told that others read. */
   isShared = false;
   /** A purge or an invalidation has met it. */

@@ -42,10 +42,11 @@ export class Flights {
   }
 
   /** For who asks, who is to fetch it; not when it is full. */
-  open({ thread, id, key }: Waiter, body: BodyId, since: Mark, nowMs: number): Flight {
+  open({ thread, id, key, isPart }: Waiter, body: BodyId, since: Mark, nowMs: number): Flight {
     const row = this.#freeRows.pop()!;
     const place = { row, generation: this.#table.begin(row), body };
     const flight = new Flight(this.#next++, thread, key, entryIdOf(key, ""), id, place, since, nowMs);
+    flight.isPart = isPart;
     this.#flights.set(flight.number, flight);
     this.#listed.set(id, flight);
     return flight;

@@ -8,7 +8,7 @@ import type { BodyId, EntryId, Link } from "../ports.ts";
 export type ToKeeper =
   /**
    * `id`: under which it is fetched, made of the key and, as far as is known by what answers vary, of the request. `storedId`: under
-   * which it would be found. `seen`: the version of what is not good enough; 0: nothing was found.
+   * which it would be found. `seen`: the version of what is not good enough; 0: nothing was found. `isPart`: a part is wanted.
    */
   | {
       readonly kind: "acquire";
@@ -17,6 +17,7 @@ export type ToKeeper =
       readonly storedId: EntryId;
       readonly key: string;
       readonly seen: number;
+      readonly isPart: boolean;
     }
   | { readonly kind: "cancel"; readonly ask: number }
   /**

@@ -81,12 +81,18 @@ export class ThreadCache implements Cache {
     return this.#stored.find(key, request);
   }
 
-  acquire(key: string, request: FieldBlock, seen: CachedAnswer | null, handler: AcquireHandler): PendingAcquire {
+  acquire(
+    key: string,
+    request: FieldBlock,
+    seen: CachedAnswer | null,
+    handler: AcquireHandler,
+    isPart = false,
+  ): PendingAcquire {
     if (this.#shared.state !== DISK_STATES.works) {
       handler.onPass("off");
       return OVER;
     }
-    return this.#fills.acquire(key, request, seen?.version ?? 0, handler);
+    return this.#fills.acquire(key, request, seen?.version ?? 0, isPart, handler);
   }
 
   refresh(key: string, _request: FieldBlock, stored: CachedAnswer, head: AnswerHead): void {

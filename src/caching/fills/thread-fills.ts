@@ -39,6 +39,7 @@ class Ask implements PendingAcquire {
   /** Its own copy: the client may be gone when it is needed. */
   readonly request: FieldBlock;
   readonly seen: number;
+  readonly isPart: boolean;
   readonly handler: AcquireHandler;
   readonly #onCancel: (ask: Ask) => void;
   names: readonly string[] = NO_NAMES;
@@ -50,6 +51,7 @@ class Ask implements PendingAcquire {
     key: string,
     request: FieldBlock,
     seen: number,
+    isPart: boolean,
     handler: AcquireHandler,
     onCancel: (ask: Ask) => void,
   ) {
@@ -57,6 +59,7 @@ class Ask implements PendingAcquire {
     this.key = key;
     this.request = request;
     this.seen = seen;
+    this.isPart = isPart;
     this.handler = handler;
     this.#onCancel = onCancel;
   }
@@ -99,10 +102,10 @@ export class ThreadFills {
     return this.#asks.size === 0 && this.#fills.size === 0 && this.#followed.size === 0;
   }
 
-  acquire(key: string, request: FieldBlock, seen: number, handler: AcquireHandler): PendingAcquire {
+  acquire(key: string, request: FieldBlock, seen: number, isPart: boolean, handler: AcquireHandler): PendingAcquire {
     const copy = FieldBlock.copyOf(request);
     copy.compact();
-    const ask = new Ask(this.#nextAsk++, key, copy, seen, handler, this.#cancel);
+    const ask = new Ask(this.#nextAsk++, key, copy, seen, isPart, handler, this.#cancel);
     this.#asks.set(ask.number, ask);
     this.#send(ask, NO_NAMES);
     return this.#asks.has(ask.number) ? ask : OVER;
@@ -149,7 +152,7 @@ export class ThreadFills {
 
   /** Asks under what is known by now of how answers of the key vary; `names`: from one that is being fetched. */
   #send(ask: Ask, names: readonly string[]): void {
-    const { key, request, seen, number } = ask;
+    const { key, request, seen, isPart, number } = ask;
     const place = this.#parts.placeOf(key, request);
     ask.names = unitedNames(place.names, names);
     ask.id = fetchIdOf(key, request, ask.names);
@@ -157,7 +160,7 @@ export class ThreadFills {
     if (reason !== null) return this.#take(number)!.handler.onPass(reason);
     // Under more names than those of what is stored nothing is stored yet.
     const storedId = ask.names === place.names ? place.id : "";
-    this.#parts.link.send({ kind: "acquire", ask: number, id: ask.id, storedId, key, seen });
+    this.#parts.link.send({ kind: "acquire", ask: number, id: ask.id, storedId, key, seen, isPart });
   }
 
   #sendAgain(ask: Ask, names: readonly string[], reason: PassReason): void {

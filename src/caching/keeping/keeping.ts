@@ -289,14 +289,11 @@ export class Keeping {
   }
 
   /** In the turn of its key. */
-  async #keep(
-    primaryId: EntryId,
-    reserved: ReservedSlots,
-    { key, head, body, vary, since }: AnswerToKeep,
-  ): Promise<KeepOutcome> {
+  async #keep(primaryId: EntryId, reserved: ReservedSlots, answer: AnswerToKeep): Promise<KeepOutcome> {
+    const { key, head, body, vary, since } = answer;
     const place = this.#placeOf(primaryId, key, vary);
     if (place === null) return refused("vary");
-    if (this.#isOlder(head, place.id)) return refused("older");
+    if (this.#isOlder(answer, place.id)) return refused("older");
     if (body.kind === "file") await this.around.books.keepBody(body.body);
     if (place.vary !== null) {
       if (reserved.vary < 0) return refused("full");
@@ -320,10 +317,15 @@ export class Keeping {
     return { isKept: true, id: place.id, record };
   }
 
-  /** A download may take long, and what is there is confirmed meanwhile for somebody who did not want to wait. */
-  #isOlder({ requestedMs }: AnswerHead, id: EntryId): boolean {
+  /**
+   * A download may take long, and what is there is confirmed meanwhile for somebody who did not want to wait. A part takes the place of
+   * nothing whole that was asked for at the same time.
+   */
+  #isOlder(answer: Pick<AnswerRecord, "head" | "body">, id: EntryId): boolean {
     const there = this.#read(id);
     if (there?.kind !== "answer") return false;
+    const { requestedMs } = answer.head;
+    if (there.head.requestedMs === requestedMs) return isWhole(there) && !isWhole(answer);
     // What is from the future was stored before the clock was set back: it may be as old as anything.
     return there.head.requestedMs > requestedMs && there.head.requestedMs <= this.around.clock.wallMs();
   }
@@ -478,6 +480,10 @@ export class Keeping {
     const record = this.#read(id);
     return record === null ? id : entryIdOf(record.key, "");
   }
+}
+
+function isWhole({ head, body }: Pick<AnswerRecord, "head" | "body">): boolean {
+  return body.start === 0 && body.end === head.bodyBytes;
 }
 
 /** 32 bits of an id, other than those of its shard. */

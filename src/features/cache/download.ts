@@ -437,6 +437,9 @@ export class Download implements ForkHandler {
       const isRest = part !== null && part.start === position && (this.#end < 0 || part.end <= this.#end);
       const isOfLength = part !== null && (length < 0 || part.completeBytes < 0 || part.completeBytes === length);
       if (!isRest || !isOfLength) return this.#giveUp("the origin sent another part than the rest");
+      // An origin may send less than it was asked for; where nobody knew how long the whole is, that would end as if it were all.
+      if (this.#end < 0 && part.end !== part.completeBytes)
+        return this.#giveUp("the origin sent a part whose end need not be that of the whole");
     } else if (status === 200 && (length < 0 || bodyBytes < 0 || bodyBytes === length) && this.#end === length) {
       // All of it once more: what is there already is passed over.
       this.#skip = position;

@@ -27,7 +27,7 @@ import { hasForwarded } from "../../semantics/forwarded.ts";
 import { normalisePath } from "../../semantics/uri.ts";
 import { isBypassed } from "./bypass.ts";
 import type { CacheContext } from "./context.ts";
-import { AnswerGiver } from "./give.ts";
+import { AnswerGiver, isWhole } from "./give.ts";
 import { ToldIdentities } from "./identities.ts";
 import { authorityOf, CacheKeys, urlOf } from "./keys.ts";
 import type { CacheOptions } from "./options.ts";
@@ -39,7 +39,7 @@ import { AnswerRules } from "./rules.ts";
 import { HitLines, statusOf } from "./status.ts";
 import { templateOf } from "./template.ts";
 import { UseCounts } from "./uses.ts";
-import { Visit, type VisitFacts } from "./visit.ts";
+import { rangeAim, Visit, type VisitFacts } from "./visit.ts";
 
 const FIELD_CACHE_CONTROL = fieldIdOf("cache-control");
 const FIELD_PRAGMA = fieldIdOf("pragma");
@@ -128,6 +128,7 @@ class CacheFeature implements Feature {
           if (reuse === "stale-while-revalidate") this.#refresh(exchange, key, found);
           return;
         }
+        if (directives.onlyIfCached) return this.#refuse(exchange);
         if (given === "ask-origin") return pass(exchange, "condition");
         if (given === "unreadable") return this.#miss(exchange, key, directives);
         forward = "partial";
@@ -214,12 +215,15 @@ class CacheFeature implements Feature {
     if (this.#refreshed.has(key)) return;
     const { fields } = exchange.request;
     if (hasOverride(fields) || authenticatesConnection(fields)) return;
+    // Of what is there in part, no more is fetched than the client asks for.
+    const aim = isWhole(seen.body) ? "validation" : rangeAim(fields);
+    if (aim === null) return;
     this.#refreshed.add(key);
     const job = {
       key,
       url: urlOf(key),
       path: pathOf(exchange),
-      aim: "validation",
+      aim,
       seen,
       directives: NO_REQUEST_DIRECTIVES,
       isIdentified: this.#isIdentified(exchange),

@@ -147,7 +147,15 @@ describe("what a proxy in front says of the URL", () => {
       ],
       ["<host:example.org, b"],
     ],
-    ["is another scheme", [["X-Forwarded-Proto", "https"]], ["<proto:https"]],
+    ["is something else than a scheme", [["X-Forwarded-Proto", "wss"]], ["<proto:wss"]],
+    [
+      "is two schemes",
+      [
+        ["X-Forwarded-Proto", "https"],
+        ["X-Forwarded-Proto", "http"],
+      ],
+      ["<proto:https, http"],
+    ],
     ["is a prefix", [["X-Forwarded-Prefix", "/app"]], ["<prefix:/app"]],
     ["is a port", [["X-Forwarded-Port", "8443"]], ["<port:8443"]],
     [
@@ -167,6 +175,16 @@ describe("what a proxy in front says of the URL", () => {
   for (const [what, fields, lines] of table) {
     it(what, () => assert.equal(keysOf().of(exchangeOf({ fields })), ["http://example.org/", ...lines].join("\n")));
   }
+
+  it("is the scheme, where it ends TLS for us", () => {
+    const told: readonly Line[] = [["X-Forwarded-Proto", "https"]];
+    assert.equal(keysOf().of(exchangeOf({ fields: told })), "https://example.org/");
+    assert.equal(keysOf().of(exchangeOf({ fields: told, authority: "a:443" })), "https://a/");
+    assert.equal(
+      keysOf().of(exchangeOf({ scheme: "https", fields: [["X-Forwarded-Proto", "http"]] })),
+      "http://example.org/",
+    );
+  });
 
   it("is the client's own matter on the way to a destination", () =>
     assert.equal(keysOf().of(exchangeOf({ to: {}, fields: [["X-Forwarded-Host", "b"]] })), "http://o.example/"));

@@ -2,7 +2,7 @@
  * What tells answers apart, as text: scheme, authority, path and query in the first line, which is a URL; what else counts in lines
  * behind it. Two requests have the same key only if one may get the other's answer:
  *
- * - Scheme and authority are always there (CVE-2026-2836): on routes those under which the client asked, in `forward` those of the
+ * - Scheme and authority are always there (CVE-2026-2836): on routes those under which the browser asked, in `forward` those of the
  *   destination.
  * - What the upstream is told of the client's own URL by a trusted proxy in front (X-Forwarded-Host and its like) is there when it
  *   says something else: applications make links and redirects of it.
@@ -66,11 +66,13 @@ export class CacheKeys {
   /** null: the request names no host, or its key would be too long. */
   of(exchange: Exchange): string | null {
     const { request, forward } = exchange;
-    const origin = forward === null ? this.#routedOrigin(request) : this.#originOf(forward.destination);
+    const scheme = forward === null ? toldScheme(request) : null;
+    const origin =
+      forward === null ? this.#routedOrigin(request, scheme ?? request.scheme) : this.#originOf(forward.destination);
     if (origin === null) return null;
     let key = origin + this.#targetOf(request) + this.#scope;
     if (forward === null) {
-      const front = frontOf(request);
+      const front = frontOf(request, scheme === null);
       if (front !== "") key += front;
     } else {
       const reach = forward.access?.reach ?? "";
@@ -105,12 +107,11 @@ export class CacheKeys {
     return kept === "" && this.#query !== null ? path : `${path}?${kept}`;
   }
 
-  #routedOrigin(request: RequestMessage): string | null {
-    const { authority, scheme } = request;
+  #routedOrigin({ authority }: RequestMessage, scheme: "http" | "https"): string | null {
     if (authority !== this.#authority || scheme !== this.#scheme) {
       this.#authority = authority;
       this.#scheme = scheme;
-      this.#origin = originOf(request);
+      this.#origin = authority === "" ? null : `${scheme}://${withoutDefaultPort(authority, scheme)}`;
     }
     return this.#origin;
   }
@@ -166,11 +167,15 @@ export function authorityOf(key: string): string {
 
 const DEFAULT_PORTS = { http: 80, https: 443 } as const;
 
-/** Of a route: what the client has called the host. null: it has not. */
-function originOf(request: RequestMessage): string | null {
-  const { authority, scheme } = request;
-  if (authority === "") return null;
-  return `${scheme}://${withoutDefaultPort(authority, scheme)}`;
+/**
+ * Of a route: the scheme that the browser has used, also where a trusted proxy in front ends TLS, so that operators name the URL as they
+ * know it. null: what is said of it is something else.
+ */
+function toldScheme({ fields, scheme }: RequestMessage): "http" | "https" | null {
+  const row = fields.rowOfId(FIELD_X_FORWARDED_PROTO);
+  if (row < 0 || isSameText(fields, row, scheme)) return scheme;
+  const other = scheme === "http" ? "https" : "http";
+  return isSameText(fields, row, other) ? other : null;
 }
 
 function withoutDefaultPort(authority: string, scheme: "http" | "https"): string {
@@ -187,14 +192,11 @@ const COLON = 0x3a;
 
 /**
  * What the forwarding fields say of the URL under which the client asked, where that is not what we know ourselves: a trusted proxy
- * has said it, or a feature in front of the cache. "": nothing.
+ * has said it, or a feature in front of the cache. "": nothing. `hasScheme`: what they say of the scheme, too.
  */
-function frontOf(request: RequestMessage): string {
+function frontOf(request: RequestMessage, hasScheme: boolean): string {
   const { fields } = request;
-  let front = "";
-  const scheme = fields.rowOfId(FIELD_X_FORWARDED_PROTO);
-  if (scheme >= 0 && !isSameText(fields, scheme, request.scheme))
-    front += `\n<proto:${fields.get("x-forwarded-proto")}`;
+  let front = hasScheme ? `\n<proto:${fields.get("x-forwarded-proto")}` : "";
   const host = fields.rowOfId(FIELD_X_FORWARDED_HOST);
   if (host >= 0 && !isSameText(fields, host, request.authority)) front += `\n<host:${fields.get("x-forwarded-host")}`;
   if (fields.rowOfId(FIELD_X_FORWARDED_PREFIX) >= 0) front += `\n<prefix:${fields.get("x-forwarded-prefix")}`;

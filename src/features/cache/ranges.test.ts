@@ -137,6 +137,57 @@ describe("a range of what is on its way", () => {
   });
 });
 
+describe("a range that is under way", () => {
+  const head = (range: string, length: number) =>
+    `HTTP/1.1 206 X\r\nCache-Control: max-age=60\r\nETag: "v1"\r\nContent-Range: bytes ${range}/10\r\nContent-Length: ${length}\r\n\r\n`;
+
+  for (const when of ["has no head yet", "flows"]) {
+    it(`and ${when} keeps nobody waiting who wants all of it: that is one download`, async () => {
+      const proxy = await open();
+      const part = proxy.client("/a", rangeOf("bytes=5-"));
+      await proxy.settle();
+      const [{ server }] = proxy.asked as [(typeof proxy.asked)[0]];
+      if (when === "flows") server.sends(`${head("5-9", 5)}56`);
+      await proxy.settle();
+      const clients = Array.from({ length: 20 }, () => proxy.client("/a"));
+      await proxy.settle();
+      assert.equal(proxy.asked.length, 2);
+      assert.equal(proxy.asked[1]!.get("range"), null);
+      proxy.asked[1]!.server.sends(answerOf(200, FRESH, BODY));
+      await proxy.settle();
+      for (const client of clients) assert.equal(gotOf(client).body, BODY);
+      server.sends(when === "flows" ? "789" : `${head("5-9", 5)}56789`);
+      await proxy.settle();
+      assert.equal(gotOf(part).body, "56789");
+      assert.equal((await proxy.fetch("/a")).cacheStatus, "headgate; hit; ttl=60");
+      assert.equal(proxy.asked.length, 2);
+    });
+  }
+
+  it("is one download for all who want it", async () => {
+    const proxy = await open();
+    const clients = Array.from({ length: 5 }, () => proxy.client("/a", rangeOf("bytes=2-4")));
+    await proxy.settle();
+    proxy.asked[0]!.server.sends(`${head("2-4", 3)}234`);
+    await proxy.settle();
+    for (const client of clients) assert.equal(gotOf(client).body, "234");
+    assert.equal(proxy.asked.length, 1);
+  });
+
+  it("is all of it, where the origin knows no ranges: that is shared as ever", async () => {
+    const proxy = await open();
+    const part = proxy.client("/a", rangeOf("bytes=2-4"));
+    await proxy.settle();
+    proxy.asked[0]!.server.sends(answerOf(200, FRESH, BODY).slice(0, -5));
+    await proxy.settle();
+    const whole = proxy.client("/a");
+    await proxy.settle();
+    proxy.asked[0]!.server.sends(BODY.slice(5));
+    await proxy.settle();
+    assert.deepEqual([gotOf(part).body, gotOf(whole).body, proxy.asked.length], ["234", BODY, 1]);
+  });
+});
+
 describe("a range of what is not there", () => {
   it("is no reason to fetch all of it: the part is kept", async () => {
     const proxy = await open();
@@ -222,6 +273,17 @@ describe("a range of what is not there", () => {
 });
 
 describe("a part that is there", () => {
+  it("is not completed for who wants nothing but what is stored", async () => {
+    const proxy = await open();
+    proxy.answer = (asked) => ranged(asked);
+    await proxy.fetch("/a", rangeOf("bytes=0-3"));
+    const asked = { "Cache-Control": "only-if-cached" };
+    assert.equal((await proxy.fetch("/a", { fields: asked })).status, 504);
+    assert.equal((await proxy.fetch("/a", rangeOf("bytes=2-7", asked))).status, 504);
+    assert.equal((await proxy.fetch("/a", rangeOf("bytes=0-3", asked))).body, "0123");
+    assert.equal(proxy.asked.length, 1);
+  });
+
   it("is completed for who wants all of it", async () => {
     const proxy = await open();
     proxy.answer = (asked) => ranged(asked);
@@ -261,6 +323,20 @@ describe("a part that is there", () => {
     proxy.answer = (asked) => (asked.get("range") === null ? ranged(asked) : answerOf(416, {}));
     assert.equal((await proxy.fetch("/a")).body, BODY);
     assert.equal(proxy.asked.length, 3);
+  });
+
+  it("is not completed when it is stale and fetched anew in the background", async () => {
+    const proxy = await open({ cache: { staleWhileRevalidate: "1h" } });
+    const said = { "Cache-Control": "max-age=60" };
+    proxy.answer = (asked) => ranged(asked, BODY, said);
+    await proxy.fetch("/a", rangeOf("bytes=2-4"));
+    await proxy.passes(61_000);
+    assert.equal((await proxy.fetch("/a", rangeOf("bytes=2-4"))).cacheStatus, "headgate; hit; ttl=-1");
+    assert.equal((await proxy.fetch("/a", rangeOf("bytes=2-4"))).cacheStatus, "headgate; hit; ttl=60");
+    assert.deepEqual(
+      proxy.asked.map(({ get }) => get("range")),
+      ["bytes=2-4", "bytes=2-4"],
+    );
   });
 
   it("is not completed when it is stale", async () => {

@@ -19,8 +19,8 @@ export class Refresh implements AcquireHandler {
   }
 
   begin(): void {
-    const { key, template, seen } = this.#job;
-    this.#context.cache.acquire(key, template.fields, seen, this);
+    const { key, template, seen, aim } = this.#job;
+    this.#context.cache.acquire(key, template.fields, seen, this, aim === "range");
   }
 
   onFill(fill: Fill): void {

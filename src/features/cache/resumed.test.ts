@@ -122,6 +122,31 @@ describe("a body that broke off", () => {
     });
   }
 
+  for (const [what, range] of [
+    ["less than the rest", "bytes 5-6/10"],
+    ["a part of something of which nobody knows the length", "bytes 5-6/*"],
+  ] as const) {
+    it(`of unknown length is never taken for whole when it goes on with ${what}`, async () => {
+      const { proxy, clients } = await broken(
+        'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nETag: "v1"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n',
+      );
+      proxy.answer = () => rest({ "Content-Range": range }, "56");
+      await proxy.passes(1_000);
+      for (const client of clients) client.seesReset();
+      proxy.answer = () => answerOf(200, { "Cache-Control": "max-age=60" }, "fresh");
+      assert.equal((await proxy.fetch("/a")).body, "fresh", "nothing of it was kept");
+    });
+  }
+
+  it("of unknown length is gone on with to the end that the origin tells", async () => {
+    const { proxy, clients } = await broken(
+      'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nETag: "v1"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n',
+    );
+    proxy.answer = () => rest({});
+    await proxy.passes(1_000);
+    for (const client of clients) assert.equal(gotOf(client).body, "0123456789");
+  });
+
   it("breaks for all without a strong validator", async () => {
     const { proxy, clients } = await broken(HEAD.replace('"v1"', 'W/"v1"'));
     for (const client of clients) client.seesReset();

@@ -144,6 +144,24 @@ describe("what has turned stale", () => {
     }
   });
 
+  it("is its asker's alone when it varies from now on by what it was not told apart by", async () => {
+    const proxy = await open();
+    const answer = (status: number, language: string | null, fields = {}) =>
+      answerOf(status, { "Cache-Control": "max-age=10", ETag: `"${language}"`, ...fields }, language ?? "");
+    proxy.answer = ({ get }) => answer(200, get("accept-language"));
+    const as = (language: string) => ({ fields: { "Accept-Language": language } });
+    await proxy.fetch("/a", as("de"));
+    await proxy.passes(11_000);
+    proxy.answer = ({ get }) => {
+      const language = get("accept-language");
+      const isKnown = get("if-none-match") === `"${language}"`;
+      return answer(isKnown ? 304 : 200, language, { Vary: "Accept-Language" });
+    };
+    const bodies: string[] = [];
+    for (const language of ["de", "fr", "de", "fr"]) bodies.push((await proxy.fetch("/a", as(language))).body);
+    assert.deepEqual([bodies, proxy.asked.length], [["de", "fr", "de", "fr"], 4]);
+  });
+
   it("is validated each time when the confirmation says no-cache", async () => {
     const proxy = await open();
     const fields: Record<string, string> = {};

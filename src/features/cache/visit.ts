@@ -8,7 +8,7 @@
 import type { AcquireHandler, CachedAnswer, Fill, PassReason, PendingAcquire } from "../../caching/cache.ts";
 import { ProxyError } from "../../core/errors.ts";
 import { fieldIdOf } from "../../core/field-names.ts";
-import { EncodedLines } from "../../core/fields.ts";
+import { EncodedLines, type FieldBlock } from "../../core/fields.ts";
 import type { ResponseMessage } from "../../core/message.ts";
 import type { CacheNote, Exchange } from "../../pipeline/exchange.ts";
 import type { Waiting } from "../../pipeline/phases.ts";
@@ -114,7 +114,9 @@ export class Visit implements AcquireHandler, DownloadStarter {
 
   #acquire(): void {
     const { cache } = this.#context;
-    const pending = cache.acquire(this.#facts.key, this.#exchange.request.fields, this.#seen, this);
+    const aim = this.#aim();
+    const isPart = aim === "range" || aim === null;
+    const pending = cache.acquire(this.#facts.key, this.#exchange.request.fields, this.#seen, this, isPart);
     // It may have been answered before the call returned.
     if (!this.#isDone && this.#download === null) this.#pending ??= pending;
   }
@@ -172,24 +174,11 @@ export class Visit implements AcquireHandler, DownloadStarter {
     const seen = this.#seen;
     const hasRange = method === "GET" && fields.rowOfId(FIELD_RANGE) >= 0;
     if (seen !== null && isWhole(seen.body))
-      return isValidatable(seen) ? "validation" : hasRange ? this.#rangeAim() : "whole";
-    if (hasRange) return this.#rangeAim();
+      return isValidatable(seen) ? "validation" : hasRange ? rangeAim(fields) : "whole";
+    if (hasRange) return rangeAim(fields);
     // A part is completed as long as it is fresh: whether it is good still is then no question.
     const isFresh = seen !== null && ttlOf(seen.head, this.#startedMs) > 0;
     return isFresh && seen.body.start === 0 && seen.body.end > 0 && isValidatable(seen) ? "rest" : "whole";
-  }
-
-  /**
-   * A small range of something large is no reason to fetch all of it: that would let a client make us fetch a thousand times what it
-   * asks for. What begins at the beginning and has no end is all of it.
-   */
-  #rangeAim(): Aim | null {
-    const { fields } = this.#exchange.request;
-    const ranges = parseRange(fields.get("range") ?? "");
-    if (ranges === null) return "whole";
-    const [range] = ranges as readonly [AskedRange];
-    if (ranges.length > 1 || fields.has("if-range") || hasConditions(fields)) return null;
-    return range.start === 0 && range.end < 0 && !Object.is(range.start, -0) ? "whole" : "range";
   }
 
   onAnswer(answer: CachedAnswer): void {
@@ -330,9 +319,24 @@ export class Visit implements AcquireHandler, DownloadStarter {
     if (given === "given") {
       exchange.cache = note;
       if (onlyForAsker !== null) exchange.response?.fields.appendEncoded(onlyForAsker);
+    } else if (given === "not-covered" && answer === this.#seen && ++this.#looks < LOOKS_MAX) {
+      // A part was stored meanwhile: what is missing is fetched as it is for who finds the part at once.
+      return this.#acquire();
     } else exchange.cache = new PassNote(NOT_GIVEN[given], this.#facts.forward);
     this.#finish();
   }
+}
+
+/**
+ * A small range of something large is no reason to fetch all of it: that would let a client make us fetch a thousand times what it
+ * asks for. What begins at the beginning and has no end is all of it. null: what only this client can use.
+ */
+export function rangeAim(fields: FieldBlock): Aim | null {
+  const ranges = parseRange(fields.get("range") ?? "");
+  if (ranges === null) return "whole";
+  const [range] = ranges as readonly [AskedRange];
+  if (ranges.length > 1 || fields.has("if-range") || hasConditions(fields)) return null;
+  return range.start === 0 && range.end < 0 && !Object.is(range.start, -0) ? "whole" : "range";
 }
 
 /** The same error, whose answer has one more field. */

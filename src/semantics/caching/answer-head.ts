@@ -31,7 +31,7 @@ export interface AnswerHead {
 
 /** What is true of a stored answer, beyond its times. */
 export const HEAD_FLAGS = {
-  /** must-revalidate, proxy-revalidate, s-maxage: never given stale because a client or a rule would take it. */
+  /** must-revalidate, proxy-revalidate, s-maxage, or nothing at all: never given stale because a client would take it. */
   mustRevalidate: 1,
   /** no-cache: validated each time, however fresh. */
   noCache: 2,
@@ -47,10 +47,17 @@ export function hasFlag(head: AnswerHead, flag: keyof typeof HEAD_FLAGS): boolea
   return (head.flags & HEAD_FLAGS[flag]) !== 0;
 }
 
-/** current_age of RFC 9111 section 4.2.3. A clock that was set back makes nothing younger than it was. */
+/**
+ * current_age of RFC 9111 section 4.2.3. A clock that was set back makes nothing younger than it was; by more than a moment, it does not
+ * tell any more how long ago something was stored, which would otherwise stay as young as it was until the clock is there again.
+ */
 export function ageOf(head: AnswerHead, nowMs: number): number {
-  return head.initialAgeMs + Math.max(nowMs - head.receivedMs, 0);
+  const storedMs = nowMs - head.receivedMs;
+  return storedMs < -CLOCK_BACK_MS_MAX ? UNKNOWN_AGE_MS : head.initialAgeMs + Math.max(storedMs, 0);
 }
+
+/** By so much clocks are put right now and then, and nobody is given anything that is staler than that. */
+const CLOCK_BACK_MS_MAX = 60_000;
 
 /** The value of Age (RFC 9111, section 5.1). */
 export function ageValue(ageMs: number): string {
@@ -59,3 +66,5 @@ export function ageValue(ageMs: number): string {
 
 /** Larger ones mean it (section 1.2.2). */
 const AGE_SECONDS_MAX = 2 ** 31;
+/** Older than anything may be fresh. */
+const UNKNOWN_AGE_MS = 2 * AGE_SECONDS_MAX * 1000;

@@ -125,8 +125,14 @@ describe("the age of a stored answer", () => {
     const answer = { ...head(10), initialAgeMs: 3000, receivedMs: 1000 };
     assert.equal(ageOf(answer, 5500), 7500);
     assert.equal(ageOf(answer, 0), 3000);
+    assert.equal(ageOf({ ...answer, receivedMs: 60_000 }, 0), 3000);
     assert.equal(ageValue(7999), "7");
     assert.equal(ageValue(1e15), "2147483648");
+  });
+
+  it("is more than anything is fresh for when the clock was set back by more than a moment", () => {
+    const age = ageOf({ ...head(10), receivedMs: 60_001 }, 0);
+    assert.equal(mayReuse(head(2 ** 31 * 1000), age, directives(""), HONOURS, false), "validate-stale");
   });
 });
 

@@ -12,7 +12,14 @@ import {
   responseDirectives,
   targetedDirectives,
 } from "./cache-control.ts";
-import { explicitLifetime, initialAge, isHeuristicallyCacheable, type LifetimeRules, lifetimeOf } from "./freshness.ts";
+import {
+  explicitLifetime,
+  initialAge,
+  isHeuristicallyCacheable,
+  type LifetimeRules,
+  type LifetimeSource,
+  lifetimeOf,
+} from "./freshness.ts";
 import { type AnswerPart, partOf } from "./parts.ts";
 import { canDoWithout, sortFields } from "./stored-fields.ts";
 import { originOf, tagsOf } from "./tags.ts";
@@ -175,7 +182,8 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
   // What was answered to somebody's cookies and says nothing is not guessed to be for others.
   const mayGuess = directives.isPublic || (isHeuristicallyCacheable(status) && !request.fields.has("cookie"));
   const lifetime = lifetimeOf(explicitMs, response, ageMs, receivedMs, rules, mayGuess);
-  const noCache = directives.noCache || !canOmit;
+  const isForOthers = lifetime.ms > ageMs || vary.includes("cookie") || !isForCookiesAlone(request, directives);
+  const noCache = directives.noCache || !canOmit || !isForOthers;
   const stale = staleWindows(directives, noCache, rules);
   const head: Omit<AnswerHead, "fields"> = {
     status: part === null ? status : 200,
@@ -185,7 +193,7 @@ export function mayStore(request: AnsweredRequest, answer: Answer, rules: Storin
     freshMs: lifetime.ms,
     staleWhileRevalidateMs: stale.whileRevalidateMs,
     staleIfErrorMs: stale.ifErrorMs,
-    flags: flagsOf(directives, noCache, lifetime.source === "guess" || (lifetime.source === "none" && mayGuess)),
+    flags: flagsOf(directives, noCache, lifetime.source, mayGuess),
     vary,
     tags,
     bodyBytes: part === null ? answer.bodyBytes : part.completeBytes,
@@ -228,6 +236,15 @@ function isForEverybody(directives: ResponseDirectives): boolean {
   return directives.isPublic || directives.mustRevalidate || directives.sMaxageMs !== ABSENT;
 }
 
+/**
+ * It was answered to somebody's cookies, and does not say that it is for others or may be given stale. Unless it is fresh, or told apart
+ * by them, nobody is given it for whom the origin does not confirm it, whatever a client (max-stale) or a rule would take.
+ */
+function isForCookiesAlone(request: AnsweredRequest, directives: ResponseDirectives): boolean {
+  if (isForEverybody(directives) || !request.fields.has("cookie")) return false;
+  return directives.staleWhileRevalidateMs <= 0 && directives.staleIfErrorMs <= 0;
+}
+
 function hasCookies(response: FieldBlock): boolean {
   return response.has("set-cookie") || response.has("set-cookie2");
 }
@@ -261,8 +278,14 @@ function staleWindows(directives: ResponseDirectives, noCache: boolean, rules: S
   };
 }
 
-function flagsOf(directives: ResponseDirectives, noCache: boolean, isGuess: boolean): number {
-  const mustRevalidate = directives.mustRevalidate || directives.proxyRevalidate || directives.sMaxageMs !== ABSENT;
+function flagsOf(directives: ResponseDirectives, noCache: boolean, source: LifetimeSource, mayGuess: boolean): number {
+  const mustRevalidate =
+    directives.mustRevalidate ||
+    directives.proxyRevalidate ||
+    directives.sMaxageMs !== ABSENT ||
+    // It says nothing: that one client would take it stale does not make it an answer for others.
+    source === "none";
+  const isGuess = source === "guess" || (source === "none" && mayGuess);
   return (
     (mustRevalidate ? HEAD_FLAGS.mustRevalidate : 0) |
     (noCache ? HEAD_FLAGS.noCache : 0) |

@@ -32,8 +32,11 @@ export function updated(
   try {
     const answer = { status: stored.status, fields, bodyBytes: stored.bodyBytes, receivedMs };
     const verdict = mayStore({ ...request, method: "GET", noStore: false }, answer, rules);
-    if (verdict.isStored) return verdict;
-    return { isStored: false, reason: verdict.reason, head: onceHead(stored, request, fields, receivedMs) };
+    // It stands under what was known by then: by what it varies from now on, it could not be told apart there.
+    const isToldApart = verdict.isStored && verdict.head.vary.every((name) => stored.vary.includes(name));
+    if (isToldApart) return verdict;
+    const reason = verdict.isStored ? "vary" : verdict.reason;
+    return { isStored: false, reason, head: onceHead(stored, request, fields, receivedMs) };
   } finally {
     fields.release();
   }
