@@ -58,14 +58,17 @@ export class TokenKeys {
   }
 
   /**
-   * For a token that none of the keys of `choose` has signed: those of issuers that were not asked yet, or that may have other keys
-   * by now and no key id says so. null: there are none to ask for.
+   * For a token that none of `tried` has signed: the keys that have come meanwhile, or those of issuers that were not asked yet, or
+   * that may have other keys by now and no key id says so. Empty: there are no more.
    */
-  others(algorithm: string, keyId: string | null): Promise<readonly TokenKey[]> | null {
+  others(algorithm: string, keyId: string | null, tried: readonly TokenKey[]) {
+    const untried = () => this.#found(algorithm, keyId).filter((key) => !tried.includes(key));
+    const come = untried();
+    if (come.length > 0) return come;
     const issuers = this.#issuersFor(algorithm).filter(
       ({ keys }) => keyId === null || keys.length === 0 || keys.some(({ id }) => id === null),
     );
-    return renew(issuers)?.then(() => this.#found(algorithm, keyId)) ?? null;
+    return renew(issuers)?.then(untried) ?? come;
   }
 
   /** What kept an issuer's keys from us, for the log. */

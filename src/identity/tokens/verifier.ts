@@ -119,8 +119,10 @@ export class TokenVerifier<T extends object> {
     // Of the keys that judge it, whatever comes while they do.
     let generation = this.#keys.generation();
     let isAuthentic = await hasSignatureOf(token, keys);
-    const others = isAuthentic ? null : await this.#keys.others(token.algorithm, token.keyId);
-    if (others !== null) {
+    for (let tried = keys; !isAuthentic; ) {
+      const others = await this.#keys.others(token.algorithm, token.keyId, tried);
+      if (others.length === 0) break;
+      tried = [...tried, ...others];
       generation = this.#keys.generation();
       isAuthentic = await hasSignatureOf(token, others);
     }
