@@ -51,7 +51,7 @@ import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.
 import { warningsOf } from "./setup-warnings.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
-import { UpstreamPools } from "./upstream-pools.ts";
+import { type PoolPlan, UpstreamPools } from "./upstream-pools.ts";
 import { upstreamTeller } from "./upstream-teller.ts";
 import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
 import { Warnings } from "./warnings.ts";
@@ -321,10 +321,12 @@ export class ProxyServer {
     // Watched before they are read: a change in between is then seen.
     const watch = watchFiles(NamedFiles.pathsOf(config), clock, (changed) => this.#filesChanged(changed));
     let output = this.#output;
+    let pools: PoolPlan | null = null;
     let stores: StorePlan | null = null;
     let caches: ThreadCachePlan | null = null;
     const forget = async (): Promise<void> => {
       watch.close();
+      if (pools !== null) this.#pools.forget(pools);
       if (stores !== null) this.#stores.forget(stores);
       if (caches !== null) await this.#caches.forget(caches);
       if (output !== this.#output) await output?.writer.close();
@@ -334,6 +336,7 @@ export class ProxyServer {
       const { tls, credentials, interceptions } = files;
       const makers = await FeatureMakers.load(config);
       const plan = this.#pools.plan(config.upstreams, tls);
+      pools = plan;
       const forwards = this.#forwards.plan(config, tls);
       const storePlan = await this.#stores.plan(config.stores, tls);
       stores = storePlan;
@@ -401,7 +404,6 @@ export class ProxyServer {
       };
       const rollback = async (): Promise<void> => {
         await listeners?.rollback();
-        this.#pools.forget(plan);
         await forget();
       };
       return { commit, rollback };

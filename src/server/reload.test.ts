@@ -8,7 +8,7 @@ import http from "node:http";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { describe, test } from "node:test";
+import { describe, mock, test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
 import { type Issued, issueCertificate } from "../../test/support/certificates.ts";
 import { freePort, isRefused } from "../../test/support/free-port.ts";
@@ -16,6 +16,9 @@ import { Origin } from "../../test/support/origin.ts";
 import { configOf, ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
 import { RawClient } from "../../test/support/raw-client.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
+import { Places } from "../upstreams/places.ts";
+import { createAppLog } from "./app-log.ts";
+import { ProxyServer } from "./proxy.ts";
 import { SetupError } from "./setup-error.ts";
 
 function get(target: string, ...fields: readonly string[]): string {
@@ -177,6 +180,31 @@ describe("a reload that cannot be done", () => {
       assert.equal(origin.accepted, 1);
     } finally {
       taken.close();
+    }
+  });
+
+  test("leaves nobody behind among those who share the places of an upstream", async () => {
+    const places = Places.ofOneThread(1);
+    const users = mock.method(places, "addUser").mock;
+    const gone = mock.method(places, "removeUser").mock;
+    const log = createAppLog({ level: "fatal", isForPeople: false, write() {} });
+    const proxy = new ProxyServer(log, { places: () => places });
+    const taken = net.createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as net.AddressInfo;
+    const configured = (maxConnections: number, listen: string) =>
+      configOf({
+        upstreams: { app: { servers: ["http://127.0.0.1:1"], maxConnections } },
+        servers: { web: { listen, proxy: "app" } },
+      });
+    try {
+      await proxy.load(configured(1, "127.0.0.1:0"));
+      await proxy.listen();
+      await assert.rejects(proxy.load(configured(2, `127.0.0.1:${port}`)), SetupError);
+      assert.deepEqual([users.callCount(), gone.callCount()], [2, 1]);
+    } finally {
+      taken.close();
+      await proxy.close(0);
     }
   });
 

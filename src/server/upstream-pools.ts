@@ -45,7 +45,10 @@ export class UpstreamPools {
 
   /** From now on these are the pools. */
   keep(plan: PoolPlan): void {
-    for (const [name, { pool }] of this.#current) if (plan.get(name)?.pool !== pool) pool.close();
+    for (const [name, { pool }] of this.#current) {
+      const next = plan.get(name)?.pool;
+      if (next !== pool) pool.close(next?.options);
+    }
     this.#current = plan;
   }
 

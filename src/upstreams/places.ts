@@ -15,7 +15,7 @@
  *       0               the lowest of this thread's tickets; 0: none waits
  *       1               how many of them wait
  *       2 ... S+1       of the places that are taken, those of this thread
- *       S+2 ... 2S+1    of those, connections that rest or are made for nobody: the thread could do without them
+ *       S+2 ... 2S+1    of those, connections that rest, for whomever, or are made for nobody: the thread could do without them
  */
 import { wholeLines } from "../core/cache-lines.ts";
 import { FifoMap } from "../core/fifo-map.ts";

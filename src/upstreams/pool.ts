@@ -94,6 +94,8 @@ interface Waiting extends Asker {
 export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly name: string;
   readonly description: string;
+  /** Per server: of the options, or when it is closed those of the pool that takes its place. */
+  connectionsMax: number;
   readonly #options: PoolOptions;
   readonly #around: PoolSurroundings;
   readonly #servers: Server[];
@@ -105,6 +107,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly #dialing = new Map<UpstreamHandler, Dial>();
   /** Requests that wait for a place, in the order in which they came. */
   readonly #queue = new FifoMap<UpstreamHandler, Waiting>();
+  /** Their tickets, the lowest first. Not always the first request's: one that waits again is the first, and has drawn another one. */
+  readonly #tickets = new FifoMap<number, true>();
   readonly #pinned = new PinnedStreams();
   readonly #shortage: Shortage;
   #closed = false;
@@ -118,13 +122,13 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#options = options;
     this.#around = around;
     const { connectionsMax } = options;
-    const max = connectionsMax ?? Number.POSITIVE_INFINITY;
+    this.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY;
     this.#places =
       connectionsMax === null ? null : (around.places?.(options) ?? Places.ofOneThread(options.servers.length));
     this.#places?.addUser(this);
     const states = around.states?.(options) ?? ServerStates.ofOneThread(options.servers.length);
     this.#shortage = new Shortage(around.deadlines, () => this.#shortageEases());
-    const shared = { places: this.#places, states, shortage: this.#shortage, max };
+    const shared = { places: this.#places, states, shortage: this.#shortage };
     this.#servers = options.servers.map((place, index) => new Server(this, place, index, shared));
     const balancer = createBalancer(options.balance, options.hashBy, around.random);
     this.#choice = new ServerChoice(this.#servers, balancer, around.clock);
@@ -191,6 +195,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       failed.onLeaseFailed(
         new ProxyError("connection_limit_reached", message, { cause: this.#shortage.reason ?? undefined }),
       );
+      this.#places?.freed();
     });
     const { queueTimeoutMs } = this.#options;
     const untilMs = waitsUntilMs ?? this.coarseMs + queueTimeoutMs;
@@ -201,6 +206,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     if (places === null) return;
     places.addUser(this);
     waiting.ticket = places.wait();
+    this.#tickets.set(waiting.ticket, true);
     places.waitsHere(this);
     this.placeFreed();
   }
@@ -212,7 +218,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       return this.#abandon(dialing);
     }
     const waiting = this.#queue.get(handler);
-    if (waiting !== undefined) this.#leaveQueue(handler, waiting);
+    if (waiting === undefined) return;
+    this.#leaveQueue(handler, waiting);
+    // Who came behind it in another pool of this thread may have had to wait for it alone.
+    this.#places?.freed();
   }
 
   /** Nobody needs this connection. */
@@ -230,6 +239,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   #leaveQueue(handler: UpstreamHandler, waiting: Waiting): void {
     waiting.deadline.dispose();
     this.#queue.delete(handler);
+    this.#tickets.delete(waiting.ticket);
     this.#places?.waitOver(waiting.ticket);
     this.#forgetPlaces();
   }
@@ -239,12 +249,17 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     return (nothingSent && this.#choice.hasOther(handler)) || this.#budget.take();
   }
 
-  /** Takes no more requests into the pool's memory: idle connections close now, the others behind their answers. */
-  close(): void {
+  /**
+   * Takes no more requests into the pool's memory: idle connections close now, the others behind their answers. `next`: the options of the
+   * pool that takes its place. Its maximum holds for those that wait here too, who would else keep the others from what is free.
+   */
+  close(next: PoolOptions | null = null): void {
     this.#closed = true;
     this.#abandonUnasked();
     for (const server of this.#servers) server.resting.closeAll();
     this.#pinned.closeAll();
+    if (next !== null) this.connectionsMax = next.connectionsMax ?? Number.POSITIVE_INFINITY;
+    this.placeFreed();
     this.#forgetPlaces();
   }
 
@@ -298,9 +313,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** A request that waits elsewhere is to have the next connection that rests, or its place. */
   get #othersComeFirst(): boolean {
-    const { oldest, size } = this.#queue;
-    if (this.#places === null) return false;
-    return this.#places.othersComeFirst(oldest === undefined ? 0 : this.#queue.get(oldest)!.ticket, size);
+    const { oldest = 0, size } = this.#tickets;
+    return this.#places?.othersComeFirst(oldest, size) === true;
   }
 
   /** Unless a request elsewhere comes first. What rests for somebody who may not come again makes room for one that is here. */
@@ -462,8 +476,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   #pin(stream: Http1Stream, restMs: number): void {
-    if (this.#queue.size > 0 || this.#othersComeFirst) stream.close();
-    else this.#pinned.keep(stream, restMs);
+    if (this.#queue.size > 0) return stream.close();
+    this.#pinned.keep(stream, restMs);
+    // As with connections that rest.
+    if (this.#othersComeFirst) stream.close();
   }
 
   /** A connection came back, or a place for one became free: the first in the queue has it. */
@@ -498,7 +514,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const resting = this.#servers.find(({ resting }) => resting.size > 0)?.resting.leastRecent;
     if (resting !== undefined) return resting.close();
     const dial = this.#servers.find(({ unasked }) => unasked.size > 0)?.unasked.oldest;
-    if (dial !== undefined) this.#abandon(dial);
+    if (dial !== undefined) return this.#abandon(dial);
+    // The last: whose it is would have to authenticate once more.
+    this.#pinned.closeOldest();
   }
 }
 

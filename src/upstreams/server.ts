@@ -17,8 +17,6 @@ export interface SharedParts {
   readonly places: Places | null;
   readonly states: ServerStates;
   readonly shortage: Shortage;
-  /** Connections per server. */
-  readonly max: number;
 }
 
 /** One server and its connections. */
@@ -31,7 +29,6 @@ export class Server implements Balanced, StreamOwner {
   readonly #places: Places | null;
   readonly #states: ServerStates;
   readonly #shortage: Shortage;
-  readonly #max: number;
   readonly resting: RestingStreams;
   readonly streams = new Set<Http1Stream>();
   /** Connections that are being made and that a request waits for, the longest first. */
@@ -43,14 +40,13 @@ export class Server implements Balanced, StreamOwner {
   #pinned = 0;
 
   constructor(pool: UpstreamPool, place: PoolServer, index: number, shared: SharedParts) {
-    const { places, states, shortage, max } = shared;
+    const { places, states, shortage } = shared;
     this.#pool = pool;
     this.place = place;
     this.#index = index;
     this.#places = places;
     this.#states = states;
     this.#shortage = shortage;
-    this.#max = max;
     this.resting = new RestingStreams(places, index);
     const host = place.host.includes(":") ? `[${place.host}]` : place.host;
     this.address = place.port === 0 ? place.host : `${host}:${place.port}`;
@@ -79,7 +75,7 @@ export class Server implements Balanced, StreamOwner {
     const places = this.#places;
     const { mayDial } = this.#shortage;
     if ((places === null && mayDial) || this.resting.size > 0 || this.unasked.size > 0) return true;
-    return mayDial && (places === null || places.isFree(this.#index, this.#max));
+    return mayDial && (places === null || places.isFree(this.#index, this.#pool.connectionsMax));
   }
 
   isAvoided(nowMs: number): boolean {
@@ -106,7 +102,9 @@ export class Server implements Balanced, StreamOwner {
 
   /** For a new connection; false: there is none left. */
   takePlace(): boolean {
-    return this.#shortage.mayDial && (this.#places === null || this.#places.take(this.#index, this.#max));
+    return (
+      this.#shortage.mayDial && (this.#places === null || this.#places.take(this.#index, this.#pool.connectionsMax))
+    );
   }
 
   /** Connections that are being made for nobody, by plus or minus one: other threads may have their places. */
@@ -149,8 +147,11 @@ export class Server implements Balanced, StreamOwner {
     this.resting.closedByServer(stream, this.#pool.coarseMs);
   }
 
+  /** What rests for one client holds a place that a request of another thread may need. */
   onPinned(isPinned: boolean): void {
-    this.#pinned += isPinned ? 1 : -1;
+    const change = isPinned ? 1 : -1;
+    this.#pinned += change;
+    this.#places?.countResting(this.#index, change);
   }
 
   onGone(stream: Http1Stream): void {

@@ -22,7 +22,7 @@ function createPool(connectionsMax: number) {
   const [own, other] = ["own", "other"].map(
     (name, column) => new Places({ ...shape, column, tellOthers: () => void told.push(name) }),
   ) as [Places, Places];
-  const another = (): UpstreamPool =>
+  const another = (max = connectionsMax): UpstreamPool =>
     new UpstreamPool(
       {
         name: "origin",
@@ -34,7 +34,7 @@ function createPool(connectionsMax: number) {
         connectTimeoutMs: 3_000,
         idleMs: 2 * LIFETIME_MS,
         lifetimeMs: LIFETIME_MS,
-        connectionsMax,
+        connectionsMax: max,
         queueMax: 10,
         queueTimeoutMs: 10 * LIFETIME_MS,
         retryBudgetShare: 0.2,
@@ -261,6 +261,30 @@ describe("leases of a pool", () => {
     assert.deepEqual([pool.isEmpty, after.connections, after.waiting], [true, 1, 0]);
   });
 
+  it("of an earlier pool have the maximum of the one that takes its place, and keep nobody from what is free", () => {
+    const { network, pool, another } = createPool(1);
+    const [first, second, third] = [new Asker(), new Asker(), new Asker()];
+    for (const asker of [first, second]) pool.lease(sender, asker);
+    const after = another(3);
+    pool.close(after.options);
+    after.lease(sender, third);
+    network.advance(20);
+    assert.deepEqual([first.streams.length, second.streams.length, third.streams.length], [1, 1, 1]);
+  });
+
+  it("of an earlier pool that are called off let those of a later one have their turn, in the same thread", () => {
+    const { network, pool, another } = createPool(1);
+    const [first, second, third] = [new Asker(), new Asker(), new Asker()];
+    for (const asker of [first, second]) pool.lease(sender, asker);
+    pool.close();
+    another(2).lease(sender, third);
+    network.advance(20);
+    assert.deepEqual([second.streams.length, third.streams.length], [0, 0]);
+    pool.cancel(second);
+    network.advance(20);
+    assert.equal(third.streams.length, 1);
+  });
+
   it("of another thread come before a connection that is being made for nobody", () => {
     const { network, pool, other, told } = withUnasked(2);
     told.length = 0;
@@ -281,5 +305,23 @@ describe("leases of a pool", () => {
     assert.deepEqual(told, []);
     pool.placesChanged();
     assert.equal(dials(network), 1);
+  });
+
+  it("that wait again where no socket was left are not in each other's way, while another thread waits", () => {
+    const { network, pool, other } = createPool(1);
+    const [first, second, third] = [new Asker(), new Asker(), new Asker()];
+    pool.lease(sender, first);
+    network.advance(20);
+    pool.lease(sender, second);
+    pool.lease(sender, third);
+    const ticket = other.wait();
+    network.failDials("origin:80", "connection_limit_reached");
+    first.streams[0]!.abort(first);
+    network.advance(50);
+    assert.equal(pool.waiting, 2, "the second one was first, found no socket, and waits as the first again");
+    network.healDials("origin:80");
+    assert.ok(other.othersComeFirst(ticket, 1));
+    network.advance(1_000);
+    assert.deepEqual([second.streams.length, third.streams.length], [1, 0]);
   });
 });

@@ -36,9 +36,21 @@ class SlowOrigin {
 }
 
 /** Proxies /app with at most `max` connections; the rest answers with the thread's number. */
-function limited(origin: Origin, max: number): string {
-  const proxy = `{ to: "${origin.url}", maxConnections: ${max}, queue: { timeout: "60s" } }`;
+function limited(origin: Origin, max: number, timeout = "60s"): string {
+  const proxy = `{ to: "${origin.url}", maxConnections: ${max}, queue: { timeout: "${timeout}" } }`;
   return program("").replace("handle } }", `routes: [{ match: { path: "/app" }, proxy: ${proxy} }, { handle }] } }`);
+}
+
+async function clientOfEach(port: number): Promise<readonly [RawClient, RawClient]> {
+  const byThread = new Map<string, RawClient>();
+  while (byThread.size < 2) {
+    const client = await RawClient.connect(port);
+    const { body } = await client.send(get()).answer();
+    if (byThread.has(body)) client[Symbol.dispose]();
+    else byThread.set(body, client);
+  }
+  const [one, other] = [...byThread.values()];
+  return [one!, other!];
 }
 
 describe("a maximum of one connection with two workers", () => {
@@ -65,23 +77,32 @@ describe("a maximum of one connection with two workers", () => {
     using folder = new Folder();
     folder.file("headgate.ts", limited(slow.origin, 1));
     await using running = await Running.start(folder.path, "run");
-    // One client of each worker, by turns: the connection is at rest in the other one each time.
-    const byThread = new Map<string, RawClient>();
-    while (byThread.size < 2) {
-      const client = await RawClient.connect(running.port("web"));
-      const { body } = await client.send(get()).answer();
-      if (byThread.has(body)) client[Symbol.dispose]();
-      else byThread.set(body, client);
-    }
+    // By turns: the connection is at rest in the other one each time.
+    const clients = await clientOfEach(running.port("web"));
     for (let turn = 0; turn < 4; turn++) {
-      for (const client of byThread.values()) {
+      for (const client of clients) {
         const answer = client.send(get("/app")).answer();
         (await slow.next()).end("done");
         assert.equal((await answer).body, "done");
       }
     }
     assert.equal(slow.origin.accepted, 8, "each time a new one");
-    for (const client of byThread.values()) client[Symbol.dispose]();
+    for (const client of clients) client[Symbol.dispose]();
+  });
+
+  test("gives up one that rests for a client of one worker alone, too", async () => {
+    await using slow = await SlowOrigin.start();
+    // It waits for less time than the connection rests.
+    using folder = new Folder();
+    folder.file("headgate.ts", limited(slow.origin, 1, "20s"));
+    await using running = await Running.start(folder.path, "run");
+    const [one, other] = await clientOfEach(running.port("web"));
+    const asked = one.send(get("/app")).answer();
+    (await slow.next()).writeHead(401, { "WWW-Authenticate": "NTLM" }).end();
+    assert.equal((await asked).status, 401);
+    void slow.next().then((response) => response.end("done"));
+    assert.equal((await other.send(get("/app")).answer()).body, "done");
+    for (const client of [one, other]) client[Symbol.dispose]();
   });
 
   test("is free again when the worker that held it dies", async () => {

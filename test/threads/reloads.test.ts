@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Folder, Running } from "../cli/headgate.ts";
+import { freePort } from "../support/free-port.ts";
 import { Origin } from "../support/origin.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { bodyFrom, Clients, get, MANY, program, statusOf } from "./workers.ts";
@@ -214,5 +215,29 @@ describe("a change of code", () => {
     if (transport === "net") return;
     using after = await Clients.connect(running.port("web"));
     assert.ok(after.bodies.every((body) => body.startsWith("new thread ")));
+  });
+
+  test("may want an address again that the last one gave up, though an old worker still accepts there", async () => {
+    const address = `127.0.0.1:${await freePort()}`;
+    const served = (listen: string, body: string): string =>
+      program("", body)
+        .replace('"127.0.0.1:0"', listen)
+        .replace("for (;;);", "for (const end = Date.now() + 3_000; Date.now() < end; );");
+    const both = `["127.0.0.1:0", "${address}"]`;
+    using folder = new Folder();
+    folder.file("headgate.ts", served(both, '"old"'));
+    await using running = await Running.start(folder.path, "run");
+    using busy = await RawClient.connect(running.port("web"));
+    busy.send(get("/spin"));
+    await busy.answer();
+    folder.file("headgate.ts", served('"127.0.0.1:0"', '"without"'));
+    running.signal("SIGHUP");
+    const { msg } = await running.untilLogged(/loaded again|not loaded/);
+    assert.match(msg, new RegExp(`closed ${address}`));
+    folder.file("headgate.ts", served(both, '"again"'));
+    running.signal("SIGHUP");
+    assert.match((await running.untilLogged(/loaded again|not loaded/)).msg, new RegExp(`opened ${address}`));
+    using client = await RawClient.connect(Number(address.split(":")[1]));
+    assert.equal(await bodyFrom(client), "again");
   });
 });

@@ -6,7 +6,7 @@
 import { closeSync } from "node:fs";
 import type { Config, ListenConfig } from "../../config/config.ts";
 import { listenerKey } from "../../config/diff.ts";
-import { formatListenAddress } from "../../core/option-addresses.ts";
+import { formatListenAddress, type ListenAddress } from "../../core/option-addresses.ts";
 import type { Address } from "../../core/ports.ts";
 import { listenFailure } from "../listener-errors.ts";
 import type { HandedSocket } from "../listeners.ts";
@@ -45,6 +45,8 @@ export class ListeningSockets {
   readonly #workers: number;
   #open: ReadonlyMap<string, OpenAddress> = new Map();
   #wanted: readonly WantedAddress[] = [];
+  /** Not wanted any more, while workers may still accept there. */
+  readonly #closing = new Map<OpenAddress, Promise<void>>();
   /** What the process before this one listens on, as far as nothing has it yet. */
   #inherited: HandedAddress[];
   /** The files of its unix sockets that this one does not listen on. */
@@ -115,9 +117,7 @@ export class ListeningSockets {
       handedTo: (index) => handedTo(next, index),
       commit: (released) => {
         const unwanted = [...this.#open].filter(([key, open]) => next.get(key) !== open);
-        void released.then(() => {
-          for (const [, open] of unwanted) this.#close(open);
-        });
+        for (const [, open] of unwanted) this.#closing.set(open, this.#closeAfter(released, open));
         this.#open = next;
         this.#wanted = wanted;
         // Whoever listens there before us goes on until it has ended.
@@ -127,6 +127,17 @@ export class ListeningSockets {
         for (const open of opened) this.#close(open);
       },
     };
+  }
+
+  async #closeAfter(released: Promise<void>, open: OpenAddress): Promise<void> {
+    await released;
+    this.#close(open);
+    this.#closing.delete(open);
+  }
+
+  /** A reload that gave it up may have just been made: what is ours is in nobody's way. */
+  async #untilFree(address: ListenAddress): Promise<void> {
+    for (const [{ listen }, closed] of this.#closing) if (isSamePlace(listen.address, address)) await closed;
   }
 
   /** Of what is open, here or in the process before this one, and not wanted any more. */
@@ -161,6 +172,7 @@ export class ListeningSockets {
   /** `leaving`: the ports that are about to be given up. */
   async #bind({ listen, place }: WantedAddress, leaving: readonly number[]): Promise<OpenAddress> {
     const { address } = listen;
+    await this.#untilFree(address);
     const inherited = this.#takeInherited(formatListenAddress(address));
     try {
       if (inherited !== null) return await this.#adopt(listen, inherited);
@@ -250,6 +262,11 @@ export class ListeningSockets {
       this.#source.close(descriptor);
     }
   }
+}
+
+function isSamePlace(one: ListenAddress, other: ListenAddress): boolean {
+  if (one.kind === "unix") return other.kind === "unix" && one.path === other.path;
+  return other.kind === "tcp" && one.port === other.port && one.port !== 0;
 }
 
 function descriptorsOf(socket: HandedSocket | undefined): readonly number[] {

@@ -112,7 +112,7 @@ export class WorkerSpawner {
     return this.#start(id, loaded, files);
   }
 
-  #start(id: number, loaded: Loaded, files: NotedFiles | null): Promise<WorkerThread> {
+  async #start(id: number, loaded: Loaded, files: NotedFiles | null): Promise<WorkerThread> {
     const thread = this.#spawn(id, loaded.config);
     return this.#whenDone(thread, () => thread.ask("start", { ...this.loadOf(loaded, thread), files }));
   }
@@ -148,23 +148,28 @@ export class WorkerSpawner {
     const { workers, transport, output, writeAccess } = this.#options;
     const column = this.#freeColumns.pop();
     if (column === undefined) throw new Error("there is no room for another worker");
-    const thread = new WorkerThread(
-      {
-        id,
-        workers,
-        column,
-        columns: this.#columns,
-        counters: this.#counters,
-        attempts: this.#attempts.memory,
-        forward: this.#forward,
-        placesChannel: this.#placesChannel,
-        transport,
-        instance: this.#instance,
-        level: log.level,
-        isForPeople: output.isForPeople,
-      },
-      { log: output.write, access: writeAccess },
-    );
+    const setup: WorkerSetup = {
+      id,
+      workers,
+      column,
+      columns: this.#columns,
+      counters: this.#counters,
+      attempts: this.#attempts.memory,
+      forward: this.#forward,
+      placesChannel: this.#placesChannel,
+      transport,
+      instance: this.#instance,
+      level: log.level,
+      isForPeople: output.isForPeople,
+    };
+    let thread: WorkerThread;
+    try {
+      thread = new WorkerThread(setup, { log: output.write, access: writeAccess });
+    } catch (error) {
+      // There is no thread that would give it back when it ends.
+      this.#freeColumns.push(column);
+      throw error;
+    }
     void thread.ended.then(() => {
       if (thread.isLost) this.#lost.push(thread);
       this.upstreams.closeColumn(column);

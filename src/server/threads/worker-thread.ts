@@ -88,9 +88,10 @@ export class WorkerThread {
   #fault: WorkerEnd["err"] = null;
   #cause: string | null = null;
 
+  /** Throws a WorkerRefusal when the system has no room for another thread. */
   constructor(setup: WorkerSetup, output: WorkerOutput) {
     this.setup = setup;
-    this.#worker = new Worker(ENTRY, { workerData: setup, name: `headgate worker ${setup.id}` });
+    this.#worker = begin(setup);
     this.#worker.on("message", (message: FromWorker) => this.#receive(message, output));
     this.#worker.on("error", (error: unknown) => this.#failed(error));
     const { promise, resolve } = Promise.withResolvers<WorkerEnd>();
@@ -207,7 +208,7 @@ export class WorkerThread {
       return;
     }
     if (code === "ERR_WORKER_INIT_FAILED") {
-      this.#cause = `the system has no room for another thread (${message})`;
+      this.#cause = noRoom(message);
       return;
     }
     this.#fault = { type: name, message, stack };
@@ -224,4 +225,18 @@ export class WorkerThread {
     const cause = this.#cause ?? (this.#isEnding ? "it was told to" : `process.exit(${status}) was called in it`);
     return { isOrderly, cause, err: this.#fault };
   }
+}
+
+/** Node throws at once when there can be no thread at all; what a thread lacks that has begun, it tells later. */
+function begin(setup: WorkerSetup): Worker {
+  try {
+    return new Worker(ENTRY, { workerData: setup, name: `headgate worker ${setup.id}` });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw code === "ERR_WORKER_INIT_FAILED" ? new WorkerRefusal([noRoom(message)]) : error;
+  }
+}
+
+function noRoom(message: string): string {
+  return `the system has no room for another thread (${message})`;
 }
