@@ -1,5 +1,6 @@
 // A proxy inside of an Express application: /api goes to another server, WebSockets included, the rest is Express's own.
 
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { createProxy } from "headgate";
@@ -20,7 +21,11 @@ app.use(express.json());
 app.post("/echo", (request, response) => void response.json(request.body));
 app.get("/", (_request, response) => void response.send("Express itself\n"));
 
-const server = app.listen(Number(PORT), "127.0.0.1", () => {
+// Some clients offer another version of HTTP with their requests, bodies included (Upgrade: h2c). Those are ordinary requests here: from
+// the event "upgrade" a request with a body is refused.
+const isWebSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket";
+const server = createServer({ shouldUpgradeCallback: isWebSocket }, app);
+server.listen(Number(PORT), "127.0.0.1", () => {
   console.log(`Express on port ${(server.address() as AddressInfo).port}`);
 });
 

@@ -80,6 +80,10 @@ export abstract class BodySplice {
   /** What the exchange counts of it. */
   protected abstract passed(splice: Splice): number;
   protected abstract add(bytes: number): void;
+  /** A number that changes whenever something else moves that is progress too. */
+  protected get progressBeside(): number {
+    return 0;
+  }
   /** null: the other direction decides, or nothing more need come, or be taken. */
   protected abstract giverLate(): ProxyError | null;
   protected abstract takerLate(): ProxyError | null;
@@ -94,7 +98,7 @@ export abstract class BodySplice {
     this.#count();
     const { receivedBytes, sentBytes } = this.#splice;
     const { queuedBytes } = this.#taker;
-    const stalledMs = this.#stall.stalledMs(receivedBytes + sentBytes - queuedBytes);
+    const stalledMs = this.#stall.stalledMs(receivedBytes + sentBytes - queuedBytes + this.progressBeside);
     // While nothing has moved, it was the same side's turn all the time.
     const isTakersTurn = receivedBytes > sentBytes || queuedBytes > 0;
     if (stalledMs < (isTakersTurn ? this.#takerMs : this.#giverMs)) return;
@@ -120,7 +124,12 @@ export class RequestSplice extends BodySplice {
     this.exchange.requestBodyBytes += bytes;
   }
 
-  /** Who takes an answer need not go on with its request: how it takes it is watched where it is sent. */
+  /** Who takes an answer need not go on with its request. */
+  protected override get progressBeside(): number {
+    return this.exchange.responseBodyBytes;
+  }
+
+  /** How it takes it is watched where it is sent. */
   protected override giverLate(): ProxyError | null {
     if (this.#exchange.clientTakesAnswer) return null;
     return requestBodyLate();

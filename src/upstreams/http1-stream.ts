@@ -403,7 +403,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
       if (!body.ended) this.#armForBody();
       this.#handler!.onUpstreamBody(buffer, body.dataStart, body.dataEnd);
     }
-    if (body.ended && this.#state === BODY) this.#endAnswer(body.trailers, next < end);
+    if (body.ended && this.#state === BODY) this.#endAnswer(body.giveTrailers(), next < end);
     return next;
   }
 
@@ -417,6 +417,8 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     const handler = this.#handler!;
     this.#handler = null;
     this.#deadline.disarm();
+    // Whoever waits for the connection has it before this answer's end is told, and may have failed by then.
+    this.#answerBody.reset();
     if (this.#persistent && this.#requestEnded && !more && !this.#connection.closed) {
       this.#state = IDLE;
       if (this.#paused) {
@@ -429,7 +431,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
       this.#gone();
     }
     handler.onUpstreamEnd(trailers);
-    this.#answerBody.reset();
+    trailers?.release();
   }
 
   #switchProtocols(response: ResponseMessage, buffer: Buffer, at: number, end: number): void {

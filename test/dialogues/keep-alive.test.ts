@@ -201,6 +201,30 @@ describe("keep-alive", () => {
     assert.equal(client.ended, true, "the client's idle time is over");
   });
 
+  it("is idle behind an empty line, which old clients send behind a body: no answer comes unasked", () => {
+    const stage = createStage();
+    const client = stage.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\n");
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    server.sends(OK);
+    client.receives(OK);
+    server.receives("hi");
+    stage.passes(60_000);
+    client.receivesNothing().staysOpen();
+    client.sends("\r");
+    stage.network.run();
+    client.sends("\nGET / HTTP/1.1\r\nHost: a\r\n");
+    stage.passes(5_000);
+    client.sends("\r\n");
+    const next = stage.origin.accepts();
+    next.receivesHead();
+    next.sends(OK);
+    client.receives(OK);
+    client.sends("\r\n");
+    stage.passes(76_000);
+    client.seesEnd();
+  });
+
   it("drains: busy connections close behind their answer", () => {
     const stage = createStage();
     const busy = stage.client().sends(GET);

@@ -79,6 +79,22 @@ describeBothWays("a client that reads slowly", (splices) => {
     client.receives(/y{10000}$/);
   });
 
+  it("does not have to either while it takes all of an answer that goes on", () => {
+    const stage = createStage({ limits: { bodyTimeoutMs: 10_000 }, upstreamUse: { bodyTimeoutMs: 10_000 } });
+    const client = stage.client().sends(UPLOAD);
+    const server = stage.origin.accepts();
+    server.receives(/01234$/);
+    server.sends("HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.receivesHead();
+    for (let i = 0; i < 6; i++) {
+      stage.passes(4_000);
+      server.sends("3\r\nabc\r\n");
+      client.receives("3\r\nabc\r\n");
+    }
+    stage.passes(11_000);
+    assert.equal(stage.ended.length, 1);
+  });
+
   it("goes on where a hook had held the answer, through a transform that has its own idea of a pause", async () => {
     const { promise, resolve: release } = Promise.withResolvers<void>();
     /** Holds everything itself: what it is asked it never asks of others. */

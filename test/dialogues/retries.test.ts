@@ -1,7 +1,9 @@
 // Another attempt is made when it is safe and may help, and never otherwise (RFC 9110, section 9.2.2).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { ProxyError } from "../../src/core/errors.ts";
 import type { ConnectionHandler } from "../../src/core/ports.ts";
+import type { Feature } from "../../src/pipeline/phases.ts";
 import type { Peer } from "../../src/testing/index.ts";
 import { createStage, type Stage } from "../support/stage.ts";
 
@@ -542,6 +544,24 @@ describe("the maximum of connections", () => {
     server.sends(OK);
     second.receives(OK);
     assert.equal(stage.origin.acceptedCount, 1);
+  });
+
+  it("leaves the answer whole behind which the next one has the connection, whatever becomes of that", () => {
+    const fails: Feature = {
+      name: "fails",
+      upstreamRequest(exchange) {
+        if (exchange.request.path === "/fails") exchange.fail(new ProxyError("http_request_denied", "not this one"));
+      },
+    };
+    const stage = createStage({ pool: { connectionsMax: 1 }, use: [fails] });
+    const first = stage.client().sends("GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
+    const server = stage.origin.accepts();
+    server.receivesHead();
+    const second = stage.client().sends("GET /fails HTTP/1.1\r\nHost: a\r\n\r\n");
+    stage.network.run();
+    server.sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n");
+    first.receives(/\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n$/);
+    second.receivesHead();
   });
 
   it("refuses when the queue is full, or the wait too long", () => {

@@ -308,6 +308,20 @@ describeBothWays("a long request", (splices) => {
     assert.equal(stage.ended[0]?.error?.type, "connection_write_timeout");
   });
 
+  it("need not go on while its client takes all of an answer that goes on", () => {
+    const stage = newStage({ limits: { bodyTimeoutMs: 10_000 } });
+    const { client, server } = begun(stage);
+    server.sends("HTTP/1.1 200 OK\r\nDate: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.receivesHead();
+    for (let i = 0; i < 9; i++) {
+      stage.passes(9_000);
+      server.sends("1\r\na\r\n");
+      client.receives("1\r\na\r\n");
+    }
+    stage.passes(15_000);
+    assert.equal(stage.ended[0]?.error?.message, "the request body did not go on in time");
+  });
+
   it("need not be read by an upstream that answers, as long as its answer goes on", () => {
     const stage = newStage({ upstreamUse: { bodyTimeoutMs: 10_000 }, network: { kernelBufferBytes: 4_096 } });
     const { client, server, rest } = begun(stage);

@@ -6,6 +6,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { freePort } from "../support/free-port.ts";
 import { bodyOf, Origin } from "../support/origin.ts";
 import { Program } from "../support/program.ts";
+import { RawClient } from "../support/raw-client.ts";
 
 test("the proxy serves /api, Express the rest", { timeout: 120_000 }, async () => {
   await using origin = await Origin.start(async (request, response) => {
@@ -24,6 +25,13 @@ test("the proxy serves /api, Express the rest", { timeout: 120_000 }, async () =
   assert.equal(await (await fetch(`${base}/`)).text(), "Express itself\n");
   assert.equal(await (await fetch(`${base}/echo`, post)).text(), '{"a":1}');
   assert.equal(await (await fetch(`${base}/api/users?x`, post)).text(), '/users?x express { "a": 1 }');
+
+  const offers = ["Host: a", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"].join(
+    "\r\n",
+  );
+  using client = await RawClient.connect(Number(PORT));
+  client.send(`POST /api/users HTTP/1.1\r\n${offers}\r\nContent-Length: 2\r\n\r\nhi`);
+  assert.equal((await client.answer()).body, "/users express hi");
 
   const socket = new WebSocket(`ws://127.0.0.1:${PORT}/api/socket`);
   const message = new Promise((resolve, reject) => socket.once("message", resolve).once("error", reject));

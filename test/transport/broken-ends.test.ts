@@ -105,6 +105,30 @@ testOnSockets("a path that is too long, or no path, fails as any other", async (
   assert.equal(stage.transport.openConnections, 0);
 });
 
+testOnSockets("an answer that came before a reset is read, though a write finds the reset first", async () => {
+  await using stage = new TransportStage();
+  for (const length of [500, 100_000]) {
+    const accepted = Promise.withResolvers<net.Socket>();
+    const server = net.createServer({ pauseOnConnect: true }, accepted.resolve).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const near = await stage.dial({ port: (server.address() as net.AddressInfo).port });
+    const origin = await accepted.promise;
+    near.connection.write(Buffer.alloc(1000));
+    await turns(5);
+    // In one turn: nobody has read when the next bytes are written. What was not read there makes a reset of the close.
+    origin.write(Buffer.alloc(length, "413 "));
+    origin.destroy();
+    origin.once("close", () => {
+      near.connection.write(Buffer.alloc(100_000));
+      near.connection.write(Buffer.alloc(100_000));
+    });
+    const error = await near.untilClosed();
+    assert.equal(near.bytes, length);
+    assert.equal(error?.type, "connection_terminated");
+    server.close();
+  }
+});
+
 testOnSockets("paused with unread bytes while the peer resets: who writes is told", async () => {
   await using stage = new TransportStage();
   const { near, far } = await stage.pair();

@@ -21,7 +21,7 @@ import { NOTHING_PENDING, type SocketGiver, type SocketReceiver } from "../socke
 import type { Arrivals, Receiving } from "./arrivals.ts";
 import { type FileOutlet, FileQueue } from "./file-queue.ts";
 import type { PausedClients, Probed } from "./paused-clients.ts";
-import { socketBelow } from "./socket-internals.ts";
+import { rescueUnread, socketBelow } from "./socket-internals.ts";
 import { type BatchMember, SLAB_WRITE_BYTES_MAX, type Slab, type WriteBatch } from "./write-batch.ts";
 
 /** Whoever writes so much at once is told when it was taken. */
@@ -88,6 +88,8 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   #closeWaits = false;
   #closed = false;
   #error: ProxyError | null = null;
+  /** What had arrived when a write failed. */
+  #rescued: Buffer = NO_BYTES;
   /** What waits behind a file; null while none is being sent. */
   #files: FileQueue | null = null;
   readonly #onData = (chunk: Buffer): void => this.handOver(chunk, 0, chunk.length);
@@ -116,6 +118,12 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
     socket.on("close", this.#onClose);
+    // It may be an answer to a request whose rest the origin did not want.
+    if (facts.side === "upstream" && facts.tls === null) {
+      rescueUnread(socket, (bytes) => {
+        this.#rescued = bytes;
+      });
+    }
   }
 
   speaksFor(remote: Address, local: Address): void {
@@ -470,6 +478,7 @@ export class NetConnection implements SocketGiver, ProxiedConnection, BatchMembe
   #failed(error: SystemError): void {
     if (this.#closed || this.#error !== null) return;
     this.#owner.arrivals.handOut();
+    if (this.#rescued.length > 0 && !this.#paused) this.handOver(this.#rescued, 0, this.#rescued.length);
     if (this.#closed) return;
     this.#error = failureOf(error, this.#describe(), this.#side);
     this.#ended = true;

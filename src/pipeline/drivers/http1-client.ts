@@ -48,7 +48,7 @@ import {
 } from "../../protocol/http1/encode.ts";
 import { requestError } from "../../protocol/http1/errors.ts";
 import { BodyFraming, requestFraming } from "../../protocol/http1/framing.ts";
-import { headMayBeComplete, parseRequestHead, RequestHead } from "../../protocol/http1/request-head.ts";
+import { headMayBeComplete, isOfEmptyLines, parseRequestHead, RequestHead } from "../../protocol/http1/request-head.ts";
 import { acceptsTrailers } from "../../semantics/hop-by-hop.ts";
 import type { Downstream, TakenOver } from "../downstream.ts";
 import { clientDoesNotRead, clientGone, requestBodyLate, requestBodyNotAskedFor, wrongLength } from "../faults.ts";
@@ -86,7 +86,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   /** Received and not yet used: an incomplete head, or what came ahead of its time. */
   readonly #ahead = new ByteQueue();
-  /** How far `#ahead` was searched for the end of a head. */
+  /** How far `#ahead` was searched for the end of a head; 0: none has begun. */
   #searched = 0;
   #reading = false;
   /** The exchange wants no more of the body for now. */
@@ -248,6 +248,8 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
       this.#refuse(unread(), requestError(length));
       return end;
     }
+    // An empty line is no beginning: old clients send one behind a body (RFC 9112, section 2.2), and are idle all the same.
+    if (isOfEmptyLines(buffer, at, end)) return at;
     // The first bytes of a head after an idle time: from now on the head's own deadline counts.
     if (this.#searched === 0) this.#deadline.arm(this.#site.limits.headTimeoutMs);
     this.#searched = end - at;
@@ -485,6 +487,9 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (queuedBytes > QUEUE_HIGH_WATER_BYTES) {
       this.#queuedAtDeadline = queuedBytes;
       if (!this.#deadline.armed) this.#deadline.arm(this.#bodyTimeoutMs);
+    } else if (this.#state === BODY && this.#deadline.armed) {
+      // Who takes an answer need not go on with its request.
+      this.#deadline.arm(this.#bodyTimeoutMs);
     }
   }
 
@@ -588,7 +593,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     switch (this.#state) {
       case HEAD:
         // Idle, or only just connected: a close says enough. In the middle of a head: 408 (RFC 9110 section 15.5.9).
-        if (this.#ahead.length === 0) return this.#linger();
+        if (this.#searched === 0) return this.#linger();
         this.#ahead.clear();
         return this.#refuse(unread(), timeout("the request head did not arrive in time"));
       case BODY:
@@ -619,7 +624,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   }
 
   drain(): void {
-    if (this.#state !== HEAD || this.#ahead.length > 0) return;
+    if (this.#state !== HEAD || this.#searched > 0) return;
     this.#deadline.arm(NEXT_REQUEST_TIMEOUT_MS);
   }
 }

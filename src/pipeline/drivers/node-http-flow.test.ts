@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import { test } from "node:test";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { MountStage } from "../../../test/support/mount-stage.ts";
 import { bodyOf, Origin } from "../../../test/support/origin.ts";
 import { RawClient } from "../../../test/support/raw-client.ts";
@@ -165,6 +165,41 @@ test(
     await origin.until(() => origin.sockets.size === 0);
   },
 );
+
+test("a client that takes an answer which goes on need not go on with its body", TIMEOUT, async () => {
+  await using origin = await Origin.start(async (_, response) => {
+    for (let part = 0; part < 20; part++) {
+      response.write("x");
+      await sleep(50);
+    }
+    response.end();
+  });
+  await using stage = new MountStage(origin.port, { limits: { bodyTimeoutMs: 400 } });
+  using client = await RawClient.connect(await stage.serve());
+  client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
+  assert.equal((await client.answer()).body, "x".repeat(20));
+});
+
+test("an answer that waits behind another is neither late nor half sent", TIMEOUT, async () => {
+  const first = Promise.withResolvers<void>();
+  await using origin = await Origin.start((request, response) => {
+    if (request.url === "/first") return void first.promise.then(() => response.end("first"));
+    if (request.url === "/never") return;
+    if (request.url === "/cut") return void response.write("half", () => response.socket!.destroy());
+    response.end(Buffer.alloc(MiB, "x"));
+  });
+  await using stage = new MountStage(origin.port, { limits: { bodyTimeoutMs: 100 } });
+  using client = await RawClient.connect(await stage.serve());
+  const requestOf = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+  client.send(requestOf("/first") + requestOf("/whole"));
+  await sleep(500);
+  first.resolve();
+  assert.equal((await client.answer()).body, "first");
+  assert.equal((await client.answer()).body.length, MiB);
+  using other = await RawClient.connect(client.socket.remotePort!);
+  other.send(requestOf("/never") + requestOf("/cut"));
+  await other.untilClosed();
+});
 
 test("a client that stops reading is cut at its deadline, before the answer's end and after it", TIMEOUT, async () => {
   await using origin = await Origin.start((request, response) => {

@@ -105,6 +105,19 @@ test("a stream that is reset frees its upstream at once, and the others go on", 
   assert.equal((await answerOf(session.request({ ":path": "/" }))).body, "ok");
 });
 
+test("a HEAD whose stream is reset before its answer frees its upstream at once", TIMEOUT, async () => {
+  await using origin = await Origin.start(() => {});
+  await using stage = new MountStage(origin.port);
+  await using opened = await open(stage);
+  const waiting = opened.session.request({ ":method": "HEAD", ":path": "/" });
+  waiting.on("error", () => {});
+  await origin.until(() => origin.asked.length === 1);
+  waiting.close(http2.constants.NGHTTP2_CANCEL);
+  await origin.until(() => origin.sockets.size === 0);
+  assert.equal(stage.ended[0]!.error?.message, "the client closed the connection");
+  assert.equal(stage.driver.size, 0);
+});
+
 test("an upstream that breaks off resets the stream", TIMEOUT, async () => {
   await using origin = await Origin.start((_, response) => {
     response.write("half", () => response.socket!.destroy());
@@ -139,4 +152,35 @@ test("interim responses: 103 passes, a second 100 does not", TIMEOUT, async () =
   assert.equal((await answerOf(stream)).body, "hello");
   assert.equal(continues, 1);
   assert.ok(interim.includes(103));
+});
+
+test("an answer that Node would not send as it came is not lost: lines, trailers, a status", TIMEOUT, async () => {
+  const nosniff = ["X-Content-Type-Options", "nosniff", "x-content-type-options", "nosniff"];
+  await using origin = await Origin.start((_, response) => {
+    response.writeHead(999, [
+      ...nosniff,
+      "Link",
+      "</a>",
+      "Link",
+      "</b>",
+      "HTTP2-Settings",
+      "AAMAAABk",
+      "Trailer",
+      "ETag",
+    ]);
+    response.write("ok");
+    response.addTrailers([
+      ["ETag", '"1"'],
+      ["etag", '"2"'],
+      ["HTTP2-Settings", "AAMAAABk"],
+    ]);
+    response.end();
+  });
+  await using stage = new MountStage(origin.port);
+  await using opened = await open(stage);
+  const { headers, body, trailers } = await answerOf(opened.session.request({ ":path": "/", te: "trailers" }));
+  assert.deepEqual([headers[":status"], body], [500, "ok"]);
+  assert.deepEqual([headers["x-content-type-options"], headers.link], ["nosniff, nosniff", "</a>, </b>"]);
+  assert.equal(trailers.etag, '"1", "2"');
+  assert.equal(stage.ended[0]!.status, 999);
 });

@@ -137,6 +137,11 @@ test("no route, a protocol that the route forbids, a body: an answer each, and n
     [HANDSHAKE, 200],
     [`POST /up HTTP/1.1\r\n${UPGRADE}Content-Length: 5\r\n\r\nhello`, 400],
     [`POST /up HTTP/1.1\r\n${UPGRADE}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`, 400],
+    // Node gives no socket of these: more of the body is to come.
+    [`POST /up HTTP/1.1\r\n${UPGRADE}Content-Length: 5\r\n\r\nhel`, 400],
+    [`POST /up HTTP/1.1\r\n${UPGRADE}Content-Length: 9000000\r\n\r\n${"x".repeat(8_000_000)}`, 400],
+    [`POST /up HTTP/1.1\r\n${UPGRADE}Transfer-Encoding: chunked\r\n\r\n5\r\nhel`, 400],
+    [`POST /up HTTP/1.1\r\n${UPGRADE}Transfer-Encoding: chunked\r\n\r\n5\r\nhello, no chunk`, 400],
   ];
   for (const [text, status] of attempts) {
     using client = await RawClient.connect(port);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import http from "node:http";
+import net, { type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { MountStage } from "../../../test/support/mount-stage.ts";
 import { bodyOf, Origin } from "../../../test/support/origin.ts";
@@ -138,6 +139,26 @@ test("trailers of the answer reach a client that asks for them, and no other", T
   const silent = await client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").answer();
   assert.deepEqual(silent.trailers, []);
 });
+
+for (const [what, request, head] of [
+  ["HEAD", "HEAD / HTTP/1.1", "Transfer-Encoding: chunked"],
+  ["a body of known length", "GET / HTTP/1.1", "Content-Length: 2"],
+  ["a client of HTTP/1.0", "GET / HTTP/1.0", "Transfer-Encoding: chunked"],
+] as const) {
+  test(`trailers that are announced where none can come cost no answer: ${what}`, TIMEOUT, async () => {
+    const body = what === "HEAD" ? "" : head.startsWith("Content") ? "ok" : "2\r\nok\r\n0\r\nX-Sum: 7\r\n\r\n";
+    const origin = net.createServer((socket) => {
+      socket.once("data", () => socket.end(`HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\n${head}\r\n\r\n${body}`));
+    });
+    await new Promise<void>((resolve) => origin.listen(0, "127.0.0.1", resolve));
+    await using stage = new MountStage((origin.address() as AddressInfo).port);
+    using client = await RawClient.connect(await stage.serve());
+    const answer = await client.send(`${request}\r\nHost: a\r\n\r\n`).answer(what === "HEAD");
+    assert.deepEqual([answer.status, answer.fields.get("trailer")], [200, undefined]);
+    assert.equal(answer.body, what === "HEAD" ? "" : "ok");
+    origin.close();
+  });
+}
 
 test("a head that the codec refuses is refused, even where Node is told to be lenient", TIMEOUT, async () => {
   await using origin = await Origin.start((_, response) => response.end());

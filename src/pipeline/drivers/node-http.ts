@@ -69,13 +69,16 @@ export class NodeHttpDriver {
     upgrades.site = site;
     // Says "Connection: close" in every answer, and reads no second request.
     upgrades.draining = true;
-    const connection = this.#adoptSocket(socket);
     if (announcesBody(request)) {
-      // Node has taken a part of it, and which part differs from version to version.
+      // Node has taken a part of it, and which part differs from version to version. Where more of it is to come, `socket` is no socket, but
+      // what will have the bytes behind it; an error that nobody listens to there would end the process.
+      socket.on("error", () => {});
+      request.on("error", () => {}).resume();
       const error = new ProxyError("http_request_error", "a request that asks for an upgrade has a body");
-      upgrades.refuse(connection, error);
+      upgrades.refuse(this.#adoptSocket(request.socket), error);
       return;
     }
+    const connection = this.#adoptSocket(socket);
     upgrades.accept(connection);
     const bytes = Buffer.concat([encodeReceivedHead(request), ahead]);
     connection.handler.onBytes(bytes, 0, bytes.length);

@@ -54,6 +54,11 @@ export class BodyReader {
     return this.#isChunked ? this.#chunks!.trailers : null;
   }
 
+  /** The same, which are the caller's then, who releases them. */
+  giveTrailers(): FieldBlock | null {
+    return this.#isChunked ? this.#chunks!.giveTrailers() : null;
+  }
+
   /**
    * Reads `buffer[at, end)` up to the end of the body, or of a range of its data. Returns the offset behind what was read, or an ERR_
    * code.

@@ -134,6 +134,11 @@ export class ChunkedDecoder {
     return this.#trailers.fields;
   }
 
+  /** The same, which are the caller's then. */
+  giveTrailers(): FieldBlock | null {
+    return this.#trailers.give();
+  }
+
   /** Ready for another body. Also gives memory back: to be called when a body is given up. */
   reset(): void {
     this.dataStart = this.dataEnd = 0;

@@ -103,6 +103,11 @@ export function parseRequestHead(
   return headEnd < 0 ? headEnd : first - start + headEnd;
 }
 
+/** Whether these bytes, of which no head could be read yet, are empty lines and nothing behind them. */
+export function isOfEmptyLines(buffer: Buffer, start: number, end: number): boolean {
+  return skipEmptyLines(buffer, start, end) === end;
+}
+
 /** The offset of the first byte that is not part of an empty line; `end` when none has come. */
 function skipEmptyLines(buffer: Buffer, start: number, end: number): number {
   let i = start;

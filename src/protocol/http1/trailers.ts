@@ -52,6 +52,13 @@ export class TrailerReader {
     this.#length = 0;
   }
 
+  /** They are the caller's from now on, who releases them. */
+  give(): FieldBlock | null {
+    const { fields } = this;
+    if (fields !== null) this.fields = this.#storage = null;
+    return fields;
+  }
+
   /**
    * Takes `buffer[at, end)` up to the end of the section, and returns the offset behind what it took, or an ERR_ code.
    * The section is complete when `complete` says so.

@@ -30,6 +30,7 @@ import { Life } from "../../life.ts";
 import type { Site } from "../../site.ts";
 import { type BodyReceiver, ReceivedBody } from "./received-body.ts";
 import { encodeReceivedHead } from "./received-head.ts";
+import { linesByName, objectOf, trailersOf } from "./sent-fields.ts";
 import { localAddress, remoteAddress, tlsInfo } from "./socket-facts.ts";
 
 /** RFC 9113, section 7: INTERNAL_ERROR. */
@@ -89,6 +90,8 @@ export class MountedExchange implements Downstream, BodyReceiver {
   begin(): void {
     const response = this.#response;
     response.once("close", () => this.#closed());
+    // In HTTP/2 the response to a HEAD tells nothing when its stream closes before it is ended.
+    if (this.#isHttp2) (response as unknown as Http2ServerResponse).stream?.once("close", () => this.#closed());
     response.on("drain", () => this.#drained());
     // Both tell what "close" tells too, but an error that nobody listens to ends the process.
     response.on("error", () => {});
@@ -232,9 +235,12 @@ export class MountedExchange implements Downstream, BodyReceiver {
       if (status === 100) {
         if (this.#expectsContinue && !this.#sentContinue) response.writeContinue();
         this.#expectsContinue = false;
-      } else if (typeof response.writeInformation === "function") response.writeInformation(status, byName(fields));
+        return;
+      }
+      const object = objectOf(fields, this.#isHttp2);
+      if (typeof response.writeInformation === "function") response.writeInformation(status, object);
       else if (status === 103) {
-        (response as ServerResponse).writeEarlyHints({ ...byName(fields), link: fields.getAll("link") });
+        (response as ServerResponse).writeEarlyHints({ ...object, link: fields.getAll("link") });
       }
     } catch {
       // Node is stricter with some fields than with those of an answer. The client can do without this one.
@@ -260,14 +266,17 @@ export class MountedExchange implements Downstream, BodyReceiver {
     if (this.#sending === SEND_LENGTH) fields.set("Content-Length", String(bodyBytes));
     else if (this.#sending === SEND_UNTIL_END || status === 204) fields.delete("content-length");
 
-    const written = new Set<string>();
-    for (const [name, value] of fields.entries()) {
+    // It announces what comes behind chunks. Where there are none, Node throws.
+    const isChunked = this.#sending === SEND_UNTIL_END && this.#request.httpVersion === "1.1";
+    if (!this.#isHttp2 && !isChunked) fields.delete("trailer");
+
+    for (const [name, value] of linesByName(fields, this.#isHttp2)) {
       const lower = name.toLowerCase();
-      if (!written.has(lower) && lower !== "set-cookie" && lower !== "vary") response.removeHeader(name);
-      written.add(lower);
+      if (lower !== "set-cookie" && lower !== "vary") response.removeHeader(name);
       response.appendHeader(name, value);
     }
-    response.writeHead(status);
+    // As clients have to take what no class of statuses contains (RFC 9110, section 15); Node has none of them in HTTP/2.
+    response.writeHead(this.#isHttp2 && status > 599 ? 500 : status);
     // The body may be long in coming: an event stream begins with silence.
     response.flushHeaders();
   }
@@ -282,7 +291,11 @@ export class MountedExchange implements Downstream, BodyReceiver {
       }
     }
     // Node keeps what it cannot send yet, and the bytes are ours during this call only.
-    if (this.#response.write(Buffer.from(bytes.subarray(start, end)))) return;
+    if (this.#response.write(Buffer.from(bytes.subarray(start, end)))) {
+      // Who takes an answer need not go on with its request.
+      if (this.#body?.flowing) this.#deadline.arm(this.#bodyTimeoutMs);
+      return;
+    }
     this.#full = true;
     this.#queuedAtDeadline = this.#response.writableLength;
     if (!this.#deadline.armed) this.#deadline.arm(this.#bodyTimeoutMs);
@@ -294,18 +307,19 @@ export class MountedExchange implements Downstream, BodyReceiver {
       return;
     }
     if (trailers !== null && this.#sending === SEND_UNTIL_END && this.#life?.request.wantsTrailers === true) {
-      this.#response.addTrailers(byName(trailers));
+      this.#response.addTrailers(trailersOf(trailers, this.#isHttp2));
     }
     this.#response.end();
   }
 
   abort(_error: ProxyError): void {
     const response = this.#response;
-    const { socket } = response;
+    // One that waits behind another answer has no socket yet, and Node would still send what there is of it.
+    const socket = response.socket ?? this.#request.socket;
     if (this.#isHttp2) (response as unknown as Http2ServerResponse).stream.close(HTTP2_INTERNAL_ERROR);
     // A reset, where there is one: the end of the connection may mean the end of the answer (HTTP/1.0).
-    else if (socket !== null && this.tls === null && this.remote.family !== 0) socket.resetAndDestroy();
-    else response.destroy();
+    else if (this.tls === null && this.remote.family !== 0) socket.resetAndDestroy();
+    else socket.destroy();
   }
 
   takeOver(): TakenOver {
@@ -337,6 +351,11 @@ export class MountedExchange implements Downstream, BodyReceiver {
     else this.#deadline.disarm();
   }
 
+  /** Pipelined: nothing of it leaves before the answers in front have left, whatever the client reads. */
+  get #waitsForTurn(): boolean {
+    return !this.#isHttp2 && this.#response.socket === null;
+  }
+
   #watchProgress(): void {
     this.#queuedAtDeadline = this.#response.writableLength;
     this.#deadline.arm(this.#bodyTimeoutMs);
@@ -345,7 +364,7 @@ export class MountedExchange implements Downstream, BodyReceiver {
   #onDeadline(): void {
     const { writableLength } = this.#response;
     if (this.#answered && writableLength > 0) {
-      if (writableLength < this.#queuedAtDeadline) this.#watchProgress();
+      if (writableLength < this.#queuedAtDeadline || this.#waitsForTurn) this.#watchProgress();
       else this.#giveUp(clientDoesNotRead());
     } else if (this.#body?.ended === false) this.#life?.fail(this.#bodyTimeout());
   }
@@ -360,14 +379,4 @@ export class MountedExchange implements Downstream, BodyReceiver {
     // A client that keeps its body back until it is asked for it is not to blame.
     return this.#expectsContinue && !this.#sentContinue ? requestBodyNotAskedFor() : requestBodyLate();
   }
-}
-
-/** For the interfaces of Node that take fields as an object. */
-function byName(fields: FieldBlock): Record<string, string | string[]> {
-  const object: Record<string, string | string[]> = Object.create(null);
-  for (const [name] of fields.entries()) {
-    const values = fields.getAll(name);
-    object[name] = values.length === 1 ? values[0]! : values;
-  }
-  return object;
 }
