@@ -28,6 +28,16 @@ napi_value bind(napi_env env, napi_callback_info info) {
                                : listen_tcp(address, static_cast<uint16_t>(port), options));
 }
 
+// shareAddress(descriptor): of a listening socket that `bind` made; 0 or a negative errno.
+napi_value share_address(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t descriptor;
+  if (!arguments_of(env, info, values) || !read_int32(env, values[0], 0, INT32_MAX, &descriptor)) return nullptr;
+  if (!is_listening(descriptor)) return integer(env, -EINVAL);
+  int one = 1;
+  return integer(env, setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0 ? 0 : -errno);
+}
+
 // nameOf(descriptor): "IP PORT" of our own end; null when it is no socket.
 napi_value name_of(napi_env env, napi_callback_info info) {
   napi_value values[1];
@@ -69,6 +79,7 @@ napi_value close_descriptor(napi_env env, napi_callback_info info) {
 
 void define_descriptors(napi_env env, napi_value exports) {
   define(env, exports, "bind", bind);
+  define(env, exports, "shareAddress", share_address);
   define(env, exports, "nameOf", name_of);
   define(env, exports, "originalOfDescriptor", original_of_descriptor);
   define(env, exports, "duplicate", duplicate);

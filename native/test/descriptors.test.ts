@@ -61,6 +61,24 @@ describe("listening sockets", { skip: withoutAddon }, () => {
     driver.destroy(accepted.slot);
   });
 
+  test("one that is alone at its address lets others in from when it shares it, and keeps who waits there", async () => {
+    const { addon } = driver;
+    const first = checked(addon.bind("127.0.0.1", 0, false, false, 16));
+    const port = Number(addon.nameOf(first)?.split(" ")[1]);
+    const bind = (reusePort: boolean) => addon.bind("127.0.0.1", port, reusePort, false, 16);
+    assert.equal(bind(true), -constants.errno.EADDRINUSE);
+    const client = await connectTo(port);
+    assert.equal(addon.shareAddress(first), 0);
+    const second = checked(bind(true));
+    assert.equal(bind(false), -constants.errno.EADDRINUSE);
+    const slot = checked(addon.listen(first, true, 0));
+    const accepted = await driver.next(ACCEPTED, undefined, 0);
+    client.destroy();
+    assert.equal(addon.closeListener(slot), 0);
+    assert.equal(addon.closeDescriptor(second), 0);
+    driver.destroy(accepted.slot);
+  });
+
   test("one whose second descriptor lives on is reported no more once it is closed", async () => {
     const listener = driver.listen();
     const second = checked(driver.addon.duplicate(listener.descriptor));

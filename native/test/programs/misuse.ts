@@ -147,6 +147,7 @@ const wellFormed: Record<string, () => unknown[]> = {
     descriptors.length > 0 && boolean() ? chance.pick(descriptors) : chance.chance(0.5) ? file : number(),
   ],
   duplicate: () => [descriptors.length > 0 ? chance.pick(descriptors) : -1],
+  shareAddress: () => [descriptors.length > 0 && boolean() ? chance.pick(descriptors) : number()],
   closeDescriptor: () => [descriptors.length > 0 && boolean() ? chance.pick(descriptors) : number()],
 };
 const names = Object.keys(wellFormed);

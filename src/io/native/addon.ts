@@ -69,6 +69,8 @@ export interface Addon {
   inspect(): { readonly sockets: number; readonly pipes: number };
   /** A listening descriptor of no thread in particular. Port -1: a unix socket's path. */
   bind(address: string, port: number, reusePort: boolean, dualStack: boolean, backlog: number): number;
+  /** From now on others with `reusePort` may listen where this listening descriptor does. */
+  shareAddress(descriptor: number): number;
   /** "IP PORT" of our own end; null when the descriptor is no socket. */
   nameOf(descriptor: number): string | null;
   /** The same as originalOf, of any socket of this process. */

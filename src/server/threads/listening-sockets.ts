@@ -195,10 +195,11 @@ export class ListeningSockets {
     const reusePort = source.shares !== "never";
     // Without SO_REUSEPORT where nothing of our own is in the way, so that a port in use is an error, and 0 one port for all.
     const first = await source.bind(wanted, reusePort && isLeaving);
-    if (first.descriptor !== null) source.close(first.descriptor);
-    const { address } = first;
-    if (first.descriptor === null) return { listen, address, handed: this.#bindLater(address) };
-    const open = { listen, address, handed: [] };
+    const { address, descriptor } = first;
+    if (descriptor === null) return { listen, address, handed: this.#bindLater(address) };
+    // It stays, since clients may wait there already.
+    source.share(descriptor);
+    const open = { listen, address, handed: [{ port: address.port, descriptor, further: [], reusePort: true }] };
     await this.#bindUpTo(open, wanted);
     return open;
   }

@@ -33,6 +33,8 @@ export interface SocketSource {
     place: SocketPlace,
     reusePort: boolean,
   ): Promise<{ readonly descriptor: number | null; readonly address: Address }>;
+  /** Of a socket that was bound without `reusePort`: others may be bound there with it from now on. */
+  share(descriptor: number): void;
   close(descriptor: number): void;
 }
 
@@ -54,6 +56,10 @@ class KeptSockets implements SocketSource {
 
   bind(place: SocketPlace, reusePort: boolean): ReturnType<SocketSource["bind"]> {
     return bindSocket(this.#addon, { ...place, reusePort, tls: null });
+  }
+
+  share(descriptor: number): void {
+    this.#addon.shareAddress(descriptor);
   }
 
   close(descriptor: number): void {
@@ -85,6 +91,8 @@ class OwnSockets implements SocketSource {
     });
     return { descriptor: null, address: address! };
   }
+
+  share(): void {}
 
   close(): void {}
 }
