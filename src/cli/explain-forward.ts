@@ -14,7 +14,7 @@ type Request = { readonly method: string; readonly target: string };
 
 /** `method` is what was asked about; of https it is a tunnel that the proxy is asked for. */
 export function* forwardRows(explanation: ForwardExplanation, request: Request, method: string): Generator<Row> {
-  const { server, client, destination, findings, refused, rule, opening, via } = explanation;
+  const { server, client, destination, findings, refused, rule, opening, insideRefused, via } = explanation;
   yield ["server", `${server.name}, which listens on ${server.listen.map(({ text }) => text).join(", ")}`];
   if (request.method !== method) yield ["asked as", `CONNECT ${request.target}, as clients do for https`];
   if (client !== "") yield ["client", client];
@@ -26,7 +26,7 @@ export function* forwardRows(explanation: ForwardExplanation, request: Request, 
     if (finding.mismatch === null && finding.list === "deny" && finding.rule.networks === undefined) break;
   }
   if (refused !== null) {
-    yield ["refused", `${refused.status}: ${refused.message.replace(/^forward: /, "")}`];
+    yield ["refused", refusalText(refused)];
     return;
   }
   if (rule !== null) yield ["rule", `${rule} allows it`];
@@ -34,8 +34,16 @@ export function* forwardRows(explanation: ForwardExplanation, request: Request, 
   if (via !== null)
     yield ["via", `${via.join(", else ")}${destination?.isAddress === true ? "" : ", which resolves the name"}`];
   if (opening !== null) yield ["https", openingText(opening, explanation)];
+  if (insideRefused !== null) {
+    yield ["inside", `${method} is refused, ${refusalText(insideRefused)}`];
+    return;
+  }
   for (const use of server.forward!.use) yield ["use", describeUse(use)];
   for (const cache of explanation.caches) yield* cacheRows(cache);
+}
+
+function refusalText({ status, message }: NonNullable<ForwardExplanation["refused"]>): string {
+  return `${status}: ${message.replace(/^forward: /, "")}`;
 }
 
 /** Whether the HTTPS inside of a tunnel is opened, and why. */

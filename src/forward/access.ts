@@ -64,7 +64,9 @@ export class ForwardAccess implements Feature {
   request(exchange: Exchange): Waiting {
     const forward = exchange.forward!;
     const { origin, remote } = exchange.connection;
-    if (origin != null && origin.kind === "tunnel" && this.#ends.has(remote)) return exchange.fail(loop());
+    if (origin != null && origin.kind === "tunnel" && this.#ends.has(endOf(remote, origin.address, origin.port))) {
+      return exchange.fail(loop());
+    }
     return forward.isHostVerified ? this.#identify(exchange, forward) : this.#verify(exchange, forward);
   }
 
@@ -203,37 +205,37 @@ function loop(): ProxyError {
   return new ProxyError("proxy_loop_detected", message);
 }
 
-/** What comes out of a tunnel that we have opened is counted with it already; what was redirected here is not. */
-function isTunnel({ request, connection }: Exchange, { destination }: Forwarding): boolean {
-  if (destination.kind === "tunnel") return true;
-  const isWithin = connection.origin != null && connection.origin.host !== null;
-  return !isWithin && request.upgrade !== null && UPGRADES.includes(request.upgrade);
+/** A tunnel that we have opened is over for the count, since its requests are seen: a WebSocket within is one of its own. */
+function isTunnel({ request }: Exchange, { destination }: Forwarding): boolean {
+  return destination.kind === "tunnel" || (request.upgrade !== null && UPGRADES.includes(request.upgrade));
 }
 
-/** Our ends of connections to destinations: what comes from there comes out of one of our own tunnels. */
+/** Connections to destinations, as `endOf` writes them: what comes from there and is headed for there is one of our own. */
 class TunnelEnds {
-  /** How many there are: the system gives the same one to connections to different destinations. */
+  /** How many there are: one that is over here may be told of later than the next one that has its ends. */
   readonly #counts = new Map<string, number>();
 
-  has(end: Address): boolean {
-    return this.#counts.has(textOf(end));
+  has(end: string): boolean {
+    return this.#counts.has(end);
   }
 
-  add(end: Address): void {
-    const text = textOf(end);
-    this.#counts.set(text, (this.#counts.get(text) ?? 0) + 1);
+  add(end: string): void {
+    this.#counts.set(end, (this.#counts.get(end) ?? 0) + 1);
   }
 
-  delete(end: Address): void {
-    const text = textOf(end);
-    const left = this.#counts.get(text)! - 1;
-    if (left === 0) this.#counts.delete(text);
-    else this.#counts.set(text, left);
+  delete(end: string): void {
+    const left = this.#counts.get(end)! - 1;
+    if (left === 0) this.#counts.delete(end);
+    else this.#counts.set(end, left);
   }
 }
 
-function textOf({ address, port }: Address): string {
-  return `${port} ${address}`;
+/**
+ * Both ends of a connection. The one it comes from is not enough: the system gives the same address and port to connections to
+ * different destinations, also to those of other programs on this machine, whose traffic may be redirected here.
+ */
+function endOf(from: Address, toAddress: string | null, toPort: number): string {
+  return `${from.port} ${from.address} ${toPort} ${toAddress}`;
 }
 
 class UserTunnel implements OpenTunnel {
@@ -241,7 +243,7 @@ class UserTunnel implements OpenTunnel {
   readonly #user: string | null;
   readonly #counted: CountedTunnel | null;
   readonly #ends: TunnelEnds;
-  #end: Address | null = null;
+  #end: string | null = null;
 
   constructor(users: UserCounter, user: string | null, counted: CountedTunnel | null, ends: TunnelEnds) {
     this.#users = users;
@@ -251,9 +253,9 @@ class UserTunnel implements OpenTunnel {
     users.openTunnel(user);
   }
 
-  leadsFrom(end: Address): void {
-    this.#end = end;
-    this.#ends.add(end);
+  leadsFrom(end: Address, to: Address): void {
+    this.#end = endOf(end, to.address, to.port);
+    this.#ends.add(this.#end);
   }
 
   close(): void {

@@ -109,8 +109,8 @@ export interface DebugRecord {
 
 /** A tunnel as it is counted. */
 export interface OpenTunnel {
-  /** It is there: our end of its connection to the destination. Once, at most. */
-  leadsFrom(end: Address): void;
+  /** It is there: our end of its connection, and the one that it leads to. Once, at most. */
+  leadsFrom(end: Address, to: Address): void;
   /** Once, at its end. */
   close(): void;
 }

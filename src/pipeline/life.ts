@@ -701,7 +701,7 @@ export class Life extends AnswerFlow implements UpstreamHandler, ForkedLife {
 
   #tunnelBetween(client: TakenOver, connection: Connection, early: Buffer): void {
     const { tunnelIdleMs: idleMs, tunnelLifetimeMs: lifetimeMs } = this.#route!.limits;
-    this.forward?.tunnel?.leadsFrom(connection.local);
+    this.forward?.tunnel?.leadsFrom(connection.local, connection.remote);
     const started = new Tunnel(
       client.connection,
       connection,

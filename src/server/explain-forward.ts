@@ -43,6 +43,8 @@ export interface ForwardExplanation {
   readonly rule: string | null;
   /** What becomes of the HTTPS inside of a tunnel; null: it is none, or it is refused, or the server opens nothing. */
   readonly opening: Opening | null;
+  /** Why the rules refuse the request inside of a tunnel that is opened; null: they do not, or nobody sees one. */
+  readonly insideRefused: ProxyError | null;
   /** The proxies that it may go through, which resolve its name; null: it goes direct, or is refused. */
   readonly via: readonly string[] | null;
   /** Of the request itself, or of the one inside of a tunnel that is opened; none where nobody looks into the tunnel. */
@@ -75,6 +77,7 @@ export async function explainForward(
     findings: [],
     rule: null,
     opening: null,
+    insideRefused: null,
     via: null,
     caches: [],
   };
@@ -104,14 +107,16 @@ export async function explainForward(
   const opening = kind === "tunnel" ? await openingOf(server, destination) : null;
   const isOpened = opening?.by === "opened" && opening.unfit === null;
   let met: ExplainedExchange | null = kind === "tunnel" ? null : exchange;
+  let insideRefused: ProxyError | null = null;
   if (inside !== null && isOpened) {
-    // The rules are asked about each request of a tunnel anew.
-    const access = rules.decide({ ...wish, method: inside.method });
-    if (!(access instanceof ProxyError)) met = exchangeInside(inside, destination, access, exchange.clientAddress);
+    // The rules are asked about each request of a tunnel anew, in which nobody is asked who it is.
+    const access = rules.decide({ ...wish, method: inside.method, mayProveUser: false });
+    if (access instanceof ProxyError) insideRefused = access;
+    else met = exchangeInside(inside, destination, access, exchange.clientAddress);
   }
   const { forward } = server;
   const caches = met === null ? [] : explainCaches(met, forward!.use, (index) => forwardScope(forward!, index));
-  return { ...about, refused: null, rule, opening, via: namesOf(way), caches };
+  return { ...about, refused: null, rule, opening, insideRefused, via: namesOf(way), caches };
 }
 
 /** A request of the HTTPS inside of a tunnel there, of whom the origin's certificate has shown that it is the one. */

@@ -35,6 +35,23 @@ test("a name leads to each of its addresses, however they are written", async ()
   assert.deepEqual(names.asked, ["a.example"]);
 });
 
+test("a part of the answer says where a name leads, and not where it does not", async () => {
+  const names = new Names();
+  const [ipv4, ipv6] = [
+    { address: "192.0.2.1", family: 4 },
+    { address: "2001:db8::1", family: 6 },
+  ] as const;
+  const answers = ["192.0.2.1", "2001:db8::1", "2001:db8::2"].map((address) =>
+    names.hosts.leadsTo("a.example", address),
+  );
+  const answer = names.waiting.shift()!;
+  answer(null, [ipv4], 60_000, true);
+  assert.equal(await answers[0], true);
+  const meanwhile = names.hosts.leadsTo("a.example", "2001:db8::1");
+  answer(null, [ipv4, ipv6], 60_000);
+  assert.deepEqual(await Promise.all([...answers, meanwhile]), [true, true, false, true]);
+});
+
 test("of a name that cannot be resolved nobody can say where it leads", async () => {
   const names = new Names();
   const first = names.hosts.leadsTo("a.example", "192.0.2.1");

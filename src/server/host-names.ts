@@ -15,7 +15,7 @@ export class ResolvedHosts implements HostNames {
   leadsTo(host: string, address: string): Leads | Promise<Leads> {
     const literal = canonicalAddress(host);
     if (literal !== null) return literal === canonicalAddress(address);
-    const question = new Question(canonicalAddress(address));
+    const question = new Question(this.#names, host, canonicalAddress(address));
     // The cache gives up by itself when there is no answer.
     this.#names.resolve(host, question);
     return question.answer ?? question.wait();
@@ -26,12 +26,16 @@ export class ResolvedHosts implements HostNames {
 const NO_SUCH_NAME: ReadonlySet<string> = new Set(["ENOTFOUND", "ENODATA", "EBADNAME"]);
 
 class Question implements ResolveHandler {
+  readonly #names: NameCache;
+  readonly #host: string;
   readonly #address: string | null;
   /** null: it is not known yet. */
   answer: Leads | null = null;
   #settle: ((answer: Leads) => void) | null = null;
 
-  constructor(address: string | null) {
+  constructor(names: NameCache, host: string, address: string | null) {
+    this.#names = names;
+    this.#host = host;
     this.#address = address;
   }
 
@@ -41,8 +45,11 @@ class Question implements ResolveHandler {
     });
   }
 
-  onResolved(addresses: readonly ResolvedAddress[]): void {
-    this.#known(addresses.some(({ address }) => canonicalAddress(address) === this.#address));
+  onResolved(addresses: readonly ResolvedAddress[], isPart: boolean): void {
+    const leads = addresses.some(({ address }) => canonicalAddress(address) === this.#address);
+    // The address may be of the family that is late.
+    if (isPart && !leads) this.#names.resolveRest(this.#host, this);
+    else this.#known(leads);
   }
 
   onUnresolved(error: ProxyError): void {

@@ -212,6 +212,37 @@ test("of HTTPS that is opened, the caches that the request inside meets", async 
   assert.deepEqual(await said("PUT", "https://www.example.org/a"), []);
 });
 
+test("what the rules say of the request inside of HTTPS that is opened", async () => {
+  const { folder: place } = await internalAuthority(["example.org"]);
+  using _place = place;
+  using own = new Folder();
+  const config = own.file(
+    "headgate.yaml",
+    `servers:
+  egress:
+    listen: "127.0.0.1:3128"
+    forward:
+      deny: [{ name: no-uploads, methods: [PUT, POST], hosts: ["*.example.org"] }]
+      allow: [{ name: reads, methods: [GET, PUT, CONNECT] }]
+      intercept: { hosts: ["*.example.org"], except: [bank.example.org], ca: "${place.path}" }
+`,
+  );
+  const said = async (method: string, url: string) => {
+    const lines = await explain(method, url, { client: "127.0.0.1", header: [], config });
+    return lines.find((line) => line.startsWith("inside "))?.slice("inside    ".length);
+  };
+  assert.equal(
+    await said("PUT", "https://www.example.org/"),
+    "PUT is refused, 403: a rule of `deny` refuses it (no-uploads)",
+  );
+  assert.equal(
+    await said("DELETE", "https://www.example.org/"),
+    "DELETE is refused, 403: no rule of `allow` allows it",
+  );
+  assert.equal(await said("GET", "https://www.example.org/"), undefined);
+  assert.equal(await said("PUT", "https://bank.example.org/"), undefined, "nobody sees it");
+});
+
 test("whether the HTTPS of a host is opened, and why", async () => {
   const { folder: place } = await internalAuthority(["example.org"]);
   using _place = place;

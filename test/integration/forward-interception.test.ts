@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { describe, test } from "node:test";
+import type tls from "node:tls";
 import { hash } from "@node-rs/bcrypt";
 import { FORWARD_REFUSALS } from "../../src/forward/refusal.ts";
 import { curl } from "../support/curl.ts";
@@ -310,29 +311,76 @@ describe("behind an address", () => {
   });
 });
 
+test("a WebSocket inside is one of the tunnels that a client may have", TIMEOUT, async () => {
+  await using stage = await interceptionStage((_request, response) => response.end("inside"), {
+    forward: { tunnelsPerClient: 1 },
+  });
+  stage.origin.server.on("upgrade", (_request, socket: net.Socket) => {
+    socket.on("error", () => {});
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  });
+  const to = `origin.example:${stage.origin.port}`;
+  const statusOf = async (socket: tls.TLSSocket, lines = ""): Promise<string> => {
+    socket.write(`GET / HTTP/1.1\r\nHost: ${to}\r\n${lines}\r\n`);
+    const [chunk] = (await once(socket, "data")) as [Buffer];
+    return chunk.toString("latin1", 9, 12);
+  };
+  const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  const opened: tls.TLSSocket[] = [];
+  for (let count = 0; count < 2; count++) {
+    const socket = await stage.secured(to, "origin.example", [stage.ca]);
+    // Its tunnel is over for the count when it is answered inside.
+    assert.equal(await statusOf(socket), "200");
+    opened.push(socket);
+  }
+  const [one, other] = opened as [tls.TLSSocket, tls.TLSSocket];
+  assert.equal(await statusOf(one, upgrade), "101");
+  assert.equal(await statusOf(other, upgrade), "429");
+  await assert.rejects(stage.secured(to, "origin.example", [stage.ca]), /CONNECT: 429/);
+  one.destroy();
+  other.destroy();
+});
+
 describe("what changes while a connection is inside", () => {
-  test(
-    "without `forward` its requests meet no route of the server, and with other users not everybody stays",
-    TIMEOUT,
-    async () => {
-      await using stage = await interceptionStage((_request, response) => response.end("inside"));
-      const to = `origin.example:${stage.origin.port}`;
+  const LOCAL = { servers: { egress: { listen: "127.0.0.1:0", respond: { body: "local" } } } };
+
+  test("without `forward` its requests meet no route of the server", TIMEOUT, async () => {
+    await using stage = await interceptionStage((_request, response) => response.end("never"));
+    const to = `origin.example:${stage.origin.port}`;
+    const socket = await stage.secured(to, "origin.example", [stage.ca]);
+    await stage.proxy.reload(LOCAL);
+    assert.match(await askOn(socket, to), /^HTTP\/1\.1 421 [\s\S]*connection: close/i);
+  });
+
+  test("one that rests is closed, and one that waits for an answer has it and is closed then", TIMEOUT, async () => {
+    const asked = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    await using stage = await interceptionStage((request, response) => {
+      if (request.url !== "/held") return void response.end("inside");
+      asked.resolve();
+      void held.promise.then(() => response.end("inside"));
+    });
+    const to = `origin.example:${stage.origin.port}`;
+    const begin = async (path: string) => {
       const socket = await stage.secured(to, "origin.example", [stage.ca]);
-      const request = `GET / HTTP/1.1\r\nHost: ${to}\r\n\r\n`;
-      let received = "";
+      const received = { text: "" };
       socket.on("data", (chunk: Buffer) => {
-        received += chunk.toString("latin1");
+        received.text += chunk.toString("latin1");
       });
-      socket.write(request);
-      while (!received.endsWith("inside")) await once(socket, "data");
-      assert.match(received, /^HTTP\/1\.1 200 /);
-      await stage.proxy.reload({ servers: { egress: { listen: "127.0.0.1:0", respond: { body: "local" } } } });
-      received = "";
-      socket.write(request);
-      await once(socket, "end");
-      assert.match(received, /^HTTP\/1\.1 421 [\s\S]*connection: close/i);
-    },
-  );
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${to}\r\n\r\n`);
+      return { socket, received, ended: once(socket, "end") };
+    };
+    const resting = await begin("/");
+    while (!resting.received.text.endsWith("inside")) await once(resting.socket, "data");
+    const waiting = await begin("/held");
+    await asked.promise;
+    await stage.proxy.reload(LOCAL);
+    await resting.ended;
+    assert.doesNotMatch(resting.received.text, /connection: close|421/i);
+    held.resolve();
+    await waiting.ended;
+    assert.match(waiting.received.text, /^HTTP\/1\.1 200 [\s\S]*\r\nconnection: close\r\n[\s\S]*inside$/i);
+  });
 
   test("forwarding fields inside a tunnel are nobody's word", TIMEOUT, async () => {
     const allow = [

@@ -106,6 +106,24 @@ test("of a mixed answer only what is admitted is tried, also when that fails", a
   });
 });
 
+test("what is known of a name is refused, and more may come: it is waited for, and decides", async () => {
+  for (const late of [v6("203::1"), null]) {
+    let rest: () => void = assert.fail;
+    const known = v4("127.0.0.1");
+    const dialing = new ScriptedConnecting((_name, callback) => {
+      callback(null, [known], 60_000, true);
+      rest = () => callback(null, late === null ? [known] : [known, late], 60_000);
+    });
+    const filter = new Admitting("203:");
+    dialing.dial({ addresses: filter });
+    await nextTurn();
+    assert.equal(dialing.outcome, null);
+    rest();
+    if (late === null) await assertRefused(dialing, filter);
+    else assert.deepEqual(dialing.tried, ["203::1"]);
+  }
+});
+
 test("IPv4 that a server gives as IPv6 is judged, and dialled, as IPv4", async () => {
   const filter = new Admitting("203.");
   const dialing = new ScriptedConnecting([v6("::ffff:127.0.0.1"), v6("::ffff:cb00:7101")]);

@@ -76,10 +76,18 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
   #stage: "resolving" | "connecting" | "completing" | "done" = "resolving";
   #deadline: TimerHandle | null = null;
   #resolving: TimerHandle | null = null;
+  /** For the family that is late. */
+  #resolvingRest: TimerHandle | null = null;
   #nextAttempt: TimerHandle | null = null;
+  /** Those that may be connected to, in the order in which they are tried. */
   #addresses: readonly ResolvedAddress[] = [];
-  /** Addresses that were tried. */
+  /** How many of them were tried. */
   #tried = 0;
+  /** All that the name has resolved to so far. */
+  #resolved: readonly ResolvedAddress[] = [];
+  /** More may come. */
+  #isPart = false;
+  #refusal: ProxyError | null = null;
   readonly #attempts = new Set<Attempt<Socket>>();
   readonly #failures: ProxyError[] = [];
   #completing: PendingDial | null = null;
@@ -119,21 +127,31 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
     }
   }
 
-  onResolved(addresses: readonly ResolvedAddress[]): void {
-    if (this.#stage === "done") return;
+  onResolved(addresses: readonly ResolvedAddress[], isPart: boolean): void {
+    if (this.#stage !== "resolving" && this.#stage !== "connecting") return;
+    const before = this.#resolved;
+    this.#resolved = addresses;
+    this.#isPart = isPart;
     const admitted: ResolvedAddress[] = [];
-    let refusal: ProxyError | null = null;
     for (const resolved of addresses) {
+      if (before.some(({ address }) => address === resolved.address)) continue;
       const reason = this.#refusalOf(resolved.address);
       if (reason === null) admitted.push(resolved);
-      else refusal ??= reason;
+      else this.#refusal ??= reason;
     }
-    if (admitted.length === 0 && refusal !== null) {
-      this.#failLater(refusal);
-      return;
-    }
-    this.#addresses = interleave(admitted);
-    this.#tryNext();
+    this.#addresses = [...this.#addresses, ...interleave(admitted)];
+    // What a family that is late has joins the race when it comes (RFC 8305, section 3): the other one may lead nowhere.
+    if (isPart) this.#resolvingRest = this.#dialer.names.resolveRest(this.#target.host, this);
+    if (this.#tried >= this.#addresses.length) this.#giveUp();
+    else if (this.#attempts.size === 0) this.#tryNext();
+    else this.#nextAttempt ??= this.#tryNextLater();
+  }
+
+  /** Unless something is under way, or may come. */
+  #giveUp(): void {
+    if (this.#isPart || this.#attempts.size > 0) return;
+    if (this.#failures.length > 0) this.#fail(failureOfAll(this.#failures));
+    else this.#failLater(this.#refusal!);
   }
 
   /** What this dial was asked to keep away from, whatever a name resolves to this time: no DNS rebinding. */
@@ -151,9 +169,11 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
     this.#nextAttempt?.cancel();
     this.#nextAttempt = null;
     this.#connectTo({ family, address, port: this.#target.port });
-    if (this.#tried < this.#addresses.length) {
-      this.#nextAttempt = this.#owner.clock.after(CONNECTION_ATTEMPT_DELAY_MS, () => this.#tryNext());
-    }
+    if (this.#tried < this.#addresses.length) this.#nextAttempt = this.#tryNextLater();
+  }
+
+  #tryNextLater(): TimerHandle {
+    return this.#owner.clock.after(CONNECTION_ATTEMPT_DELAY_MS, () => this.#tryNext());
   }
 
   #connectTo(remote: Address): void {
@@ -173,7 +193,7 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
     if (this.#failures.length < FAILURES_MAX)
       this.#failures.push(failureOf(error, isLiteral ? what : `${what} at ${remote.address}`, "upstream"));
     if (this.#tried < this.#addresses.length) this.#tryNext();
-    else if (this.#attempts.size === 0) this.#fail(failureOfAll(this.#failures));
+    else this.#giveUp();
   }
 
   attemptConnected(attempt: Attempt<Socket>, socket: Socket, local: Address): void {
@@ -204,6 +224,7 @@ class Dial<Socket> implements PendingDial, ResolveHandler, CompletionHandler {
   }
 
   #dropAttempts(): void {
+    this.#resolvingRest?.cancel();
     this.#nextAttempt?.cancel();
     this.#nextAttempt = null;
     for (const { pending } of this.#attempts) {

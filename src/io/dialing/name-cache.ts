@@ -24,8 +24,13 @@ export interface ResolvedAddress {
  * the others were known.
  */
 export type Lookup = (name: string, callback: LookupCallback) => void;
-/** `ttlMs` is how long the addresses are good; left out: nobody knows. */
-export type LookupCallback = (error: SystemError | null, addresses: readonly ResolvedAddress[], ttlMs?: number) => void;
+/** `ttlMs` is how long the addresses are good; left out: nobody knows. `isPart`: it is called a second time. */
+export type LookupCallback = (
+  error: SystemError | null,
+  addresses: readonly ResolvedAddress[],
+  ttlMs?: number,
+  isPart?: boolean,
+) => void;
 
 /** How long an answer that says its time is believed at least and at most. */
 export interface TtlBounds {
@@ -37,7 +42,8 @@ export const DEFAULT_TTL_BOUNDS: TtlBounds = { minMs: DNS_TTL_MIN_MS, maxMs: DNS
 
 /** Told once, unless it was cancelled before. */
 export interface ResolveHandler {
-  onResolved(addresses: readonly ResolvedAddress[]): void;
+  /** `isPart`: there may be others, for which `resolveRest` waits. */
+  onResolved(addresses: readonly ResolvedAddress[], isPart: boolean): void;
   onUnresolved(error: ProxyError): void;
 }
 
@@ -81,7 +87,11 @@ interface NameEntry {
   /** The last failure, until an answer comes. */
   failure: ProxyError | null;
   failedAtMs: number;
+  /** What is known is a part of the answer, and the rest is on its way. */
+  isPart: boolean;
   readonly waiters: Set<Waiter>;
+  /** Who wants the whole answer. */
+  readonly restWaiters: Set<Waiter<Pick<ResolveHandler, "onResolved">>>;
   isResolving: boolean;
   /** How often it was asked for: what an older question still learns is not news. */
   questions: number;
@@ -110,24 +120,28 @@ export class NameCache {
     const entry = this.#entryOf(name);
     const now = this.#clock.now();
     if (entry.addresses.length > 0 && now < entry.expiresAtMs) {
-      handler.onResolved(entry.addresses);
+      handler.onResolved(entry.addresses, entry.isPart);
       return NOTHING_TO_CANCEL;
     }
     if (entry.failure !== null && now - entry.failedAtMs < DNS_NEGATIVE_TTL_MS) {
       this.#settleFailure(entry, handler, entry.failure);
       return NOTHING_TO_CANCEL;
     }
-    const waiter = new Waiter(
-      this.#clock,
-      entry,
-      handler,
-      this.#isUsable(entry) ? STALE_WAIT_MS : DNS_TIMEOUT_MS,
-      () => {
-        this.#settleFailure(entry, handler, timeoutOf(name));
-      },
-    );
+    const waitMs = this.#isUsable(entry) ? STALE_WAIT_MS : DNS_TIMEOUT_MS;
+    const waiter = new Waiter(this.#clock, entry.waiters, handler, waitMs, () => {
+      this.#settleFailure(entry, handler, timeoutOf(name));
+    });
     if (!entry.isResolving) this.#start(entry);
     return waiter;
+  }
+
+  /** For who was given a part: all addresses, once they are known or have taken too long. They may be none. */
+  resolveRest(name: string, handler: Pick<ResolveHandler, "onResolved">): TimerHandle {
+    const entry = this.#entryOf(name);
+    const give = (): void => handler.onResolved(entry.addresses, false);
+    if (entry.isPart) return new Waiter(this.#clock, entry.restWaiters, handler, DNS_TIMEOUT_MS, give);
+    give();
+    return NOTHING_TO_CANCEL;
   }
 
   #entryOf(name: string): NameEntry {
@@ -140,7 +154,9 @@ export class NameCache {
         expiresAtMs: 0,
         failure: null,
         failedAtMs: 0,
+        isPart: false,
         waiters: new Set(),
+        restWaiters: new Set(),
         isResolving: false,
         questions: 0,
       };
@@ -156,7 +172,7 @@ export class NameCache {
   }
 
   #settleFailure(entry: NameEntry, handler: ResolveHandler, failure: ProxyError): void {
-    if (this.#isUsable(entry)) handler.onResolved(entry.addresses);
+    if (this.#isUsable(entry)) handler.onResolved(entry.addresses, false);
     else handler.onUnresolved(failure);
   }
 
@@ -169,9 +185,10 @@ export class NameCache {
   #start(entry: NameEntry): void {
     const question = ++entry.questions;
     entry.isResolving = true;
-    this.#lookup(entry.name, (error, addresses, ttlMs) => {
+    this.#lookup(entry.name, (error, addresses, ttlMs, isPart = false) => {
       if (entry.questions !== question) return;
       entry.isResolving = false;
+      entry.isPart = isPart;
       if (error === null && addresses.length > 0) {
         const kept = few(addresses);
         entry.addresses = kept.some(isMapped) ? kept.map(unmapped) : kept;
@@ -187,23 +204,27 @@ export class NameCache {
       }
       for (const waiter of [...entry.waiters]) {
         if (!waiter.cancel()) continue;
-        if (entry.failure === null) waiter.handler.onResolved(entry.addresses);
+        if (entry.failure === null) waiter.handler.onResolved(entry.addresses, isPart);
         else this.#settleFailure(entry, waiter.handler, entry.failure);
+      }
+      if (isPart) return;
+      for (const waiter of [...entry.restWaiters]) {
+        if (waiter.cancel()) waiter.handler.onResolved(entry.addresses, false);
       }
     });
   }
 }
 
 /** Somebody who waits for an answer, for a limited time. */
-class Waiter implements TimerHandle {
-  readonly handler: ResolveHandler;
-  readonly #entry: NameEntry;
+class Waiter<Handler = ResolveHandler> implements TimerHandle {
+  readonly handler: Handler;
+  readonly #all: Set<Waiter<Handler>>;
   readonly #timer: TimerHandle;
 
-  constructor(clock: Clock, entry: NameEntry, handler: ResolveHandler, waitMs: number, onTimeout: () => void) {
+  constructor(clock: Clock, all: Set<Waiter<Handler>>, handler: Handler, waitMs: number, onTimeout: () => void) {
     this.handler = handler;
-    this.#entry = entry;
-    entry.waiters.add(this);
+    this.#all = all;
+    all.add(this);
     this.#timer = clock.after(waitMs, () => {
       if (this.cancel()) onTimeout();
     });
@@ -212,7 +233,7 @@ class Waiter implements TimerHandle {
   /** False when it was settled or cancelled before. */
   cancel(): boolean {
     this.#timer.cancel();
-    return this.#entry.waiters.delete(this);
+    return this.#all.delete(this);
   }
 }
 

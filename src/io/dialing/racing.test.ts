@@ -1,11 +1,12 @@
 // Address racing, RFC 8305: which address is tried when, who wins, and what is said when all fail.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { ScriptedConnecting, v4, v6 } from "../../../test/support/scripted-connecting.ts";
 import { ProxyError } from "../../core/errors.ts";
 import { CONNECTION_ATTEMPT_DELAY_MS } from "../../core/limits.ts";
 import { interleave } from "./dial.ts";
+import type { ResolvedAddress } from "./name-cache.ts";
 
 /** Nothing is left of a dial that has ended. */
 function assertOver(race: ScriptedConnecting): void {
@@ -112,4 +113,55 @@ test("a socket that connected to itself is a refused connection, and the next ad
   race.connect("10.0.0.9", { family: 4, address: "10.0.0.9", port: 50_001 });
   assert.ok(race.outcome !== null && !(race.outcome instanceof ProxyError));
   assertOver(race);
+});
+
+describe("a family that is late", () => {
+  /** A race that has begun with one family. `rest` tells what there is in all. */
+  function begun(...part: readonly ResolvedAddress[]) {
+    let rest: (...all: readonly ResolvedAddress[]) => void = () => assert.fail();
+    const race = new ScriptedConnecting((_name, callback) => {
+      callback(null, part, 60_000, true);
+      rest = (...all) => callback(null, all, 60_000);
+    });
+    race.dial();
+    return { race, rest: (...all: readonly ResolvedAddress[]) => rest(...all) };
+  }
+
+  test("is waited for when the other one leads nowhere", () => {
+    const { race, rest } = begun(v6("::dead"));
+    race.fail("::dead", "ENETUNREACH");
+    rest(v6("::dead"), v4("10.0.0.1"));
+    assert.deepEqual(race.tried, ["::dead", "10.0.0.1"]);
+    race.connect("10.0.0.1");
+    assert.ok(race.outcome !== null && !(race.outcome instanceof ProxyError));
+    assertOver(race);
+  });
+
+  test("joins the race, with its head start", () => {
+    const { race, rest } = begun(v6("::slow"));
+    rest(v6("::slow"), v4("10.0.0.1"));
+    race.clock.advance(CONNECTION_ATTEMPT_DELAY_MS - 1);
+    assert.deepEqual(race.tried, ["::slow"]);
+    race.clock.advance(1);
+    assert.deepEqual(race.tried, ["::slow", "10.0.0.1"]);
+    race.connect("10.0.0.1");
+    assert.deepEqual(race.cancelled, ["::slow"]);
+    assertOver(race);
+  });
+
+  test("is not waited for by who is connected, and has given up", () => {
+    const { race, rest } = begun(v6("::1"));
+    race.connect("::1");
+    assertOver(race);
+    rest(v6("::1"), v4("10.0.0.1"));
+    assert.deepEqual(race.tried, ["::1"]);
+  });
+
+  test("has nothing: what failed is told", async () => {
+    const { race, rest } = begun(v4("10.0.0.1"));
+    race.fail("10.0.0.1", "ECONNREFUSED");
+    rest(v4("10.0.0.1"));
+    assert.equal((await race.failure()).type, "connection_refused");
+    assertOver(race);
+  });
 });

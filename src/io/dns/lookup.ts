@@ -152,8 +152,6 @@ class Question {
   #ipv4: FamilyAnswer | null = null;
   #ipv6: FamilyAnswer | null = null;
   #delay: TimerHandle | null = null;
-  /** One family was given while the other one was not known. */
-  #isGivenInPart = false;
 
   constructor(clock: Clock, ipv6First: boolean, callback: LookupCallback) {
     this.#clock = clock;
@@ -177,16 +175,16 @@ class Question {
   #settle(answer: FamilyAnswer, delayMs: number): void {
     if (this.#ipv4 !== null && this.#ipv6 !== null) {
       this.#delay?.cancel();
-      if (!this.#isGivenInPart || answer.records.length > 0) this.#give();
+      this.#give();
     } else if (answer.records.length > 0) {
       this.#delay = this.#clock.after(delayMs, () => {
-        this.#isGivenInPart = true;
-        this.#give();
+        this.#give(true);
       });
     }
   }
 
-  #give(): void {
+  /** `isPart`: one family is given while the other one is not known. */
+  #give(isPart = false): void {
     const ipv4 = this.#ipv4?.records ?? [];
     const ipv6 = this.#ipv6?.records ?? [];
     if (ipv4.length === 0 && ipv6.length === 0) {
@@ -204,7 +202,7 @@ class Question {
     if (this.#ipv6First) add(ipv6, 6);
     add(ipv4, 4);
     if (!this.#ipv6First) add(ipv6, 6);
-    this.#callback(null, addresses, ttl * 1000);
+    this.#callback(null, addresses, ttl * 1000, isPart);
   }
 
   /** That a server failed says more than that the other family has nothing: there may be addresses. Null: there are none. */

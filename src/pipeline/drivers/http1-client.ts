@@ -456,7 +456,13 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
     if (this.#isHead || status === 204 || status === 304 || switches) framing = SEND_NO_BODY;
     else if (bodyBytes !== BODY_UNTIL_END) framing = SEND_LENGTH;
     else if (this.#http10) framing = SEND_UNTIL_CLOSE;
-    if (framing === SEND_UNTIL_CLOSE || this.#driver.draining || this.#ended || !this.#bodyWillEnd()) {
+    if (
+      framing === SEND_UNTIL_CLOSE ||
+      this.#driver.draining ||
+      this.#ended ||
+      this.#isOutdated ||
+      !this.#bodyWillEnd()
+    ) {
       this.#persistent = false;
     }
     // What a client sends ahead into a tunnel that it does not get is no request. Who is asked for credentials waits for them.
@@ -565,7 +571,7 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
 
   #nextRequest(): void {
     this.#state = HEAD;
-    if (this.#ended) return this.#linger();
+    if (this.#ended || this.#isOutdated) return this.#linger();
     if (this.connection.queuedBytes > QUEUE_HIGH_WATER_BYTES) {
       // Or a client that asks on and on, and never reads, would fill our memory with answers.
       this.#state = FLUSH;
@@ -626,6 +632,20 @@ export class ClientHttp1 implements ConnectionHandler, Downstream, SpliceHandler
   drain(): void {
     if (this.#state !== HEAD || this.#searched > 0) return;
     this.#deadline.arm(NEXT_REQUEST_TIMEOUT_MS);
+  }
+
+  /**
+   * The next request would get 421, which few clients but browsers repeat; all of them know that a connection that rests may be closed.
+   * Who has asked for nothing yet would take that for a failure.
+   */
+  siteChanged(): void {
+    if (this.#state === HEAD && this.#answered && this.#searched === 0 && this.#isOutdated) this.#linger();
+  }
+
+  /** It came out of a tunnel, and what let that in is gone: no more requests are served here. */
+  get #isOutdated(): boolean {
+    const { origin } = this;
+    return origin?.kind === "https" && origin.upstream !== (this.#driver.site.forward?.upstream ?? null);
   }
 }
 

@@ -12,14 +12,24 @@ import type { ClientOwner, ServedClient } from "./served-client.ts";
 
 /** All client connections of one listener group: they share a site, and are drained together. */
 export class Http1Driver implements ClientOwner {
-  site: Site;
   draining = false;
+  #site: Site;
   readonly #connections = new Set<ServedClient>();
   /** Told when the last one has gone. */
   readonly #untilEmpty: (() => void)[] = [];
 
   constructor(site: Site) {
-    this.site = site;
+    this.#site = site;
+  }
+
+  get site(): Site {
+    return this.#site;
+  }
+
+  set site(site: Site) {
+    if (site === this.#site) return;
+    this.#site = site;
+    for (const client of this.#connections) client.siteChanged();
   }
 
   /** Takes a new connection that speaks HTTP/1.1; with an origin, all of its requests go there. */

@@ -11,6 +11,8 @@ export interface ServedClient {
    * request may be under way.
    */
   drain(): void;
+  /** The owner has another site. What came out of a tunnel that the one before let in leaves as soon as nobody is waiting for an answer. */
+  siteChanged(): void;
   /** Closes it at once. */
   destroy(error: ProxyError): void;
 }

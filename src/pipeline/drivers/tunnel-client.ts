@@ -228,6 +228,8 @@ export abstract class TunnelClient implements ConnectionHandler, Downstream, Ser
     if (this.#isSilent && this.state === OPENING) this.deadline.arm(NEXT_REQUEST_TIMEOUT_MS);
   }
 
+  siteChanged(): void {}
+
   /** What was cut off must not look complete. */
   destroy(error: ProxyError): void {
     this.connection.destroy(error, this.state === HANDED);
