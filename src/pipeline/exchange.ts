@@ -52,12 +52,6 @@ export interface Identity {
   readonly besides?: Identity;
 }
 
-/** A feature has proved who asks. What one in front of it has proved is as true as before. */
-export function identify(exchange: Pick<Exchange, "identity">, identity: Identity): void {
-  const before = exchange.identity;
-  exchange.identity = before === null ? identity : { ...identity, besides: before };
-}
-
 /**
  * What ended a tunnel: a side that closed, or ended its half, first; too long without a byte; its lifetime; the proxy, which
  * stopped or was told to; that requests were read out of it; or that it failed before it was one.

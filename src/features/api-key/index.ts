@@ -8,6 +8,7 @@ import { isApiKey, keyDigest } from "../../identity/api-keys.ts";
 import { AttemptLimit } from "../../identity/attempt-limit.ts";
 import { credentialsOf, MALFORMED } from "../../identity/authorization.ts";
 import type { FailedAttempts } from "../../identity/failed-attempts.ts";
+import { identify } from "../../identity/identify.ts";
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";
 import {
   BEARER_MALFORMED_STATUS,
@@ -16,7 +17,7 @@ import {
   type RefusalReason,
   refusal,
 } from "../../identity/refusal.ts";
-import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
+import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { parametersOf, withoutParameter } from "../../semantics/query.ts";
 import type { ApiKeyOptions, KeyPlace } from "./options.ts";

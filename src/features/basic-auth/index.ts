@@ -2,10 +2,11 @@
 import { ProxyError } from "../../core/errors.ts";
 import { credentialsOf, MALFORMED, parseBasic } from "../../identity/authorization.ts";
 import { BasicUsers, type BasicUsersPorts, type PasswordVerdict, type ProvedUser } from "../../identity/basic-users.ts";
+import { identify } from "../../identity/identify.ts";
 import { fieldText, IdentityField } from "../../identity/identity-field.ts";
 import type { PasswordHash } from "../../identity/password-hash.ts";
 import { type RefusalReason, refusal } from "../../identity/refusal.ts";
-import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
+import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import type { BasicAuthOptions } from "./options.ts";
 

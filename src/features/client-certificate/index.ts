@@ -8,8 +8,9 @@
 import { EncodedLines } from "../../core/fields.ts";
 import type { Clock, PeerCertificate } from "../../core/ports.ts";
 import { asciiName, escapeBytes } from "../../identity/distinguished-name.ts";
+import { identify } from "../../identity/identify.ts";
 import { type RefusalReason, refusal } from "../../identity/refusal.ts";
-import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
+import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
 import { NameVariants } from "../../semantics/name-variants.ts";
 import type { CertificateFact, ClientCertificateOptions } from "./options.ts";

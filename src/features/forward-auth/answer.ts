@@ -6,7 +6,8 @@
 import { EncodedLines, type FieldBlock } from "../../core/fields.ts";
 import { HeaderPatterns } from "../../core/header-patterns.ts";
 import type { HttpAnswer } from "../../core/ports.ts";
-import { type Answer, type Exchange, identify } from "../../pipeline/exchange.ts";
+import { identify } from "../../identity/identify.ts";
+import type { Answer, Exchange } from "../../pipeline/exchange.ts";
 import { listHas } from "../../semantics/field-list.ts";
 import { AssertedFields } from "./asserted-fields.ts";
 import type { ForwardAuthOptions } from "./options.ts";

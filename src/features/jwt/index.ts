@@ -7,11 +7,12 @@
  * or more than it says.
  */
 import { EncodedLines } from "../../core/fields.ts";
+import { identify } from "../../identity/identify.ts";
 import { claimAt, claimText, hasRequiredValue, identityOf } from "../../identity/tokens/claims.ts";
 import { type GatePorts, TokenGate } from "../../identity/tokens/gate.ts";
 import type { JsonObject } from "../../identity/tokens/json.ts";
 import type { GoodToken } from "../../identity/tokens/verifier.ts";
-import { type Exchange, type Identity, identify } from "../../pipeline/exchange.ts";
+import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
 import { NameVariants } from "../../semantics/name-variants.ts";
 import { holds, parseRule } from "./expression.ts";

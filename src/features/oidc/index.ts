@@ -8,8 +8,9 @@
  */
 import type { ProxyError } from "../../core/errors.ts";
 import type { ResponseMessage } from "../../core/message.ts";
+import { identify } from "../../identity/identify.ts";
 import { refusal } from "../../identity/refusal.ts";
-import { type Exchange, identify } from "../../pipeline/exchange.ts";
+import type { Exchange } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
 import { NameVariants } from "../../semantics/name-variants.ts";
 import { type Arrival, isHttps, isNavigation } from "./arrival.ts";
