@@ -265,6 +265,15 @@ class Checker implements Checks {
     for (const name of names) this.#checkReferences(item[name], [...path, name], [name]);
     this.#checkCache(item.cache, [...path, "cache"]);
     if (isMapping(item.forwardAuth)) this.#checkService(item.forwardAuth, [...path, "forwardAuth"]);
+    this.#checkIssuers(mapping(item.jwt), [...path, "jwt"]);
+    this.#checkIssuers(mapping(mapping(item.credentials).token), [...path, "credentials", "token"]);
+  }
+
+  /** RFC 8725 section 3.8: whoever has one issuer's key must not be able to speak for another one. */
+  #checkIssuers({ issuer, keys }: Mapping, path: Path): void {
+    const unbound = list(keys).findIndex((key) => isMapping(key) && key.issuer === undefined);
+    if (list(issuer).length < 2 || list(keys).length < 2 || unbound < 0) return;
+    this.#warn([...path, "keys", unbound], `may sign tokens of every issuer: name its own by "issuer" here`);
   }
 
   /** The issuer sends browsers back to a path that must meet a route with the login, or they end in 404. */

@@ -23,9 +23,6 @@ export const KEYS_COOLDOWN_MS = 1_000;
 /** Keys that were withdrawn are believed no longer than this. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;
 
-/** RFC 9864 has a name for what EdDSA with this curve is. */
-const PUBLIC_KEY_ALGORITHMS: readonly string[] = [...PUBLIC_ALGORITHMS, "Ed25519"];
-
 /** What a signed token holds, its signature verified and nothing else. */
 export interface SignedToken {
   readonly header: { readonly alg: string; readonly typ?: string | undefined };
@@ -42,7 +39,7 @@ export class IssuerKeys {
    */
   constructor(jwksUri: string, algorithms: readonly string[] | null, fetch: Fetch, cooldownMs: number) {
     this.#algorithms =
-      algorithms === null ? PUBLIC_KEY_ALGORITHMS : PUBLIC_KEY_ALGORITHMS.filter((name) => algorithms.includes(name));
+      algorithms === null ? PUBLIC_ALGORITHMS : PUBLIC_ALGORITHMS.filter((name) => algorithms.includes(name));
     this.#keyOf = createRemoteJWKSet(new URL(jwksUri), {
       cooldownDuration: cooldownMs,
       cacheMaxAge: KEYS_MAX_AGE_MS,

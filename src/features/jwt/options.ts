@@ -34,7 +34,7 @@ export const jwtOptions = z
       .union([claimRule(), requiredClaims()])
       .optional()
       .describe(
-        'What the identity must have, otherwise it gets 403: a rule such as `"admin" in groups and email_verified`, or `{ claim: value }` with a value, a list of values or `true` for any.',
+        'What the identity must have, otherwise it gets 403: a rule such as `"admin" in groups and email_verified`, or `{ claim: value }` with a value, a list of values or `true` for any but `false`.',
       ),
     headers: z
       .record(settableFieldName(), z.string().min(1))

@@ -44,7 +44,10 @@ describe("claims", () => {
     [{ exp, level: "1" }, { claims: [{ name: "level", values: [1] }] }, "token_claim_refused"],
     [{ exp }, { claims: [{ name: "use", values: null }] }, "token_claim_missing"],
     [{ exp, use: null }, { claims: [{ name: "use", values: null }] }, "token_claim_missing"],
-    [{ exp, use: false }, { claims: [{ name: "use", values: null }] }, null],
+    [{ exp, use: false }, { claims: [{ name: "use", values: null }] }, "token_claim_refused"],
+    [{ exp, use: false }, { claims: [{ name: "use", values: [false] }] }, null],
+    [{ exp, use: "" }, { claims: [{ name: "use", values: null }] }, null],
+    [{ exp, use: 0 }, { claims: [{ name: "use", values: null }] }, null],
     [{ exp }, { claims: [{ name: "toString", values: null }] }, "token_claim_missing"],
     [{ exp }, { claims: [{ name: "constructor.name", values: null }] }, "token_claim_missing"],
   ];

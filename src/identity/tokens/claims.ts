@@ -73,12 +73,12 @@ export function claimAt(claims: JsonObject, name: string): unknown {
 }
 
 /**
- * Whether a claim has one of the values that are required of it, or is there where any will do. A list has what is in
- * it.
+ * Whether a claim has one of the values that are required of it, or is there where any will do: who asks for
+ * `email_verified` does not mean `false`. A list has what is in it.
  */
 export function hasRequiredValue(value: unknown, { values }: RequiredClaim): boolean {
   if (value === undefined || value === null) return false;
-  return values === null || values.some((wanted) => isOneOf(value, wanted));
+  return values === null ? value !== false : values.some((wanted) => isOneOf(value, wanted));
 }
 
 function isOneOf(value: unknown, wanted: string | number | boolean): boolean {

@@ -6,16 +6,16 @@ import { hmacToken, secondsFrom, signedToken } from "../../../test/support/token
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { FailedAttempts } from "../failed-attempts.ts";
 import { TokenGate } from "./gate.ts";
-import type { TokenKeyOptions, TokenPlace } from "./options.ts";
+import type { KeySource, TokenPlace } from "./options.ts";
 
 const SECRET = "the secret of the tests, long enough";
-const OWN: TokenKeyOptions = {
+const OWN: KeySource = {
   kind: "secret",
   id: "own",
   algorithm: "HS256",
   secret: Buffer.from(SECRET).toString("base64"),
 };
-const PUBLISHED: TokenKeyOptions = {
+const PUBLISHED: KeySource = {
   kind: "jwks",
   algorithms: ["EdDSA"],
   url: "https://issuer.example/keys",
@@ -28,13 +28,13 @@ const PLACES: readonly TokenPlace[] = [{ kind: "bearer" }, { kind: "cookie", nam
 const before = generateKeyPairSync("ed25519");
 const after = generateKeyPairSync("ed25519");
 
-function stage(key: TokenKeyOptions, failedAttempts: number | null = 3) {
+function stage(source: KeySource, failedAttempts: number | null = 3) {
   const clock = new VirtualClock();
   const attempts = new FailedAttempts(clock);
   const set = { keys: [{ ...before.publicKey.export({ format: "jwk" }), kid: "before" }] };
   const fetchFor = () => () => Promise.resolve(Response.json(set));
   const tokens = {
-    keys: [key],
+    keys: [{ source, issuers: null }],
     places: PLACES,
     forward: true,
     leewayMs: 0,

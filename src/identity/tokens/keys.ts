@@ -10,7 +10,7 @@ import type { ParsedToken } from "./parse.ts";
 /** RFC 7518 section 3.1, with the hash of node:crypto. */
 const HASHES: Readonly<Record<string, string>> = { HS256: "sha256", HS384: "sha384", HS512: "sha512" };
 export const SECRET_ALGORITHMS = ["HS256", "HS384", "HS512"] as const;
-/** RFC 7518 section 3.1 and RFC 8037 section 3.1. */
+/** RFC 7518 section 3.1, RFC 8037 section 3.1, and RFC 9864 section 2.2 with a name for what EdDSA with this curve is. */
 export const PUBLIC_ALGORITHMS = [
   "RS256",
   "RS384",
@@ -22,6 +22,7 @@ export const PUBLIC_ALGORITHMS = [
   "ES384",
   "ES512",
   "EdDSA",
+  "Ed25519",
 ] as const;
 
 const CURVES: Readonly<Record<string, string>> = { ES256: "prime256v1", ES384: "secp384r1", ES512: "secp521r1" };
@@ -83,7 +84,7 @@ function keyFor(algorithm: string, read: () => KeyObject): KeyObject | null {
 }
 
 function isFor(algorithm: string, { asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): boolean {
-  if (algorithm === "EdDSA") return type === "ed25519";
+  if (algorithm === "EdDSA" || algorithm === "Ed25519") return type === "ed25519";
   if (/^[RP]S/.test(algorithm)) return type === "rsa" && (details?.modulusLength ?? 0) >= RSA_BITS_MIN;
   return type === "ec" && details?.namedCurve === CURVES[algorithm];
 }

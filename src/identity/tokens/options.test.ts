@@ -17,7 +17,7 @@ const parse = (value: unknown) => parseWithFiles(files, () => schema.safeParse(v
 function keyOf(value: unknown) {
   const { success, data, error } = parse(value);
   assert.ok(success, JSON.stringify(error?.issues));
-  return data.keys[0]!;
+  return data.keys[0]!.source;
 }
 
 /** All that the messages say. */
@@ -102,6 +102,11 @@ describe("the key of a token", () => {
     ["keys over plain HTTP", { algorithm: "RS256", jwks: "http://issuer.example/" }, /https/],
     ["keys from a file URL", { algorithm: "RS256", jwks: "file:///etc/passwd" }, /expected a URL/],
     ["one key beside several", { key: SECRET, keys: [{ algorithm: "HS256", key: SECRET }] }, /cannot stand beside/],
+    [
+      "a key of an issuer that is not taken",
+      { issuer: ["a", "b"], keys: [{ algorithm: "HS256", key: SECRET, issuer: ["b", "c"] }] },
+      /c is not among those of \\"issuer\\"/,
+    ],
   ];
   for (const [what, value, message] of table) {
     it(`is refused: ${what}`, () => {
@@ -120,6 +125,19 @@ describe("the key of a token", () => {
     ]) {
       assert.equal(keyOf({ algorithm: "RS256", jwks }).kind, "jwks");
     }
+  });
+});
+
+describe("the issuer of a key", () => {
+  it("is one or several, and all that are taken by default", () => {
+    const issuers = (value: object) => parse(value).data?.keys.map((key) => key.issuers);
+    const key = { algorithm: "HS256", key: SECRET };
+    assert.deepEqual(issuers({ ...key, issuer: "a" }), [null]);
+    assert.deepEqual(issuers({ keys: [{ ...key, issuer: "a" }, key, { ...key, issuer: ["b", "c"] }] }), [
+      ["a"],
+      null,
+      ["b", "c"],
+    ]);
   });
 });
 

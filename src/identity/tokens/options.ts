@@ -100,8 +100,15 @@ const keyFields = {
 
 type KeyBlock = z.output<z.ZodObject<typeof keyFields>>;
 
+/** A key, and whose tokens it may sign. */
+export interface TokenKeyOptions {
+  readonly source: KeySource;
+  /** null: those of any issuer that is taken at all. */
+  readonly issuers: readonly string[] | null;
+}
+
 /** A key as plain data: a secret in base64, a public key as PEM, a JWK Set as JSON, or where to get one. */
-export type TokenKeyOptions =
+export type KeySource =
   | { readonly kind: "secret"; readonly id: string | null; readonly algorithm: string; readonly secret: string }
   | { readonly kind: "pem"; readonly id: string | null; readonly algorithm: string; readonly pem: string }
   | { readonly kind: "set"; readonly id: string | null; readonly algorithms: readonly string[]; readonly set: string }
@@ -127,7 +134,7 @@ class Misfit extends Error {
 }
 
 /** The key of a block, or a Misfit. No message shows what the key is. */
-function keyOf(block: KeyBlock): TokenKeyOptions {
+function keyOf(block: KeyBlock): KeySource {
   const { algorithm: algorithms, key, jwks } = block;
   const id = block.id ?? null;
   if (algorithms === undefined)
@@ -146,7 +153,7 @@ function keyOf(block: KeyBlock): TokenKeyOptions {
   return isSecret ? secretIn(id, algorithms[0], key!) : publicKeyIn(id, algorithms, key!);
 }
 
-function secretIn(id: string | null, algorithm: string, key: Buffer): TokenKeyOptions {
+function secretIn(id: string | null, algorithm: string, key: Buffer): KeySource {
   if (key.includes("-----BEGIN "))
     throw new Misfit("key", `is PEM, and ${algorithm} needs a secret: a public key is none`);
   const json = parseJsonObject(key);
@@ -157,7 +164,7 @@ function secretIn(id: string | null, algorithm: string, key: Buffer): TokenKeyOp
   return { kind: "secret", id, algorithm, secret: secret.toString("base64") };
 }
 
-function publicKeyIn(id: string | null, algorithms: readonly string[], key: Buffer): TokenKeyOptions {
+function publicKeyIn(id: string | null, algorithms: readonly string[], key: Buffer): KeySource {
   const text = key.toString("latin1");
   if (text.includes("PRIVATE KEY-----"))
     throw new Misfit("key", "is a private key, which belongs to the issuer alone: take its public key");
@@ -175,7 +182,7 @@ function publicKeyIn(id: string | null, algorithms: readonly string[], key: Buff
   return { kind: "set", id, algorithms, set: JSON.stringify(set) };
 }
 
-function keyOrIssue(block: KeyBlock, context: z.RefinementCtx): TokenKeyOptions {
+function keyOrIssue(block: KeyBlock, context: z.RefinementCtx): KeySource {
   try {
     return keyOf(block);
   } catch (error) {
@@ -185,7 +192,17 @@ function keyOrIssue(block: KeyBlock, context: z.RefinementCtx): TokenKeyOptions 
   }
 }
 
-const keyEntry = z.strictObject(keyFields).meta({ id: "tokenKeyEntry" }).transform(keyOrIssue);
+const keyEntry = z
+  .strictObject({
+    ...keyFields,
+    issuer: oneOrMore(z.string().min(1))
+      .optional()
+      .describe(
+        "Whose tokens the key may sign: one `iss`, or a list. By default those of every issuer: where there are several, name each one's keys.",
+      ),
+  })
+  .meta({ id: "tokenKeyEntry" })
+  .transform((block, context) => ({ source: keyOrIssue(block, context), issuers: block.issuer ?? null }));
 
 const claimValue = z.union([z.string(), z.number(), z.boolean()]);
 
@@ -200,7 +217,7 @@ export function requiredClaims() {
 
 export interface RequiredClaim {
   readonly name: string;
-  /** null: any. */
+  /** null: any but `false`. */
   readonly values: readonly (string | number | boolean)[] | null;
 }
 
@@ -246,7 +263,7 @@ export function tokenFields(forwardDefault: boolean) {
     claims: requiredClaims()
       .prefault({})
       .describe(
-        "Claims that a token must have to be one for us: `{ name: value }`, a list of values, or `true` for any. Otherwise 401.",
+        "Claims that a token must have to be one for us: `{ name: value }`, a list of values, or `true` for any but `false`. Otherwise 401.",
       ),
     leeway: defaultsTo("off", z.union([z.literal("off").transform(() => 0), duration()])).describe(
       "By how much clocks may differ when `exp` and `nbf` are judged. `off`: not at all.",
@@ -283,10 +300,16 @@ export function resolveTokens(block: TokenBlock, context: z.RefinementCtx): Toke
     context.addIssue({ code: "custom", message: 'cannot stand beside "keys"', path: [hasOwnKey] });
     return z.NEVER;
   }
+  for (const [index, { issuers }] of (block.keys ?? []).entries()) {
+    const stranger = issuers?.find((issuer) => block.issuer !== undefined && !block.issuer.includes(issuer));
+    if (stranger === undefined) continue;
+    const message = `${stranger} is not among those of "issuer", so that its tokens are refused`;
+    context.addIssue({ code: "custom", message, path: ["keys", index, "issuer"] });
+  }
   return {
     places,
     forward: block.forward,
-    keys: block.keys ?? [keyOrIssue(block, context)],
+    keys: block.keys ?? [{ source: keyOrIssue(block, context), issuers: null }],
     issuers: block.issuer ?? null,
     audiences: block.audience ?? null,
     claims: block.claims,

@@ -5,7 +5,7 @@ import { hmacSigned, hmacToken, secondsFrom, signedToken, signingInput } from ".
 import type { Fetch, Kept } from "../../core/ports.ts";
 import { VirtualClock } from "../../testing/virtual-clock.ts";
 import { PUBLIC_ALGORITHMS, SECRET_ALGORITHMS } from "./keys.ts";
-import type { RemoteKeysOptions, TokenKeyOptions } from "./options.ts";
+import type { KeySource, RemoteKeysOptions, TokenKeyOptions } from "./options.ts";
 import { TokenKeys } from "./token-keys.ts";
 import { GoodToken, TokenVerifier } from "./verifier.ts";
 
@@ -14,11 +14,13 @@ const RULES = { leewayMs: 0, isExpRequired: true, issuers: null, audiences: null
 const kept: Kept = (_kind, _options, make) => make();
 const noFetch: Fetch = () => Promise.reject(new Error("away"));
 
-function secret(algorithm: string, text = SECRET, id: string | null = null): TokenKeyOptions {
+function secret(algorithm: string, text = SECRET, id: string | null = null): KeySource {
   return { kind: "secret", id, algorithm, secret: Buffer.from(text).toString("base64") };
 }
 
-function verifierOf(keys: readonly TokenKeyOptions[], fetch: Fetch = noFetch) {
+/** Keys of anybody, unless they say whose they are. */
+function verifierOf(given: readonly (KeySource | TokenKeyOptions)[], fetch: Fetch = noFetch) {
+  const keys = given.map((key) => ("source" in key ? key : { source: key, issuers: null }));
   const clock = new VirtualClock();
   let derived = 0;
   const verifier = new TokenVerifier(
@@ -46,9 +48,9 @@ const pairs = {
   ES256: generateKeyPairSync("ec", { namedCurve: "P-256" }),
   ES384: generateKeyPairSync("ec", { namedCurve: "P-384" }),
   ES512: generateKeyPairSync("ec", { namedCurve: "P-521" }),
-  EdDSA: generateKeyPairSync("ed25519"),
+  Ed: generateKeyPairSync("ed25519"),
 };
-const pairOf = (algorithm: string) => pairs[(/^[RP]S/.exec(algorithm)?.[0] ?? algorithm) as keyof typeof pairs];
+const pairOf = (algorithm: string) => pairs[(/^(?:[RP]S|Ed)/.exec(algorithm)?.[0] ?? algorithm) as keyof typeof pairs];
 const pemOf = (key: KeyObject) => key.export({ type: "spki", format: "pem" }).toString();
 
 describe("a token", () => {
@@ -71,7 +73,7 @@ describe("a token", () => {
       const { publicKey, privateKey } = pairOf(algorithm);
       const jwk = { ...publicKey.export({ format: "jwk" }), alg: algorithm };
       const published: Fetch = () => Promise.resolve(Response.json({ keys: [jwk] }));
-      const sources: readonly TokenKeyOptions[] = [
+      const sources: readonly KeySource[] = [
         { kind: "pem", id: null, algorithm, pem: pemOf(publicKey) },
         { kind: "set", id: null, algorithms: [algorithm], set: JSON.stringify({ keys: [jwk] }) },
         remote([algorithm]),
@@ -121,6 +123,51 @@ describe("several keys", () => {
   });
 });
 
+describe("keys of several issuers", () => {
+  const [ALICES, BOBS, ANYBODYS] = [`${SECRET} of alice`, `${SECRET} of bob`, `${SECRET} of anybody`];
+  const bound = (source: KeySource, ...issuers: string[]): TokenKeyOptions => ({ source, issuers });
+
+  it("sign the tokens of their own issuers, and of nobody else (RFC 8725 section 3.8)", async () => {
+    const { judge, claims } = verifierOf([
+      bound(secret("HS256", ALICES), "https://alice.example"),
+      bound(secret("HS256", BOBS), "https://bob.example", "https://robert.example"),
+    ]);
+    const by = (text: string, iss: unknown) => judge(hmacToken({ ...claims("x"), iss }, text));
+    assert.equal(await by(ALICES, "https://alice.example"), "x");
+    assert.equal(await by(BOBS, "https://bob.example"), "x");
+    assert.equal(await by(BOBS, "https://robert.example"), "x");
+    assert.equal(await by(BOBS, "https://alice.example"), "token_signature_invalid");
+    assert.equal(await by(ALICES, "https://robert.example"), "token_signature_invalid");
+    for (const iss of ["https://mallory.example", undefined, null, ["https://alice.example"], "", "toString"]) {
+      assert.equal(await by(ALICES, iss), "token_issuer_refused", JSON.stringify(iss));
+    }
+  });
+
+  it("stand beside those of anybody", async () => {
+    const { judge, claims } = verifierOf([bound(secret("HS256", ALICES), "alice"), secret("HS512", ANYBODYS)]);
+    assert.equal(await judge(hmacToken({ ...claims("x"), iss: "bob" }, ANYBODYS, "HS512")), "x");
+    assert.equal(await judge(hmacToken({ ...claims("x"), iss: "alice" }, ALICES)), "x");
+    assert.equal(await judge(hmacToken({ ...claims("x"), iss: "bob" }, ALICES)), "token_algorithm_refused");
+  });
+
+  it("are asked for where the token's issuer publishes them, one key id or not", async () => {
+    const [ours, theirs] = [new Issuer(), new Issuer()];
+    const [one, two] = [keyPair("1"), keyPair("1")];
+    ours.keys = [one.jwk];
+    theirs.keys = [two.jwk];
+    const fetch: Fetch = (url) => (url === THEIRS ? theirs : ours).fetch(url);
+    const keys = [bound(remote(["EdDSA"]), "ours"), bound(remote(["EdDSA"], { url: THEIRS }), "theirs")];
+    const { judge, claims } = verifierOf(keys, fetch);
+    assert.equal(await judge(one.sign({ ...claims("a"), iss: "ours" })), "a");
+    assert.deepEqual([ours.asked, theirs.asked], [1, 0]);
+    assert.equal(await judge(two.sign({ ...claims("a"), iss: "ours" })), "token_signature_invalid");
+    assert.equal(await judge(two.sign({ ...claims("a"), iss: "nobody" })), "token_issuer_refused");
+    assert.deepEqual([ours.asked, theirs.asked], [1, 0]);
+    assert.equal(await judge(two.sign({ ...claims("a"), iss: "theirs" })), "a");
+    assert.equal(await judge(one.sign({ ...claims("b"), iss: "theirs" })), "token_signature_invalid");
+  });
+});
+
 describe("what is remembered", () => {
   it("a good token is judged once, until it expires", () => {
     const { clock, verify, claims, derived } = verifierOf([secret("HS256")]);
@@ -143,7 +190,7 @@ describe("what is remembered", () => {
 
   it("a token that is refused is not good, and for a while not judged again", () => {
     const clock = new VirtualClock();
-    const keys = new TokenKeys([secret("HS256")], { clock, fetchFor: () => noFetch, kept });
+    const keys = new TokenKeys([{ source: secret("HS256"), issuers: null }], { clock, fetchFor: () => noFetch, kept });
     let judged = 0;
     const verifier = new TokenVerifier(keys, RULES, clock, () => {
       judged++;
@@ -159,7 +206,7 @@ describe("what is remembered", () => {
   });
 
   it("requests that come together wait for one judgement", async () => {
-    const { publicKey, privateKey } = pairs.EdDSA;
+    const { publicKey, privateKey } = pairs.Ed;
     const { verify, claims, derived } = verifierOf([
       { kind: "pem", id: null, algorithm: "EdDSA", pem: pemOf(publicKey) },
     ]);

@@ -98,7 +98,7 @@ export class TokenVerifier<T extends object> {
     if (pending !== undefined) return pending;
     const token = parseToken(text);
     if (token === null) return this.#refuse(text, "token_malformed");
-    const choice = this.#keys.choose(token.algorithm, token.keyId);
+    const choice = this.#keys.choose(token);
     if (typeof choice === "string") return this.#refuse(text, choice);
     if (!(choice instanceof Promise) && isSecretAlgorithm(token.algorithm)) {
       return this.#judge(token, presented, hasHmacOf(token, choice), this.#keys.generation());
@@ -120,7 +120,7 @@ export class TokenVerifier<T extends object> {
     let generation = this.#keys.generation();
     let isAuthentic = await hasSignatureOf(token, keys);
     for (let tried = keys; !isAuthentic; ) {
-      const others = await this.#keys.others(token.algorithm, token.keyId, tried);
+      const others = await this.#keys.others(token, tried);
       if (others.length === 0) break;
       tried = [...tried, ...others];
       generation = this.#keys.generation();
