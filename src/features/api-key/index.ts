@@ -2,7 +2,6 @@
  * The feature `apiKey`: a key that a program sends with each request, of which only the digest is stored. What a request shows
  * in two places, or twice in one, is no key: another server could take the other one.
  */
-import type { FieldBlock } from "../../core/fields.ts";
 import type { RequestMessage } from "../../core/message.ts";
 import { isApiKey, keyDigest } from "../../identity/api-keys.ts";
 import { AttemptLimit } from "../../identity/attempt-limit.ts";
@@ -19,6 +18,7 @@ import {
 } from "../../identity/refusal.ts";
 import type { Exchange, Identity } from "../../pipeline/exchange.ts";
 import type { Feature } from "../../pipeline/phases.ts";
+import { NameVariants } from "../../semantics/name-variants.ts";
 import { parametersOf, withoutParameter } from "../../semantics/query.ts";
 import type { ApiKeyOptions, KeyPlace } from "./options.ts";
 
@@ -29,6 +29,8 @@ export interface ApiKeyPorts {
 }
 
 const NAME = "apiKey";
+
+type Shown = string | null | typeof MALFORMED;
 
 interface Key {
   readonly identity: Identity;
@@ -46,12 +48,15 @@ class ApiKey {
   readonly #limit: AttemptLimit;
   readonly #byDigest: ReadonlyMap<string, Key>;
   readonly #nameField: IdentityField | null;
+  /** Each place, and how a request shows a key there. */
+  readonly #finders: readonly ((request: RequestMessage) => Shown)[];
   readonly #malformed: RefusalOptions;
   readonly #unknown: RefusalOptions;
 
   constructor(options: ApiKeyOptions, { attempts, keys }: ApiKeyPorts) {
     this.#options = options;
     this.#limit = new AttemptLimit(NAME, attempts, options.failedAttempts);
+    this.#finders = options.from.map(finderAt);
     this.#unknown = { challenge: challengeOf(options, "key_unknown") };
     // As RFC 6750 wants it of Bearer.
     this.#malformed = options.from.some(({ kind }) => kind === "bearer") ? { status: BEARER_MALFORMED_STATUS } : {};
@@ -89,10 +94,10 @@ class ApiKey {
     identify(exchange, key.identity);
   }
 
-  #find(request: RequestMessage): string | null | typeof MALFORMED {
+  #find(request: RequestMessage): Shown {
     let found: string | null = null;
-    for (const place of this.#options.from) {
-      const here = keyAt(request, place);
+    for (const keyAt of this.#finders) {
+      const here = keyAt(request);
       if (here === null) continue;
       if (here === MALFORMED || found !== null) return MALFORMED;
       found = here;
@@ -109,23 +114,28 @@ function keyOf(name: string): Key {
   return { identity: { subject: name, by: NAME }, fieldValue: fieldText(name) };
 }
 
-function keyAt(request: RequestMessage, place: KeyPlace): string | null | typeof MALFORMED {
+function finderAt(place: KeyPlace): (request: RequestMessage) => Shown {
   switch (place.kind) {
     case "header":
-      return onlyLine(request.fields, place.name);
+      return finderInField(place.name);
     case "bearer":
-      return credentialsOf(request.fields, "bearer");
-    case "query": {
-      const [first = null, ...others] = parametersOf(request.query, place.name);
-      return others.length > 0 ? MALFORMED : first;
-    }
+      return ({ fields }) => credentialsOf(fields, "bearer");
+    case "query":
+      return ({ query }) => {
+        const [first = null, ...others] = parametersOf(query, place.name);
+        return others.length > 0 ? MALFORMED : first;
+      };
   }
 }
 
-function onlyLine(fields: FieldBlock, name: string): string | null | typeof MALFORMED {
-  const row = fields.rowOf(name);
-  if (row < 0) return null;
-  return fields.rowOf(name, row + 1) < 0 ? fields.valueAt(row) : MALFORMED;
+/** Another spelling of the name, which an upstream may take for it (`X_Api_Key`), is a second line, or a mistake. */
+function finderInField(name: string): (request: RequestMessage) => Shown {
+  const variants = new NameVariants([name]);
+  return ({ fields }) => {
+    const row = variants.rowIn(fields);
+    if (row < 0) return null;
+    return variants.rowIn(fields, row + 1) < 0 && fields.rowOf(name) === row ? fields.valueAt(row) : MALFORMED;
+  };
 }
 
 function remove(request: RequestMessage, place: KeyPlace): void {
