@@ -5,6 +5,7 @@
 import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { issueCertificate } from "../test/support/certificates.ts";
 import { freePort } from "../test/support/free-port.ts";
 import { allowedCpus, CpuClock } from "./measure/cpu.ts";
 import { anonymousBytes, residentBytes } from "./measure/memory.ts";
@@ -14,7 +15,7 @@ import { compiled } from "./processes/c-programs.ts";
 import { type Child, type Children, familyOf } from "./processes/children.ts";
 import { findCommand } from "./processes/commands.ts";
 import { listening, serving } from "./processes/ports.ts";
-import type { Ability, Assignment, Target } from "./targets/target.ts";
+import type { Ability, Assignment, Certificate, Target } from "./targets/target.ts";
 
 /** The target has a processor for itself; the origin and the load share the other one. */
 const [first = 0, second = first] = allowedCpus();
@@ -121,6 +122,16 @@ export class Stage {
     return file;
   }
 
+  /** A certificate for this machine, signed by itself, with a key on P-256. */
+  certificate(): Certificate {
+    const { cert, key } = issueCertificate({ names: ["localhost", "127.0.0.1"] });
+    return {
+      cert: this.writeFile("cert.pem", cert),
+      key: this.writeFile("key.pem", key),
+      bundle: this.writeFile("bundle.pem", cert + key),
+    };
+  }
+
   /** Starts the nginx that answers, and gives its port. */
   async origin(options: OriginOptions = {}): Promise<number> {
     const { files = [], bodies = [], clientsMax = 4096, cpus = LOAD_CPU } = options;
@@ -195,6 +206,7 @@ export class Stage {
         role: "reverse",
         workers: 1,
         clientsMax: 4096,
+        tls: null,
         routes: null,
         accessLog: null,
         accessLogBuffered: false,

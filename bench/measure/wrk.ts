@@ -4,6 +4,8 @@ import type { Children } from "../processes/children.ts";
 export interface WrkOptions {
   readonly port: number;
   readonly path?: string;
+  /** Without a look at the certificate. */
+  readonly tls?: boolean;
   readonly connections: number;
   /** Whole seconds: wrk knows no others. */
   readonly seconds: number;
@@ -35,15 +37,15 @@ const CLOSED_ONLY = /Socket errors: connect 0, read \d+, write \d+, timeout 0/;
 
 /** Rejects when an answer was not 2xx or 3xx, a connection failed, or nothing was answered: such a run measures something else. */
 export async function wrk(children: Children, options: WrkOptions): Promise<WrkResult> {
-  const { port, path = "/", connections, seconds, headers = [], script, cpus, closesSilently = false } = options;
+  const { port, path = "/", tls = false, connections, seconds, headers = [], script, cpus } = options;
   const command = ["wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "--latency"];
   for (const header of headers) command.push("-H", header);
   if (script !== undefined) command.push("-s", script);
-  const output = await children.run([...command, `http://127.0.0.1:${port}${path}`], {
+  const output = await children.run([...command, `${tls ? "https" : "http"}://127.0.0.1:${port}${path}`], {
     cpus,
     msMax: seconds * 1000 + GRACE_MS,
   });
-  return parseWrk(output, closesSilently);
+  return parseWrk(output, options.closesSilently);
 }
 
 export function parseWrk(output: string, closesSilently = false): WrkResult {

@@ -18,6 +18,7 @@ import { relay } from "./relay.ts";
 import type { Scenario } from "./scenario.ts";
 import { small } from "./small.ts";
 import { steady } from "./steady.ts";
+import { tls, tlsConnections } from "./tls.ts";
 import { connectEcho, tunnels, websocket } from "./tunnels.ts";
 import { workers } from "./workers.ts";
 
@@ -29,6 +30,8 @@ export const SCENARIOS: readonly Scenario[] = [
   download,
   upload,
   connections,
+  tls,
+  tlsConnections,
   idle,
   websocket,
   connectEcho,

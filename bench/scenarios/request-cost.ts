@@ -12,6 +12,8 @@ export interface RequestCost {
   readonly about: string;
   readonly abilities?: readonly Ability[];
   readonly path?: string;
+  /** Clients speak TLS; the origin does not. */
+  readonly tls?: boolean;
   readonly files?: readonly OriginFile[];
   readonly headers?: readonly string[];
   /** Lua that makes the requests; the text of it. */
@@ -62,6 +64,7 @@ export function requestCost(definition: RequestCost): Scenario {
     about,
     abilities = ["reverse"],
     path = "/",
+    tls = false,
     files = [],
     headers = [],
     script,
@@ -82,9 +85,13 @@ export function requestCost(definition: RequestCost): Scenario {
     missing: () => missingCommand("taskset", "nginx", "wrk"),
     async prepare(stage) {
       const originPort = await stage.origin({ files });
-      const targets = await stage.startAll(stage.able(...abilities), { originPort });
+      const targets = await stage.startAll(stage.able(...abilities, ...(tls ? (["tls"] as const) : [])), {
+        originPort,
+        tls: tls ? stage.certificate() : null,
+      });
       const options = {
         path,
+        tls,
         headers,
         ...(connections === undefined ? {} : { connections }),
         ...(script === undefined ? {} : { script: stage.writeFile(`${name}.lua`, script) }),

@@ -4,7 +4,7 @@ import path from "node:path";
 import { findCommand, versionOf } from "../processes/commands.ts";
 import type { Assignment, Target } from "./target.ts";
 
-function caddyfile({ port, originPort, accessLog, authPort, routes }: Assignment): string {
+function caddyfile({ port, originPort, accessLog, authPort, routes, tls }: Assignment): string {
   const pass = `reverse_proxy 127.0.0.1:${originPort} {
       transport http {
         keepalive 1h
@@ -13,10 +13,11 @@ function caddyfile({ port, originPort, accessLog, authPort, routes }: Assignment
     }`;
   const bind = "bind 127.0.0.1";
   const log = accessLog === null ? "" : `log {\n output file ${accessLog}\n format json\n }`;
+  const secure = tls === null ? "" : `tls ${tls.cert} ${tls.key}`;
   const auth = authPort === null ? "" : `forward_auth 127.0.0.1:${authPort} {\n uri /auth\n copy_headers X-User\n }`;
   const sites =
     routes === null
-      ? [`http://:${port} {\n ${bind}\n ${log}\n ${auth}\n ${pass}\n}`]
+      ? [`${tls === null ? "http" : "https"}://:${port} {\n ${bind}\n ${secure}\n ${log}\n ${auth}\n ${pass}\n}`]
       : routes.hosts.map((host) => {
           const handlers = routes.paths.map((prefix) => `handle ${prefix}/* {\n ${pass}\n }`);
           return `http://${host}:${port} {\n ${bind}\n ${handlers.join("\n")}\n}`;
@@ -26,7 +27,7 @@ function caddyfile({ port, originPort, accessLog, authPort, routes }: Assignment
 
 export const caddy: Target = {
   name: "caddy",
-  abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog", "forwardAuth"],
+  abilities: ["reverse", "closing", "tls", "workers", "websocket", "routes", "accessLog", "forwardAuth"],
   lacks: {
     forward: "Debian's Caddy is no forward proxy",
     connect: "Debian's Caddy is no forward proxy",

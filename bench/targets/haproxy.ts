@@ -14,7 +14,7 @@ function routing({ folder, routes }: Assignment): string {
 }
 
 function haproxyConfig(assignment: Assignment): string {
-  const { port, originPort, workers, clientsMax, accessLog } = assignment;
+  const { port, originPort, workers, clientsMax, accessLog, tls } = assignment;
   return `global
   nbthread ${workers}
   maxconn ${clientsMax + 64}
@@ -30,11 +30,11 @@ defaults
   http-reuse always
 ${accessLog === null ? "" : "  log global\n  option httplog"}
 frontend clients
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port} backlog 4096${tls === null ? "" : ` ssl crt ${tls.bundle} alpn http/1.1`}
 ${routing(assignment)}
 backend origin
   option forwardfor
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto ${tls === null ? "http" : "https"}
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   server one 127.0.0.1:${originPort} pool-max-conn 512
 `;
@@ -42,7 +42,7 @@ backend origin
 
 export const haproxy: Target = {
   name: "haproxy",
-  abilities: ["reverse", "closing", "workers", "websocket", "routes", "accessLog"],
+  abilities: ["reverse", "closing", "tls", "workers", "websocket", "routes", "accessLog"],
   lacks: {
     forward: "HAProxy is no forward proxy",
     connect: "HAProxy is no forward proxy",

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Assignment, Sessions, Target } from "./target.ts";
+import type { Assignment, Certificate, Sessions, Target } from "./target.ts";
 
 const root = path.dirname(path.dirname(import.meta.dirname));
 const sourceProgram = ["--conditions=headgate-source", "--disable-sigusr1", path.join(root, "src/cli/main.ts")];
@@ -24,9 +24,10 @@ type Transport = "native" | "net";
 
 /** The configuration as data. With a plugin it is a file of bench/plugins, which reads the same from the environment. */
 export function headgateConfig(assignment: Assignment, transport: Transport): object {
-  const { folder, port, role, clientsMax, originPort, workers, accessLog, routes } = assignment;
+  const { folder, port, role, clientsMax, originPort, workers, accessLog, routes, tls } = assignment;
   const { authPort, keepsDecisions, sessions, cache } = assignment;
   const origin = `http://127.0.0.1:${originPort}`;
+  const address = `127.0.0.1:${port}`;
   const forwardAuth = {
     address: `http://127.0.0.1:${authPort}/auth`,
     responseHeaders: ["x-user"],
@@ -57,12 +58,16 @@ export function headgateConfig(assignment: Assignment, transport: Transport): ob
       caches: { objects: { directory: cache.folder, size: cache.diskBytes, memory: cache.memoryBytes, minFree: 0 } },
     }),
     ...(role === "forward"
-      ? { servers: { egress: { listen: [`127.0.0.1:${port}`], forward: forwardToLoopback(clientsMax) } } }
+      ? { servers: { egress: { listen: [address], forward: forwardToLoopback(clientsMax) } } }
       : {
           upstreams: { origin: { servers: [origin] } },
-          servers: { web: { listen: [`127.0.0.1:${port}`], ...target } },
+          servers: { web: { listen: [tls === null ? address : { address, tls: certificates(tls) }], ...target } },
         }),
   };
+}
+
+function certificates({ cert, key }: Certificate): object {
+  return { certificates: [{ cert, key }] };
 }
 
 /** Private destinations must be permitted by their network, and only the usual ports are open unless others are named. */
@@ -97,6 +102,7 @@ function headgate(name: string, transport: Transport): Target {
     abilities: [
       "reverse",
       "closing",
+      "tls",
       "workers",
       "websocket",
       "routes",

@@ -22,8 +22,10 @@ const CACHED = `proxy_cache objects; proxy_cache_lock on; sendfile on; tcp_nopus
 /** Its own are of one page each. */
 const LARGE_BUFFERS = `client_body_buffer_size 256k; proxy_buffer_size 64k; proxy_buffers 8 128k; proxy_busy_buffers_size 512k;`;
 
-function servers({ port, routes, authPort, keepsDecisions, cache }: Assignment): string {
-  const listen = `listen 127.0.0.1:${port} backlog=4096 reuseport;`;
+function servers({ port, tls, routes, authPort, keepsDecisions, cache }: Assignment): string {
+  const secure =
+    tls === null ? "" : `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key}; ssl_protocols TLSv1.2 TLSv1.3;`;
+  const listen = `listen 127.0.0.1:${port} backlog=4096 reuseport${tls === null ? "" : " ssl"}; ${secure}`;
   const listenToo = `listen 127.0.0.1:${port};`;
   if (routes !== null) {
     const locations = routes.paths.map((prefix) => `location ${prefix}/ { ${PASS} }`).join("\n");
@@ -85,6 +87,7 @@ export const nginx: Target = {
   abilities: [
     "reverse",
     "closing",
+    "tls",
     "workers",
     "websocket",
     "routes",

@@ -11,6 +11,8 @@ export type Ability =
   | "workers"
   /** Takes "Connection: close" from a client and keeps its own connection to the origin. */
   | "closing"
+  /** Speaks TLS with its clients. */
+  | "tls"
   | "websocket"
   /** Is a forward proxy: takes requests in absolute form, to any origin. */
   | "forward"
@@ -54,6 +56,14 @@ export interface CacheSize {
   readonly diskBytes: number;
 }
 
+/** What a target shows its clients by TLS: files of PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+  /** Both in one, as some want it. */
+  readonly bundle: string;
+}
+
 /** What a scenario wants a target to do. */
 export interface Assignment {
   /** A folder of its own, where its files may stand. */
@@ -65,6 +75,8 @@ export interface Assignment {
   readonly workers: number;
   /** Clients that may be connected at once; upstream connections come on top. */
   readonly clientsMax: number;
+  /** null: its clients speak plain HTTP. */
+  readonly tls: Certificate | null;
   readonly routes: RouteTable | null;
   /** The file for one line a request. */
   readonly accessLog: string | null;

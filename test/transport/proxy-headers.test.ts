@@ -162,7 +162,7 @@ describe("before TLS", TIMEOUT, () => {
         assert.equal(taken.connection.tls?.serverName, "a.example");
         secured.write("hello");
         await taken.untilText("hello");
-        secured.destroy();
+        client.resetAndDestroy();
         await taken.untilClosed();
       }
     });

@@ -8,6 +8,7 @@ import type { Address, PendingDial } from "../../core/ports.ts";
 import type { CompletionHandler, Ends } from "../dialing/connecting.ts";
 import { failureOf, type SystemError, systemErrorOf } from "../failures.ts";
 import { type ConnectionOwner, NetConnection } from "./connection.ts";
+import { Receiver, receiveBy } from "./receiver.ts";
 import { tlsInfoOf } from "./tls-info.ts";
 
 /** What is known of it. */
@@ -62,7 +63,9 @@ export class Handshake implements PendingDial {
     const { ends, originalDestination = null, side } = this.#facts;
     const facts = { ...ends, originalDestination, side, tls: tlsInfoOf(secured) };
     const connection = new NetConnection(this.#owner, secured, facts);
-    connection.readFromEvents();
+    const receiver = new Receiver(this.#owner.arrivals);
+    if (receiveBy(secured, receiver)) receiver.connection = connection;
+    else connection.readFromEvents();
     this.#handler.onComplete(connection);
   }
 }

@@ -23,7 +23,7 @@ import { NetConnection } from "./connection.ts";
 import { ClientContexts } from "./dial-tls.ts";
 import { type KnownEnds, openListener } from "./listen.ts";
 import { PausedClients } from "./paused-clients.ts";
-import { Receiver, takeOver } from "./receiver.ts";
+import { Receiver, receiveBy, takeOver } from "./receiver.ts";
 import { descriptorOf } from "./socket-internals.ts";
 import { clientTlsInfoOf } from "./tls-info.ts";
 import { NetTlsLayer } from "./tls-layer.ts";
@@ -123,10 +123,11 @@ class SharedState extends TransportState implements DialOwner, ConnectingOwner {
 
   #accepted(socket: net.Socket, ends: KnownEnds, original: Address | null): NetConnection {
     const receiver = new Receiver(this.arrivals);
-    const own = socket instanceof tls.TLSSocket ? null : takeOver(socket, receiver);
+    const isSecured = socket instanceof tls.TLSSocket;
+    const own = isSecured ? null : takeOver(socket, receiver);
     const connection = this.connectionOf(own ?? socket, ends, original);
-    if (own === null) connection.readFromEvents();
-    else receiver.connection = connection;
+    if (own !== null || (isSecured && receiveBy(socket, receiver))) receiver.connection = connection;
+    else connection.readFromEvents();
     return connection;
   }
 
