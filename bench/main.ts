@@ -2,7 +2,7 @@
  * The bench: what Headgate and other proxies cost, side by side. `npm run bench -- --list` says what it can measure,
  * bench/README.md how and why.
  *
- *     npm run bench -- [SCENARIO...] [--list] [--quick] [--rounds N] [--seconds N] [--connections N]
+ *     npm run bench -- [SCENARIO...] [--help] [--list] [--quick] [--rounds N] [--seconds N] [--connections N]
  *                      [--only TARGET,...] [--out FOLDER] [--report]
  *
  * Everything that it starts listens on the loopback, is bounded in time, and is ended by its process id: at the end of each
@@ -13,6 +13,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -34,6 +35,19 @@ import { SCENARIOS } from "./scenarios/index.ts";
 import type { Scenario } from "./scenarios/scenario.ts";
 import { TARGETS } from "./targets/index.ts";
 
+const USAGE = `npm run bench -- [SCENARIO...] [OPTIONS]      without a scenario: all of them, about an hour
+
+  --list              what there is: scenarios, targets, and which of them are installed
+  --rounds N          rounds that count; by default 5, or what the scenario says
+  --seconds N         how long a target is loaded in one round; by default 2, or what the scenario says
+  --connections N     connections of the load, where the scenario does not set them; by default 64
+  --only TARGET,...   these targets alone; ratios are to nginx, of forward proxies to squid
+  --out FOLDER        where bench.json and bench.svg go; by default bench/results
+  --quick             one short round of everything: does it run at all?
+  --report            tables and chart of the last run again
+
+bench/README.md says how it measures.`;
+
 /** Files of a run are best in memory; the largest scenario needs this much. */
 const MEMORY_FOLDER = "/dev/shm";
 const FOLDER_BYTES = 2 * 1024 ** 3;
@@ -49,6 +63,7 @@ function readCommandLine() {
     return parseArgs({
       allowPositionals: true,
       options: {
+        help: { type: "boolean", short: "h", default: false },
         list: { type: "boolean", default: false },
         quick: { type: "boolean", default: false },
         report: { type: "boolean", default: false },
@@ -189,7 +204,9 @@ async function measure(scenarios: readonly Scenario[], values: Options): Promise
 
 /** Tables and chart of what an earlier run has measured. */
 function showReport(scenarios: readonly Scenario[], folder: string): number {
-  const report = JSON.parse(readFileSync(path.join(folder, "bench.json"), "utf8")) as Report;
+  const file = path.join(folder, "bench.json");
+  if (!existsSync(file)) throw new UsageError(`there is no ${file}: nothing was measured there yet`);
+  const report = JSON.parse(readFileSync(file, "utf8")) as Report;
   write(folder, report);
   for (const scenario of scenarios) {
     const result = report.scenarios[scenario.name];
@@ -201,6 +218,10 @@ function showReport(scenarios: readonly Scenario[], folder: string): number {
 
 async function main(): Promise<number> {
   const { values, positionals } = readCommandLine();
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
   const scenarios = positionals.length === 0 ? SCENARIOS : byName("scenario", SCENARIOS, positionals);
   if (values.list) {
     list();

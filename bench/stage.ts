@@ -183,7 +183,7 @@ export class Stage {
       const missing = target.missing();
       const reason =
         lacking !== undefined
-          ? (target.lacks?.[lacking] ?? `cannot do it (${lacking})`)
+          ? (target.lacks?.[lacking] ?? `the bench does not set it up for this (${lacking})`)
           : missing && `not installed: ${missing}`;
       if (reason !== null) this.leaveOut(target.name, reason);
       return reason === null;

@@ -13,7 +13,7 @@ export {
   PassThrough,
   type ProducedBody,
 } from "./pipeline/body.ts";
-export type { Answer, ClientConnection, Exchange } from "./pipeline/exchange.ts";
+export type { Answer, ClientConnection, Exchange, Identity } from "./pipeline/exchange.ts";
 export type { Fork, ForkHandler, ForkPoint } from "./pipeline/fork.ts";
 export type { Feature, PhaseName, Waiting } from "./pipeline/phases.ts";
 export type { Handler } from "./pipeline/site.ts";

@@ -8,7 +8,7 @@ import { median } from "./statistics.ts";
 
 const PANEL = { width: 430, columns: 2, gap: 28, top: 44, bar: 14, step: 20, bottom: 22 } as const;
 const MARGIN = 24;
-const HEADER = 76;
+const HEADER = 92;
 /** A bar longer than so many times the median is cut, so that the others can still be told apart. */
 const CUT_AT = 3;
 /** Of a panel's width: names to the left, numbers to the right, bars between. */
@@ -121,8 +121,9 @@ export function chart(report: Report, scenarios: readonly Scenario[]): string {
 <style>${STYLE}</style>
 <rect class="card" x="0.5" y="0.5" width="${width - 1}" height="${height - 1}" rx="8"/>
 <text class="title" x="${MARGIN}" y="${MARGIN + 14}">What a proxy costs: shorter is better</text>
-<text class="soft" x="${MARGIN}" y="${MARGIN + 34}">In brackets: the ratio to the dark bar. One worker each, on one processor. ${escaped(where)}</text>
-<text class="soft" x="${MARGIN}" y="${MARGIN + 50}">headgate-net is Headgate on Node's own sockets; floor is the least relay that C can do, which reads no heads.</text>
+<text class="soft" x="${MARGIN}" y="${MARGIN + 34}">In brackets: the ratio to the dark bar, the median of the ratios in each round. A bar with a gap is longer than drawn.</text>
+<text class="soft" x="${MARGIN}" y="${MARGIN + 50}">One worker each, on one processor. ${escaped(where)}</text>
+<text class="soft" x="${MARGIN}" y="${MARGIN + 66}">headgate-net is Headgate on Node's own sockets; floor is the least relay that C can do, which reads no heads.</text>
 ${drawn.join("\n")}
 </svg>
 `;

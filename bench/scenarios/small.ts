@@ -14,6 +14,6 @@ export const small = requestCost({
     { text: "at most 0.90 of nginx", row: "headgate", against: "nginx", atMost: 0.9, ...cost },
     { text: "at most 0.95 of HAProxy", row: "headgate", against: "haproxy", atMost: 0.95, ...cost },
     { text: "at most 1.25 of the floor", row: "headgate", against: "floor", atMost: 1.25, ...cost },
-    { text: "on io/net at most 1.2 of nginx", row: "headgate-net", against: "nginx", atMost: 1.2, ...cost },
+    { text: "on Node's own sockets at most 1.2 of nginx", row: "headgate-net", against: "nginx", atMost: 1.2, ...cost },
   ],
 });

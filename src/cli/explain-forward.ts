@@ -97,7 +97,7 @@ function portsText(ports: readonly PortRange[]): string {
 }
 
 function whyNot(
-  { rule, mismatch }: Finding,
+  { list, rule, mismatch }: Finding,
   { client, destination, wallMs }: ForwardExplanation,
   method: string,
 ): string {
@@ -106,7 +106,8 @@ function whyNot(
     case "ports": {
       const ports = (kind === "tunnel" ? rule.connectPorts : rule.ports) ?? [];
       const text = portsText(ports);
-      return kind === "tunnel" ? `tunnels may go to port ${text}, not to ${port}` : `the port ${port} is not ${text}`;
+      if (kind !== "tunnel" || list === "deny") return `the port ${port} is not ${text}`;
+      return `tunnels may go to port ${text}, not to ${port}`;
     }
     case "hosts":
       return `the host ${JSON.stringify(host)} is not ${joinOr(rule.hosts ?? [])}`;
@@ -116,6 +117,10 @@ function whyNot(
       return `the method ${method} is not ${joinOr(rule.methods ?? [])}`;
     case "times":
       return `it holds ${joinOr((rule.times ?? []).map(windowText))}, and it is ${timeText(wallMs)}`;
+    case "networks":
+      return `the address ${host} is not in ${joinOr(rule.networks ?? [])}`;
+    case "private":
+      return `the address ${host} is no public one, and the rule names no network`;
     case "users":
       return `the user is not ${joinOr(rule.users ?? [])}`;
     case "unknown user":

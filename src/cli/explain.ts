@@ -145,6 +145,8 @@ function whyNot(match: MatchConfig, key: keyof MatchConfig, { path, client }: Ex
       return `the method is not ${joinOr(match.method ?? [])}`;
     case "header":
       return `the header fields are not as wanted: ${(match.header ?? []).map(({ name }) => name).join(", ")}`;
+    case "cookie":
+      return `the cookies are not as wanted: ${(match.cookie ?? []).map(({ name }) => name).join(", ")}`;
     case "query":
       return `the query is not as wanted: ${(match.query ?? []).map(({ name }) => name).join(", ")}`;
     case "client":

@@ -169,6 +169,8 @@ export interface MatchConfig {
   /** Each must hold. `values: null`: present. Names in lower case; a value is compared with the whole field. */
   readonly header: readonly NamedValues[] | null;
   /** Each must hold. `values: null`: present. */
+  readonly cookie: readonly NamedValues[] | null;
+  /** Each must hold. `values: null`: present. */
   readonly query: readonly NamedValues[] | null;
   /** Canonical networks. */
   readonly client: readonly string[] | null;

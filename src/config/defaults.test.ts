@@ -90,6 +90,7 @@ const EXPECTED: Config = {
             pathRegex: null,
             method: null,
             header: null,
+            cookie: null,
             query: null,
             client: null,
             websocket: null,

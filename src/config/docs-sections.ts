@@ -155,6 +155,8 @@ caches:
         proxy: http://127.0.0.1:3000
       - match: { pathRegex: "^/user/[0-9]+$", websocket: true }
         proxy: http://127.0.0.1:3001
+      - match: { cookie: { canary: "1" } }
+        proxy: http://127.0.0.1:3002
 `,
   },
   {

@@ -58,7 +58,7 @@ describe("references in a file", () => {
     assert.ok(action.kind === "respond");
     assert.deepEqual([action.status, action.body], [200, "a\nrespond: 500\n{ status: 500 }*anchor"]);
     assert.deepEqual(linesFor(`servers: { web: { listen: ":80", respond: "${ref("Y")}" } }`, env), [
-      "headgate.yaml:1:43: servers.web.respond: expected a number or a mapping, got text",
+      "headgate.yaml:1:43: servers.web.respond: expected a number or a mapping, got text: a text is { body: TEXT }",
     ]);
   });
 

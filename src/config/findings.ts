@@ -116,6 +116,7 @@ function unknownField(path: Path, input: unknown): Finding {
     const { says, write, at } = meant;
     return { path, at: "key", message: `${says}: write ${write}`, instead: fieldsWritten(write, holder, at) };
   }
+  if (meant !== null && "absent" in meant) return { path, at: "key", message: meant.absent };
   const place = meant === null ? whereItStands(path, valueAt(input, holder)) : null;
   if (place !== null) return { path, at: "key", message: place };
   const suggestion = meant?.name ?? nearest(String(path.at(-1)), knownFields(holder));

@@ -37,6 +37,8 @@ const FILE_WITH: Readonly<Record<Block, (fields: Fields) => Fields>> = {
   }),
   health: (health) => server({ proxy: { to: "http://127.0.0.1:3000", health } }),
   upstreamServer: (fields) => ({ upstreams: { app: { servers: [fields] } }, ...server({ proxy: "app" }) }),
+  timeouts: (timeouts) => server({ proxy: { to: "http://127.0.0.1:3000", timeouts } }),
+  siteTimeouts: (timeouts) => server({ timeouts }),
   log: (log) => ({ log, ...server({}) }),
   use: used,
   headers: (headers) => used({ headers }),
@@ -55,7 +57,7 @@ describe("what a foreign word means exists:", () => {
         const fields = BLOCKS[block].flatMap((place) => knownFields(pathOf(place)));
         if ("name" in meant) {
           for (const place of BLOCKS[block]) assert.ok(knownFields(pathOf(place)).includes(meant.name), place);
-        } else {
+        } else if ("write" in meant) {
           const written = FILE_WITH[meant.at ?? block](parse(`{ ${meant.write} }`) as Fields);
           const result = parseConfigObject(written, { file: "headgate.ts" });
           assert.ok(result.ok, result.ok ? "" : result.problems.map(formatProblem).join("\n"));

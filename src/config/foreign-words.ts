@@ -18,6 +18,8 @@ export const BLOCKS = {
   upstream: ["upstreams.*"],
   health: ["upstreams.*.health", "servers.*.proxy.health", "servers.*.routes.#.proxy.health"],
   upstreamServer: ["upstreams.*.servers.#"],
+  timeouts: ["upstreams.*.timeouts", "servers.*.proxy.timeouts", "servers.*.routes.#.proxy.timeouts"],
+  siteTimeouts: ["servers.*.timeouts", "servers.*.routes.#.timeouts"],
   log: ["log"],
   use: ["servers.*.use.#", "servers.*.routes.#.use.#", "servers.*.forward.use.#"],
   headers: ["servers.*.use.#.headers", "servers.*.routes.#.use.#.headers"],
@@ -36,9 +38,10 @@ export const BLOCKS = {
 
 export type Block = keyof typeof BLOCKS;
 
-/** What is meant: a field of the same block by its name, or what to write, after words that say what it is here. */
+/** What is meant: a field of the same block by its name, or what to write, after words that say what it is here; or why there is none. */
 export type Meant =
   | { readonly name: string }
+  | { readonly absent: string }
   | {
       readonly says: string;
       /** Fields and their values, as they stand in a block of this kind. */
@@ -195,6 +198,22 @@ export const FOREIGN_WORDS: readonly (readonly [words: string, blocks: readonly 
   ["replace override", ["headersOf"], { name: "set" }],
   ["regex regexp from pattern", ["rewrite"], { name: "match" }],
   ["replacement target", ["rewrite"], { name: "to" }],
+  ["hsts security_headers", SITE, { says: "is the feature headers", write: ANSWER_FIELD }],
+  [
+    "hsts security_headers",
+    ["use"],
+    { says: "is the feature headers", write: "headers: { response: { set: { x-frame-options: DENY } } }" },
+  ],
+  [
+    "rate_limit limit_req limit_conn in_flight_req throttle",
+    [...SITE, "use"],
+    { absent: "requests of a client are not limited here: a plugin can do that" },
+  ],
+  [
+    "error_page error_pages errors errorfile handle_errors",
+    [...SITE, "use"],
+    { absent: "there is no field for pages of errors: a plugin can give them, docs/plugins.md has one" },
+  ],
   // Upstreams.
   ["url urls targets nodes endpoints hosts backend backends members", ["upstream"], { name: "servers" }],
   [
@@ -226,6 +245,23 @@ export const FOREIGN_WORDS: readonly (readonly [words: string, blocks: readonly 
     { says: "belongs to a server", write: "servers: [{ url: http://127.0.0.1:3000, weight: 3 }]" },
   ],
   ["address addr dial host server target uri", ["upstreamServer"], { name: "url" }],
+  [
+    "backup",
+    ["upstreamServer"],
+    { absent: "there are no backup servers: all that are well get requests, each by its weight" },
+  ],
+  ["read server first_byte response_header proxy_read", ["timeouts", "siteTimeouts"], { name: "response" }],
+  ["dial", ["timeouts"], { name: "connect" }],
+  ["keepalive", ["timeouts"], { name: "idle" }],
+  [
+    "connect dial idle keepalive lifetime",
+    ["siteTimeouts"],
+    {
+      says: "belongs to what is connected to",
+      write: "proxy: { to: http://127.0.0.1:3000, timeouts: { connect: 5s } }",
+      at: "server",
+    },
+  ],
   [
     "health check checks health_check httpchk",
     ["upstreamServer"],

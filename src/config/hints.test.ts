@@ -34,6 +34,20 @@ describe("a common slip", () => {
       'upstreams: { a: { servers: "http://a" } }\nservers: { web: { listen: ":1", proxy: a } }',
       /\.servers: expected a list, got text: a list of one is \[URL\]$/,
     ],
+    [
+      'servers: { web: { listen: ":1", routes: [{ match: { host: "*" }, respond: 204 }] } }',
+      /\.match\.host: .*, got "\*": for every host leave host out$/,
+    ],
+    ['servers: { web: { listen: ":1", respond: busy } }', /\.respond: .*, got text: a text is \{ body: TEXT \}$/],
+    [
+      server('listen: ":1", use: [{ rateLimit: { per: 1s } }]'),
+      /\.rateLimit: requests of a client are not limited here: /,
+    ],
+    [server('listen: ":1", error_page: /50x.html'), /\.error_page: there is no field for pages of errors: a plugin /],
+    [
+      'servers: { web: { listen: ":1", proxy: "http://a", timeouts: { connect: 5s } } }',
+      /\.timeouts\.connect: belongs to what is connected to: write proxy: \{ to: \S+, timeouts: \{ connect: 5s \} \}$/,
+    ],
     [matched("~ ^/admin"), /, got "~ \^\/admin": a regular expression is a pathRegex$/],
     [matched("^/admin"), /, got "\^\/admin": a regular expression is a pathRegex$/],
     [matched("^~ /admin"), /, got "\^~ \/admin"$/],

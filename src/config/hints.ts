@@ -41,6 +41,8 @@ const SLIPS: readonly Slip[] = [
   [/\.match$/, (value) => typeof value === "string", "write { path: ... } or { host: ... }"],
   [/(\.proxy|^upstreams\.[^.[]+)\.host$/, hasPlaceholder, "preserve is the host that the client asked for"],
   [/\.proxy(\.to)?$/, hasPlaceholder, "a target has no placeholders: write a route for each"],
+  [/\.match\.host(\[\d+\])?$/, (value) => value === "*" || value === "_", "for every host leave host out"],
+  [/\.respond$/, (value) => typeof value === "string", "a text is { body: TEXT }"],
   [/\.match\.path(\[\d+\])?$/, hasInnerStar, "use pathRegex for more"],
   [/\.match\.path(\[\d+\])?$/, isRegex, "a regular expression is a pathRegex"],
   [/^servers\.[^.]+\.forward$/, (value) => value === null, "for a proxy without options write forward: {}"],

@@ -21,7 +21,7 @@ const format = textKind<AccessFormat | "json">({
   id: "accessFormat",
   expected: "json, combined, or a template such as {client} {method} {path} {status}",
   description:
-    "`json`, `combined` (as Apache and nginx write it), or a template such as `{client} {method} {path} {status}`. `{{` and `}}` are the braces themselves.",
+    "`json`, `combined` (as Apache and nginx write it), or a template such as `{client} {method} {path} {status}`. `{{` and `}}` are the braces themselves. In a template what a field says is escaped as in a string of JSON, and `-` stands for what is not there.",
   parse: (text) => {
     if (text === "json" || text === "combined") return text === "json" ? text : { kind: text };
     const template = parseAccessTemplate(text);

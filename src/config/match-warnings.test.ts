@@ -73,3 +73,13 @@ describe("the root", () => {
     it(`${title}: ${routes}`, () => assert.equal(warnings(routes).length, count));
   }
 });
+
+describe("cookies", () => {
+  it("are told of as one field, and not by their names", () => {
+    assert.deepEqual(warnings("{ match: { header: { Cookie: canary=1 } }, proxy: 'http://a' }"), [
+      "f.yaml:1:61: servers.web.routes[0].match.header: is compared with all cookies of a request: write cookie: { NAME: VALUE } for one of them",
+    ]);
+    assert.deepEqual(warnings("{ match: { header: { cookie: true } }, proxy: 'http://a' }"), []);
+    assert.deepEqual(warnings("{ match: { cookie: { canary: '1' } }, proxy: 'http://a' }"), []);
+  });
+});

@@ -1,6 +1,7 @@
 /**
- * Paths that match less than they seem to. nginx and many others take `/api/` for the beginning of paths; here it is one path, and what
- * is below it meets another route, where nothing may be asked of it. It is asked once every value of the file is known to be right.
+ * Paths and cookies that match less than they seem to. nginx and many others take `/api/` for the beginning of paths; here it is one
+ * path, and what is below it meets another route, where nothing may be asked of it. It is asked once every value of the file is known
+ * to be right.
  *
  * Not told is what is often meant so: a page that is redirected to a fixed place or answered with success, a path whose other
  * spelling (`/api`) stands beside it, and a server that says elsewhere what is below it.
@@ -13,7 +14,7 @@ export function matchWarnings({ servers }: ConfigBlocks): readonly Finding[] {
   return Object.entries(servers).flatMap(([name, { routes = [] }]) =>
     routes.flatMap((route, index) => {
       const path: Path = ["servers", name, "routes", index, "match", "path"];
-      return [...foldersAlone(route, routes, path), ...rootAlone(route, routes, path)];
+      return [...foldersAlone(route, routes, path), ...rootAlone(route, routes, path), ...cookieWhole(route, path)];
     }),
   );
 }
@@ -43,6 +44,14 @@ function rootAlone(route: RouteBlock, routes: readonly RouteBlock[], path: Path)
   if (isElsewhere) return [];
   const message = `matches the root alone, and nothing else goes to this upstream: write /* for every path, or ${regexOf("/")} if it is meant so`;
   return [{ path, at: "value", message }];
+}
+
+/** Browsers send all cookies in one field, so that it is one of them only where there are no others. */
+function cookieWhole({ match }: RouteBlock, path: Path): readonly Finding[] {
+  const named = match?.header?.find(({ name, values }) => name === "cookie" && values !== null);
+  if (named === undefined) return [];
+  const message = "is compared with all cookies of a request: write cookie: { NAME: VALUE } for one of them";
+  return [{ path: [...path.slice(0, -1), "header"], at: "value", message }];
 }
 
 function patternsOf({ match }: RouteBlock): readonly string[] {

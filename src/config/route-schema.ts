@@ -6,6 +6,7 @@ import { z } from "zod";
 import { RESPONSE_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, hostPattern, pathPattern, serverUrl } from "../core/option-addresses.ts";
 import {
+  cookieName,
   defaultsTo,
   describeValue,
   duration,
@@ -75,6 +76,11 @@ const match = z
       .describe(
         "Header fields that the request has: `{ name: value }`, a list of values, or `true` for any value. All of them must match.",
       ),
+    cookie: namedValues(cookieName(), z.string())
+      .optional()
+      .describe(
+        "Cookies that the request has: `{ name: value }`, a list of values, or `true` for any value. All of them must match.",
+      ),
     query: namedValues(z.string().min(1), z.string())
       .optional()
       .describe(
@@ -94,6 +100,7 @@ const match = z
       pathRegex: keys.pathRegex ?? null,
       method: keys.method ?? null,
       header: keys.header ?? null,
+      cookie: keys.cookie ?? null,
       query: keys.query ?? null,
       client: keys.client ?? null,
       websocket: keys.websocket ?? null,

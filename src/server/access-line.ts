@@ -29,7 +29,7 @@ import {
   statusOf,
   userOf,
 } from "./access-record.ts";
-import { jsonText, lineText } from "./access-text.ts";
+import { jsonText, lineText, templateText } from "./access-text.ts";
 
 /** The line, its line break included. Called when the exchange has ended and still has its fields. */
 export type LineFormat = (exchange: Exchange) => string;
@@ -131,8 +131,8 @@ function errorText(error: ProxyError): string {
  * user's name are escaped.
  */
 function compileCombined(redacted: Redacted, around: RecordSurroundings): LineFormat {
-  const referer = textOf(requestHeader("referer", redacted));
-  const userAgent = textOf(requestHeader("user-agent", redacted));
+  const referer = textOf(requestHeader("referer", redacted), lineText);
+  const userAgent = textOf(requestHeader("user-agent", redacted), lineText);
   return (exchange) => {
     const { request, responseBodyBytes } = exchange;
     const client = lineText(exchange.clientAddress) || ABSENT;
@@ -169,15 +169,15 @@ function compileTemplate(parts: AccessTemplate, redacted: Redacted, around: Reco
   const texts = parts.map((part): ((exchange: Exchange) => string) => {
     if (typeof part === "string") {
       // The operator's own words: only what would end the line is escaped.
-      const literal = part.replace(/[\r\n]/g, lineText);
+      const literal = part.replace(/[\r\n]/g, templateText);
       return () => literal;
     }
     if (part.kind === "field" && part.name === "error") {
-      return ({ error }) => (error === null ? ABSENT : lineText(errorText(error)));
+      return ({ error }) => (error === null ? ABSENT : templateText(errorText(error)));
     }
     const allFields = allFieldsOf(part);
-    if (allFields !== null) return (exchange) => lineText(allFields(exchange, show) ?? ABSENT);
-    return textOf(readerOf(part, redacted, around));
+    if (allFields !== null) return (exchange) => templateText(allFields(exchange, show) ?? ABSENT);
+    return textOf(readerOf(part, redacted, around), templateText);
   });
   return (exchange) => {
     let line = "";
@@ -186,11 +186,11 @@ function compileTemplate(parts: AccessTemplate, redacted: Redacted, around: Reco
   };
 }
 
-function textOf(read: FieldReader): (exchange: Exchange) => string {
+function textOf(read: FieldReader, escaped: (value: string) => string): (exchange: Exchange) => string {
   return (exchange) => {
     const value = read(exchange);
     if (value === null) return ABSENT;
-    return typeof value === "number" ? String(value) : lineText(value) || ABSENT;
+    return typeof value === "number" ? String(value) : escaped(value) || ABSENT;
   };
 }
 

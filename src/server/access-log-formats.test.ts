@@ -22,7 +22,7 @@ import type { Clock } from "../core/ports.ts";
 import { Forwarding } from "../pipeline/forwarding.ts";
 import type { Upstream } from "../pipeline/upstream.ts";
 import { compileLineFormat, type LineFormat } from "./access-line.ts";
-import { jsonText, lineText, VALUE_CHARACTERS_MAX } from "./access-text.ts";
+import { jsonText, lineText, templateText, VALUE_CHARACTERS_MAX } from "./access-text.ts";
 
 const REDACTED_BY_DEFAULT = ["authorization", "cookie", "set-cookie", "proxy-authorization"];
 /** When the exchange ends. */
@@ -307,6 +307,20 @@ describe("no client can forge a line", () => {
       }),
       { seed },
     );
+  });
+
+  test("a template of JSON is JSON", () => {
+    fc.assert(
+      fc.property(anything, (value) => {
+        assert.match(templateText(value), /^[\x20-\x7e]*$/);
+        assert.equal(JSON.parse(`"${templateText(value)}"`), value);
+      }),
+      { seed },
+    );
+    const format = template('{{"target":"{uri}","agent":"{header:user-agent}","user":"{user}","status":{status}}}');
+    const line = compile(format)(ended({ fields: [["User-Agent", 'caf\xe9 "1\\2"']] }));
+    const expected = { target: "/path?q=1", agent: 'caf\xe9 "1\\2"', user: "-", status: 200 };
+    assert.deepEqual(JSON.parse(line), expected);
   });
 
   test("values of the other formats hold visible ASCII only, and no quote of their own", () => {

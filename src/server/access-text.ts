@@ -26,18 +26,31 @@ export function wholeJsonText(text: string): string {
   return JSON.stringify(text).replace(LEFT_BY_JSON, unicodeEscape);
 }
 
-/** For `combined` and templates: as Apache escapes, `\"`, `\\` and `\xHH`. Characters beyond U+00FF become `\uHHHH`. */
+/** For `combined`: as Apache escapes, `\"`, `\\` and `\xHH`. Characters beyond U+00FF become `\uHHHH`. */
 export function lineText(value: string): string {
+  return escaped(value, lineEscape);
+}
+
+/** For templates: what stands between the quotes of a JSON string, since many a template is an object of JSON. */
+export function templateText(value: string): string {
+  return escaped(value, stringEscape);
+}
+
+function escaped(value: string, write: (character: string) => string): string {
   const text = value.length > VALUE_CHARACTERS_MAX ? value.slice(0, VALUE_CHARACTERS_MAX) + CUT_MARK : value;
-  return PLAIN.test(text) ? text : text.replace(NEEDS_ESCAPE, lineEscape);
+  return PLAIN.test(text) ? text : text.replace(NEEDS_ESCAPE, write);
 }
 
 function unicodeEscape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
+function stringEscape(character: string): string {
+  return character === '"' || character === "\\" ? `\\${character}` : unicodeEscape(character);
+}
+
 function lineEscape(character: string): string {
-  if (character === '"' || character === "\\") return `\\${character}`;
   const code = character.charCodeAt(0);
-  return code > 0xff ? unicodeEscape(character) : `\\x${code.toString(16).padStart(2, "0")}`;
+  if (code > 0xff || character === '"' || character === "\\") return stringEscape(character);
+  return `\\x${code.toString(16).padStart(2, "0")}`;
 }

@@ -21,6 +21,7 @@ const MATCH: RouteMatch = {
   query: null,
   client: null,
   websocket: null,
+  cookie: null,
   scheme: null,
 };
 

@@ -18,6 +18,7 @@ servers:
       deny:
         - { name: ads, hosts: ["*.ads.example"] }
         - { name: vault, networks: 10.9.0.0/16 }
+        - { name: mail, ports: [25, 465] }
       allow:
         - { name: builds, users: [ci], hosts: [registry.example.org] }
         - { networks: [10.0.0.0/8], clients: [127.0.0.0/8], connectPorts: [443, 8000-8999] }
@@ -66,6 +67,7 @@ describe("headgate explain, of a forward proxy", () => {
       "client    127.0.0.1",
       "to        example.org, port 80",
       NO_ADS("example.org"),
+      "no match  mail (deny): the port 80 is not 25 or 465",
       'no match  builds (allow): the host "example.org" is not registry.example.org',
       "address   in 10.9.0.0/16: refused by vault",
       "address   in 10.0.0.0/8: allowed by allow[1]",
@@ -83,6 +85,8 @@ describe("headgate explain, of a forward proxy", () => {
       "client    127.0.0.1",
       "to        10.1.1.1, port 8443",
       NO_ADS("10.1.1.1"),
+      "no match  vault (deny): the address 10.1.1.1 is not in 10.9.0.0/16",
+      "no match  mail (deny): the port 8443 is not 25 or 465",
       "no match  builds (allow): tunnels may go to port 443, not to 8443",
       "no match  web (allow): tunnels may go to port 443, not to 8443",
       "rule      allow[1] allows it",
@@ -91,6 +95,12 @@ describe("headgate explain, of a forward proxy", () => {
     const refused = await explained("CONNECT", "10.9.1.1:443");
     assert.equal(refused.at(-1), "refused   403: a rule of `deny` refuses it (vault)");
     const metadata = await explained("GET", "http://169.254.169.254/");
+    for (const line of [
+      "no match  allow[1]: the address 169.254.169.254 is not in 10.0.0.0/8",
+      "no match  web (allow): the address 169.254.169.254 is no public one, and the rule names no network",
+    ]) {
+      assert.ok(metadata.includes(line), metadata.join("\n"));
+    }
     assert.equal(metadata.at(-1), "refused   403: the destination is no public address, and no rule names its network");
   });
 

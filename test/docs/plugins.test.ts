@@ -31,20 +31,55 @@ test("a hook without a comment is refused", () => {
   );
 });
 
+const blocks = [...document.matchAll(/```ts\n(.*?)```/gs)].map(([, code = ""]) => code);
+
+/** Runs it beside a package that is this tree; resolves with what it prints. */
+async function run(folder: TestFolder, file: string): Promise<string> {
+  folder.write("package.json", '{ "type": "module" }');
+  mkdirSync(folder.file("node_modules"));
+  symlinkSync(fileURLToPath(new URL("../..", import.meta.url)), folder.file("node_modules/headgate"));
+  return (await promisify(execFile)(process.execPath, ["--conditions=headgate-source", file])).stdout;
+}
+
 test("the example of a plugin and of its test, as they are written", async () => {
   using folder = new TestFolder();
-  const blocks = [...document.matchAll(/```ts\n(.*?)```/gs)].map(([, code = ""]) => code);
   const plugin = blocks.find((code) => code.startsWith("// tenant.ts\n"));
   const itsTest = blocks.find((code) => code.includes('from "headgate/testing"'));
   assert.ok(plugin !== undefined && itsTest !== undefined);
-  folder.write("package.json", '{ "type": "module" }');
   folder.write("tenant.ts", plugin);
   const more = `client.sends("GET / HTTP/1.1\\r\\nHost: www.example.org\\r\\n\\r\\n");
 client.receives(/^HTTP\\/1\\.1 404 .*no such tenant\\n$/s);
 console.log("both answered");`;
   const file = folder.write("test.ts", `${itsTest}\n${more}`);
-  mkdirSync(folder.file("node_modules"));
-  symlinkSync(fileURLToPath(new URL("../..", import.meta.url)), folder.file("node_modules/headgate"));
-  const { stdout } = await promisify(execFile)(process.execPath, ["--conditions=headgate-source", file]);
-  assert.equal(stdout, "both answered\n");
+  assert.equal(await run(folder, file), "both answered\n");
+});
+
+test("the pages for errors, as they are written", async () => {
+  using folder = new TestFolder();
+  const plugin = blocks.find((code) => code.startsWith("// error-pages.ts\n"));
+  assert.ok(plugin !== undefined);
+  folder.write("error-pages.ts", plugin);
+  const file = folder.write(
+    "test.ts",
+    `import { createTestProxy } from "headgate/testing";
+import { errorPages } from "./error-pages.ts";
+const proxy = createTestProxy({ use: [errorPages] });
+const client = proxy.connect();
+function answered(answer: string): void {
+  client.sends("GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n");
+  const server = proxy.origin.accepts();
+  server.receivesHead();
+  server.sends(answer);
+}
+answered("HTTP/1.1 500 Internal Server Error\\r\\nConnection: close\\r\\nContent-Length: 3\\r\\n\\r\\nbug");
+client.receives(/^HTTP\\/1\\.1 500 .*\\r\\n<h1>Sorry<\\/h1>\\n\\r\\n0/s);
+answered("HTTP/1.1 503 Service Unavailable\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n");
+client.receives(/^HTTP\\/1\\.1 503 .*<h1>Sorry<\\/h1>/s);
+answered("no HTTP\\r\\n\\r\\n");
+client.receives(/^HTTP\\/1\\.1 502 .*<h1>Sorry<\\/h1>/s);
+answered("HTTP/1.1 404 Not Found\\r\\nConnection: close\\r\\nContent-Length: 2\\r\\n\\r\\nno");
+client.receives(/^HTTP\\/1\\.1 404 .*\\r\\n\\r\\nno$/s);
+console.log("all answered");`,
+  );
+  assert.equal(await run(folder, file), "all answered\n");
 });

@@ -112,13 +112,25 @@ describe("the command line", () => {
     for (const { name } of [...SCENARIOS, ...TARGETS]) assert.match(bench.output, new RegExp(`^  ${name} `, "m"));
   });
 
+  test("says what it takes", async () => {
+    await using bench = Program.node("bench/main.ts", ["--help"]);
+    assert.equal(await bench.exit(), 0);
+    for (const [option] of readFileSync("bench/README.md", "utf8").matchAll(/(?<=^\| `)--\w+/gm)) {
+      assert.ok(bench.output.includes(`  ${option} `), option);
+    }
+  });
+
   for (const [args, complaint] of [
     [["smal"], /no scenario is called smal; there are: small, /],
     [["small", "--only", "nginx,apache"], /no target is called apache; there are: nginx, /],
     [["small", "--rounds", "0"], /--rounds takes a whole number from 1, not 0/],
     [["--fast"], /Unknown option '--fast'/],
+    [
+      ["--report", "--out", path.join(folder, "none")],
+      /there is no \S+\/none\/bench\.json: nothing was measured there/,
+    ],
   ] as const) {
-    test(`refuses ${args.join(" ")}`, async () => {
+    test(`refuses ${args.join(" ").replace(folder, "FOLDER")}`, async () => {
       await using bench = Program.node("bench/main.ts", args);
       assert.equal(await bench.exit(), 2);
       assert.match(bench.output, complaint);
@@ -288,7 +300,12 @@ describe("the report", () => {
     assert.deepEqual(medianEstimate([5]), { value: 5, low: 5, high: 5 });
   });
 
-  test("statistics are values that were measured", () => {
+  test("the median of an even number of rounds flatters nobody", () => {
+    assert.equal(statistic([4, 1, 3, 2], "median"), 2.5);
+    assert.deepEqual(medianEstimate([0.8, 1]), { value: 0.9, low: 0.8, high: 1 });
+  });
+
+  test("other statistics are values that were measured", () => {
     assert.equal(percentile([4, 1, 3, 2], 0.5), 2);
     assert.equal(percentile([4, 1, 3, 2], 0.99), 4);
     assert.deepEqual(

@@ -42,8 +42,11 @@ export type Mismatch = "ports" | "hosts" | "clients" | "methods" | "times" | "us
 export interface RuleFinding {
   readonly list: "deny" | "allow";
   readonly rule: RuleConfig;
-  /** null: it matches, as far as can be said without the destination's address. */
-  readonly mismatch: Mismatch | null;
+  /**
+   * null: it matches, as far as can be said without the destination's address. Where that was asked for: "networks", it is in none of the
+   * rule's; "private", it is no public one, and the rule names no network.
+   */
+  readonly mismatch: Mismatch | "networks" | "private" | null;
 }
 
 type IsPrivate = (address: string) => boolean;
@@ -101,8 +104,19 @@ export class ForwardRules {
   /** Every rule in the order in which it is asked, and why it does not match; for who asks why. */
   explain(wish: Wish): readonly RuleFinding[] {
     const find = (list: "deny" | "allow", rules: readonly Rule[]): readonly RuleFinding[] =>
-      rules.map((rule) => ({ list, rule: rule.config, mismatch: rule.mismatch(wish) }));
+      rules.map((rule) => {
+        const mismatch = rule.mismatch(wish) ?? (wish.isAddress ? this.#addressMismatch(list, rule, wish.host) : null);
+        return { list, rule: rule.config, mismatch };
+      });
     return [...find("deny", this.#deny), ...find("allow", this.#allow)];
+  }
+
+  /** As RuledAccess goes by the address. */
+  #addressMismatch(list: "deny" | "allow", { networks }: Rule, address: string): "networks" | "private" | null {
+    if (networks === null) return list === "allow" && this.#isPrivate(address) ? "private" : null;
+    if (networks.has(address)) return null;
+    const within = list === "deny" ? embeddedIpv4(address) : null;
+    return within !== null && networks.has(within) ? null : "networks";
   }
 
   #accessOf(denied: readonly Rule[], allowed: readonly Rule[], isForUsers: boolean): RuledAccess {

@@ -4,6 +4,7 @@
  */
 import type { RequestMessage } from "../../core/message.ts";
 import { CidrSet } from "../../semantics/cidr.ts";
+import { cookieValues } from "../../semantics/cookies.ts";
 import type { Exchange } from "../exchange.ts";
 import { queryHas } from "./query.ts";
 
@@ -18,6 +19,8 @@ export interface RouteMatch {
   readonly method: readonly string[] | null;
   /** Each must hold. Names in lower case; a value is compared with the whole field. */
   readonly header: readonly NamedValues[] | null;
+  /** Each must hold, for one cookie of that name at least. */
+  readonly cookie: readonly NamedValues[] | null;
   /** Each must hold, for one parameter of that name at least; both are compared decoded. */
   readonly query: readonly NamedValues[] | null;
   /** Networks, one of which the client's address is in. */
@@ -66,7 +69,7 @@ function hostAndPathConditions({ host, path }: RouteMatch): Condition[] {
 
 /** The conditions of all other keys. */
 export function otherConditions(match: RouteMatch): Condition[] {
-  const { method, scheme, websocket, client, header, query, pathRegex } = match;
+  const { method, scheme, websocket, client, header, cookie, query, pathRegex } = match;
   const conditions: Condition[] = [];
   if (method !== null) conditions.push({ key: "method", holds: ({ request }) => method.includes(request.method) });
   if (scheme !== null) conditions.push({ key: "scheme", holds: ({ request }) => request.scheme === scheme });
@@ -79,6 +82,9 @@ export function otherConditions(match: RouteMatch): Condition[] {
   }
   for (const { name, values } of header ?? []) {
     conditions.push({ key: "header", holds: ({ request }) => fieldMatches(request, name, values) });
+  }
+  for (const { name, values } of cookie ?? []) {
+    conditions.push({ key: "cookie", holds: ({ request }) => cookieMatches(request, name, values) });
   }
   for (const { name, values } of query ?? []) {
     conditions.push({ key: "query", holds: ({ request }) => queryHas(request.query, name, values) });
@@ -110,6 +116,11 @@ function fieldMatches(request: RequestMessage, name: string, values: readonly st
   if (values === null) return request.fields.has(name);
   const value = request.fields.get(name);
   return value !== null && values.includes(value);
+}
+
+function cookieMatches(request: RequestMessage, name: string, values: readonly string[] | null): boolean {
+  const found = cookieValues(request.fields, name);
+  return found !== null && (values === null || found.split(";").some((value) => values.includes(value)));
 }
 
 /** RFC 6455 section 4.2.1; the driver has looked at Connection and Upgrade. */

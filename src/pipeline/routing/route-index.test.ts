@@ -16,19 +16,20 @@ const pathPattern = fc.constantFrom("/", "/a", "/a/b", "/ab", "/*", "/a/*", "/a/
 const listOf = <T>(item: fc.Arbitrary<T>) => fc.option(fc.array(item, { minLength: 1, maxLength: 3 }));
 const named = fc.option(
   fc.array(fc.record({ name: fc.constantFrom("a", "b"), values: listOf(fc.constantFrom("1", "2")) }), { maxLength: 2 }),
-  { freq: 1 },
+  { freq: 2 },
 );
 
 const match: fc.Arbitrary<RouteMatch> = fc.record({
   host: listOf(hostPattern),
   path: listOf(pathPattern),
-  pathRegex: fc.option(fc.constantFrom(["^/a"], ["c$", "^/$"]), { freq: 1 }),
-  method: fc.option(fc.constantFrom(["GET"], ["GET", "POST"]), { freq: 1 }),
+  pathRegex: fc.option(fc.constantFrom(["^/a"], ["c$", "^/$"]), { freq: 2 }),
+  method: fc.option(fc.constantFrom(["GET"], ["GET", "POST"]), { freq: 2 }),
   header: named,
+  cookie: named,
   query: named,
-  client: fc.option(fc.constantFrom(["10.0.0.0/8"], ["10.1.0.0/16", "::1"]), { freq: 1 }),
-  websocket: fc.option(fc.boolean(), { freq: 1 }),
-  scheme: fc.option(fc.constantFrom("http", "https"), { freq: 1 }),
+  client: fc.option(fc.constantFrom(["10.0.0.0/8"], ["10.1.0.0/16", "::1"]), { freq: 2 }),
+  websocket: fc.option(fc.boolean(), { freq: 2 }),
+  scheme: fc.option(fc.constantFrom("http", "https"), { freq: 2 }),
 });
 
 const pairs = fc.array(fc.tuple(fc.constantFrom("a", "b"), fc.constantFrom("1", "2", "3")), { maxLength: 2 });
@@ -41,15 +42,18 @@ const request = fc
     path: fc.constantFrom(...PATHS),
     query: pairs,
     fields: pairs,
+    cookies: pairs,
     method: fc.constantFrom("GET", "POST"),
     scheme: fc.constantFrom("http", "https"),
     isWebSocket: fc.boolean(),
     clientAddress: fc.constantFrom("10.1.2.3", "10.2.0.1", "::1", "192.0.2.1"),
   })
   .map(
-    ({ path, query, isWebSocket, ...given }) =>
+    ({ path, query, isWebSocket, fields, cookies, ...given }) =>
       new StandInExchange({
         ...given,
+        fields:
+          cookies.length === 0 ? fields : [...fields, ["Cookie", cookies.map((pair) => pair.join("=")).join("; ")]],
         target: query.length === 0 || path === "*" ? path : `${path}?${query.map((pair) => pair.join("=")).join("&")}`,
         ...(isWebSocket ? { upgrade: "websocket" } : {}),
       }),
@@ -121,6 +125,7 @@ const ALL: RouteMatch = {
   pathRegex: null,
   method: null,
   header: null,
+  cookie: null,
   query: null,
   client: null,
   websocket: null,
@@ -141,6 +146,7 @@ function takes(
   const bare = host.replace(/\.$/, "");
   const below = (prefix: string) => `${path}/`.startsWith(`${prefix}/`) && path !== "*";
   const parameters = new URLSearchParams(query ?? "");
+  const cookies = new URLSearchParams((fields.get("cookie") ?? "").replaceAll("; ", "&"));
   const has = (wanted: NamedValues, values: readonly string[]) =>
     values.length > 0 && (wanted.values === null || values.some((value) => wanted.values?.includes(value)));
   const inNetwork = (network: string) =>
@@ -153,6 +159,7 @@ function takes(
     given.header?.every((wanted) =>
       has(wanted, fields.has(wanted.name) ? [fields.getAll(wanted.name).join(", ")] : []),
     ),
+    given.cookie?.every((wanted) => has(wanted, cookies.getAll(wanted.name))),
     given.query?.every((wanted) => has(wanted, parameters.getAll(wanted.name))),
     given.client?.some(inNetwork),
     given.websocket === null ? undefined : given.websocket === (upgrade === "websocket" && method === "GET"),

@@ -11,6 +11,7 @@ const ALL: RouteMatch = {
   pathRegex: null,
   method: null,
   header: null,
+  cookie: null,
   query: null,
   client: null,
   websocket: null,
@@ -108,6 +109,26 @@ describe("a match", () => {
         },
       ],
       leaves: [{ fields: [["X-A", ""]] }, { fields: [["X-B", "1"]] }],
+    },
+    {
+      match: { cookie: [{ name: "a", values: ["1", ""] }] },
+      takes: [
+        { fields: [["Cookie", "a=1"]] },
+        { fields: [["Cookie", "b=2; a=1"]] },
+        { fields: [["Cookie", "a=2;a=1 ; c"]] },
+        { fields: [["Cookie", "a="]] },
+      ],
+      leaves: [{}, { fields: [["Cookie", "a=2; b=1"]] }, { fields: [["Cookie", "A=1; a"]] }, { fields: [["A", "1"]] }],
+    },
+    {
+      match: {
+        cookie: [
+          { name: "a", values: null },
+          { name: "b", values: ["1"] },
+        ],
+      },
+      takes: [{ fields: [["Cookie", "b=1; a=x"]] }],
+      leaves: [{ fields: [["Cookie", "a=x"]] }, { fields: [["Cookie", "b=1"]] }],
     },
     {
       match: { query: [{ name: "a", values: ["1", ""] }] },
