@@ -55,6 +55,9 @@ export type ErrorType = keyof typeof ERROR_TYPES;
 /** The reason of a TLS handshake that a client has ended because of the certificate that it was shown. */
 export const OWN_CERTIFICATE_REFUSED = "own_certificate_refused";
 
+/** The reason where a server's unix socket has as many connections that wait to be accepted as it takes. */
+export const BACKLOG_FULL = "backlog_full";
+
 export interface ProxyErrorOptions {
   /** Overrides the type's own status, for example 408, 413 or 431 within `http_request_error`. From 400 to 599. */
   readonly status?: number;
@@ -94,6 +97,20 @@ export class ProxyError extends Error {
     this.retryable = options.retryable ?? facts.retryable;
     this.reason = options.reason ?? null;
     this.fields = options.fields ?? NO_FIELDS;
+  }
+
+  /** The same, with another verdict on another attempt. */
+  withRetryable(retryable: boolean): ProxyError {
+    if (retryable === this.retryable) return this;
+    const { type, message, status, side, cause, reason, fields } = this;
+    return new ProxyError(type, message, {
+      status,
+      side,
+      retryable,
+      cause,
+      fields,
+      ...(reason !== null && { reason }),
+    });
   }
 
   /** Wraps whatever a hook or a library threw: a bug of ours or a plugin's is a 500, never a crash of the process. */

@@ -253,17 +253,9 @@ class OnlyWay implements Dialer {
   dial(target: DialTarget, handler: DialHandler): PendingDial {
     return this.#dialer.dial(target, {
       onConnected: (connection) => handler.onConnected(connection),
-      onFailed: (error) => handler.onFailed(final(error)),
+      onFailed: (error) => handler.onFailed(error.withRetryable(false)),
     });
   }
-}
-
-/** The same, not to be tried again. */
-function final(error: ProxyError): ProxyError {
-  if (!error.retryable) return error;
-  const { type, message, status, side, cause, reason, fields } = error;
-  const options = { status, side, cause, fields, ...(reason !== null && { reason }) };
-  return new ProxyError(type, message, { ...options, retryable: false });
 }
 
 /** Without a stream. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OWN_CERTIFICATE_REFUSED } from "../core/errors.ts";
+import { BACKLOG_FULL, OWN_CERTIFICATE_REFUSED } from "../core/errors.ts";
 import { failureOf, systemErrorOf } from "./failures.ts";
 
 const OPENSSL_LINE = "C0E6:error:0A000418:SSL routines:ssl3_read_bytes:tlsv1 alert unknown ca:rec_layer_s3.c:918:\n";
@@ -67,4 +67,13 @@ test("what this machine has none left of is the proxy's own limit: 503, and no f
     assert.deepEqual([type, side, status, retryable], ["connection_limit_reached", "proxy", 503, false], code);
     assert.equal(message, `cannot connect to db:80: ${why} (${code})`);
   }
+});
+
+test("a unix socket whose backlog is full is a server that has no room at the moment: 503, and worth another attempt", () => {
+  const error = failureOf(systemErrorOf("EAGAIN"), "cannot connect to unix:/run/app.sock", "upstream");
+  const { type, side, status, retryable, reason } = error;
+  assert.deepEqual(
+    [type, side, status, retryable, reason],
+    ["destination_unavailable", "upstream", 503, true, BACKLOG_FULL],
+  );
 });

@@ -3,7 +3,14 @@
  * (RFC 9209, section 2.3) and as sentences that an operator can act on. It decides the type and the words; whether to try
  * again is decided elsewhere.
  */
-import { ERROR_TYPES, type ErrorSide, type ErrorType, OWN_CERTIFICATE_REFUSED, ProxyError } from "../core/errors.ts";
+import {
+  BACKLOG_FULL,
+  ERROR_TYPES,
+  type ErrorSide,
+  type ErrorType,
+  OWN_CERTIFICATE_REFUSED,
+  ProxyError,
+} from "../core/errors.ts";
 
 /** Node's errors carry a code; those of OpenSSL also a reason. */
 export type SystemError = Error & { readonly code?: string; readonly reason?: string };
@@ -36,6 +43,12 @@ const SYSTEM_FAILURES: Readonly<Record<string, FailureFacts>> = {
   EMFILE: { type: "connection_limit_reached", words: "the process has reached its limit of open files (ulimit -n)" },
   ENFILE: { type: "connection_limit_reached", words: "the system has reached its limit of open files" },
   EACCES: { type: "destination_unavailable", words: "permission denied" },
+  // Of unix sockets alone: with TCP, who wants to connect waits.
+  EAGAIN: {
+    type: "destination_unavailable",
+    words: "as many connections wait to be accepted there as the socket takes",
+    reason: BACKLOG_FULL,
+  },
   // Of a connection that is to give its socket away (socket-giver.ts).
   EBUSY: { type: "proxy_internal_error", words: "a file, or a splice, is still on its way there" },
   EPERM: { type: "destination_ip_prohibited", words: "forbidden by a rule of the system's firewall" },
@@ -134,6 +147,11 @@ export function failureOf(error: SystemError, what: string, side: ErrorSide): Pr
   // What is the proxy's own stays so, wherever it was met.
   const options = ERROR_TYPES[type].side === "proxy" ? cause : { side, ...cause, ...reason };
   return new ProxyError(type, `${what}: ${facts?.words ?? error.message}${code}`, options);
+}
+
+/** There is no such name, or it has no address: an answer, and no failure of whoever was asked. */
+export function isAbsence({ code }: SystemError): boolean {
+  return code === "ENOTFOUND" || code === "ENODATA";
 }
 
 /** The error of a name that was not resolved: whatever a resolver says, it is an error of name resolution. */

@@ -54,8 +54,8 @@ export interface Lessor {
   /** Gives up waiting for a lease: no call follows. When it is granted or refused already, nothing is done. */
   cancel(handler: UpstreamHandler): void;
   /**
-   * Asks for one more attempt, which is granted where no server has had anything of the request and another one has room, and else
-   * taken from the retry budget.
+   * Asks for one more attempt, which is granted where no server has had anything of the request and another one has room, or is well and
+   * will have, and else taken from the retry budget.
    */
   allowRetry(handler: UpstreamHandler, nothingSent: boolean): boolean;
 }

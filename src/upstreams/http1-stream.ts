@@ -45,8 +45,10 @@ export interface StreamOwner {
   onLent(): void;
   /** The exchange is over and the connection may serve another one. `keepAliveMs`: what the upstream said; null: nothing. */
   onReusable(stream: Http1Stream, keepAliveMs: number | null): void;
+  /** The upstream answers, if only in the interim. */
+  onAnswer(): void;
   /** The upstream closed the connection where the answer to this handler's request should have come: `onGone` follows. */
-  onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void;
+  onUnanswered(stream: Http1Stream, handler: UpstreamHandler, error: ProxyError): void;
   /** The upstream did not answer a request as it should, and it was not that the connection had died while it rested. */
   onBadAnswer(): void;
   /** The upstream closed the connection while it rested: `onGone` follows. */
@@ -337,6 +339,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
       }
       return end;
     }
+    this.#owner.onAnswer();
     const response = new ResponseMessage(head.status);
     response.httpVersion = 10 + head.minor;
     response.fields.adopt(storage, head.rows, head.fieldsStart, head.fieldsEnd, head.seen);
@@ -519,7 +522,7 @@ export class Http1Stream implements UpstreamStream, ConnectionHandler, SpliceHan
     this.#handler = null;
     this.#connection.destroy();
     if (handler !== null && error.side === "upstream" && !(unanswered && this.reused)) this.#owner.onBadAnswer();
-    if (unanswered && handler !== null) this.#owner.onUnanswered(this, handler);
+    if (unanswered && handler !== null) this.#owner.onUnanswered(this, handler, error);
     this.#gone();
     this.#answerBody.reset();
     handler?.onUpstreamError(error, unanswered);

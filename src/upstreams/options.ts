@@ -178,7 +178,8 @@ export const upstreamOptions = z
       .array(server)
       .min(1)
       .describe(
-        "The servers: URLs, or `{ url, weight }`. One to which no connection can be made is left out for 2 s, unless there is no other; then " +
+        "The servers: URLs, or `{ url, weight }`. One to which no connection can be made, or that closes three new ones in a " +
+          "row without an answer, is left out for 2 s, unless there is no other; then " +
           "one request tries it again, and it is left out for twice as long after each failure, 30 s at most. What else leaves one out is " +
           "`health`: no status of an answer does.",
       ),

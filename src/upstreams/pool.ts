@@ -12,7 +12,7 @@
  * made, and who waits, here and in other threads.
  */
 import { Deadline, type DeadlineWheel } from "../core/deadlines.ts";
-import { ProxyError } from "../core/errors.ts";
+import { BACKLOG_FULL, ProxyError } from "../core/errors.ts";
 import { FifoMap } from "../core/fifo-map.ts";
 import { KEEP_ALIVE_MARGIN_MS } from "../core/limits.ts";
 import type { ServerAddress } from "../core/option-addresses.ts";
@@ -84,6 +84,9 @@ export interface PoolSurroundings {
 /** Who is told that there is no connection: the request itself, unless somebody knows another way. */
 export type LeaseFailed = Pick<UpstreamHandler, "onLeaseFailed">;
 
+/** So often those who wait look whether a server that was left out is there again: it may be a while before a place becomes free. */
+const LOOK_INTERVAL_MS = 500;
+
 /** A request that waits for a place. */
 interface Waiting extends Asker {
   readonly deadline: Deadline;
@@ -111,6 +114,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   readonly #tickets = new FifoMap<number, true>();
   readonly #pinned = new PinnedStreams();
   readonly #shortage: Shortage;
+  /** null: there is one server, which is never left out. */
+  readonly #look: Deadline | null;
   #closed = false;
   #destroyed = false;
   /** The queue is being served: whatever becomes free meanwhile is seen there. */
@@ -128,6 +133,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     this.#places?.addUser(this);
     const states = around.states?.(options) ?? ServerStates.ofOneThread(options.servers.length);
     this.#shortage = new Shortage(around.deadlines, () => this.#shortageEases());
+    this.#look = options.servers.length === 1 ? null : new Deadline(around.deadlines, () => this.#lookForServers());
     const shared = { places: this.#places, states, shortage: this.#shortage };
     this.#servers = options.servers.map((place, index) => new Server(this, place, index, shared));
     const balancer = createBalancer(options.balance, options.hashBy, around.random);
@@ -203,6 +209,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     deadline.arm(waitsUntilMs === null ? queueTimeoutMs : Math.max(0, untilMs - this.coarseMs));
     if (waitsUntilMs === null) this.#queue.set(handler, waiting);
     else this.#queue.putFirst(handler, waiting);
+    if (this.#look?.armed === false) this.#look.arm(LOOK_INTERVAL_MS);
     if (places === null) return;
     places.addUser(this);
     waiting.ticket = places.wait();
@@ -240,6 +247,7 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     waiting.deadline.dispose();
     this.#queue.delete(handler);
     this.#tickets.delete(waiting.ticket);
+    if (this.#queue.size === 0) this.#look?.dispose();
     this.#places?.waitOver(waiting.ticket);
     this.#forgetPlaces();
   }
@@ -372,8 +380,8 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   /** A new connection is there: for the request that waits for it, if that has no other one meanwhile. */
   connected({ server, asker }: Dial, connection: Connection): void {
-    const { clock, deadlines, tell } = this.#around;
-    if (server.wasReached()) tell?.back(this.name, server.url);
+    const { clock, deadlines } = this.#around;
+    if (server.wasReached()) this.isBack(server);
     const stream = new Http1Stream(connection, server, deadlines, {
       address: server.place.addresses === undefined ? server.address : textOf(connection.remote),
       authority: server.place.authority,
@@ -408,7 +416,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   dialFailed({ server, asker, isAdopted }: Dial, error: ProxyError): void {
     const { clock, tell } = this.#around;
-    if (error.type === "connection_limit_reached") return this.#noSocketFor(asker, error);
+    // A server that is there, and soon takes one more: it is waited for, unless there is another one.
+    const isFull = error.reason === BACKLOG_FULL && this.#servers.length === 1;
+    if (isFull || error.type === "connection_limit_reached") return this.#noSocketFor(asker, error);
     const isTold = server.wasNotReached(error, clock.now(), clock.wallMs());
     if (isTold) tell?.lost(this.name, server.url, error, this.#servers.length === 1);
     if (asker !== null) {
@@ -418,7 +428,9 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
       if (isAdopted) this.#provide(sender, handler, failed);
       else {
         this.failedFor(handler, server);
-        failed.onLeaseFailed(error);
+        // A certificate that is wrong stays so, and says nothing of the other servers.
+        const mayHelp = error.retryable || (error.side === "upstream" && this.#choice.hasOther(handler));
+        failed.onLeaseFailed(error.withRetryable(mayHelp));
       }
     }
     this.#places?.freed();
@@ -441,6 +453,18 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   failedFor(handler: UpstreamHandler, server: Server): void {
     this.#choice.failedFor(handler, server);
+  }
+
+  isBack({ url }: Server): void {
+    this.#around.tell?.back(this.name, url);
+  }
+
+  /** It closed a new connection without an answer to this handler's request. */
+  unanswered(server: Server, handler: UpstreamHandler, error: ProxyError): void {
+    const { clock, tell } = this.#around;
+    this.failedFor(handler, server);
+    const isTold = server.didNotAnswer(error, clock.now(), clock.wallMs());
+    if (isTold) tell?.lost(this.name, server.url, error, this.#servers.length === 1);
   }
 
   reusable(server: Server, stream: Http1Stream, keepAliveMs: number | null): void {
@@ -491,6 +515,11 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     } finally {
       this.#serving = false;
     }
+  }
+
+  #lookForServers(): void {
+    this.placeFreed();
+    if (this.#queue.size > 0) this.#look!.arm(LOOK_INTERVAL_MS);
   }
 
   #serveQueue(): void {

@@ -21,7 +21,10 @@ export class ServerChoice {
     this.#clock = clock;
   }
 
-  /** null: all are at their maximum. */
+  /**
+   * null: all are at their maximum, or all that are better than the others: a place there comes sooner than an answer of a server that
+   * is away. That is the same for every request, or one that waits would hold up those behind it.
+   */
   choose(sender: Sender, handler: UpstreamHandler): Server | null {
     const servers = this.#servers;
     if (servers.length === 1) {
@@ -33,12 +36,14 @@ export class ServerChoice {
     // Nearly always: then the list of all of them is the list to choose from, and none is made.
     if (failed === undefined && this.#areWell(now)) return this.#balancer(servers, sender);
     const withPlace = servers.filter((server) => server.hasPlace());
-    if (withPlace.length === 0) return null;
+    if (withPlace.length === 0 || bestOf(withPlace, now) > bestOf(servers, now)) return null;
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
-    const well = fresh.filter((server) => !server.isAvoided(now));
-    if (well.length > 0) return this.#balancer(well, sender);
-    const reachable = fresh.filter((server) => !server.isLost(now));
-    return this.#balancer(reachable.length > 0 ? reachable : fresh.length > 0 ? fresh : withPlace, sender);
+    const candidates = fresh.length > 0 ? fresh : withPlace;
+    const best = bestOf(candidates, now);
+    return this.#balancer(
+      candidates.filter((server) => rankOf(server, now) === best),
+      sender,
+    );
   }
 
   /** Each server has a place, and none is to be avoided. */
@@ -54,9 +59,27 @@ export class ServerChoice {
     else failed.add(server);
   }
 
-  /** One has failed this handler, and there is another that has not. */
+  /** One has failed this handler, and there is another that has not, though it may have to be waited for. */
   hasOther(handler: UpstreamHandler): boolean {
     const failed = this.#failed.get(handler);
-    return failed !== undefined && this.#servers.some((server) => !failed.has(server) && server.hasPlace());
+    if (failed === undefined) return false;
+    const now = this.#clock.now();
+    return this.#servers.some((server) => !failed.has(server) && (server.hasPlace() || rankOf(server, now) === WELL));
   }
+}
+
+const WELL = 0;
+const FAILS_CHECKS = 1;
+const LOST = 2;
+
+/** The less, the better. */
+function rankOf(server: Server, nowMs: number): number {
+  if (!server.isAvoided(nowMs)) return WELL;
+  return server.isLost(nowMs) ? LOST : FAILS_CHECKS;
+}
+
+function bestOf(servers: readonly Server[], nowMs: number): number {
+  let best = LOST;
+  for (const server of servers) best = Math.min(best, rankOf(server, nowMs));
+  return best;
 }

@@ -96,6 +96,41 @@ it("a server that fails its checks is avoided until they pass", () => {
   assert.equal(other.isAvoided(0, 1e9), false);
 });
 
+describe("a server that closes new connections without an answer", () => {
+  const close = (now: number): boolean => one.didNotAnswer(1, "connection_terminated", now, WALL_MS);
+
+  it("is avoided from the third in a row on, until it answers: that it takes connections is not enough", () => {
+    assert.deepEqual([close(0), close(0), other.isAvoided(1, 0), close(0)], [false, false, false, true]);
+    assert.ok(other.isAvoided(1, 1_999));
+    other.beginsDial(1, 2_000);
+    assert.equal(other.wasReached(1), false);
+    close(2_000);
+    assert.deepEqual(
+      [5_999, 6_000].map((now) => other.isAvoided(1, now)),
+      [true, false],
+    );
+    assert.equal(other.answered(1), true);
+    assert.ok(!one.isAvoided(1, 2_000));
+    assert.equal(other.answered(1), false);
+  });
+
+  it("and answers others in between is not", () => {
+    for (let i = 0; i < 10; i++) {
+      close(i);
+      close(i);
+      assert.equal(other.answered(1), false);
+      assert.ok(!one.isAvoided(1, i));
+    }
+  });
+
+  it("is used again when its checks pass", () => {
+    for (let i = 0; i < 3; i++) close(i);
+    assert.equal(one.passesChecks(1), true);
+    close(10);
+    assert.ok(!one.isAvoided(1, 10));
+  });
+});
+
 describe("the report", () => {
   const UP = {
     lostSinceMs: null,

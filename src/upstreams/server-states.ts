@@ -22,6 +22,12 @@ import { ERROR_TYPES, type ErrorType } from "../core/errors.ts";
  */
 const AVOID_MS = 2_000;
 const AVOID_MS_MAX = 30_000;
+/**
+ * A server that closes so many new connections in a row without a word is as good as one that cannot be reached: something else takes
+ * its connections, as a port that a container publishes does while nobody listens within. One that closes some, as for requests that
+ * it does not want, has answered others in between.
+ */
+const UNANSWERED_MAX = 3;
 /** From one time that a server is told to be away to the next: one that comes and goes must not fill the log. */
 const TELL_INTERVAL_MS = 10_000;
 
@@ -38,6 +44,8 @@ const IS_TOLD = 4;
 const TOLD_AT = 5;
 /** Wall time; 0: its checks pass, or there are none. */
 const FAILING_SINCE = 6;
+/** New connections that it closed without an answer, since it answered last. */
+const UNANSWERED = 7;
 const SHARED = 8;
 
 const CONNECTIONS = 0;
@@ -165,7 +173,8 @@ export class ServerStates {
   wasReached(server: number): boolean {
     const cells = this.#cells;
     const at = this.#shared + SHARED * server;
-    if (cells[at + AVOID_UNTIL] === 0) return false;
+    // That it takes connections is known, of one that does no more than that.
+    if (cells[at + AVOID_UNTIL] === 0 || cells[at + UNANSWERED]! >= UNANSWERED_MAX) return false;
     cells[at + AVOID_UNTIL] = 0;
     cells[at + AVOID_FOR] = 0;
     const isTold = cells[at + IS_TOLD] === 1;
@@ -173,14 +182,34 @@ export class ServerStates {
     return isTold;
   }
 
+  /** True: as of `wasReached`. */
+  answered(server: number): boolean {
+    const cells = this.#cells;
+    const at = this.#shared + SHARED * server;
+    const unanswered = cells[at + UNANSWERED]!;
+    if (unanswered === 0) return false;
+    cells[at + UNANSWERED] = 0;
+    return unanswered >= UNANSWERED_MAX && this.wasReached(server);
+  }
+
+  /** It closed a new connection without an answer. True: it is to be told that it is away. */
+  didNotAnswer(server: number, reason: ErrorType, nowMs: number, wallMs: number): boolean {
+    const unanswered = ++this.#cells[this.#shared + SHARED * server + UNANSWERED]!;
+    return unanswered >= UNANSWERED_MAX && this.#leaveOut(server, reason, nowMs, wallMs);
+  }
+
   /** True: it is to be told that it is away. */
   wasNotReached(server: number, reason: ErrorType, nowMs: number, wallMs: number): boolean {
+    this.#cells[this.#counts + COUNTS * server + FAILURES]!++;
+    return this.#leaveOut(server, reason, nowMs, wallMs);
+  }
+
+  #leaveOut(server: number, reason: ErrorType, nowMs: number, wallMs: number): boolean {
     const cells = this.#cells;
     const at = this.#shared + SHARED * server;
     if (cells[at + AVOID_UNTIL] === 0) cells[at + LOST_AT] = wallMs;
     cells[at + AVOID_UNTIL] = nowMs + (cells[at + AVOID_FOR]! || AVOID_MS);
     cells[at + REASON] = TYPES.indexOf(reason);
-    cells[this.#counts + COUNTS * server + FAILURES]!++;
     const toldAt = cells[at + TOLD_AT]!;
     if (cells[at + IS_TOLD] === 1 || (toldAt > 0 && nowMs - toldAt < TELL_INTERVAL_MS)) return false;
     cells[at + IS_TOLD] = 1;
@@ -195,7 +224,9 @@ export class ServerStates {
 
   /** Or nobody checks it any more. What could not be reached before is tried again at once. True: as of `wasReached`. */
   passesChecks(server: number): boolean {
-    this.#cells[this.#shared + SHARED * server + FAILING_SINCE] = 0;
+    const at = this.#shared + SHARED * server;
+    this.#cells[at + FAILING_SINCE] = 0;
+    this.#cells[at + UNANSWERED] = 0;
     return this.wasReached(server);
   }
 

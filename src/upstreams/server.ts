@@ -107,6 +107,11 @@ export class Server implements Balanced, StreamOwner {
     );
   }
 
+  /** True: as of `wasNotReached`. */
+  didNotAnswer({ type }: ProxyError, nowMs: number, wallMs: number): boolean {
+    return this.#states.didNotAnswer(this.#index, type, nowMs, wallMs);
+  }
+
   /** Connections that are being made for nobody, by plus or minus one: other threads may have their places. */
   countUnasked(change: 1 | -1): void {
     this.#places?.countResting(this.#index, change);
@@ -131,8 +136,12 @@ export class Server implements Balanced, StreamOwner {
     this.#pool.reusable(this, stream, keepAliveMs);
   }
 
-  onUnanswered(stream: Http1Stream, handler: UpstreamHandler): void {
-    if (!stream.reused) return this.#pool.failedFor(handler, this);
+  onAnswer(): void {
+    if (this.#states.answered(this.#index)) this.#pool.isBack(this);
+  }
+
+  onUnanswered(stream: Http1Stream, handler: UpstreamHandler, error: ProxyError): void {
+    if (!stream.reused) return this.#pool.unanswered(this, handler, error);
     this.onClosedAtRest(stream);
     // It had died while it rested, as when a server was started anew. The others have rested longer, and would cost another
     // attempt each.

@@ -149,3 +149,26 @@ test("retries cannot multiply an outage: beyond the budget every request is aske
   assert.ok(asked >= 105 && asked <= 125, `${asked} attempts for 100 requests`);
   server.close();
 });
+
+test("a server that takes connections and does no more is left out like one that is not there", TIMEOUT, async () => {
+  await using origin = await Origin.start((_, response) => response.end());
+  const server = net.createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const mute = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await using proxy = await ProxyUnderTest.start({
+    upstreams: { app: { servers: [mute, origin.url] } },
+    servers: { web: { listen: "127.0.0.1:0", proxy: "app" } },
+  });
+  using client = await RawClient.connect(proxy.port("web"));
+  let failed = 0;
+  for (let i = 0; i < 60; i++) {
+    const { status } = await client.send(request("POST", "effect")).answer();
+    if (status !== 200) failed++;
+  }
+  // Once more for each time that it is tried anew.
+  assert.ok(failed >= 3 && failed <= 5, `${failed} of 60 failed`);
+  server.close();
+});

@@ -191,6 +191,34 @@ test("while resolving fails, the last answer serves, but not for ever", () => {
   assertError(resolver.takeResults()[0], "dns_error", "cannot resolve a: the resolver gave no answer (EAI_AGAIN)");
 });
 
+test("that there is no address any more is believed soon, and is no failure until then", () => {
+  for (const answerNothing of [
+    (resolver: ScriptedResolver) => resolver.fail("ENOTFOUND"),
+    (resolver: ScriptedResolver) => resolver.fail("ENODATA"),
+    (resolver: ScriptedResolver) => resolver.answer(),
+  ]) {
+    const resolver = new ScriptedResolver();
+    resolver.ask("a");
+    resolver.answer(A);
+    resolver.clock.advance(DNS_TTL_MS);
+    resolver.ask("a");
+    answerNothing(resolver);
+    assert.deepEqual(resolver.takeResults(), ["10.0.0.1", "10.0.0.1"]);
+    resolver.clock.advance(30_000);
+    resolver.ask("a");
+    resolver.fail("EAI_AGAIN");
+    assertError(resolver.takeResults()[0], "dns_error", "cannot resolve a: the resolver gave no answer (EAI_AGAIN)");
+    resolver.clock.advance(1_000);
+    resolver.ask("a");
+    resolver.answer(B);
+    assert.deepEqual(resolver.takeResults(), ["10.0.0.2"]);
+    resolver.clock.advance(DNS_TTL_MS + 60_000);
+    resolver.ask("a");
+    resolver.fail("EAI_AGAIN");
+    assert.deepEqual(resolver.takeResults(), ["10.0.0.2"]);
+  }
+});
+
 test("an expired answer serves when a fresh one takes long, which is taken when it comes", () => {
   const resolver = new ScriptedResolver();
   resolver.ask("a");

@@ -3,7 +3,7 @@
  * search domains, RFC 6724 order), which does not tell how long an answer is good, so it is believed for a short fixed time; an
  * answer that tells is believed for as long, within bounds; a failure for a shorter time. A name is asked for once at a time,
  * however many wait for it. When resolving fails or takes long, the last good answer serves on within a bound: an outage of the
- * resolver need not be one of the proxy.
+ * resolver need not be one of the proxy. One that says that there is no address is no outage, and is believed soon.
  */
 
 import dns from "node:dns";
@@ -12,7 +12,7 @@ import { FifoMap } from "../../core/fifo-map.ts";
 import { DNS_NEGATIVE_TTL_MS, DNS_TIMEOUT_MS, DNS_TTL_MAX_MS, DNS_TTL_MIN_MS, DNS_TTL_MS } from "../../core/limits.ts";
 import type { Clock, TimerHandle } from "../../core/ports.ts";
 import { mappedIpv4Of } from "../addresses.ts";
-import { failureOfLookup, type SystemError } from "../failures.ts";
+import { failureOfLookup, isAbsence, type SystemError } from "../failures.ts";
 
 export interface ResolvedAddress {
   readonly address: string;
@@ -49,6 +49,8 @@ export interface ResolveHandler {
 
 /** How long an expired answer serves on while resolving fails. RFC 8767 allows days; an hour bridges an outage. */
 const STALE_MS_MAX = 3_600_000;
+/** The same where the answer is that there is no address any more: whoever has the old one now may be somebody else. HAProxy's hold nx. */
+const STALE_ABSENT_MS_MAX = 30_000;
 /** How long an expired answer waits for a fresh one. RFC 8767 suggests 1.8 s, which is too much of a connect timeout. */
 const STALE_WAIT_MS = 500;
 /** Names that are remembered. A reverse proxy has tens, a forward proxy hundreds; the least recently used one goes first. */
@@ -87,6 +89,8 @@ interface NameEntry {
   /** The last failure, until an answer comes. */
   failure: ProxyError | null;
   failedAtMs: number;
+  /** Since the last good answer it was said that there is no address: no failure of whoever was asked. */
+  isAbsent: boolean;
   /** What is known is a part of the answer, and the rest is on its way. */
   isPart: boolean;
   readonly waiters: Set<Waiter>;
@@ -154,6 +158,7 @@ export class NameCache {
         expiresAtMs: 0,
         failure: null,
         failedAtMs: 0,
+        isAbsent: false,
         isPart: false,
         waiters: new Set(),
         restWaiters: new Set(),
@@ -168,7 +173,8 @@ export class NameCache {
 
   /** The last good answer may still serve. */
   #isUsable(entry: NameEntry): boolean {
-    return entry.addresses.length > 0 && this.#clock.now() - entry.expiresAtMs < STALE_MS_MAX;
+    const staleMsMax = entry.isAbsent ? STALE_ABSENT_MS_MAX : STALE_MS_MAX;
+    return entry.addresses.length > 0 && this.#clock.now() - entry.expiresAtMs < staleMsMax;
   }
 
   #settleFailure(entry: NameEntry, handler: ResolveHandler, failure: ProxyError): void {
@@ -194,7 +200,9 @@ export class NameCache {
         entry.addresses = kept.some(isMapped) ? kept.map(unmapped) : kept;
         entry.expiresAtMs = this.#clock.now() + this.#believedMs(ttlMs);
         entry.failure = null;
+        entry.isAbsent = false;
       } else {
+        entry.isAbsent ||= error === null || isAbsence(error);
         const what = `cannot resolve ${entry.name}`;
         entry.failure =
           error === null

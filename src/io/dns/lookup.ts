@@ -15,7 +15,7 @@ import {
 } from "../../core/limits.ts";
 import type { Clock, TimerHandle } from "../../core/ports.ts";
 import type { Lookup, LookupCallback, ResolvedAddress } from "../dialing/name-cache.ts";
-import { type SystemError, systemErrorOf } from "../failures.ts";
+import { isAbsence, type SystemError, systemErrorOf } from "../failures.ts";
 import { canonicalName, type HostsTable, parseHosts } from "./hosts-file.ts";
 import { LOOK_INTERVAL_MS, WatchedFile } from "./watched-file.ts";
 
@@ -210,8 +210,4 @@ class Question {
     const errors = [this.#ipv4?.error ?? null, this.#ipv6?.error ?? null];
     return errors.find((error) => error !== null && !isAbsence(error)) ?? errors[0] ?? null;
   }
-}
-
-function isAbsence({ code }: SystemError): boolean {
-  return code === "ENODATA" || code === "ENOTFOUND";
 }
