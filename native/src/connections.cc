@@ -227,7 +227,9 @@ void Connections::end_stream(int32_t index) {
 // request. Who does not read now is told at once.
 void Connections::write_failed(int32_t index, int error) {
   Slot& slot = slots_[index];
-  if (slot.paused || slot.read_ended || !may_be_read(slot.fd)) return fail(index, error);
+  // Nor is what it said ever read where it goes to one that is broken as well: each would wait for the other's end.
+  const bool leads_nowhere = slot.outgoing != nullptr && slots_[slot.outgoing->to].error != 0;
+  if (slot.paused || slot.read_ended || leads_nowhere || !may_be_read(slot.fd)) return fail(index, error);
   slot.error = error;
   while (!slot.queue.empty()) slot.queue.pop();
   const double between = slot.incoming == nullptr ? 0 : static_cast<double>(slot.incoming->in_pipe);
@@ -235,6 +237,14 @@ void Connections::write_failed(int32_t index, int error) {
   slots_.queued()[index] = between;
   interest_.ask_again(index);
   if (slot.incoming != nullptr) interest_.touch(slot.incoming->from);
+}
+
+// Most peers that take nothing more have gone, and an end stands behind what they said. One on a unix socket may only have stopped
+// reading: nothing follows.
+void Connections::read_on(int32_t index) {
+  const Slot& slot = slots_[index];
+  if (slot.error != 0 && !may_be_read(slot.fd)) fail(index, slot.error);
+  else interest_.ask_again(index);
 }
 
 void Connections::fail(int32_t index, int error) {

@@ -46,6 +46,9 @@ class Connections {
 
   // The descriptor, which is the caller's from now on; or a negative errno, as `Loop::release` says.
   int release(int32_t index);
+  // Something was read, and there may be more: the kernel is to tell once more. Where a send has failed, and nothing is left to be
+  // read, that is told now: the kernel might never tell of it.
+  void read_on(int32_t index);
   // Told with this error: 0 is an orderly end.
   void fail(int32_t index, int error);
   // Nobody is told.
@@ -64,6 +67,7 @@ class Connections {
   bool push_out(Splice* splice);
   bool take_in(Splice* splice, int64_t* budget);
   bool copy_in(Splice* splice, int64_t* budget, size_t at_most);
+  void read_failed(int32_t from, int error);
   void source_ended(Splice* splice);
   void forget(Splice* splice);
 

@@ -234,7 +234,7 @@ void Loop::read_from(int32_t index, uint32_t ready) {
   if (length > 0) {
     events_.emit(kRead, index, used_, static_cast<int32_t>(length));
     used_ += static_cast<int32_t>(length);
-    if (length == size || (ready & kMore) != 0) interest_.ask_again(index);
+    if (length == size || (ready & kMore) != 0 || slot.error != 0) connections_.read_on(index);
   } else if (length == 0) {
     if (slot.error != 0) return connections_.fail(index, slot.error);
     slot.read_ended = true;

@@ -50,7 +50,7 @@ void Connections::step(Splice* splice, int64_t budget, bool is_all) {
       events_.emit(kSpliced, from, 0, 0);
       return after_flush(to);
     }
-    if (budget <= 0) return interest_.ask_again(from);
+    if (budget <= 0) return read_on(from);
     if (slots_[from].paused || !slots_[to].queue.empty()) return;
     const bool copies = splice->copies || splice->is_short;
     const size_t at_most = splice->copies ? kCopyBytes : kShortBytes;
@@ -58,7 +58,7 @@ void Connections::step(Splice* splice, int64_t budget, bool is_all) {
     if (!(copies ? copy_in(splice, &budget, at_most) : take_in(splice, &budget))) return;
     splice->is_short = before - budget < static_cast<int64_t>(kShortBytes);
     // A read that could have had more has had all.
-    if (copies && splice->is_short && is_all && splice->left > 0) return;
+    if (copies && splice->is_short && is_all && splice->left > 0 && slots_[from].error == 0) return;
   }
 }
 
@@ -99,8 +99,7 @@ bool Connections::take_in(Splice* splice, int64_t* budget) {
       splice->copies = true;
       return true;
     }
-    if (error == EINTR) interest_.ask_again(splice->from);
-    else if (error != EAGAIN) fail(splice->from, error);
+    read_failed(splice->from, error);
     return false;
   }
   splice->in_pipe = length;
@@ -120,8 +119,7 @@ bool Connections::copy_in(Splice* splice, int64_t* budget, size_t at_most) {
     return false;
   }
   if (length < 0) {
-    if (errno == EINTR) interest_.ask_again(splice->from);
-    else if (errno != EAGAIN) fail(splice->from, errno);
+    read_failed(splice->from, errno);
     return false;
   }
   splice->left -= length;
@@ -142,6 +140,13 @@ bool Connections::copy_in(Splice* splice, int64_t* budget, size_t at_most) {
   iovec rest{bytes, static_cast<size_t>(length)};
   keep(to, &rest, 1, static_cast<size_t>(taken));
   return slots_[to].state == State::kOpen && slots_[to].queue.empty();
+}
+
+// Nothing, or a failure, was found where a splice begins.
+void Connections::read_failed(int32_t from, int error) {
+  if (error == EINTR) interest_.ask_again(from);
+  else if (slots_[from].error != 0) fail(from, slots_[from].error);
+  else if (error != EAGAIN) fail(from, error);
 }
 
 void Connections::source_ended(Splice* splice) {

@@ -7,6 +7,9 @@ import type { AdminAnswer } from "./admin-client.ts";
 import type { WhichProxy } from "./admin-endpoints.ts";
 import { statusReport, withoutControls } from "./status-report.ts";
 
+/** An upgrade has a minute, and what is behind another one waits for that first: the proxy says itself that the time was up. */
+const PATIENT = { silenceMsMax: 180_000 };
+
 export function addAdminCommands(program: Command): void {
   const add = (name: string, description: string): Command =>
     withProxyOptions(program.command(name).description(description));
@@ -20,7 +23,7 @@ export function addAdminCommands(program: Command): void {
 
   add("reload", "let the running proxy read its configuration again, and say what has changed").action(
     async (which: WhichProxy) => {
-      const { body } = await answered(askAdmin("POST", "/reload", which));
+      const { body } = await answered(askAdmin("POST", "/reload", which, PATIENT));
       for (const warning of linesOf(body.warnings)) console.error(`warning: ${warning}`);
       print([withoutControls(`loaded again: ${body.change}`)]);
     },
@@ -28,7 +31,7 @@ export function addAdminCommands(program: Command): void {
 
   add("upgrade", "start the program again in place of the running proxy, which goes on with what is under way").action(
     async (which: WhichProxy) => {
-      const { body } = await answered(askAdmin("POST", "/upgrade", which));
+      const { body } = await answered(askAdmin("POST", "/upgrade", which, PATIENT));
       print([`process ${body.pid} serves; process ${body.from} ends when what is under way has ended`]);
     },
   );

@@ -16,6 +16,7 @@ import { type FileWatch, watchFile } from "../server/watch.ts";
 import { CommandError, STATUS_FAULT } from "./command-error.ts";
 import { inlineMore } from "./compiler.ts";
 import { loadConfigFile, setupLines } from "./config-file.ts";
+import { releaseSignals } from "./early-signals.ts";
 import { startupLine } from "./startup-line.ts";
 import { version } from "./version.ts";
 
@@ -109,6 +110,7 @@ class Service {
     });
     // Node opens its inspector on SIGUSR1 unless it was started with --disable-sigusr1, or somebody listens.
     process.on("SIGUSR1", () => this.#output.log.info("SIGUSR1 does nothing"));
+    this.#hungUp = releaseSignals();
   }
 
   #catchFaults(): void {

@@ -1,7 +1,7 @@
 // Log lines on their way out: in batches, in order, never lost without a word, whatever becomes of the target.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import fs, {
   existsSync,
@@ -207,11 +207,12 @@ test("a full disk: lines are kept, then dropped and counted; the log says so whe
 const module = path.join(import.meta.dirname, "log-file.ts");
 const clockModule = path.join(import.meta.dirname, "clock.ts");
 
-/** A process that writes to its standard output through a LogWriter. */
-function child(body: string) {
+/** A process that writes to its standard output through a LogWriter; `first` runs before that is made. */
+function child(body: string, first = "") {
   const script = `
     import { LogWriter, logFileTrouble } from ${JSON.stringify(module)};
     import { SystemClock } from ${JSON.stringify(clockModule)};
+    ${first}
     const clock = new SystemClock();
     const onTrouble = (error) => process.stderr.write(error.code + "\\n");
     const log = new LogWriter("stdout", clock, { lossLine: (lost) => "lost " + lost, onTrouble, bufferCharsMax: 300_000 });
@@ -262,6 +263,57 @@ test("standard output whose reader has gone: told once, the process goes on", as
   const [code] = await once(process, "close");
   assert.equal(text, "ready\nEPIPE\nalive\n");
   assert.equal(code, 0);
+});
+
+test("standard output that another process has made wait for its reader: the process can end", async () => {
+  // As the process before an upgrade does: it has begun with a pipe that waits, and ends after us.
+  const before = 'process.stdout.on("error", () => {}); process.stdin.resume(); process.stderr.write("ready")';
+  const first = `
+    import { spawn } from "node:child_process";
+    import { once } from "node:events";
+    const before = spawn(process.execPath, ["-e", ${JSON.stringify(before)}], { stdio: ["pipe", "inherit", "pipe"] });
+    await once(before.stderr, "data");`;
+  const body = `
+    before.stdin.end();
+    await once(before, "exit");
+    for (let count = 0; count < 20_000; count++) log.write("line " + count);
+    setTimeout(() => process.exit(), 500);`;
+  const process = child(body, first);
+  process.stdout.pause();
+  const deadline = setTimeout(() => process.kill("SIGKILL"), 10_000);
+  const [code] = await once(process, "exit");
+  clearTimeout(deadline);
+  process.stdout.destroy();
+  assert.equal(code, 0);
+});
+
+test("a named pipe: refused while nobody reads it, and who reads it slowly or goes holds nobody up", {
+  skip: os.platform() === "win32",
+}, async () => {
+  const file = newFile();
+  execFileSync("mkfifo", [file]);
+  assert.throws(() => new LogWriter({ path: file }, new SystemClock(), { lossLine }), /: nobody reads this pipe$/);
+  const reader = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  const { log, clock, troubles } = open(file);
+  // More than a pipe holds: what is written is not waited for, and what is left is tried again.
+  const text = "x".repeat(100_000);
+  log.write(text);
+  const read = Buffer.alloc(100_001);
+  let bytes = 0;
+  while (bytes < read.length) {
+    await nextTurn();
+    clock.advance(10);
+    try {
+      bytes += fs.readSync(reader, read, bytes, read.length - bytes, null);
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, "EAGAIN");
+    }
+  }
+  assert.equal(read.toString(), `${text}\n`);
+  fs.closeSync(reader);
+  await assert.rejects(log.reopen(), /: nobody reads this pipe$/);
+  assert.deepEqual(troubles, []);
+  await log.close();
 });
 
 test("flushSync saves the last lines of a process that ends at once", async () => {

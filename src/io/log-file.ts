@@ -38,6 +38,17 @@ const PIPE_RETRY_MS = 4;
 const CLOSE_MS_MAX = 5_000;
 /** A log may hold what only its owner's group should read. */
 const FILE_MODE = 0o640;
+const { O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY } = fs.constants;
+/**
+ * A named pipe without a reader is refused and not waited for, and one that is full takes nothing: a thread that waits for a reader
+ * keeps the process from ending. Files do not care.
+ */
+const OPEN_FLAGS = O_APPEND | O_CREAT | O_WRONLY | O_NONBLOCK;
+
+/** How Node makes a standard stream of a pipe or socket wait for its reader, or not. */
+interface Waits {
+  readonly _handle?: { setBlocking?(waits: boolean): number } | null;
+}
 
 export class LogWriter {
   readonly #clock: Clock;
@@ -47,6 +58,8 @@ export class LogWriter {
   #fd: number;
   /** Not one of the process's standard descriptors: closed with the writer. */
   readonly #ownsFd: boolean;
+  /** The standard stream; null: a file. */
+  readonly #stream: Waits | null = null;
   /** Opened by `reopen`; takes the place of `fd` between two batches. */
   #nextFd: number | null = null;
   /** Lines that wait, and how many. */
@@ -83,13 +96,14 @@ export class LogWriter {
       const stream = process[target];
       // And who else writes there is not to end the process either when that reader goes.
       if (stream.listenerCount("error") === 0) stream.on("error", ignore);
+      this.#stream = stream as Waits;
       this.#fd = target === "stdout" ? 1 : 2;
       this.#ownsFd = false;
       return;
     }
     this.#path = target.path;
     try {
-      this.#fd = fs.openSync(target.path, "a", FILE_MODE);
+      this.#fd = fs.openSync(target.path, OPEN_FLAGS, FILE_MODE);
     } catch (error) {
       throw new Error(openFailure(target.path, error as SystemError), { cause: error });
     }
@@ -121,7 +135,7 @@ export class LogWriter {
   async reopen(): Promise<void> {
     if (this.#path === null || this.#isClosed) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    fs.open(this.#path, "a", FILE_MODE, (error, fd) => {
+    fs.open(this.#path, OPEN_FLAGS, FILE_MODE, (error, fd) => {
       if (error !== null) return reject(new Error(openFailure(this.#path!, error), { cause: error }));
       if (this.#isClosed) fs.close(fd, ignore);
       else {
@@ -189,6 +203,8 @@ export class LogWriter {
       this.#lines = 0;
     }
     this.#isWriting = true;
+    // Whoever shares the pipe may have undone it: Node does at its end, such as that of the process before an upgrade.
+    this.#stream?._handle?.setBlocking?.(false);
     fs.write(this.#fd, this.#batch, this.#batchStart, this.#batch.length - this.#batchStart, null, this.#onWritten);
   }
 
@@ -253,6 +269,7 @@ const OPEN_FAILURES: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a folder",
   EACCES: "permission denied",
   EISDIR: "this is a folder, not a file",
+  ENXIO: "nobody reads this pipe",
   ENOSPC: "the disk is full",
   EROFS: "the file system is read-only",
 };

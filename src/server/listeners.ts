@@ -51,8 +51,8 @@ export interface HandedSocket {
 
 /** Listeners that are ready to be taken into use. One of the two is called, once. */
 export interface PreparedListeners {
-  /** Cannot fail. */
-  commit(): void;
+  /** Takes effect at once and cannot fail; resolves when those that are left are closed. */
+  commit(): Promise<void>;
   /** Everything is as before. */
   rollback(): Promise<void>;
 }
@@ -179,7 +179,7 @@ export class Listeners {
     return { commit: () => this.#commit(wanted, next, drainMs), rollback };
   }
 
-  #commit(wanted: readonly WantedListener[], next: Map<string, OpenListener>, drainMs: number): void {
+  async #commit(wanted: readonly WantedListener[], next: Map<string, OpenListener>, drainMs: number): Promise<void> {
     const before = this.#open;
     this.#open = next;
     for (const item of wanted) {
@@ -188,7 +188,8 @@ export class Listeners {
       open.clients.site = item.site;
       open.clients.balancers = balancersOf(item.listen);
     }
-    for (const [key, open] of before) if (next.get(key) !== open) this.#leave(open, drainMs);
+    const left = [...before].filter(([key, open]) => next.get(key) !== open);
+    await Promise.all(left.map(([, open]) => this.#leave(open, drainMs)));
   }
 
   async #take(wanted: readonly WantedListener[], next: Map<string, OpenListener>, undo: Undo[]): Promise<void> {
@@ -207,11 +208,19 @@ export class Listeners {
       if (rivals.length > 0) inTheWay.push([item, rivals]);
       else next.set(item.key, await this.#openNew(item, undo));
     }
+    // Where the kernel lets one socket listen beside another, nobody is refused in between.
+    const openAll = async (isBeside: boolean): Promise<void> => {
+      for (const [item] of inTheWay)
+        if (bindsBeside(item) === isBeside) next.set(item.key, await this.#openNew(item, undo));
+    };
+    await openAll(true);
     for (const rival of new Set(inTheWay.flatMap(([, rivals]) => rivals))) {
+      // Of Node's own sockets one that is closed resets who waits there.
+      await rival.socket.takeWaiting();
       await rival.socket.close();
       undo.push(() => this.#reopen(rival));
     }
-    for (const [item] of inTheWay) next.set(item.key, await this.#openNew(item, undo));
+    await openAll(false);
   }
 
   async #openNew(wanted: WantedListener, undo: Undo[]): Promise<OpenListener> {
@@ -255,12 +264,14 @@ export class Listeners {
     return sockets.length === 1 ? sockets[0]! : new JointListener(sockets);
   }
 
-  #leave(open: OpenListener, drainMs: number): void {
+  /** Resolves when its socket is closed; who waits there is answered, as everybody else who is there. */
+  async #leave(open: OpenListener, drainMs: number): Promise<void> {
     const { socket, clients } = open;
-    void socket.close();
     clients.drain();
     this.#leaving.add(open);
     const deadline = clock.after(drainMs, () => clients.destroy());
+    await socket.takeWaiting();
+    await socket.close();
     void clients.untilGone(socket).then(() => {
       deadline.cancel();
       this.#leaving.delete(open);
@@ -345,6 +356,11 @@ function placeOf(address: ListenAddress, socket: HandedSocket | null) {
   const { host } = address;
   if (socket === null) return { host, port: address.port, path: null };
   return { host, port: socket.port, path: null, reusePort: socket.reusePort, ...handed };
+}
+
+/** Each thread binds a socket of its own, beside those of others. */
+function bindsBeside({ socket }: WantedListener): boolean {
+  return socket !== null && socket.descriptor === null && socket.reusePort;
 }
 
 function balancersOf({ proxyProtocol }: ListenConfig): CidrSet | null {

@@ -381,7 +381,7 @@ export class ProxyServer {
       const wanted = wantedListeners(servers, tls, sockets);
       const listeners = isListening ? await this.#listeners.prepare(wanted, config.drainTimeoutMs) : null;
       const commit = (): Promise<void> => {
-        listeners?.commit();
+        const left = listeners?.commit();
         this.#pools.keep(plan);
         this.#keepStates(config.upstreams);
         this.#forwards.keep(forwards);
@@ -400,7 +400,7 @@ export class ProxyServer {
           return warningsOf(config, ofFiles, clock);
         });
         this.#log.level = config.log.level;
-        return this.#switchOutput(output);
+        return Promise.all([left, this.#switchOutput(output)]).then(() => {});
       };
       const rollback = async (): Promise<void> => {
         await listeners?.rollback();

@@ -131,6 +131,19 @@ describe("a reload", () => {
     assert.equal((await client.send(get("/")).answer()).status, 200);
   });
 
+  test("answers who waits to be accepted at an address that it closes", async () => {
+    await using proxy = await ProxyUnderTest.start({ servers: { web: { listen: ANY, respond: 204 } } });
+    const other = { servers: { web: { listen: `127.0.0.1:${await freePort()}`, respond: 204 } } };
+    const prepared = await proxy.server.prepare(configOf(other), null);
+    const client = net.connect(proxy.port("web"), "127.0.0.1");
+    client.write(get("/"));
+    const answer = client.setEncoding("latin1").toArray();
+    // Node connects in the next tick; the system then needs nobody to accept.
+    await new Promise<void>(process.nextTick);
+    await prepared.commit();
+    assert.match((await answer).join(""), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/is);
+  });
+
   test("passes an address from one server to another without closing its connections", async () => {
     const port = await freePort();
     const here = `127.0.0.1:${port}`;

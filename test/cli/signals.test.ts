@@ -34,6 +34,15 @@ describe("SIGHUP", () => {
     await running.untilLogged(/^headgate\.yaml: SIGHUP, loaded again: nothing has changed$/);
   });
 
+  test("that comes while the configuration is read first ends nothing, and is obeyed behind the start", async () => {
+    using folder = new Folder();
+    const hangUp = 'if (!globalThis.wasHere) process.kill(process.pid, "SIGHUP"); globalThis.wasHere = true;';
+    const config = 'export default { servers: { web: { listen: "127.0.0.1:0", respond: 204 } }, workers: 1 };';
+    folder.file("headgate.ts", `${hangUp}\nawait new Promise((resolve) => setTimeout(resolve, 100));\n${config}\n`);
+    await using running = await Running.start(folder.path, "run");
+    await running.untilLogged(/^headgate\.ts: SIGHUP, loaded again: nothing has changed$/);
+  });
+
   test("with a file that is wrong changes nothing and says why", async () => {
     using folder = new Folder();
     folder.file("headgate.yaml", answering("old"));

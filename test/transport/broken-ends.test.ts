@@ -15,7 +15,7 @@ import { ListenError } from "../../src/io/failures.ts";
 import { RelayStage, turns } from "../support/relay-stage.ts";
 import { needs } from "../support/requirements.ts";
 import { TransportStage } from "../support/transport-stage.ts";
-import { testOnSockets, testSplicing } from "../support/transport-under-test.ts";
+import { testOnNative, testOnSockets, testSplicing } from "../support/transport-under-test.ts";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "headgate-ends-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -32,20 +32,52 @@ testOnSockets("write, end and a reset at once: the peer never takes a part for t
   if (far.events.includes("end")) assert.equal(far.text, "all of it");
 });
 
+/** A client of this unix socket that says so much, and does not read any more; it goes when its standard input ends. */
+async function stopReading(socket: string, bytes: number) {
+  const program = `use Socket; socket(my $s, PF_UNIX, SOCK_STREAM, 0); connect($s, sockaddr_un($ARGV[0])) or die; print $s "x" x $ARGV[1]; $s->flush; shutdown($s, 0); print "done\\n"; <STDIN>`;
+  const args = ["-MIO::Handle", "-e", `$| = 1; ${program}`, socket, `${bytes}`];
+  const peer = spawn("perl", args, { stdio: ["pipe", "pipe", "inherit"] });
+  await once(peer.stdout, "data");
+  return {
+    async leave() {
+      peer.stdin.end();
+      await once(peer, "exit");
+    },
+  };
+}
+
 testOnSockets("a unix peer that does not read any more, and is not gone: who writes to it is told", async () => {
   if (needs("perl") !== false) return;
   await using stage = new TransportStage();
   const socket = path.join(folder, "shut");
   const served = await stage.serve({ path: socket });
-  const program = `use Socket; socket(my $s, PF_UNIX, SOCK_STREAM, 0); connect($s, sockaddr_un($ARGV[0])) or die; shutdown($s, 0); print "done\\n"; $| = 1; <STDIN>`;
-  const peer = spawn("perl", ["-e", `$| = 1; ${program}`, socket], { stdio: ["pipe", "pipe", "inherit"] });
+  const peer = await stopReading(socket, 0);
   const accepted = await served.next();
-  await once(peer.stdout, "data");
   accepted.connection.write(Buffer.alloc(2 * QUEUE_HIGH_WATER_BYTES));
   assert.equal((await accepted.untilClosed())?.type, "connection_terminated");
-  peer.stdin.end();
-  await once(peer, "exit");
+  await peer.leave();
 });
+
+for (const isSpliced of [false, true]) {
+  testOnNative(`the same behind what it had said, which ${isSpliced ? "goes elsewhere" : "is read"}`, async () => {
+    if (needs("perl") !== false) return;
+    await using stage = new TransportStage();
+    const socket = path.join(folder, `shut-${isSpliced}`);
+    const served = await stage.serve({ path: socket }, ({ connection }) => connection.pause());
+    const { near, far } = await stage.pair();
+    const length = 100_000;
+    const peer = await stopReading(socket, length);
+    const accepted = await served.next();
+    if (isSpliced) accepted.connection.spliceTo(near.connection, Number.POSITIVE_INFINITY, { onSpliced() {} });
+    await turns(2);
+    accepted.connection.resume();
+    accepted.connection.write(Buffer.alloc(2 * QUEUE_HIGH_WATER_BYTES));
+    assert.equal((await accepted.untilClosed())?.type, "connection_terminated");
+    const taker = isSpliced ? far : accepted;
+    await taker.until(() => taker.bytes === length);
+    await peer.leave();
+  });
+}
 
 testOnSockets("a connection that is resumed and destroyed at once, after a file, counts once", async () => {
   await using stage = new TransportStage();

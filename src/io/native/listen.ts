@@ -118,7 +118,8 @@ class NativeListener implements TransportListener, SlotListener {
   async takeWaiting(): Promise<void> {
     const { addon } = this.#owner.loop;
     // A turn accepts many of them. Under a flood there is always another one.
-    for (let turns = 0; turns < BACKLOG && addon.hasWaiting(this.#slot) === 1; turns++) await nextTurn();
+    const isWaitedAt = (): boolean => !this.#closed && addon.hasWaiting(this.#slot) === 1;
+    for (let turns = 0; turns < BACKLOG && isWaitedAt(); turns++) await nextTurn();
   }
 
   whenHandshakesEnd(): Promise<void> {

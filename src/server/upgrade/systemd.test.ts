@@ -51,9 +51,16 @@ describe("another process", () => {
   ];
   for (const [where, of, obstacle] of cases) {
     it(where, () =>
-      obstacle === null ? assert.equal(obstacleTo(of), null) : assert.match(obstacleTo(of) ?? "", obstacle),
+      obstacle === null
+        ? assert.equal(obstacleTo(of, false), null)
+        : assert.match(obstacleTo(of, false) ?? "", obstacle),
     );
   }
+  it("of an init that a container was given would be ended with that", () =>
+    assert.match(obstacleTo({ pid: 7, ppid: 1, env: {} }, true) ?? "", /process 1 of a container/));
+  it("of a shell in a container can stay", () => assert.equal(obstacleTo({ pid: 70, ppid: 60, env: {} }, true), null));
+  it("of a service of a container's systemd that may tell can stay", () =>
+    assert.equal(obstacleTo({ pid: 7, ppid: 1, env: { INVOCATION_ID: "a", NOTIFY_SOCKET: "b" } }, true), null));
 });
 
 describe("systemd", () => {
