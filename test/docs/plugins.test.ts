@@ -63,8 +63,18 @@ test("the pages for errors, as they are written", async () => {
     "test.ts",
     `import { createTestProxy } from "headgate/testing";
 import { errorPages } from "./error-pages.ts";
-const proxy = createTestProxy({ use: [errorPages] });
+import { ProxyError } from "headgate";
+const guard = {
+  name: "guard",
+  request(exchange) {
+    const fields = [["WWW-Authenticate", "Basic"]];
+    if (exchange.request.path === "/guarded") exchange.fail(new ProxyError("http_request_denied", "who?", { status: 401, fields }));
+  },
+};
+const proxy = createTestProxy({ use: [errorPages, guard] });
 const client = proxy.connect();
+client.sends("GET /guarded HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n");
+client.receives(/^HTTP\\/1\\.1 401 .*\\r\\nWWW-Authenticate: Basic\\r\\n.*<h1>Sorry<\\/h1>/s);
 function answered(answer: string): void {
   client.sends("GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n");
   const server = proxy.origin.accepts();

@@ -153,6 +153,17 @@ describe("a body that broke off", () => {
     assert.equal(proxy.asked.length, 1);
   });
 
+  it("breaks for all when only a date says that the rest belongs to bytes that were encoded on the way", async () => {
+    const dated = "Last-Modified: Thu, 01 Jan 2015 00:00:00 GMT";
+    const head = `HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n${dated}\r\nTransfer-Encoding: chunked\r\n`;
+    const { proxy, clients } = await broken(`${head}Content-Encoding: gzip\r\n\r\n5\r\n`);
+    for (const client of clients) client.seesReset();
+    assert.equal(proxy.asked.length, 1);
+    const { proxy: other } = await broken(`${head}\r\n5\r\n`);
+    await other.passes(1_000);
+    assert.equal(other.asked.length, 2, "without a coding it is gone on with");
+  });
+
   it("breaks for all when the origin stays away", async () => {
     const { proxy, clients } = await broken();
     proxy.stage.network.failDials("origin:80");

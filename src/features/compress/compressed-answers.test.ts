@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Line, StandInExchange, standInResponse } from "../../../test/support/stand-in-exchange.ts";
+import { ProxyError } from "../../core/errors.ts";
 import { BODY_UNTIL_END } from "../../core/message.ts";
+import type { Feature } from "../../pipeline/phases.ts";
+import { createTestProxy } from "../../testing/index.ts";
 import { createCompressFeature, EncoderBudget } from "./index.ts";
 import { compressOptions } from "./options.ts";
 
@@ -195,5 +198,47 @@ describe("the memory of encoders", () => {
     assert.equal(begin().coding, "gzip");
     assert.equal(begin().coding, null);
     assert.equal(budget.bytes, 2 * 256 * 1024);
+  });
+});
+
+describe("an answer of an error, in place of one that was to be encoded", () => {
+  /** A feature in front refuses what the upstream has answered. */
+  function answered(page: string, more: Partial<Feature>) {
+    const budget = new EncoderBudget(1e9);
+    const compress = createCompressFeature(compressOptions.parse({ encodings: ["gzip"] }), budget);
+    const refusing: Feature = {
+      name: "refusing",
+      response(exchange, { status }) {
+        if (status === 200) exchange.fail(new ProxyError("http_request_denied", "not this"));
+      },
+      ...more,
+    };
+    const proxy = createTestProxy({ use: [refusing, compress] });
+    const client = proxy.connect().sends("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    const server = proxy.origin.accepts();
+    server.receivesHead();
+    server.sends(`HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: ${page.length}\r\n\r\n${page}`);
+    const head = client.receivesHead();
+    return { proxy, budget, head, client };
+  }
+
+  it("is sent as it is when it is short", () => {
+    const { proxy, budget, head, client } = answered("x".repeat(5000), {});
+    assert.deepEqual([head.startLine, head.get("content-encoding")], ["HTTP/1.1 403 Forbidden", null]);
+    assert.equal(client.takes().length, Number(head.get("content-length")));
+    assert.equal(budget.bytes, 0);
+    assert.deepEqual(proxy.finish(), []);
+  });
+
+  it("is encoded on its own account, and only that counts", () => {
+    const page = "y".repeat(5000);
+    const proxyError: Feature["proxyError"] = (exchange, { status }) => {
+      exchange.respond({ status, fields: [["Content-Type", "text/html"]], body: page });
+    };
+    const { proxy, budget, head, client } = answered("x".repeat(5000), { proxyError });
+    assert.deepEqual([head.startLine, head.get("content-encoding")], ["HTTP/1.1 403 Forbidden", "gzip"]);
+    client.receives(/\r\n0\r\n\r\n$/);
+    assert.equal(budget.bytes, 0);
+    assert.deepEqual(proxy.finish(), []);
   });
 });

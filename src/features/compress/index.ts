@@ -83,6 +83,8 @@ class CompressFeature implements Feature {
 
   response(exchange: Exchange, response: ResponseMessage): void {
     const { request } = exchange;
+    // In place of an answer that was to be encoded comes that of an error, of which nothing is decided yet.
+    if (exchange.error !== null) this.#letGo(exchange);
     if (response.status === 304) confirmWeakened(request, response);
     if (!isCompressible(request, response, this.#types, this.#minBytes)) return;
     addVary(response.fields);
@@ -105,6 +107,10 @@ class CompressFeature implements Feature {
   }
 
   log(exchange: Exchange): void {
+    this.#letGo(exchange);
+  }
+
+  #letGo(exchange: Exchange): void {
     const encoding = this.#encodingOf(exchange);
     if (encoding === null) return;
     exchange.locals.delete(this);

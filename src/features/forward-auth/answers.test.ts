@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ForwardAuthInput, ForwardAuthStage, LETS_GO } from "../../../test/support/forward-auth-stage.ts";
+import type { Feature } from "../../pipeline/phases.ts";
 
 const UNAUTHORIZED =
   'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\n' +
@@ -180,8 +181,8 @@ describe("signIn", () => {
   const page = "Accept: text/html,application/xhtml+xml;q=0.9\r\n";
   const input = { signIn: "https://login.example.org/start?rd={url}" };
 
-  async function answer(lines: string, start?: string, service = UNAUTHORIZED) {
-    const stage = new ForwardAuthStage(input);
+  async function answer(lines: string, start?: string, service = UNAUTHORIZED, use: readonly Feature[] = []) {
+    const stage = new ForwardAuthStage(input, { use });
     const client = stage.client(lines, start);
     await stage.answers(service);
     const head = client.receivesHead();
@@ -196,6 +197,20 @@ describe("signIn", () => {
     assert.equal(head.get("location"), "https://login.example.org/start?rd=http%3A%2F%2Fexample.org%2Fapp%3Fa%3Db");
     assert.deepEqual([head.get("set-cookie"), head.get("cache-control")], ["a=1, b=2; Path=/", "no-store"]);
     assert.equal(head.get("www-authenticate"), null);
+  });
+
+  it("leads back to what was asked for, whatever features in front have made of it", async () => {
+    const rewriting: Feature = {
+      name: "rewriting",
+      request({ request }) {
+        request.setTarget("/", "a=b");
+        request.fields.set("X-Forwarded-Proto", "https, http");
+        request.fields.set("X-Forwarded-Host", "www.example.org, inner.example.org");
+      },
+    };
+    const head = await answer(page, "GET /app?key=secret&a=b HTTP/1.1", UNAUTHORIZED, [rewriting]);
+    const url = new URL(head.get("location")!).searchParams.get("rd");
+    assert.equal(url, "https://www.example.org/app?a=b");
   });
 
   it("leaves programs, upgrades, other methods and other answers alone", async () => {

@@ -14,6 +14,7 @@ import type { HttpAnswer, HttpAnswerHandler, HttpClient, PendingCall } from "../
 import { refusal } from "../../identity/refusal.ts";
 import type { Exchange } from "../../pipeline/exchange.ts";
 import type { Feature, Waiting } from "../../pipeline/phases.ts";
+import { splitList } from "../../semantics/field-list.ts";
 import { AnswerReader, asItCame, type Decision, reuseMs } from "./answer.ts";
 import { Decisions } from "./decisions.ts";
 import type { ForwardAuthOptions } from "./options.ts";
@@ -259,11 +260,21 @@ function asksForPage({ request }: Exchange): boolean {
   return /(?:^|[,\s])text\/html\s*(?:[,;]|$)/i.test(request.fields.get("accept") ?? "");
 }
 
-function signInAnswer(signIn: string, exchange: Exchange, { fields }: HttpAnswer) {
-  const { request } = exchange;
-  const proto = request.fields.get("x-forwarded-proto") ?? request.scheme;
-  const host = request.fields.get("x-forwarded-host") ?? request.authority;
-  const url = encodeURIComponent(`${proto}://${host}${request.target}`);
+/** The URL as the browser knows it: where trusted proxies in front have said scheme and host, the first of them did so. */
+function askedUrl({ fields, scheme, authority, path, query, receivedTarget }: Exchange["request"]): string {
+  const proto = firstOf(fields.get("x-forwarded-proto")) ?? scheme;
+  const host = firstOf(fields.get("x-forwarded-host")) ?? authority;
+  // Features in front may have made another path of it; out of the query they may have taken a secret, which stays away.
+  const asked = receivedTarget.startsWith("/") ? receivedTarget.replace(/\?.*/s, "") : path;
+  return `${proto}://${host}${asked}${query === null ? "" : `?${query}`}`;
+}
+
+function firstOf(list: string | null): string | null {
+  return list === null ? null : (splitList(list)[0] ?? null);
+}
+
+function signInAnswer(signIn: string, { request }: Exchange, { fields }: HttpAnswer) {
+  const url = encodeURIComponent(askedUrl(request));
   const lines: [string, string][] = [
     ["Location", signIn.replaceAll("{url}", url)],
     ["Cache-Control", "no-store"],

@@ -19,6 +19,8 @@ export function createRewriteFeature({ match, to }: RewriteOptions): Feature {
     name: "rewrite",
     request(exchange) {
       const { request } = exchange;
+      // It asks about the server as a whole, and has no path.
+      if (request.form === "asterisk") return;
       const { path } = request;
       const replaced = path.replace(pattern, to);
       if (replaced === path) return;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { StandInExchange } from "../../../test/support/stand-in-exchange.ts";
+import { createTestProxy } from "../../testing/index.ts";
 import { createRewriteFeature } from "./index.ts";
 
 function rewritten(match: string, to: string, target: string): StandInExchange {
@@ -30,6 +31,12 @@ describe("rewrite", () => {
 
   it("cannot make a path that climbs", () => {
     assert.equal(rewritten("^/(.*)-(.*)$", "/public/$1.$2/secret", "/.-").request.target, "/secret");
+  });
+
+  it("leaves OPTIONS * alone, which has no path", () => {
+    const proxy = createTestProxy({ use: [createRewriteFeature({ match: "^(.*)$", to: "/base$1" })] });
+    proxy.connect().sends("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert.equal(proxy.origin.accepts().receivesHead().startLine, "OPTIONS * HTTP/1.1");
   });
 
   it("fails with 500 when the result is no path", () => {

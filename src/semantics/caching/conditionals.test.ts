@@ -153,6 +153,8 @@ describe("If-Range", () => {
       ],
     ],
     [false, date(CHANGED_S), [MODIFIED]],
+    [false, date(CHANGED_S), [...BOTH, ["Content-Encoding", "gzip"]]],
+    [true, '"a"', [...BOTH, ["Content-Encoding", "gzip"]]],
     [
       false,
       "x",
@@ -225,6 +227,7 @@ describe("a validating request", () => {
     ]);
     assert.equal(resumed([["ETag", 'W/"a"']], -1), null);
     assert.equal(resumed([MODIFIED, ["Date", date(CHANGED_S)]], -1), null);
+    assert.equal(resumed([MODIFIED, ["Date", date(0)], ["Content-Encoding", "br"]], -1), null);
     assert.equal(resumed([], -1), null);
   });
 

@@ -13,6 +13,8 @@ export interface Validators {
   readonly etag: string | null;
   readonly lastModifiedMs: number | null;
   readonly dateMs: number | null;
+  /** It has a content coding. */
+  readonly isEncoded: boolean;
 }
 
 /** Of a stored answer. A broken Last-Modified is none. */
@@ -21,6 +23,7 @@ export function validatorsOf(fields: EncodedLines | FieldBlock, receivedMs: numb
     etag: fields.get("etag"),
     lastModifiedMs: dateField(fields, "last-modified", receivedMs),
     dateMs: dateField(fields, "date", receivedMs),
+    isEncoded: fields.get("content-encoding") !== null,
   };
 }
 
@@ -193,9 +196,12 @@ function isStrong(etag: string | null): etag is string {
   return etag?.startsWith('"') === true && etag.length > 1 && etag.endsWith('"');
 }
 
-function isStrongDate(validators: Validators): boolean {
-  const { lastModifiedMs, dateMs } = validators;
-  return lastModifiedMs !== null && dateMs !== null && dateMs - lastModifiedMs >= 1000;
+/**
+ * The date is that of the content: whoever encodes on the way, the origin or `compress` behind the cache, makes other bytes of it each
+ * time (section 8.8.1), as flushes fall.
+ */
+function isStrongDate({ lastModifiedMs, dateMs, isEncoded }: Validators): boolean {
+  return !isEncoded && lastModifiedMs !== null && dateMs !== null && dateMs - lastModifiedMs >= 1000;
 }
 
 function dateField(fields: EncodedLines | FieldBlock, name: string, nowMs: number): number | null {

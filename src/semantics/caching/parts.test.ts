@@ -28,8 +28,9 @@ describe("the part that an answer with 206 is", () => {
 });
 
 describe("two parts", () => {
-  const etag = (text: string | null): Validators => ({ etag: text, lastModifiedMs: null, dateMs: null });
-  const dated = (lastModifiedMs: number, dateMs: number): Validators => ({ etag: null, lastModifiedMs, dateMs });
+  const nothing: Validators = { etag: null, lastModifiedMs: null, dateMs: null, isEncoded: false };
+  const etag = (text: string | null): Validators => ({ ...nothing, etag: text });
+  const dated = (lastModifiedMs: number, dateMs: number): Validators => ({ ...nothing, lastModifiedMs, dateMs });
   const one = { start: 0, end: 5, completeBytes: 10 };
   const next = { start: 5, end: 10, completeBytes: 10 };
 
@@ -38,6 +39,7 @@ describe("two parts", () => {
     assert.equal(mayJoin(next, etag('"a"'), one, etag('"a"')), true);
     assert.equal(mayJoin(one, dated(0, 1000), next, dated(0, 9000)), true);
     assert.equal(mayJoin(one, etag('"a"'), { ...next, completeBytes: -1 }, etag('"a"')), true);
+    assert.equal(mayJoin(one, { ...etag('"a"'), isEncoded: true }, next, { ...etag('"a"'), isEncoded: true }), true);
   });
 
   it("are not joined by anything weaker, or with a gap, or as parts of another whole", () => {
@@ -47,6 +49,7 @@ describe("two parts", () => {
     assert.equal(mayJoin(one, etag("a"), next, etag("a")), false);
     assert.equal(mayJoin(one, dated(0, 999), next, dated(0, 9000)), false);
     assert.equal(mayJoin(one, dated(0, 1000), next, dated(1000, 9000)), false);
+    assert.equal(mayJoin(one, { ...dated(0, 1000), isEncoded: true }, next, dated(0, 9000)), false);
     assert.equal(mayJoin(one, { ...dated(0, 1000), etag: '"a"' }, next, dated(0, 1000)), false);
     assert.equal(mayJoin(one, etag('"a"'), { ...next, start: 6 }, etag('"a"')), false);
     assert.equal(mayJoin(one, etag('"a"'), { ...next, completeBytes: 11 }, etag('"a"')), false);
