@@ -28,6 +28,10 @@ export async function listenOnSocket(server: net.Server, file: string): Promise<
   try {
     room = mkdtempSync(path.join(path.dirname(file), ".headgate-"));
     const made = path.join(room, "s");
+    // The link to it may have any length, and nobody could connect by a longer one.
+    if (Buffer.byteLength(file) > SOCKET_PATH_BYTES_MAX) {
+      throw new AdminError(address, `the path of a unix socket may have at most ${SOCKET_PATH_BYTES_MAX} bytes`);
+    }
     if (Buffer.byteLength(made) > SOCKET_PATH_BYTES_MAX) {
       const bytesMax = SOCKET_PATH_BYTES_MAX - (made.length - path.dirname(file).length);
       throw new AdminError(address, `the path of its folder may have at most ${bytesMax} bytes`);

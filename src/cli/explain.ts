@@ -23,12 +23,16 @@ export interface ExplainOptions {
 export async function explain(method: string, url: string, options: ExplainOptions): Promise<readonly string[]> {
   const { client, user = null } = options;
   const asked = askedFor(method, url, options);
+  const isPath = url.startsWith("/");
   // What it is depends on who is asked; whether it is one at all does not.
   const direct = method === "CONNECT" ? null : checked(() => requestOf(asked));
-  const forwarded = url.startsWith("/") ? null : checked(() => forwardRequestOf(asked));
+  const forwarded = isPath ? null : checked(() => forwardRequestOf(asked));
   const { config } = await loadConfigFile(chooseConfigFile(options.config));
-  const { server, isForwarded } = chooseServer(config, direct, options.server);
+  // A client connects to where its URL points, whatever its Host field says.
+  const place = direct === null || isPath ? direct : requestOf({ ...asked, headers: [] });
+  const { server, isForwarded } = chooseServer(config, place, isPath, options.server);
   const request = isForwarded || direct === null ? forwarded! : direct;
+  if (isPath && server.listen.every(({ tls }) => tls !== null)) request.scheme = "https";
   const as = user === null ? "" : `, as ${user}`;
   const asks = request.upgrade === null ? "" : ` (upgrade to ${request.upgrade})`;
   const rows = isForwarded
@@ -83,15 +87,14 @@ interface Chosen {
   readonly isForwarded: boolean;
 }
 
-/** `direct: null`: the request is for a forward proxy and for nothing else. */
-function chooseServer(config: Config, direct: AskedFor | null, named: string | undefined): Chosen {
-  const at = direct === null ? [] : serversAt(config, direct);
-  const isElsewhere = direct === null || (direct.authority !== "" && at.length === 0);
+/** `place: null`: the request is for a forward proxy and for nothing else. A path alone is asked of a server itself. */
+function chooseServer(config: Config, place: AskedFor | null, isPath: boolean, named: string | undefined): Chosen {
+  const at = place === null ? [] : serversAt(config, place);
+  const isElsewhere = !isPath && at.length === 0;
   if (named !== undefined) {
     const server = config.servers.find(({ name }) => name === named);
     if (server === undefined)
       throw usage(`no server has the name ${JSON.stringify(named)}; there is ${namesOf(config.servers)}`);
-    const isPath = direct !== null && direct.authority === "";
     return { server, isForwarded: server.forward !== null && !isPath && !at.includes(server) };
   }
   const proxies = isElsewhere ? config.servers.filter(({ forward }) => forward !== null) : [];

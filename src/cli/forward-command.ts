@@ -59,6 +59,6 @@ export function addForwardCommand(program: Command): void {
       const { forwardHints } = await import("./forward-hints.ts");
       const { servers, caches } = loaded.config;
       const hints = (listening: readonly Listening[]) => forwardHints(servers[0]!, listening, caches);
-      await serve({ ...loaded, file: null, watch: false, hints });
+      await serve({ ...loaded, file: null, watch: null, hints });
     });
 }

@@ -44,10 +44,12 @@ function makeProgram(): Command {
       "\nSIGHUP loads the file again and opens log files anew. SIGTERM and SIGINT let exchanges end first; a second one does not.",
     )
     .action(async (file: string | undefined, options: { config?: string; watch: boolean }) => {
-      const loaded = await loadConfigFile(chooseConfigFile(onceNamed(file, options.config)));
+      const chosen = chooseConfigFile(onceNamed(file, options.config));
+      const watch = options.watch ? new (await import("../server/watch.ts")).WatchedFile(chosen) : null;
+      const loaded = await loadConfigFile(chosen);
       const { serve } = await import("./service.ts");
       const { openingLines } = await import("./forward-hints.ts");
-      await serve({ ...loaded, watch: options.watch, hints: () => openingLines(loaded.config.servers) });
+      await serve({ ...loaded, watch, hints: () => openingLines(loaded.config.servers) });
     });
 
   program
@@ -63,7 +65,7 @@ function makeProgram(): Command {
     .option("--workers <n>", "how many threads serve; otherwise one for each core")
     .action(async (flags: ProxyFlags) => {
       const { serve } = await import("./service.ts");
-      await serve({ ...configOfFlags(flags), file: null, watch: false });
+      await serve({ ...configOfFlags(flags), file: null, watch: null });
     });
 
   addForwardCommand(program);

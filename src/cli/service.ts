@@ -12,7 +12,7 @@ import type { Listening } from "../server/listening-url.ts";
 import { SetupError } from "../server/setup-error.ts";
 import { openStandardErrorLog, type StandardErrorLog } from "../server/standard-error.ts";
 import { Predecessor } from "../server/upgrade/predecessor.ts";
-import { type FileWatch, watchFile } from "../server/watch.ts";
+import type { WatchedFile } from "../server/watch.ts";
 import { CommandError, STATUS_FAULT } from "./command-error.ts";
 import { inlineMore } from "./compiler.ts";
 import { loadConfigFile, setupLines } from "./config-file.ts";
@@ -28,8 +28,8 @@ export interface ServiceOptions {
   readonly warnings: readonly string[];
   /** Where the configuration came from and is read again; null: from flags. */
   readonly file: string | null;
-  /** Reload whenever the file changes. */
-  readonly watch: boolean;
+  /** Reload whenever the file changes, also since it was read; null: only when somebody asks. */
+  readonly watch: WatchedFile | null;
   /** Lines for who has just started it, once it listens. */
   readonly hints?: (listening: readonly Listening[]) => readonly string[];
   /** How long a worker may be silent before it is ended as stuck. Default: half a minute. */
@@ -45,11 +45,10 @@ export async function serve(options: ServiceOptions): Promise<void> {
 
 class Service {
   readonly #file: string | null;
-  readonly #isWatching: boolean;
   readonly #output: StandardErrorLog;
   readonly #control: ControlPlane;
   readonly #hints: NonNullable<ServiceOptions["hints"]>;
-  #watch: FileWatch | null = null;
+  readonly #watch: WatchedFile | null;
   #isServing = false;
   /** SIGHUP came before it could be obeyed. */
   #hungUp = false;
@@ -57,7 +56,7 @@ class Service {
   constructor({ config, program, warnings, file, watch, hints, silentMsMax }: ServiceOptions) {
     this.#file = file;
     this.#hints = hints ?? (() => []);
-    this.#isWatching = watch;
+    this.#watch = watch;
     const output = openStandardErrorLog(config.log.level);
     this.#output = output;
     const linesOf = (error: unknown): readonly string[] => this.#linesOf(error);
@@ -86,9 +85,8 @@ class Service {
       throw new CommandError(this.#linesOf(error), undefined, error);
     }
     this.#isServing = true;
-    const file = this.#file;
-    if (this.#isWatching && file !== null) this.#watch = watchFile(file, () => control.fileChanged());
     this.#output.log.info(startupLine(control.listening, control));
+    this.#watch?.whenChanged(() => control.fileChanged());
     for (const line of this.#hints(control.listening)) this.#output.log.info(line);
     if (this.#hungUp) this.#hangUp();
     await control.ended;

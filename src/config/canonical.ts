@@ -8,7 +8,7 @@ const identities = new WeakMap<object, number>();
 let identitiesGiven = 0;
 
 /** A number that stands for a function or an object for as long as it lives. */
-export function identityOf(code: object): number {
+function identityOf(code: object): number {
   let identity = identities.get(code);
   if (identity === undefined) {
     identity = ++identitiesGiven;

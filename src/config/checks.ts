@@ -15,7 +15,7 @@ import {
 import { isStoreUrl, STORE_REFERENCE } from "../identity/stores/options.ts";
 import { unnamedCache } from "./caches.ts";
 import { faultOfPlugin, isMeantAsPlugin } from "./code.ts";
-import { takesKind } from "./known-fields.ts";
+import { hasFieldNames, takesKind } from "./known-fields.ts";
 import { type Finding, formatPath, joinOr, nearest, type Path } from "./problems.ts";
 import { featureFields, isServerUrl } from "./route-schema.ts";
 
@@ -63,6 +63,7 @@ class Checker implements Checks {
   }
 
   run(): void {
+    this.#checkSpellings(this.#root, [], new Set());
     const access = mapping(mapping(this.#root.log).access);
     if (access.fields !== undefined && (access.format ?? "json") !== "json") {
       this.#fail(["log", "access", "fields"], `only has a meaning with "format: json"`, "key");
@@ -95,6 +96,26 @@ class Checker implements Checks {
     }
   }
 
+  /** Names of header fields have no case: of two spellings of one, only the last would count. */
+  #checkSpellings(block: object, path: Path, seen: Set<object>): void {
+    // What a program has made may lead back to itself.
+    if (seen.has(block) || (!Array.isArray(block) && isMeantAsPlugin(block))) return;
+    seen.add(block);
+    const names = Array.isArray(block) ? [] : Object.keys(block);
+    const plain = names.map((name) => name.toLowerCase());
+    if (new Set(plain).size < names.length && hasFieldNames(path)) {
+      for (const [index, name] of names.entries()) {
+        const first = plain.indexOf(plain[index]!);
+        if (first === index) continue;
+        this.#fail([...path, name], `is the same field as ${names[first]}, which is there already`, "key");
+      }
+    }
+    for (const [key, value] of Object.entries(block)) {
+      if (typeof value !== "object" || value === null) continue;
+      this.#checkSpellings(value, [...path, Array.isArray(block) ? Number(key) : key], seen);
+    }
+  }
+
   #checkServer(server: Mapping, path: Path): void {
     const listen = Array.isArray(server.listen) ? server.listen : [server.listen];
     for (const [index, item] of listen.entries()) {
@@ -116,6 +137,7 @@ class Checker implements Checks {
       if (actions.length === 0 && server.forward === undefined) {
         this.#lacks(path, ["routes", ...ACTIONS, "forward"], "key");
       }
+      if (actions.length === 0 && server.forward !== undefined) this.#checkWithoutRoutes(server, path);
       this.#checkRoute(server, path, true);
       return;
     }
@@ -131,6 +153,15 @@ class Checker implements Checks {
       if (!isMapping(item)) continue;
       this.#checkRoute(item, routePath, false);
       if (all === null && takesAll(item.match)) all = routePath;
+    }
+  }
+
+  /** What is for routes would be asked by nobody there: requests that are forwarded pass the features of `forward`. */
+  #checkWithoutRoutes(server: Mapping, path: Path): void {
+    for (const field of ["use", ...PROXY_ONLY]) {
+      if (server[field] === undefined) continue;
+      const advice = field === "upgrade" ? "" : `: for what is forwarded write forward: { ${field}: ... }`;
+      this.#fail([...path, field], `is for routes, and this server has none${advice}`, "key");
     }
   }
 
@@ -191,6 +222,7 @@ class Checker implements Checks {
     });
     const using = [
       { use: server.use, path },
+      { use: mapping(server.forward).use, path: [...path, "forward"] },
       ...list(server.routes).map((route, index) => ({ use: mapping(route).use, path: [...path, "routes", index] })),
     ]
       .flatMap((route) =>
@@ -258,8 +290,10 @@ class Checker implements Checks {
       if (why !== null) this.#fail(path, why);
       return;
     }
-    const names = Object.keys(item).filter((name) => Object.hasOwn(featureFields, name));
-    if (Object.keys(item).length === 0) this.#fail(path, `needs one of ${joinOr(Object.keys(featureFields))}`);
+    // What is undefined in a program is not said.
+    const said = Object.keys(item).filter((name) => item[name] !== undefined);
+    const names = said.filter((name) => Object.hasOwn(featureFields, name));
+    if (said.length === 0) this.#fail(path, `needs one of ${joinOr(Object.keys(featureFields))}`);
     if (names.length > 1)
       this.#fail(path, `has ${names.join(" and ")}: give each an item of its own, in the wanted order`);
     for (const name of names) this.#checkReferences(item[name], [...path, name], [name]);

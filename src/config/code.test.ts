@@ -43,6 +43,14 @@ describe("a plugin", () => {
     ]);
   });
 
+  test("is no list: what stands in one would not be asked", () => {
+    assert.deepEqual(problemsOf([{ ipAllow: ["10.0.0.0/8"] }]), [
+      "servers.web.use[0]: expected a mapping, got a list: write its items here, one by one",
+    ]);
+    const [text = ""] = problemsOf([{ name: "p", request() {} }]);
+    assert.match(text, /^servers\.web\.use\[0\]: expected a mapping, got a list/);
+  });
+
   test("without a hook that is called is a mistake, with the hook that was meant", () => {
     class Misspelt {
       readonly name = "guard";
@@ -60,4 +68,12 @@ describe("a plugin", () => {
     const [unlike = ""] = problemsOf({ name: "guard", before() {} });
     assert.ok(unlike.startsWith(`${only} before, ${none}: request, requestBody, `), unlike);
   });
+});
+
+test("a feature that is undefined is not said, and an item that says none is a mistake", () => {
+  assert.deepEqual(problemsOf({ basicAuth: undefined, compress: true }), []);
+  for (const item of [{}, { basicAuth: undefined }]) {
+    const [text = ""] = problemsOf(item);
+    assert.match(text, /^servers\.web\.use\[0\]: needs one of headers, /);
+  }
 });

@@ -20,9 +20,12 @@ export function isPlugin(value: unknown): value is PluginObject {
   return isMeantAsPlugin(value) && typeof value.name === "string";
 }
 
-/** Of what stands in `use`, where data has no functions; `faultOfPlugin` says whether it will do. */
+/**
+ * Of what stands in `use`, where data has no functions; `faultOfPlugin` says whether it will do. A list has functions of its own, and is
+ * none: the features in it would not be asked.
+ */
 export function isMeantAsPlugin(value: unknown): value is { readonly name?: unknown } {
-  return typeof value === "object" && value !== null && functionsOf(value).length > 0;
+  return typeof value === "object" && value !== null && !Array.isArray(value) && functionsOf(value).length > 0;
 }
 
 /** What is wrong with a plugin; null: it has a name and a hook, and its hooks are functions. */

@@ -2,7 +2,7 @@
  * What differs between two configurations, in the terms of those who keep things alive: sockets, servers, pools of
  * connections, code. What is the same here may go on untouched through a reload.
  */
-import { canonicalJson, identityOf } from "./canonical.ts";
+import { canonicalJson } from "./canonical.ts";
 import type { Config, ListenConfig, ServerConfig } from "./config.ts";
 
 /** Names of one kind of thing, by what happened to them. */
@@ -42,8 +42,6 @@ export interface ConfigDiff {
   readonly transport: boolean;
   /** Only a restart can change it. */
   readonly workers: boolean;
-  /** Plugins or functions came, went or are others than before. */
-  readonly code: boolean;
   /** Not the least difference. */
   readonly same: boolean;
 }
@@ -62,7 +60,6 @@ export function diffConfig(before: Config, after: Config): ConfigDiff {
     via: differs("via"),
     transport: differs("transport"),
     workers: differs("workers"),
-    code: codeOf(before) !== codeOf(after),
     same: canonicalJson(before) === canonicalJson(after),
   };
 }
@@ -113,14 +110,4 @@ function diffNames(
     changed: both.filter((name) => old.get(name) !== now.get(name)),
     unchanged: both.filter((name) => old.get(name) === now.get(name)),
   };
-}
-
-/** Which code a configuration has, each piece once. */
-function codeOf(config: Config): string {
-  const identities = new Set<number>();
-  for (const route of config.servers.flatMap((server) => server.routes)) {
-    for (const use of route.use) if (use.feature === "plugin") identities.add(identityOf(use.plugin));
-    if (route.action.kind === "handle") identities.add(identityOf(route.action.handle));
-  }
-  return [...identities].sort((left, right) => left - right).join();
 }

@@ -77,6 +77,12 @@ describe("references in a file", () => {
       const lines = linesFor(`servers: { web: { listen: ":80", respond: 204 } }\n${text}`, env);
       assert.deepEqual(lines, [`headgate.yaml:2:15: ${message}`]);
     }
+    const long = linesFor(`servers: { web: { listen: ":80", respond: 204 } }\ndrainTimeout: ${ref("LONG")}`, {
+      LONG: "hunter2-".repeat(10),
+    });
+    assert.deepEqual(long, [
+      "headgate.yaml:2:15: drainTimeout: expected a duration such as 30s, got a value of the environment",
+    ]);
     for (const field of ["listen", "proxy", "redirect"]) {
       const lines = linesFor(`servers: { web: { listen: ":80", respond: 204, ${field}: "${ref("SECRET")} x" } }`, env);
       assert.doesNotMatch(lines.join("\n"), /hunter2/);

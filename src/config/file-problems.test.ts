@@ -354,9 +354,35 @@ const VALUES: readonly Case[] = [
 
 const ROUTES: readonly Case[] = [
   [
+    "features that nothing would pass",
+    'servers:\n  web:\n    listen: "127.0.0.1:1"\n    forward: {}\n    use: [{ ipAllow: [10.0.0.0/8] }]\n',
+    "5:5: servers.web.use: is for routes, and this server has none: for what is forwarded write forward: { use: ... }",
+  ],
+  [
+    "timeouts and upgrades of no route",
+    'servers:\n  web:\n    listen: "127.0.0.1:1"\n    forward: {}\n    timeouts: {}\n    upgrade: []\n',
+    "5:5: servers.web.timeouts: is for routes, and this server has none: for what is forwarded write forward: { timeouts: ... }",
+    "6:5: servers.web.upgrade: is for routes, and this server has none",
+  ],
+  [
     "a path without a slash",
     route("match: { path: up }"),
     '6:24: servers.web.routes[0].match.path: expected a path such as /up or /jmap/*, got "up"; did you mean "/up"?',
+  ],
+  [
+    "a header field in two spellings",
+    route("match: { header: { X-A: '1', x-b: '1', x-a: '2' } }"),
+    "6:48: servers.web.routes[0].match.header.x-a: is the same field as X-A, which is there already",
+  ],
+  [
+    "the same in an answer",
+    route("").replace("respond: 204", "respond: { headers: { Set-Cookie: a, set-cookie: b } }"),
+    "5:46: servers.web.routes[0].respond.headers.set-cookie: is the same field as Set-Cookie, which is there already",
+  ],
+  [
+    "the same of a feature",
+    route("use: [{ headers: { request: { set: { X-A: a, x-a: b } } } }]"),
+    "6:54: servers.web.routes[0].use[0].headers.request.set.x-a: is the same field as X-A, which is there already",
   ],
   [
     "a star in the middle",

@@ -17,6 +17,7 @@ const CASES: Readonly<Record<string, string>> = {
   "an API key in the list": `apiKey: { keys: ["${SECRET}"] }`,
   "a password for the users": `basicAuth: { users: "alice:${SECRET}" }`,
   "a token for jwt": `jwt: "${SECRET}"`,
+  "a password with a slash in the URL of a service": `forwardAuth: { address: "http://u:a/${SECRET}@a/verify" }`,
   "a URL with a password that is none": `credentials: { ${token}, session: { store: "redis://u:${SECRET}@", key: "{sid}" }, decrypt: off }`,
 };
 

@@ -47,6 +47,8 @@ describe("a common slip", () => {
     [
       'servers: { web: { listen: ":1", proxy: "http://a", timeouts: { connect: 5s } } }',
       /\.timeouts\.connect: belongs to what is connected to: write proxy: \{ to: \S+, timeouts: \{ connect: 5s \} \}$/,
+      server('listen: ":1", use: [[{ ipAllow: [10.0.0.0/8] }], { compress: true }]'),
+      /\.use\[0\]: expected a mapping, got a list: write its items here, one by one$/,
     ],
     [matched("~ ^/admin"), /, got "~ \^\/admin": a regular expression is a pathRegex$/],
     [matched("^/admin"), /, got "\^\/admin": a regular expression is a pathRegex$/],
@@ -62,6 +64,10 @@ describe("a common slip", () => {
     [rule('hosts: ["*"]'), /\.hosts\[0\]: .*: for every host leave hosts out$/],
     [forward("{ timeouts: { connect: 5 } }"), /\.connect: .*; did you mean "5s"\?$/],
     [forward("{ timeouts: { connect: 0 } }"), /\.connect: expected a duration such as 30s, got 0$/],
+    [
+      forward('{ via: [{ proxy: ["socks5://a", "http://b"] }] }'),
+      /\.proxy: SOCKS proxies and others in one list: a request is made for the one or for the other kind$/,
+    ],
     [rule("times: { days: [monday] }"), /\.days\[0\]: .*; did you mean "mon"\?$/],
     [rule("times: { days: Monday }"), /\.days: expected a list, got text: a list of one is \[mon\]$/],
     [rule('times: { from: "8:00" }'), /\.from: .*; did you mean "08:00"\?$/],

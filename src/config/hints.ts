@@ -30,7 +30,7 @@ const SLIPS: readonly Slip[] = [
   [/^(servers|upstreams)$/, Array.isArray, "each has a name: NAME: { ... }"],
   [/^upstreams\.[^.[]+$/, (value) => Array.isArray(value) || typeof value === "string", "write { servers: [...] }"],
   [
-    /\.proxy(\.to)?$/,
+    /^(?!.*\.via\[).*\.proxy(\.to)?$/,
     Array.isArray,
     "several servers are an upstream: upstreams: { NAME: { servers: [...] } }, proxy: NAME",
   ],
@@ -38,6 +38,7 @@ const SLIPS: readonly Slip[] = [
   [/^upstreams\.[^.]+\.servers$/, (value) => typeof value === "string", "a list of one is [URL]"],
   [/\.use$/, (value) => typeof value === "string", "a list of one is [{ NAME: ... }]"],
   [/\.use\[\d+\]$/, (value) => typeof value === "string", "write { NAME: ... }"],
+  [/\.use\[\d+\]$/, Array.isArray, "write its items here, one by one"],
   [/\.match$/, (value) => typeof value === "string", "write { path: ... } or { host: ... }"],
   [/(\.proxy|^upstreams\.[^.[]+)\.host$/, hasPlaceholder, "preserve is the host that the client asked for"],
   [/\.proxy(\.to)?$/, hasPlaceholder, "a target has no placeholders: write a route for each"],

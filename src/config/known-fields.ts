@@ -71,11 +71,7 @@ function dropCode(schema: JsonSchema): void {
 /** All names that the blocks at a path know, whichever of its forms is meant. */
 export function knownFields(path: Path): readonly string[] {
   const root = fileSchema();
-  let blocks = [root];
-  for (const step of path) {
-    blocks = blocks.flatMap((block) => alternatives(block, root)).flatMap((block) => childOf(block, step));
-  }
-  const names = blocks
+  const names = fieldsAt(path, root)
     .flatMap((block) => alternatives(block, root))
     .flatMap((block) => Object.keys(block.properties ?? {}));
   return [...new Set(names)];
@@ -92,14 +88,25 @@ export function alternatives(schema: JsonSchema, root: JsonSchema): readonly Jso
 
 /** Whether a field takes text of the kind that has this name among the schema's definitions. */
 export function takesKind(path: Path, kind: string): boolean {
+  const isKind = (field: JsonSchema): boolean =>
+    field.$ref === `#/$defs/${kind}` || (field.anyOf?.some(isKind) ?? false);
+  return fieldsAt(path, fileSchema()).some(isKind);
+}
+
+/** Whether the keys of the mapping there are names of header fields. */
+export function hasFieldNames(path: Path): boolean {
   const root = fileSchema();
+  return fieldsAt(path, root)
+    .flatMap((field) => alternatives(field, root))
+    .some(({ propertyNames }) => /\/(fieldName|settableFieldName)$/.test(propertyNames?.$ref ?? ""));
+}
+
+function fieldsAt(path: Path, root: JsonSchema): readonly JsonSchema[] {
   let fields = [root];
   for (const step of path) {
     fields = fields.flatMap((field) => alternatives(field, root)).flatMap((block) => childOf(block, step));
   }
-  const isKind = (field: JsonSchema): boolean =>
-    field.$ref === `#/$defs/${kind}` || (field.anyOf?.some(isKind) ?? false);
-  return fields.some(isKind);
+  return fields;
 }
 
 function childOf(schema: JsonSchema, step: string | number): readonly JsonSchema[] {

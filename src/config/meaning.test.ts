@@ -99,6 +99,7 @@ servers:
       - respond: 204
   b: { listen: ":81", respond: 204 }
   c: { listen: ":82", respond: 204, log: { access: off } }
+  d: { listen: ":83", log: { access: off }, routes: [{ respond: 204, log: {} }] }
 `);
     assert.deepEqual(
       servers.flatMap(({ routes }) => routes.map(({ accessLog }) => accessLog)),
@@ -107,6 +108,7 @@ servers:
         { off: false, sample: 1 },
         { off: false, sample: 0.1 },
         { off: false, sample: 0.5 },
+        { off: true, sample: 0 },
         { off: true, sample: 0 },
       ],
     );

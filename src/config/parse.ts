@@ -3,6 +3,7 @@
  * but for the files that secrets stand in, which the caller reads.
  */
 import { type OptionFiles, parseWithFiles } from "../core/option-files.ts";
+import { describeValue } from "../core/option-types.ts";
 import { cacheProblems, cacheWarnings } from "./cache-checks.ts";
 import { checkConfig } from "./checks.ts";
 import type { Config } from "./config.ts";
@@ -107,7 +108,10 @@ function withoutEnvironment(finding: Finding, interpolated: SourceDocument["inte
   const lengths = finding.path.map((_, index) => finding.path.length - index);
   const text = lengths.map((length) => interpolated.get(pathKey(finding.path.slice(0, length)))).find((one) => one);
   if (text === undefined) return finding;
-  let message = finding.message.replaceAll(JSON.stringify(text), FROM_ENVIRONMENT);
+  // As it stands there, and as messages have it, which cut what is long.
+  let message = finding.message
+    .replaceAll(JSON.stringify(text), FROM_ENVIRONMENT)
+    .replaceAll(describeValue(text), FROM_ENVIRONMENT);
   if (text.length >= TELLING_CHARACTERS_MIN) message = message.replaceAll(text, FROM_ENVIRONMENT);
   return { ...finding, message, suggestion: null };
 }

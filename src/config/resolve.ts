@@ -108,7 +108,7 @@ function resolveServer(name: string, block: ServerBlock, outer: Outer): ServerCo
         : routes === undefined
           ? [resolveRoute(name, { ...block, match: undefined, limits: undefined }, inner)]
           : routes.map((route, index) => {
-              const log = route.log ?? block.log;
+              const log = route.log?.access === undefined ? block.log : route.log;
               return resolveRoute(`${name}.routes[${index}]`, { ...route, log }, inner);
             }),
   };

@@ -220,6 +220,16 @@ describe("clientCertificate", () => {
     assert.deepEqual(judge(["compress: true"], ASKING), { errors: "", warnings: "" });
   });
 
+  it("may stand in a forward proxy", () => {
+    const judgeAt = (listen: string) => {
+      const forward = "{ use: [{ clientCertificate: {} }], allow: [{ clients: 10.0.0.0/8 }] }";
+      const result = parseConfig(`servers: { web: { listen: ${listen}, forward: ${forward} } }`, { file: "x" });
+      return (result.ok ? result.warnings : result.problems).map(formatProblem).join();
+    };
+    assert.match(judgeAt(PLAIN), /servers\.web\.forward\.use\[0\]\.clientCertificate: no address of this server/);
+    for (const listen of [ASKING, OPTIONAL]) assert.equal(judgeAt(listen), "", listen);
+  });
+
   it("may stand in a server that is its own route", () => {
     const text = `servers: { web: { listen: ${PLAIN}, use: [{ clientCertificate: {} }], respond: 204 } }`;
     const result = parseConfig(text, { file: "x" });

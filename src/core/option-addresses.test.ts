@@ -38,6 +38,8 @@ describe("hosts", () => {
       ["a*b", null],
       ["[::1", null],
       ["", null],
+      [".example.org", null],
+      ["a..b", null],
       [`${"a".repeat(60)}.`.repeat(5), null],
     ];
     for (const [text, host] of cases) assert.equal(canonicalHost(text), host, text);
@@ -51,6 +53,13 @@ describe("hosts", () => {
     for (const text of ["*", "*.", "*example.org", "a.*.org", "*.[::1]", "example.org:80", "http://a"]) {
       assert.equal(parse(text), null, text);
     }
+  });
+
+  it("begin with no dot, which says two things elsewhere", () => {
+    const told = (text: string) => hostPattern().safeParse(text).error?.issues[0]?.message;
+    const both = 'a host begins with no dot: write example.org, "*.example.org", or both in a list';
+    assert.equal(told(".example.org"), both);
+    for (const text of [".", "..a", ".*.a", "*..a"]) assert.match(told(text) ?? "", /^expected a host such as/, text);
   });
 
   it("stand in Host with a port or without, but never as a bare word", () => {

@@ -32,6 +32,8 @@ export function canonicalHost(text: string): string | null {
   if (!/^(\[[0-9a-f:.]+\]|[^\s/?#@:\\%[\]*]+)$/i.test(text)) return null;
   const host = URL.parse(`http://${text}/`)?.hostname ?? null;
   if (host === null || host === "" || /[^a-z0-9._:[\]-]/.test(host) || host.length > 253) return null;
+  // No request names a host that lacks a label at its beginning or in its midst.
+  if (/^\.|\.\./.test(host)) return null;
   return /^[\d.]+$/.test(host) && host !== text ? null : host;
 }
 
@@ -60,6 +62,13 @@ export const hostPattern = textKind<string>({
     if (!text.startsWith("*.")) return canonicalHost(bare);
     const suffix = canonicalHost(bare.slice(2));
     return suffix === null || suffix.startsWith("[") ? null : `*.${suffix}`;
+  },
+  // In nginx and Squid it is both.
+  explain: (text) => {
+    const name = /^\.([^.*].*)$/.exec(text)?.[1];
+    return name === undefined || canonicalHost(name) === null
+      ? null
+      : `a host begins with no dot: write ${name}, "*.${name}", or both in a list`;
   },
   suggest: suggestHost,
 });

@@ -15,7 +15,8 @@ export { formatSize, parseSize };
 export function describeValue(value: unknown): string {
   if (value === undefined || value === null) return "nothing";
   if (typeof value === "string") {
-    const text = value.replace(/:\/\/[^/]*@/, "://[hidden]@");
+    // Also of a password with a slash in it, behind which the host seems to end.
+    const text = value.replace(/:\/\/.*@/s, "://[hidden]@");
     return JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
   }
   if (Array.isArray(value)) return "a list";

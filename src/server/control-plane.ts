@@ -32,6 +32,7 @@ import { SpareMemory } from "./spare-memory.ts";
 import type { StandardErrorLog } from "./standard-error.ts";
 import { clock, random } from "./surroundings.ts";
 import { sourceOf } from "./threads/config-source.ts";
+import type { ConfigSource } from "./threads/protocol.ts";
 import { openSocketSource, type SocketSource } from "./threads/socket-source.ts";
 import type { Sourced } from "./threads/spawning.ts";
 import { WorkerGroup } from "./threads/worker-group.ts";
@@ -73,6 +74,8 @@ export class ControlPlane implements Control {
   readonly #startedMs = Date.now();
   readonly #resolveEnded: () => void;
   #config: Config;
+  /** What the workers have imported; null: nothing. */
+  #code: string | null;
   #group: WorkerGroup | null = null;
   #transport = "";
   #admin: Admin | null = null;
@@ -87,7 +90,9 @@ export class ControlPlane implements Control {
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    this.#config = options.config;
+    const { config, file, program } = options;
+    this.#config = config;
+    this.#code = codeOf(sourceOf(config, file, program));
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
     this.#resolveEnded = resolve;
@@ -257,9 +262,14 @@ export class ControlPlane implements Control {
       const { config, program, warnings } = await load(file);
       const diff = diffConfig(this.#config, config);
       const ofSetup = await setupWarnings(config, clock);
-      await this.#apply({ config, source: sourceOf(config, file, program) }, diff);
-      const change = describeChange(this.#config, config);
+      const source = sourceOf(config, file, program);
+      const code = codeOf(source);
+      // The main thread has the modules that a program imports from its first reading on: what it makes of them may be as before.
+      const isOtherCode = code !== this.#code;
+      await this.#apply({ config, source }, diff, isOtherCode);
+      const change = describeChange(diff, isOtherCode);
       this.#config = config;
+      this.#code = code;
       this.#checks?.keep(config.upstreams);
       output.log.level = config.log.level;
       const told = [...warnings, ...onlyByRestart(config, this.#options.config)];
@@ -322,11 +332,11 @@ export class ControlPlane implements Control {
     return obstacleTo(process);
   }
 
-  async #apply(next: Sourced, diff: ConfigDiff): Promise<void> {
+  async #apply(next: Sourced, diff: ConfigDiff, isOtherCode: boolean): Promise<void> {
     const opensAdmin = diff.admin || this.#admin?.isLost === true;
     const admin = opensAdmin ? await this.#openAdmin(next.config) : this.#admin;
     try {
-      await this.#group!.reload(next, diff.code);
+      await this.#group!.reload(next, isOtherCode);
     } catch (error) {
       if (admin !== this.#admin) admin?.close();
       throw error;
@@ -367,6 +377,11 @@ export class ControlPlane implements Control {
     await this.#options.output.close();
     this.#resolveEnded();
   }
+}
+
+/** The text of a program that each worker imports; null: it is data. */
+function codeOf(source: ConfigSource): string | null {
+  return source.kind === "program" ? source.text : null;
 }
 
 /** What the file says and the process does not do before it is started again. */

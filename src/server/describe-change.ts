@@ -1,10 +1,8 @@
 /** What a reload changed, in one line. */
-import type { Config } from "../config/config.ts";
-import { diffConfig } from "../config/diff.ts";
+import type { ConfigDiff } from "../config/diff.ts";
 
-export function describeChange(before: Config, after: Config): string {
-  const diff = diffConfig(before, after);
-  if (diff.same) return "nothing has changed";
+export function describeChange(diff: ConfigDiff, isOtherCode: boolean): string {
+  if (diff.same) return isOtherCode ? "the program is imported anew" : "nothing has changed";
   const parts: string[] = [];
   const tell = (what: string, names: readonly string[]): void => {
     if (names.length > 0) parts.push(`${what} ${names.join(", ")}`);

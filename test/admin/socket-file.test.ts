@@ -190,6 +190,14 @@ describe("a folder", () => {
     await stage.open(unixAt(path.join(shorter, "a")));
     assert.equal((await stage.ask("GET", "/status")).status, 200);
   });
+
+  test("whose name alone is too long for a socket", async () => {
+    using stage = new AdminStage();
+    const longest = path.join(stage.folder, "x".repeat(107 - stage.folder.length - 1));
+    await refuses(stage, "the path of a unix socket may have at most 107 bytes", `${longest}x`);
+    await stage.open(unixAt(longest));
+    assert.equal((await stage.ask("GET", "/status")).status, 200);
+  });
 });
 
 describe("a port", () => {

@@ -163,6 +163,17 @@ describe("headgate explain, of a forward proxy", () => {
     assert.ok(!(await explained("CONNECT", "www.partner.example:443")).some((line) => line.startsWith("via")));
   });
 
+  test("a path alone is asked of the server itself, whatever host is named beside it", async () => {
+    const header = ["Host: example.org"];
+    for (const options of [{ header }, { header, server: "egress" }]) {
+      const config = folder.file(
+        "own.yaml",
+        'servers: { egress: { listen: "127.0.0.1:1", forward: {}, respond: 404 } }',
+      );
+      assert.equal((await explained("GET", "/x", { config, ...options })).at(-1), "respond   404");
+    }
+  });
+
   test("what points at a server is asked of that server itself", async () => {
     assert.equal((await explained("GET", "http://a:8080/")).at(-1), "respond   404");
     for (const [url, server] of [

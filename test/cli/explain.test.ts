@@ -193,6 +193,25 @@ describe("headgate explain", () => {
     assert.match(await explained("TRACE", "http://a:8080/"), /\nrefused {3}405: /);
   });
 
+  test("looks for the server where the URL points, as a client does that names another host", async () => {
+    const told = await explained("GET", "http://127.0.0.1:8080/jmap/x", { header: ["Host: mail.example.org"] });
+    assert.match(told, /\nserver {4}web, .*\nroute {5}web\.routes\[0\]\n/s);
+    const byHost = await explained("GET", "/", { header: ["Host: a:9090"] });
+    assert.match(byHost, /\nserver {4}other, /);
+  });
+
+  test("takes a path alone as asked for by TLS where the server speaks nothing else", async () => {
+    const tls = "tls: { certificates: [{ cert: a.pem, key: a.key }] }";
+    const routes = "routes: [{ match: { scheme: https }, respond: 204 }, { respond: 404 }]";
+    for (const [listen, status] of [
+      [`{ address: ":8443", ${tls} }`, "204"],
+      [`[{ address: ":8443", ${tls} }, ":8080"]`, "404"],
+    ] as const) {
+      const config = folder.file("secure.yaml", `servers: { web: { listen: ${listen}, ${routes} } }`);
+      assert.match(await explained("GET", "/", { config }), new RegExp(`\nrespond {3}${status}\n$`));
+    }
+  });
+
   test("asks which server is meant when the URL leaves it open", async () => {
     await assert.rejects(explained("GET", "http://a/"), {
       lines: ["error: more than one server could be meant: name one with --server (web or other)"],

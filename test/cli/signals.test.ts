@@ -92,6 +92,25 @@ describe("--watch", () => {
   });
 });
 
+describe("--watch, while the proxy starts", () => {
+  test("loads what has changed since the file was read", async () => {
+    using folder = new Folder();
+    const served = (body: string) =>
+      `{ log: { access: "off" }, servers: { web: { listen: "127.0.0.1:0", respond: { body: "${body}" } } } }`;
+    // It changes itself as soon as it has been read.
+    const program = `
+      import { writeFileSync } from "node:fs";
+      writeFileSync(import.meta.filename, ${JSON.stringify(`export default ${served("new")};\n`)});
+      export default ${served("old")};
+    `;
+    folder.file("web.ts", program);
+    await using running = await Running.start(folder.path, "run", "web.ts", "--watch");
+    await running.untilLogged(/^web\.ts: has changed, loaded again: servers changed: web$/);
+    using client = await RawClient.connect(running.port("web"));
+    assert.equal(await bodyAt(client), "new");
+  });
+});
+
 describe("SIGTERM", () => {
   async function withSlowOrigin(
     run: (running: Running, client: RawClient, answer: (body: string) => void) => Promise<void>,

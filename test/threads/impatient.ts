@@ -7,4 +7,4 @@ import { serve } from "../../src/cli/service.ts";
 const SILENT_MS_MAX = 5_000;
 
 const file = "headgate.ts";
-await serve({ ...(await loadConfigFile(file)), file, watch: false, silentMsMax: SILENT_MS_MAX });
+await serve({ ...(await loadConfigFile(file)), file, watch: null, silentMsMax: SILENT_MS_MAX });

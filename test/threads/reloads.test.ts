@@ -52,7 +52,7 @@ describe("a change of data", () => {
 
   test("in the middle of which a worker dies changes nothing anywhere, and the next one is taken", async () => {
     using folder = new Folder();
-    // The same plugin before and after, since its module stays: the change is one of data. The trap is in the file itself.
+    // The trap is in the file itself.
     folder.file("handle.ts", HANDLE);
     const file = (body: string, trap = "") => `
       import { isMainThread } from "node:worker_threads";
@@ -133,6 +133,35 @@ describe("a change of code", () => {
     answer("done");
     assert.equal((await slow.answer()).body, "done");
   });
+
+  for (const [place, fields, target] of [
+    ["a route", "use: [plugin], respond: 204", "/"],
+    ["forward", 'forward: { use: [plugin], allow: [{ networks: "127.0.0.1", ports: [1] }] }', "http://127.0.0.1:1/"],
+  ] as const) {
+    test(`of a module that the file imports for ${place} comes with another text of the file`, async () => {
+      using folder = new Folder();
+      const module = (body: string) =>
+        `const request = (exchange) => exchange.respond({ status: 200, fields: [], body: Buffer.from("${body}") });
+        export const plugin = { name: "p", request };`;
+      const file = (comment: string) =>
+        `import { plugin } from "./module.ts";
+        const web = { listen: "127.0.0.1:0", ${fields} };
+        export default { workers: 2, log: { access: "off" }, servers: { web } }; // ${comment}`;
+      folder.file("module.ts", module("one"));
+      folder.file("headgate.ts", file("first"));
+      await using running = await Running.start(folder.path, "run");
+      const body = async (): Promise<string> => {
+        using client = await RawClient.connect(running.port("web"));
+        return (await client.send(`GET ${target} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n`).answer()).body;
+      };
+      assert.equal(await body(), "one");
+      folder.file("module.ts", module("two"));
+      folder.file("headgate.ts", file("second"));
+      running.signal("SIGHUP");
+      await running.untilLogged(/loaded again: the program is imported anew$/);
+      for (let i = 0; i < MANY; i++) assert.equal(await body(), "two");
+    });
+  }
 
   test("that one of the new workers refuses reaches no connection", async () => {
     const { promise: asked, resolve } = Promise.withResolvers<() => void>();
