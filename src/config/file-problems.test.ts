@@ -590,6 +590,16 @@ const UPSTREAMS: readonly Case[] = [
     '6:12: servers.web.proxy: no upstream has the name "localhost:3000"; did you mean "http://localhost:3000"?',
   ],
   [
+    "a port alone",
+    proxied(APP, "':3000'"),
+    '6:12: servers.web.proxy: no upstream has the name ":3000"; did you mean "http://127.0.0.1:3000"?',
+  ],
+  [
+    "a unix socket as nginx has it",
+    proxied(APP, "http://unix:/run/app.sock:/"),
+    "6:12: servers.web.proxy: a unix socket is written unix:/run/app.sock",
+  ],
+  [
     "a URL with a path",
     proxied(APP, "http://a/base"),
     "6:12: servers.web.proxy: a server's URL ends after the host and port: change the path with the feature `rewrite`, and write http://a",

@@ -83,3 +83,18 @@ describe("cookies", () => {
     assert.deepEqual(warnings("{ match: { cookie: { canary: '1' } }, proxy: 'http://a' }"), []);
   });
 });
+
+describe("an expression", () => {
+  it("with what paths never have in it is told how they have it", () => {
+    const told = warnings("{ match: { pathRegex: ['^/a', '^/über', 'a b', '%2f', '%2F', '%25'] }, respond: 404 }");
+    const place = (index: number) => `servers.web.routes[0].match.pathRegex[${index}]`;
+    assert.deepEqual(
+      told.map((line) => line.replace(/^f.yaml:1:\d+: /, "")),
+      [
+        `${place(1)}: "ü" is in no path as routes see it: write %C3%BC`,
+        `${place(2)}: " " is in no path as routes see it: write %20`,
+        `${place(3)}: "%2f" is in no path as routes see it: write %2F`,
+      ],
+    );
+  });
+});

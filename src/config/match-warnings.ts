@@ -1,7 +1,7 @@
 /**
- * Paths and cookies that match less than they seem to. nginx and many others take `/api/` for the beginning of paths; here it is one
- * path, and what is below it meets another route, where nothing may be asked of it. It is asked once every value of the file is known
- * to be right.
+ * Paths and cookies that match less than they seem to, or nothing. nginx and many others take `/api/` for the beginning of paths; here
+ * it is one path, and what is below it meets another route, where nothing may be asked of it. It is asked once every value of the file
+ * is known to be right.
  *
  * Not told is what is often meant so: a page that is redirected to a fixed place or answered with success, a path whose other
  * spelling (`/api`) stands beside it, and a server that says elsewhere what is below it.
@@ -14,7 +14,12 @@ export function matchWarnings({ servers }: ConfigBlocks): readonly Finding[] {
   return Object.entries(servers).flatMap(([name, { routes = [] }]) =>
     routes.flatMap((route, index) => {
       const path: Path = ["servers", name, "routes", index, "match", "path"];
-      return [...foldersAlone(route, routes, path), ...rootAlone(route, routes, path), ...cookieWhole(route, path)];
+      return [
+        ...foldersAlone(route, routes, path),
+        ...rootAlone(route, routes, path),
+        ...cookieWhole(route, path),
+        ...inOtherForm(route, path),
+      ];
     }),
   );
 }
@@ -52,6 +57,18 @@ function cookieWhole({ match }: RouteBlock, path: Path): readonly Finding[] {
   if (named === undefined) return [];
   const message = "is compared with all cookies of a request: write cookie: { NAME: VALUE } for one of them";
   return [{ path: [...path.slice(0, -1), "header"], at: "value", message }];
+}
+
+/** Of an expression: what no path has in its one form, where other proxies compare paths that were decoded. */
+function inOtherForm({ match }: RouteBlock, pathOfPath: Path): readonly Finding[] {
+  const path = [...pathOfPath.slice(0, -1), "pathRegex"];
+  return (match?.pathRegex ?? []).flatMap((regex, index): readonly Finding[] => {
+    const raw = /[^\x21-\x7e]/u.exec(regex)?.[0] ?? /%(?:[a-f][\da-f]|\d[a-f])/i.exec(regex)?.[0];
+    const written = raw?.startsWith("%") ? raw.toUpperCase() : encodeURIComponent((raw ?? "").toWellFormed());
+    if (raw === undefined || raw === written) return [];
+    const message = `${JSON.stringify(raw)} is in no path as routes see it: write ${written}`;
+    return [{ path: [...path, index], at: "value", message }];
+  });
 }
 
 function patternsOf({ match }: RouteBlock): readonly string[] {

@@ -411,6 +411,18 @@ describe("the wheel", () => {
     assert.deepEqual({ fired, wrong, left: wheel.size }, { fired: 75_000, wrong: 0, left: 0 });
   });
 
+  it("wakes with the beginning of a tick, so that what is due then is not later for it", () => {
+    const { clock, wheel } = newWheel();
+    let firedAtMs = -1;
+    new Deadline(wheel, () => {
+      firedAtMs = clock.now();
+    }).arm(201);
+    clock.advance(252);
+    new Deadline(wheel, () => {}).arm(0);
+    clock.runUntilIdle();
+    assert.equal(firedAtMs, 350);
+  });
+
   it("does what a list of times would do, whatever comes", () => {
     const which = fc.nat(5);
     const ms = fc.oneof(fc.nat(400), fc.nat(5_000), fc.nat(120_000));

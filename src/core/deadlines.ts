@@ -122,7 +122,8 @@ export class DeadlineWheel {
     this.#timer?.cancel();
     this.#tick = this.#tickAtRest();
     this.#turns = true;
-    this.#tickNext();
+    // With the beginning of the next tick, as if it had never rested: what is due then must not wait for a whole one from now.
+    this.#timer = this.#clock.after(Math.max(0, this.#timeOf(this.#tick + 1) - this.#clock.now()), this.#onTick);
   }
 
   #tickNext(): void {
@@ -137,12 +138,16 @@ export class DeadlineWheel {
     let tick = this.#tick + 1;
     while (this.#slots[tick & (SLOTS - 1)] === null) tick++;
     this.#restUntilTick = tick;
-    this.#timer = this.#clock.after(this.#startMs + tick * TICK_MS - this.#clock.now(), this.#onTick);
+    this.#timer = this.#clock.after(this.#timeOf(tick) - this.#clock.now(), this.#onTick);
   }
 
   /** Where the timer is late, the slot with which the rest ends is still to be emptied: the wheel does not pass it. */
   #tickAtRest(): number {
     return Math.min(this.#tickNow(), this.#restUntilTick - 1);
+  }
+
+  #timeOf(tick: number): number {
+    return this.#startMs + tick * TICK_MS;
   }
 
   #tickNow(): number {

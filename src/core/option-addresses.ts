@@ -121,6 +121,8 @@ function parseServerUrl(text: string): ServerAddress | null {
 
 /** What else is wrong with a server's URL, where the plain message would not help. */
 function explainServerUrl(text: string): string | null {
+  const socket = /^https?:\/\/unix:(\/[^:]+)/i.exec(text)?.[1];
+  if (socket !== undefined) return `a unix socket is written unix:${socket}`;
   if (/^wss?:\/\//i.test(text))
     return "a server's URL begins with http:// or https://: upgrades to WebSocket pass on it";
   const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
