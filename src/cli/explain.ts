@@ -2,7 +2,7 @@
 import net from "node:net";
 import type { Config, MatchConfig, RouteConfig, ServerConfig } from "../config/config.ts";
 import { joinOr } from "../config/problems.ts";
-import { type AskedRequest, forwardRequestOf, hasUser, requestOf } from "../server/asked-request.ts";
+import { type AskedRequest, asksServerItself, forwardRequestOf, hasUser, requestOf } from "../server/asked-request.ts";
 import { type Explanation, explainRequest, serversAt } from "../server/explain.ts";
 import { explainForward } from "../server/explain-forward.ts";
 import { CommandError, STATUS_USAGE } from "./command-error.ts";
@@ -23,7 +23,7 @@ export interface ExplainOptions {
 export async function explain(method: string, url: string, options: ExplainOptions): Promise<readonly string[]> {
   const { client, user = null } = options;
   const asked = askedFor(method, url, options);
-  const isPath = url.startsWith("/");
+  const isPath = asksServerItself(url);
   // What it is depends on who is asked; whether it is one at all does not.
   const direct = method === "CONNECT" ? null : checked(() => requestOf(asked));
   const forwarded = isPath ? null : checked(() => forwardRequestOf(asked));

@@ -94,7 +94,7 @@ function makeProgram(): Command {
       "say which route, features and upstream a request would meet, or which rule of a forward proxy, and why",
     )
     .argument("<method>", "the method, such as GET or CONNECT")
-    .argument("<url>", "a URL (http, https, ws, wss) or a path; with CONNECT a host and a port")
+    .argument("<url>", "a URL (http, https, ws, wss) or a path; with CONNECT a host and a port, with OPTIONS * as well")
     .option("--config <file>", "the file; otherwise the one in the current folder")
     .option("--header <field>", "a header field of the request, as 'Name: value'; may be repeated", collect, [])
     .option("--client <ip>", "the client's address", "127.0.0.1")

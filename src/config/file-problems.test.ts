@@ -515,6 +515,11 @@ const ROUTES: readonly Case[] = [
     '1:44: servers.web.redirect: expected a URL such as https://example.org{uri}, or a path, got "//example.org"',
   ],
   [
+    "a redirect to a port that there is not",
+    'servers: { web: { listen: ":80", redirect: "https://example.org:99999{uri}" } }',
+    "1:44: servers.web.redirect: filled in, it is no URL: https://example.org:99999/path?query",
+  ],
+  [
     "a redirect that a link could lead astray",
     'servers: { web: { listen: ":80", redirect: "/{path}" } }',
     "1:44: servers.web.redirect: {path} and {uri} begin with a slash themselves: leave yours out",

@@ -214,6 +214,15 @@ const REDIRECT_START = /^((https?|\{scheme\}):\/\/([^/?#{]|\{host\})|\/(?!\/)|\{
 /** What begins like a target, with whatever placeholders. */
 const REDIRECT_LIKE = /^((https?|\{[^}]*\}|\$\w+):\/\/|\/(?!\/)|[{$%])/;
 
+/** What a request may have there. */
+const EXAMPLE_PARTS: Readonly<Record<UrlPart, string>> = {
+  scheme: "http",
+  host: "example.org",
+  path: "/path",
+  query: "query",
+  uri: "/path?query",
+};
+
 /**
  * What is wrong with a target that begins like one. What comes from the request may not continue the authority, nor make a
  * path begin with two slashes: either would let the maker of a link choose where our redirect leads. `{host}` may: it is
@@ -234,6 +243,8 @@ function explainRedirect(text: string): string | null {
     return "{query} may begin with a slash, and what follows it would be taken for a host: put something before it";
   const authority = /:\/\/((?:[^/?#{]|\{(?:scheme|host|query)\})*)/.exec(text)?.[1] ?? "";
   if (/\{(query|scheme)\}/.test(authority)) return "what comes from the request would become part of the host";
+  const filled = text.replaceAll(new RegExp(REDIRECT_PART, "g"), (_, part: UrlPart) => EXAMPLE_PARTS[part]);
+  if (!URL.canParse(filled, "http://example.org")) return `filled in, it is no URL: ${filled}`;
   return null;
 }
 

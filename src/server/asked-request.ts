@@ -11,7 +11,7 @@ import { type AbsoluteForm, parseAuthority, splitAbsoluteForm } from "../semanti
 
 export interface AskedRequest {
   readonly method: string;
-  /** `http://host/path`, `https://`, `ws://`, `wss://`, or a path alone; with CONNECT `host:port`. */
+  /** `http://host/path`, `https://`, `ws://`, `wss://`, or a path alone; with CONNECT `host:port`, with OPTIONS `*` as well. */
   readonly url: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
@@ -20,6 +20,11 @@ const WEBSOCKET = [
   ["Connection", "Upgrade"],
   ["Upgrade", "websocket"],
 ] as const;
+
+/** Whether a URL names no place but is asked of a server itself: a path, or `*`, the server as a whole (RFC 9112, section 3.2.4). */
+export function asksServerItself(url: string): boolean {
+  return url.startsWith("/") || url === "*";
+}
 
 /** Whether a user, and maybe a password, stand in front of the host: whoever reports on such a URL must not show it. */
 export function hasUser(url: string): boolean {
@@ -32,8 +37,10 @@ export function hasUser(url: string): boolean {
 
 /** A URL of WebSocket asks for the upgrade as a browser would. Throws a TypeError that says what is wrong. */
 export function requestOf({ method, url, headers }: AskedRequest): RequestMessage {
-  const parts = url.startsWith("/") ? splitPath(url) : partsOf(url);
+  if (url === "*" && method !== "OPTIONS") throw new TypeError("only OPTIONS asks for *");
+  const parts = asksServerItself(url) ? splitPath(url) : partsOf(url);
   const request = new RequestMessage();
+  if (url === "*") request.form = "asterisk";
   request.method = method;
   request.scheme = parts.scheme;
   if (parts.authority !== "") request.fields.append("Host", parts.authority);

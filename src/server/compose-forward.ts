@@ -58,6 +58,7 @@ export function composeForward(
     ]),
     logins: auth === null ? null : new ForwardLogins(auth.users, !auth.isOptional),
     ...endOf(forward, parts),
+    limits: forward.limits,
   };
 }
 
@@ -84,7 +85,7 @@ export function composeKisscache(
 }
 
 /** How requests go there. */
-export type ForwardEnd = Pick<ForwardRoute, "upstream" | "handler" | "use" | "upgrade" | "limits">;
+export type ForwardEnd = Pick<ForwardRoute, "upstream" | "handler" | "use" | "upgrade">;
 
 function endOf(forward: ForwardServerConfig, { destinations }: ForwardParts): ForwardEnd {
   return {
@@ -97,7 +98,6 @@ function endOf(forward: ForwardServerConfig, { destinations }: ForwardParts): Fo
       retriesMax: RETRIES_MAX,
     },
     upgrade: UPGRADES,
-    limits: forward.limits,
   };
 }
 

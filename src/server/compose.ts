@@ -101,7 +101,12 @@ function composeRoute(
   if (guard !== null) features.splice(cacheAt < 0 ? features.length : cacheAt, 0, guard);
   if (action.kind === "kisscache") {
     const { features: behind, end } = composeKisscache(server, action, forward!, around);
-    return { name: route.name, chain: compileChain([...features, ...behind]), ...end };
+    return {
+      name: route.name,
+      chain: compileChain([...features, ...behind]),
+      ...end,
+      limits: shared.one(route.limits),
+    };
   }
   return {
     name: route.name,

@@ -199,6 +199,14 @@ describe("createProxy", () => {
     );
   });
 
+  test("knows what was meant where a field of its only server is misspelled", () => {
+    assert.throws(() => createProxy({ proxi: "http://127.0.0.1:1" } as never), {
+      name: "ConfigError",
+      message: 'configuration: proxi: unknown field; did you mean "proxy"?',
+    });
+    assert.throws(() => createProxy({ upstream: {}, respond: 204 } as never), /did you mean "upstreams"\?/);
+  });
+
   test("rejects a reload that is wrong, and goes on as before", async () => {
     const proxy = createProxy({ listen: "127.0.0.1:0", respond: { body: "old" } });
     const [main] = await proxy.listen();
@@ -216,6 +224,14 @@ describe("createProxy", () => {
       proxy.listen(),
       (error) => error instanceof SetupError && /\/no\/such\.pem/.test(error.message),
     );
+    // Another configuration may be had, and is then the first.
+    await assert.rejects(
+      proxy.reload({ proxy: { to: "https://127.0.0.1:1", tls: { ca: "/nor/this.pem" } } }),
+      SetupError,
+    );
+    await proxy.reload({ listen: "127.0.0.1:0", respond: { body: "at last" } });
+    const [main] = await proxy.listen();
+    assert.equal(await text(main!.address.port, "/"), "200 at last");
     await proxy.close();
   });
 });

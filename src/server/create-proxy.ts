@@ -39,8 +39,8 @@ export class EmbeddedProxy {
   readonly #output: StandardErrorLog;
   readonly #proxy: ProxyServer;
   readonly #mounted: NodeHttpDriver;
-  /** The first configuration is in use. */
-  readonly #ready: Promise<void>;
+  /** A configuration is in use. */
+  #ready: Promise<void>;
   #isReady = false;
   #config: Config;
 
@@ -78,13 +78,14 @@ export class EmbeddedProxy {
 
   /**
    * Takes another configuration into use, whole. Connections that the change does not concern go on. Rejects with a ConfigError or
-   * a SetupError, and then nothing has changed.
+   * a SetupError, and then nothing has changed. In place of a first one that could not be had, it is the first.
    */
   async reload(config: HeadgateConfig | SingleServerConfig): Promise<void> {
     const parsed = parseProgramConfig(config, this.#folder);
-    await this.#ready;
     await this.#proxy.load(parsed);
     this.#config = parsed;
+    this.#isReady = true;
+    this.#ready = Promise.resolve();
   }
 
   /**

@@ -8,7 +8,8 @@ import type { Config } from "../config/config.ts";
 import { type ConfigWithCode, defineConfig as define } from "../config/define.ts";
 import { filesBeside } from "../config/load.ts";
 import { parseConfigObject } from "../config/parse.ts";
-import type { ConfigProblem } from "../config/problems.ts";
+import { type ConfigProblem, nearest } from "../config/problems.ts";
+import { configSchema } from "../config/schema.ts";
 import type { Feature } from "../pipeline/phases.ts";
 import type { Handler } from "../pipeline/site.ts";
 import { ConfigError } from "./config-error.ts";
@@ -69,9 +70,18 @@ function refuseWorkers(given: unknown): void {
 function withServers(given: SingleServerConfig): Readonly<Record<string, unknown>> {
   // As everywhere else, what is undefined is not said.
   const entries = Object.entries(given).filter(([, value]) => value !== undefined);
-  const server = Object.fromEntries(entries.filter(([name]) => SERVER_FIELDS.has(name)));
-  const rest = entries.filter(([name]) => !SERVER_FIELDS.has(name));
+  const server = Object.fromEntries(entries.filter(([name]) => isOfServer(name)));
+  const rest = entries.filter(([name]) => !isOfServer(name));
   return { ...Object.fromEntries(rest), servers: { [SINGLE]: { listen: NOWHERE, ...server } } };
+}
+
+/** A misspelled name as well: where it belongs, it is known what was meant. */
+function isOfServer(name: string): boolean {
+  if (SERVER_FIELDS.has(name)) return true;
+  const known = Object.keys(configSchema.shape);
+  if (known.includes(name)) return false;
+  const meant = nearest(name, [...SERVER_FIELDS, ...known]);
+  return meant !== null && SERVER_FIELDS.has(meant);
 }
 
 /** A program's output is its own: it has the stacks of faults, which nobody else would tell, and no more unless that was asked for. */

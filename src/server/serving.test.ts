@@ -162,6 +162,21 @@ describe("a server of the configuration", () => {
   });
 });
 
+describe("the limits of a route", () => {
+  test("hold whatever answers its requests", async () => {
+    const endings = [{ respond: 204 }, { proxy: "http://127.0.0.1:1" }, { redirect: "/a" }, { handle: "kisscache" }];
+    const routes = endings.map((ending) => ({ match: { path: "/a" }, limits: { bodyTimeout: "7s" }, ...ending }));
+    const forward = { allow: [{ networks: "127.0.0.0/8" }] };
+    const servers = { web: { listen: "127.0.0.1:0", limits: { bodyTimeout: "5s" }, forward, routes } };
+    const [web] = await composeForInspection(configOf({ caches: { default: { memory: "1MiB" } }, servers }));
+    assert.deepEqual(
+      web!.entries.map(({ route }) => route.limits.bodyTimeoutMs),
+      endings.map(() => 7_000),
+    );
+    assert.equal(web!.site.forward?.limits.bodyTimeoutMs, 5_000);
+  });
+});
+
 describe("our name in Via", () => {
   async function nameOf(config: Readonly<Record<string, unknown>>, server: string): Promise<string | null> {
     const composed = (await composeForInspection(configOf(config))).find(({ config }) => config.name === server);

@@ -97,6 +97,21 @@ describe("headgate explain", () => {
     assert.deepEqual(headgate(folder.path, ...args), { status: 0, stdout: told, stderr: "" });
   });
 
+  test("asks for the server as a whole", async () => {
+    assert.equal(
+      await explained("OPTIONS", "*", { server: "other" }),
+      lines(
+        "OPTIONS * from 127.0.0.1",
+        "server    other, which listens on 127.0.0.1:9090",
+        "client    127.0.0.1",
+        "path      *",
+        "route     other",
+        "respond   404",
+      ),
+    );
+    await assert.rejects(explained("GET", "*", { server: "other" }), /only OPTIONS asks for \*/);
+  });
+
   test("says how the features that authenticate are asked, and none of their secrets", async () => {
     const told = await explained("GET", "/guarded", { server: "web" });
     assert.match(told, /^use +credentials \(token: cookie session, query t; session: redis:\/\/127\.0\.0\.1:6379\)$/m);

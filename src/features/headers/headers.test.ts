@@ -214,8 +214,14 @@ describe("headers", () => {
         ["X-Client-IPs", "4"],
         ["x-client-ip", "2001:db8::1"],
       ]);
-      assert.equal(exchange.passesTrailers, false);
-      assert.equal(made({ set: { a: "{host}" } }, {}).passesTrailers, true);
+    });
+
+    it("leaves no trailers of a request of which it sets or removes fields", () => {
+      const passes = (changes: Parameters<typeof made>[0]) => made(changes, {}).passesTrailers;
+      assert.equal(passes({ set: { "x-user": "alice" } }), false);
+      assert.equal(passes({ remove: ["x-user"] }), false);
+      assert.equal(passes({ remove: ["x-internal-*"] }), false);
+      assert.equal(passes({ add: { a: "{host}" } }), true);
     });
 
     it("takes what stands in a file, and what an answer gets, as it is", () => {

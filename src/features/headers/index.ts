@@ -87,8 +87,8 @@ function compileChanges({ set, add, remove }: HeaderChanges, isOfRequest: boolea
     if (prefixes.length > 0) removePrefixes(fields, prefixes, isOfRequest);
     append(fields, exchange);
   };
-  const saysWho = setLines.some(([, value]) => typeof value !== "string" && value.some(isClient));
-  return saysWho ? withoutTrailers(change) : change;
+  const isGuard = isOfRequest && removed.length + prefixes.length > 0;
+  return isGuard ? withoutTrailers(change) : change;
 }
 
 /** Adds lines in their order. Those that are the same for every message are encoded once. */
@@ -110,16 +110,12 @@ function compileLines(lines: readonly Line[]): Change {
   };
 }
 
-/** By such a field the upstream learns who asks: it must not find what the client says there as a trailer. */
+/** What is set or removed may say who asks: an upstream must not find what the client says there as a trailer. */
 function withoutTrailers(change: Change): Change {
   return (fields, exchange) => {
     exchange.passesTrailers = false;
     change(fields, exchange);
   };
-}
-
-function isClient(part: Template[number]): boolean {
-  return typeof part !== "string" && part.part === "client";
 }
 
 /** No space is left at either end where the part that stands there is empty. */
