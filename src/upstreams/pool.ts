@@ -222,13 +222,26 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const dialing = this.#dialing.get(handler);
     if (dialing !== undefined) {
       this.#dialing.delete(handler);
-      return this.#abandon(dialing);
+      return this.#cancelDial(dialing);
     }
     const waiting = this.#queue.get(handler);
     if (waiting === undefined) return;
     this.#leaveQueue(handler, waiting);
     // Who came behind it in another pool of this thread may have had to wait for it alone.
     this.#places?.freed();
+  }
+
+  /**
+   * Where there are other servers it is worth knowing whether this one can be reached, though clients have less patience than a dial: one
+   * goes on, for whoever comes next.
+   */
+  #cancelDial(dial: Dial): void {
+    const { server } = dial;
+    if (this.#servers.length === 1 || server.unasked.size > 0 || this.#closed) return this.#abandon(dial);
+    dial.release();
+    // As with connections that rest.
+    if (this.#othersComeFirst) return this.#abandon(dial);
+    this.placeFreed();
   }
 
   /** Nobody needs this connection. */

@@ -33,7 +33,7 @@ export class Server implements Balanced, StreamOwner {
   readonly streams = new Set<Http1Stream>();
   /** Connections that are being made and that a request waits for, the longest first. */
   readonly asked = new FifoMap<Dial, true>();
-  /** The others: who asked has got another one meanwhile. The next request without a connection waits for one of them. */
+  /** The others: who asked has got another one meanwhile, or has left. The next request without a connection waits for one of them. */
   readonly unasked = new FifoMap<Dial, true>();
   turn = 0;
   /** Connections that rest for one client each. */
@@ -184,9 +184,9 @@ export interface Asker {
 /** A connection that is being made, because a request asked for it. */
 export class Dial implements DialHandler {
   readonly server: Server;
-  /** null: the request has got another one. */
+  /** null: the request has got another one, or its client has left. */
   asker: Asker | null;
-  /** The one that it was begun for has got another one, and who waits for it came later. */
+  /** The one that it was begun for needs it no more, and who waits for it came later. */
   isAdopted = false;
   pending: PendingDial | null = null;
   readonly #pool: UpstreamPool;
@@ -198,7 +198,7 @@ export class Dial implements DialHandler {
     server.asked.set(this, true);
   }
 
-  /** The request has got another connection: this one will be whoever's comes next. */
+  /** The request needs it no more: it will be whoever's comes next. */
   release(): Asker {
     const { asker, server } = this;
     this.asker = null;

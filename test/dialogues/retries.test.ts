@@ -465,6 +465,39 @@ describe("retries", () => {
     assert.deepEqual(trials, [0, 2, 6, 14, 30, 60, 90]);
   });
 
+  it("a server that answers nobody who connects is left out, though all its clients leave before that is certain", () => {
+    const stage = createStage({ servers: ["origin:80", "other:80"] });
+    const other = stage.network.origin("other:80");
+    stage.network.failDials("origin:80", "connection_timeout");
+    const ask = (): Peer => {
+      const clients = [stage.client().sends(GET), stage.client().sends(GET)];
+      stage.network.run();
+      const server = other.accepts();
+      server.receivesHead();
+      server.sends(LAST).ends();
+      stage.network.run();
+      const [answered, left] = clients[0]!.unread === "" ? clients.toReversed() : clients;
+      answered!.receives(/^HTTP\/1\.1 204 /);
+      return left!;
+    };
+    for (let n = 0; n < 3; n++) {
+      const left = ask();
+      stage.passes(900);
+      left.receivesNothing();
+      left.resets();
+    }
+    stage.passes(500);
+    assert.equal(stage.report().failures, 1);
+    for (let n = 0; n < 4; n++) {
+      const client = stage.client().sends(GET);
+      const server = other.accepts();
+      server.receivesHead();
+      server.sends(LAST).ends();
+      client.receives(/^HTTP\/1\.1 204 /);
+      assert.equal(stage.ended.at(-1)?.attempts, 1);
+    }
+  });
+
   it("a server that closes without an answer is not the next one that is asked", () => {
     // By its hash the request belongs to one of the two: whichever it is, it fails.
     const stage = createStage({ servers: ["origin:80", "other:80"], pool: { balance: "hash" } });
