@@ -33,6 +33,16 @@ async function accepted(proxy: ProxyUnderTest, count: number): Promise<void> {
   while (proxy.server.transport.openConnections < count) await nextTurn();
 }
 
+/** The first bytes of an answer. Rejects where there is none: a machine that is very busy may let the proxy's patience pass. */
+async function answerOn(socket: net.Socket): Promise<string> {
+  const closed = once(socket, "close").then(() => {
+    throw new Error("closed without an answer");
+  });
+  const [head] = await Promise.race([once(socket, "data"), closed]);
+  closed.catch(() => {});
+  return String(head);
+}
+
 describe("draining", () => {
   test("closes idle connections and lets a request end, which says that its connection closes", async () => {
     const { origin: started, asked } = await slowOrigin();
@@ -86,8 +96,7 @@ describe("draining", () => {
     while (!(await isRefused(port)));
     const secure = tls.connect({ socket, ca: cert, servername: "a.test" });
     secure.write(GET);
-    const [head] = await once(secure, "data");
-    assert.match(String(head), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
+    assert.match(await answerOn(secure), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
     secure.resume().end();
     assert.equal(await closed, 0);
   });
@@ -108,8 +117,7 @@ describe("draining", () => {
       socket.write("PROXY TCP4 192.0.2.7 198.51.100.1 40000 443\r\n");
       const client = isTls ? tls.connect({ socket, ca: cert, servername: "a.test" }) : socket;
       client.write(GET);
-      const [head] = await once(client, "data");
-      assert.match(String(head), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
+      assert.match(await answerOn(client), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/s);
       client.resume().end();
       assert.equal(await closed, 0);
     }
