@@ -80,6 +80,16 @@ describe("createProxy", () => {
     await assert.rejects(text(port, "/a"));
   });
 
+  test("is closed at the end of its block", async () => {
+    let port: number;
+    {
+      await using proxy = createProxy({ listen: "127.0.0.1:0", respond: { body: "here" } });
+      port = (await proxy.listen())[0]!.address.port;
+      assert.equal(await text(port, "/"), "200 here");
+    }
+    await assert.rejects(text(port, "/"));
+  });
+
   test("checks servers when it is mounted as well", async () => {
     await using one = await Origin.start((_request, response) => response.end("one"));
     let checks = 0;

@@ -99,6 +99,11 @@ export class EmbeddedProxy {
     await this.#output.close();
   }
 
+  /** `await using proxy = createProxy(...)`: closes it at the end of the block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /**
    * Serves a request of another server, by the routes of the configuration's first server: `app.use(proxy.handle)`. Mount it
    * before anything that reads bodies.
