@@ -13,7 +13,7 @@ export const tlsConnections = requestCost({
   name: "tls-connections",
   title: "a new TLS connection for each request",
   about:
-    "A whole handshake for each request: no session is resumed. Most of it are signatures and key exchanges, which all targets leave to OpenSSL, or to what Go has.",
+    "A handshake for each request. wrk resumes the session that it has, as browsers do, and all targets let it: so there is a key exchange each time, which they leave to OpenSSL, or to what Go has, and hardly ever a signature.",
   abilities: ["reverse", "closing"],
   headers: ["Connection: close"],
   tls: true,

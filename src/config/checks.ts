@@ -306,7 +306,9 @@ class Checker implements Checks {
   /** RFC 8725 section 3.8: whoever has one issuer's key must not be able to speak for another one. */
   #checkIssuers({ issuer, keys }: Mapping, path: Path): void {
     const unbound = list(keys).findIndex((key) => isMapping(key) && key.issuer === undefined);
-    if (list(issuer).length < 2 || list(keys).length < 2 || unbound < 0) return;
+    const isForSeveral =
+      issuer === undefined ? list(keys).some((key) => mapping(key).issuer !== undefined) : list(issuer).length > 1;
+    if (unbound < 0 || list(keys).length < 2 || !isForSeveral) return;
     this.#warn([...path, "keys", unbound], `may sign tokens of every issuer: name its own by "issuer" here`);
   }
 

@@ -370,6 +370,12 @@ const ROUTES: readonly Case[] = [
     '6:24: servers.web.routes[0].match.path: expected a path such as /up or /jmap/*, got "up"; did you mean "/up"?',
   ],
   [
+    "cookies that no request has",
+    route("match: { cookie: { a: '1; b=2', b: ['', ' 1'] } }"),
+    "6:31: servers.web.routes[0].match.cookie.a: expected the value of a cookie (visible ASCII without semicolons, no space at either end), got other text",
+    "6:49: servers.web.routes[0].match.cookie.b[1]: expected the value of a cookie (visible ASCII without semicolons, no space at either end), got other text",
+  ],
+  [
     "a header field in two spellings",
     route("match: { header: { X-A: '1', x-b: '1', x-a: '2' } }"),
     "6:48: servers.web.routes[0].match.header.x-a: is the same field as X-A, which is there already",

@@ -31,6 +31,13 @@ describe("keys of several issuers", () => {
     }
   });
 
+  it("are warned of where only some say whose they are, and nothing else does", () => {
+    const [warning, ...more] = warnings(`{ jwt: { keys: [${own("a")}, ${anybodys}] } }`);
+    assert.match(warning ?? "", /keys\[1\]: may sign tokens of every issuer/);
+    assert.deepEqual(more, []);
+    assert.deepEqual(warnings(`{ jwt: { issuer: "https://a", keys: [${own("a")}, ${anybodys}] } }`), []);
+  });
+
   for (const [title, token] of [
     ["that say whose they are", `${issuers}, keys: [${own("a")}, ${own("b")}]`],
     ["of one issuer", `issuer: "https://a", keys: [${anybodys}, ${anybodys}]`],

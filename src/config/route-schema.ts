@@ -7,6 +7,7 @@ import { RESPONSE_TIMEOUT_MS } from "../core/limits.ts";
 import { cidr, hostPattern, pathPattern, serverUrl } from "../core/option-addresses.ts";
 import {
   cookieName,
+  cookieValue,
   defaultsTo,
   describeValue,
   duration,
@@ -76,7 +77,7 @@ const match = z
       .describe(
         "Header fields that the request has: `{ name: value }`, a list of values, or `true` for any value. All of them must match.",
       ),
-    cookie: namedValues(cookieName(), z.string())
+    cookie: namedValues(cookieName(), cookieValue())
       .optional()
       .describe(
         "Cookies that the request has: `{ name: value }`, a list of values, or `true` for any value. All of them must match.",

@@ -282,3 +282,15 @@ export const cookieName = textKind<string>({
   pattern: TOKEN.source,
   parse: (text) => (TOKEN.test(text) ? text : null),
 });
+
+/** Of no request: what browsers take away around a value, and where it ends. */
+const NO_COOKIE_VALUE = /^[ \t]|[ \t]$|;|[^\x20-\x7e\t]/;
+
+/** The value of a cookie, as a request may have it. */
+export const cookieValue = textKind<string>({
+  id: "cookieValue",
+  expected: "the value of a cookie (visible ASCII without semicolons, no space at either end)",
+  description: "The value of a cookie: visible ASCII without semicolons, with spaces inside only.",
+  isSecret: true,
+  parse: (text) => (NO_COOKIE_VALUE.test(text) ? null : text),
+});

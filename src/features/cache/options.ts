@@ -7,6 +7,7 @@ import { cacheReference } from "../../caching/options.ts";
 import { pathPattern } from "../../core/option-addresses.ts";
 import {
   cookieName,
+  cookieValue,
   duration,
   fieldName,
   fieldValue,
@@ -229,7 +230,7 @@ const bypass = z
     header: namedValues(fieldName(), fieldValue())
       .optional()
       .describe("Header fields that the request has: `{ name: value }`, a list of values, or `true` for any value."),
-    cookie: namedValues(cookieName(), z.string())
+    cookie: namedValues(cookieName(), cookieValue())
       .optional()
       .describe("Cookies that the request has: `{ name: value }`, a list of values, or `true` for any value."),
     query: namedValues(z.string().min(1), z.string())

@@ -158,6 +158,27 @@ describe("headers", () => {
     );
   });
 
+  it("leaves of an answer's trailers what it neither sets nor removes", () => {
+    const response = { set: { "X-User": "a" }, add: { "x-sum": "1" }, remove: ["server-timing", "x-internal-*"] };
+    const feature = createHeadersFeature(headersOptions.parse({ response }));
+    const trailers = standInResponse(200, 0, [
+      ["Server-Timing", "db;dur=53"],
+      ["X-Internal-Host", "db7"],
+      ["x-user", "b"],
+      ["X-Sum", "2"],
+      ["grpc-status", "0"],
+    ]).fields;
+    feature.trailers?.(new StandInExchange({}), trailers);
+    assert.deepEqual(
+      [...trailers.entries()],
+      [
+        ["X-Sum", "2"],
+        ["grpc-status", "0"],
+      ],
+    );
+    assert.equal(createHeadersFeature(headersOptions.parse({ response: { add: { a: "1" } } })).trailers, undefined);
+  });
+
   describe("with parts of the request", () => {
     const made = (request: HeadersInput["request"], given: StandInRequest) => {
       const exchange = new StandInExchange(given);

@@ -47,8 +47,10 @@ export function createHeadersFeature(options: HeadersOptions): Feature {
   const response = compileChanges(options.response, false);
   return {
     name: "headers",
-    ...(request !== null && { request: (exchange) => request(exchange.request.fields, exchange) }),
-    ...(response !== null && { response: (exchange, message) => response(message.fields, exchange) }),
+    ...(request !== null && { request: (exchange) => request.apply(exchange.request.fields, exchange) }),
+    ...(response !== null && { response: (exchange, message) => response.apply(message.fields, exchange) }),
+    // Only these go: some fields have no other place, as grpc-status.
+    ...(response?.isGuard && { trailers: (_exchange, fields) => response.clear(fields) }),
   };
 }
 
@@ -59,11 +61,18 @@ type Template = Exclude<HeaderValue, string>;
 type Line = readonly [name: string, value: HeaderValue];
 type Change = (fields: FieldBlock, exchange: Exchange) => void;
 
+interface Changes {
+  readonly apply: Change;
+  /** Some are set or removed: what came under their names shall reach nobody, in trailers neither. */
+  readonly isGuard: boolean;
+  clear(fields: FieldBlock): void;
+}
+
 /**
  * null when there is nothing to change. What an operator sets or removes of a request, upstreams shall not find under another spelling
  * of the name, which the client may have sent.
  */
-function compileChanges({ set, add, remove }: HeaderChanges, isOfRequest: boolean): Change | null {
+function compileChanges({ set, add, remove }: HeaderChanges, isOfRequest: boolean): Changes | null {
   const setLines: Line[] = Object.entries(set);
   const addedLines = Object.entries(add).flatMap(([name, values]) => values.map((value): Line => [name, value]));
   const prefixes = remove.filter((name) => name.endsWith("*")).map((name) => name.slice(0, -1).toLowerCase());
@@ -81,14 +90,19 @@ function compileChanges({ set, add, remove }: HeaderChanges, isOfRequest: boolea
     !FIELDS_OF_THE_PROXY.has(fieldIdOf(foldedName(name)));
   const spellings = new NameVariants(removed.filter(isFolded));
   const exact = removed.filter((name) => !isFolded(name));
-  const change: Change = (fields, exchange) => {
+  const isGuard = removed.length + prefixes.length > 0;
+  const clear = (fields: FieldBlock): void => {
     spellings.removeFrom(fields);
     for (const name of exact) fields.delete(name);
     if (prefixes.length > 0) removePrefixes(fields, prefixes, isOfRequest);
+  };
+  const apply: Change = (fields, exchange) => {
+    // What is set or removed may say who asks: an upstream must not find what the client says there as a trailer.
+    if (isGuard && isOfRequest) exchange.passesTrailers = false;
+    clear(fields);
     append(fields, exchange);
   };
-  const isGuard = isOfRequest && removed.length + prefixes.length > 0;
-  return isGuard ? withoutTrailers(change) : change;
+  return { apply, isGuard, clear };
 }
 
 /** Adds lines in their order. Those that are the same for every message are encoded once. */
@@ -107,14 +121,6 @@ function compileLines(lines: readonly Line[]): Change {
   });
   return (fields, exchange) => {
     for (const piece of pieces) piece(fields, exchange);
-  };
-}
-
-/** What is set or removed may say who asks: an upstream must not find what the client says there as a trailer. */
-function withoutTrailers(change: Change): Change {
-  return (fields, exchange) => {
-    exchange.passesTrailers = false;
-    change(fields, exchange);
   };
 }
 

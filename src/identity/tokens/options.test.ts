@@ -107,6 +107,11 @@ describe("the key of a token", () => {
       { issuer: ["a", "b"], keys: [{ algorithm: "HS256", key: SECRET, issuer: ["b", "c"] }] },
       /c is not among those of \\"issuer\\"/,
     ],
+    [
+      "an issuer that has no key",
+      { issuer: ["a", "b"], keys: [{ algorithm: "HS256", key: SECRET, issuer: "a" }] },
+      /no key is for b/,
+    ],
   ];
   for (const [what, value, message] of table) {
     it(`is refused: ${what}`, () => {

@@ -306,6 +306,10 @@ export function resolveTokens(block: TokenBlock, context: z.RefinementCtx): Toke
     const message = `${stranger} is not among those of "issuer", so that its tokens are refused`;
     context.addIssue({ code: "custom", message, path: ["keys", index, "issuer"] });
   }
+  const keyless = block.issuer?.find((one) => block.keys?.every(({ issuers }) => issuers?.includes(one) === false));
+  if (keyless !== undefined) {
+    context.addIssue({ code: "custom", message: `no key is for ${keyless}: its tokens are refused`, path: ["issuer"] });
+  }
   return {
     places,
     forward: block.forward,
