@@ -51,6 +51,7 @@ import { type OpenStore, SessionStores, type StorePlan } from "./session-stores.
 import { warningsOf } from "./setup-warnings.ts";
 import { clock, deadlines, random } from "./surroundings.ts";
 import { Counters } from "./threads/counters.ts";
+import { makeTicketSecret } from "./ticket-keys.ts";
 import { type PoolPlan, UpstreamPools } from "./upstream-pools.ts";
 import { upstreamTeller } from "./upstream-teller.ts";
 import { type HandedSockets, wantedListeners } from "./wanted-listeners.ts";
@@ -75,6 +76,8 @@ export interface ProxyOptions {
   readonly ownsThread?: boolean;
   /** What tells it from others that are configured alike. */
   readonly instance?: string;
+  /** Of makeTicketSecret, when others serve the same addresses. */
+  readonly ticketSecret?: Uint8Array;
   readonly openAccessOutput?: OpenAccessOutput;
   readonly places?: NonNullable<PoolSurroundings["places"]>;
   readonly states?: NonNullable<PoolSurroundings["states"]>;
@@ -125,6 +128,7 @@ export class ProxyServer {
   readonly #forks = new Forks();
   readonly #accessLog = new AccessLog({ clock, random });
   readonly #instance: string;
+  readonly #ticketSecret: Uint8Array;
   /** null: another thread tells them. */
   readonly #warnings: Warnings | null;
   #output: AccessOutput | null = null;
@@ -144,6 +148,7 @@ export class ProxyServer {
     this.#filesBefore = options.files ?? null;
     this.#noteFiles = options.noteFiles ?? (() => {});
     this.#instance = options.instance ?? randomUUID();
+    this.#ticketSecret = options.ticketSecret ?? makeTicketSecret();
     this.#openAccessOutput = options.openAccessOutput ?? accessOutputs(clock, log);
     const counters = options.counters ?? Counters.ofOneThread();
     this.#counters = counters;
@@ -378,7 +383,7 @@ export class ProxyServer {
         },
         instance: this.#instance,
       });
-      const wanted = wantedListeners(servers, tls, sockets);
+      const wanted = wantedListeners(servers, tls, sockets, this.#ticketSecret);
       const listeners = isListening ? await this.#listeners.prepare(wanted, config.drainTimeoutMs) : null;
       const commit = (): Promise<void> => {
         const left = listeners?.commit();

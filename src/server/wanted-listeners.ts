@@ -2,6 +2,7 @@
 import { listenerKey } from "../config/diff.ts";
 import type { ComposedServer } from "./compose.ts";
 import type { HandedSocket, WantedListener } from "./listeners.ts";
+import { ticketKeysOf } from "./ticket-keys.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
 /** By the keys of all listeners: where this thread gets them from; null: another thread serves them. */
@@ -20,6 +21,7 @@ export function wantedListeners(
   servers: readonly ComposedServer[],
   files: TlsFiles,
   sockets: HandedSockets | null,
+  ticketSecret: Uint8Array,
 ): readonly WantedListener[] {
   const wanted: WantedListener[] = [];
   for (const { config, site } of servers) {
@@ -28,7 +30,8 @@ export function wantedListeners(
       const socket = sockets?.get(key);
       if (socket === null) continue;
       if (sockets !== null && socket === undefined) throw new Error(otherListener(listen.text));
-      const tls = listen.tls === null ? null : files.forListener(listen.tls);
+      const own = listen.tls === null ? null : files.forListener(listen.tls);
+      const tls = own === null ? null : { ...own, ticketKeys: ticketKeysOf(ticketSecret, key, own) };
       wanted.push({ key, listen, place: ["servers", config.name, "listen", index], tls, site, socket: socket ?? null });
     }
   }

@@ -11,6 +11,8 @@ export interface ListenTls {
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
   /** null or left out: clients are not asked for certificates. */
   readonly clientAuth?: ClientAuth | null;
+  /** 48 bytes with which sessions are sealed that clients may resume, with others that have the same; left out: keys of its own. */
+  readonly ticketKeys?: Buffer;
 }
 
 /** What is asked of clients. */
@@ -53,7 +55,7 @@ export class CertificateChoice {
 
 /**
  * A context of a listener. OpenSSL does not verify a certificate again when it resumes a session: what keeps one from passing from
- * one list of authorities to another is that every context of a server has keys of its own for them.
+ * one list of authorities to another is that every context of a server has keys of its own for them, or those that it is given.
  */
 export function contextOptions(
   { minVersion, clientAuth = null }: ListenTls,

@@ -29,6 +29,7 @@ export interface WorkerSetup {
   readonly placesChannel: string;
   readonly transport: WantedTransport;
   readonly instance: string;
+  readonly ticketSecret: Uint8Array;
   readonly level: LogLevel;
   readonly isForPeople: boolean;
 }

@@ -11,6 +11,7 @@ import { CacheKeepers, type KeeperPlan } from "../caches/keepers.ts";
 import { openKeeper } from "../caches/open-keeper.ts";
 import type { StandardErrorLog } from "../standard-error.ts";
 import { clock } from "../surroundings.ts";
+import { makeTicketSecret } from "../ticket-keys.ts";
 import type { HandedSockets } from "../wanted-listeners.ts";
 import { Counters, countersBuffer, type WorkerCounts } from "./counters.ts";
 import type { ConfigSource, Load, NotedFiles, WorkerSetup } from "./protocol.ts";
@@ -53,6 +54,7 @@ export class WorkerSpawner {
   /** What all workers share about upstreams. */
   readonly upstreams: UpstreamMemory;
   readonly #instance = randomUUID();
+  readonly #ticketSecret = makeTicketSecret();
   readonly #starting = new Set<WorkerThread>();
   /** Those that were lost once. */
   readonly #lost: WorkerThread[] = [];
@@ -159,6 +161,7 @@ export class WorkerSpawner {
       placesChannel: this.#placesChannel,
       transport,
       instance: this.#instance,
+      ticketSecret: this.#ticketSecret,
       level: log.level,
       isForPeople: output.isForPeople,
     };
