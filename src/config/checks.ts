@@ -422,8 +422,8 @@ class Checker implements Checks {
       this.#checkTls(overrides, list(upstream.servers), path);
       return;
     }
-    const url = `http://${to.replace(/^(?=:)/, "127.0.0.1")}`;
-    const suggestion = /^[^/]*[:.]\S*$/.test(to) ? url : nearest(to, Object.keys(this.#upstreams));
+    const url = `http://${to.replace(/^(?=:\d)/, "127.0.0.1")}`;
+    const suggestion = /^[^/]*[:.]\S*$/.test(to) && URL.canParse(url) ? url : nearest(to, Object.keys(this.#upstreams));
     const hint = suggestion === null ? ", and it is no URL such as http://127.0.0.1:3000" : "";
     this.#fail(toPath, `no upstream has the name ${JSON.stringify(to)}${hint}`, "value", suggestion);
   }

@@ -83,6 +83,10 @@ describe("references in a file", () => {
     assert.deepEqual(long, [
       "headgate.yaml:2:15: drainTimeout: expected a duration such as 30s, got a value of the environment",
     ]);
+    const url = linesFor(`servers: { web: { listen: ":80", redirect: "https://${ref("SECRET")}:99999{uri}" } }`, env);
+    assert.deepEqual(url, [
+      "headgate.yaml:1:44: servers.web.redirect: a value of the environment is no URL, whatever is filled in",
+    ]);
     for (const field of ["listen", "proxy", "redirect"]) {
       const lines = linesFor(`servers: { web: { listen: ":80", respond: 204, ${field}: "${ref("SECRET")} x" } }`, env);
       assert.doesNotMatch(lines.join("\n"), /hunter2/);

@@ -523,7 +523,12 @@ const ROUTES: readonly Case[] = [
   [
     "a redirect to a port that there is not",
     'servers: { web: { listen: ":80", redirect: "https://example.org:99999{uri}" } }',
-    "1:44: servers.web.redirect: filled in, it is no URL: https://example.org:99999/path?query",
+    '1:44: servers.web.redirect: "https://example.org:99999{uri}" is no URL, whatever is filled in',
+  ],
+  [
+    "a password in such a redirect",
+    'servers: { web: { listen: ":80", redirect: "https://u:hunter2@example.org:99999{uri}" } }',
+    '1:44: servers.web.redirect: "https://[hidden]@example.org:99999{uri}" is no URL, whatever is filled in',
   ],
   [
     "a redirect that a link could lead astray",
@@ -604,6 +609,11 @@ const UPSTREAMS: readonly Case[] = [
     "a port alone",
     proxied(APP, "':3000'"),
     '6:12: servers.web.proxy: no upstream has the name ":3000"; did you mean "http://127.0.0.1:3000"?',
+  ],
+  [
+    "an address that lacks its brackets",
+    proxied(APP, "'::1'"),
+    '6:12: servers.web.proxy: no upstream has the name "::1", and it is no URL such as http://127.0.0.1:3000',
   ],
   [
     "a unix socket as nginx has it",

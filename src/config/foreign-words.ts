@@ -18,7 +18,10 @@ export const BLOCKS = {
   upstream: ["upstreams.*"],
   health: ["upstreams.*.health", "servers.*.proxy.health", "servers.*.routes.#.proxy.health"],
   upstreamServer: ["upstreams.*.servers.#"],
-  timeouts: ["upstreams.*.timeouts", "servers.*.proxy.timeouts", "servers.*.routes.#.proxy.timeouts"],
+  timeouts: [
+    ...["upstreams.*.timeouts", "servers.*.proxy.timeouts", "servers.*.routes.#.proxy.timeouts"],
+    "servers.*.forward.timeouts",
+  ],
   siteTimeouts: ["servers.*.timeouts", "servers.*.routes.#.timeouts"],
   log: ["log"],
   use: ["servers.*.use.#", "servers.*.routes.#.use.#", "servers.*.forward.use.#"],

@@ -38,6 +38,8 @@ describe("a common slip", () => {
       'servers: { web: { listen: ":1", routes: [{ match: { host: "*" }, respond: 204 }] } }',
       /\.match\.host: .*, got "\*": for every host leave host out$/,
     ],
+    ['servers: { web: { listen: ":1", respond: "404" } }', /\.respond: .*, got text: a status has no quotes$/],
+    [forward("{ timeouts: { dial: 5s } }"), /\.timeouts\.dial: unknown field; did you mean "connect"\?$/],
     ['servers: { web: { listen: ":1", respond: busy } }', /\.respond: .*, got text: a text is \{ body: TEXT \}$/],
     [
       server('listen: ":1", use: [{ rateLimit: { per: 1s } }]'),
@@ -47,6 +49,8 @@ describe("a common slip", () => {
     [
       'servers: { web: { listen: ":1", proxy: "http://a", timeouts: { connect: 5s } } }',
       /\.timeouts\.connect: belongs to what is connected to: write proxy: \{ to: \S+, timeouts: \{ connect: 5s \} \}$/,
+    ],
+    [
       server('listen: ":1", use: [[{ ipAllow: [10.0.0.0/8] }], { compress: true }]'),
       /\.use\[0\]: expected a mapping, got a list: write its items here, one by one$/,
     ],

@@ -43,6 +43,7 @@ const SLIPS: readonly Slip[] = [
   [/(\.proxy|^upstreams\.[^.[]+)\.host$/, hasPlaceholder, "preserve is the host that the client asked for"],
   [/\.proxy(\.to)?$/, hasPlaceholder, "a target has no placeholders: write a route for each"],
   [/\.match\.host(\[\d+\])?$/, (value) => value === "*" || value === "_", "for every host leave host out"],
+  [/\.respond$/, (value) => typeof value === "string" && /^\d+$/.test(value), "a status has no quotes"],
   [/\.respond$/, (value) => typeof value === "string", "a text is { body: TEXT }"],
   [/\.match\.path(\[\d+\])?$/, hasInnerStar, "use pathRegex for more"],
   [/\.match\.path(\[\d+\])?$/, isRegex, "a regular expression is a pathRegex"],

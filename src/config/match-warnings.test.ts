@@ -86,7 +86,9 @@ describe("cookies", () => {
 
 describe("an expression", () => {
   it("with what paths never have in it is told how they have it", () => {
-    const told = warnings("{ match: { pathRegex: ['^/a', '^/über', 'a b', '%2f', '%2F', '%25'] }, respond: 404 }");
+    const told = warnings(
+      "{ match: { pathRegex: ['^/a', '^/über', 'a b', '%2f', '%2F', '%25', '^/[^ /]+$', '[^%aA]'] }, respond: 404 }",
+    );
     const place = (index: number) => `servers.web.routes[0].match.pathRegex[${index}]`;
     assert.deepEqual(
       told.map((line) => line.replace(/^f.yaml:1:\d+: /, "")),

@@ -59,11 +59,15 @@ function cookieWhole({ match }: RouteBlock, path: Path): readonly Finding[] {
   return [{ path: [...path.slice(0, -1), "header"], at: "value", message }];
 }
 
+/** What stands in brackets is one of many characters, or none of them, and no text of a path. */
+const CHARACTER_CLASS = /(?<!\\)\[(?:\\.|[^\]\\])*\]/gsu;
+
 /** Of an expression: what no path has in its one form, where other proxies compare paths that were decoded. */
 function inOtherForm({ match }: RouteBlock, pathOfPath: Path): readonly Finding[] {
   const path = [...pathOfPath.slice(0, -1), "pathRegex"];
   return (match?.pathRegex ?? []).flatMap((regex, index): readonly Finding[] => {
-    const raw = /[^\x21-\x7e]/u.exec(regex)?.[0] ?? /%(?:[a-f][\da-f]|\d[a-f])/i.exec(regex)?.[0];
+    const text = regex.replaceAll(CHARACTER_CLASS, "[]");
+    const raw = /[^\x21-\x7e]/u.exec(text)?.[0] ?? /%(?:[a-f][\da-f]|\d[a-f])/i.exec(text)?.[0];
     const written = raw?.startsWith("%") ? raw.toUpperCase() : encodeURIComponent((raw ?? "").toWellFormed());
     if (raw === undefined || raw === written) return [];
     const message = `${JSON.stringify(raw)} is in no path as routes see it: write ${written}`;

@@ -245,7 +245,7 @@ function explainRedirect(text: string): string | null {
   const authority = /:\/\/((?:[^/?#{]|\{(?:scheme|host|query)\})*)/.exec(text)?.[1] ?? "";
   if (/\{(query|scheme)\}/.test(authority)) return "what comes from the request would become part of the host";
   const filled = text.replaceAll(new RegExp(REDIRECT_PART, "g"), (_, part: UrlPart) => EXAMPLE_PARTS[part]);
-  if (!URL.canParse(filled, "http://example.org")) return `filled in, it is no URL: ${filled}`;
+  if (!URL.canParse(filled, "http://example.org")) return `${describeValue(text)} is no URL, whatever is filled in`;
   return null;
 }
 

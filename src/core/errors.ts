@@ -99,18 +99,16 @@ export class ProxyError extends Error {
     this.fields = options.fields ?? NO_FIELDS;
   }
 
-  /** The same, with another verdict on another attempt. */
+  /** With another verdict on another attempt; itself where that is no other one, since some errors are known again. */
   withRetryable(retryable: boolean): ProxyError {
-    if (retryable === this.retryable) return this;
-    const { type, message, status, side, cause, reason, fields } = this;
-    return new ProxyError(type, message, {
-      status,
-      side,
-      retryable,
-      cause,
-      fields,
-      ...(reason !== null && { reason }),
-    });
+    return retryable === this.retryable ? this : this.with({ retryable });
+  }
+
+  /** The same, but for these. */
+  with(changes: ProxyErrorOptions): ProxyError {
+    const { type, message, status, side, retryable, cause, reason, fields } = this;
+    const same = { status, side, retryable, cause, fields, ...(reason !== null && { reason }) };
+    return new ProxyError(type, message, { ...same, ...changes });
   }
 
   /** Wraps whatever a hook or a library threw: a bug of ours or a plugin's is a 500, never a crash of the process. */

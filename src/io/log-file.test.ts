@@ -13,6 +13,7 @@ import fs, {
   statSync,
   writeFileSync,
 } from "node:fs";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
@@ -292,7 +293,7 @@ test("a named pipe: refused while nobody reads it, and who reads it slowly or go
 }, async () => {
   const file = newFile();
   execFileSync("mkfifo", [file]);
-  assert.throws(() => new LogWriter({ path: file }, new SystemClock(), { lossLine }), /: nobody reads this pipe$/);
+  assert.throws(() => new LogWriter({ path: file }, new SystemClock(), { lossLine }), /: nobody reads this pipe, /);
   const reader = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   const { log, clock, troubles } = open(file);
   // More than a pipe holds: what is written is not waited for, and what is left is tried again.
@@ -311,9 +312,19 @@ test("a named pipe: refused while nobody reads it, and who reads it slowly or go
   }
   assert.equal(read.toString(), `${text}\n`);
   fs.closeSync(reader);
-  await assert.rejects(log.reopen(), /: nobody reads this pipe$/);
+  await assert.rejects(log.reopen(), /: nobody reads this pipe, /);
   assert.deepEqual(troubles, []);
   await log.close();
+});
+
+test("a socket, as /dev/stdout is under systemd, is no file, and no pipe that lacks a reader", {
+  skip: os.platform() === "win32",
+}, async () => {
+  const file = newFile();
+  const server = net.createServer().listen(file);
+  await once(server, "listening");
+  assert.throws(() => new LogWriter({ path: file }, new SystemClock(), { lossLine }), / or it is a socket; .* stdout/);
+  server.close();
 });
 
 test("flushSync saves the last lines of a process that ends at once", async () => {

@@ -269,7 +269,8 @@ const OPEN_FAILURES: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a folder",
   EACCES: "permission denied",
   EISDIR: "this is a folder, not a file",
-  ENXIO: "nobody reads this pipe",
+  // What /dev/stdout is under systemd.
+  ENXIO: "nobody reads this pipe, or it is a socket; standard output is stdout, without a path",
   ENOSPC: "the disk is full",
   EROFS: "the file system is read-only",
 };

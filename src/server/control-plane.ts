@@ -266,13 +266,18 @@ export class ControlPlane implements Control {
       const code = codeOf(source);
       // The main thread has the modules that a program imports from its first reading on: what it makes of them may be as before.
       const isOtherCode = code !== this.#code;
+      const isImportedAnew = isOtherCode && this.#group!.canBeReplaced;
       await this.#apply({ config, source }, diff, isOtherCode);
-      const change = describeChange(diff, isOtherCode);
+      const change = describeChange(diff, isImportedAnew);
       this.#config = config;
       this.#code = code;
       this.#checks?.keep(config.upstreams);
       output.log.level = config.log.level;
-      const told = [...warnings, ...onlyByRestart(config, this.#options.config)];
+      const told = [
+        ...warnings,
+        ...onlyByRestart(config, this.#options.config),
+        ...(isOtherCode && !isImportedAnew ? [MODULES_STAY] : []),
+      ];
       for (const line of told) output.log.warn(line);
       const trouble = await reopened;
       const ofLogs = trouble === null ? [] : [trouble];
@@ -329,7 +334,7 @@ export class ControlPlane implements Control {
     const [cache] = this.#config.caches;
     if (cache !== undefined)
       return `the folder of cache ${cache.name} belongs to one process: restart this one instead`;
-    return obstacleTo(process);
+    return obstacleTo(process, this.#options.predecessor !== null);
   }
 
   async #apply(next: Sourced, diff: ConfigDiff, isOtherCode: boolean): Promise<void> {
@@ -378,6 +383,10 @@ export class ControlPlane implements Control {
     this.#resolveEnded();
   }
 }
+
+/** No other worker can listen where these do; each reads the text of the program anew, and has its modules already. */
+const MODULES_STAY =
+  "modules that the file imports are as before until an upgrade or a restart: with `transport: net` a unix socket has one worker";
 
 /** The text of a program that each worker imports; null: it is data. */
 function codeOf(source: ConfigSource): string | null {

@@ -1,8 +1,8 @@
 /** What a reload changed, in one line. */
 import type { ConfigDiff } from "../config/diff.ts";
 
-export function describeChange(diff: ConfigDiff, isOtherCode: boolean): string {
-  if (diff.same) return isOtherCode ? "the program is imported anew" : "nothing has changed";
+export function describeChange(diff: ConfigDiff, isImportedAnew: boolean): string {
+  if (diff.same) return isImportedAnew ? "the program is imported anew" : "nothing has changed";
   const parts: string[] = [];
   const tell = (what: string, names: readonly string[]): void => {
     if (names.length > 0) parts.push(`${what} ${names.join(", ")}`);

@@ -203,24 +203,21 @@ export class Listeners {
         next.set(item.key, existing);
         continue;
       }
-      const rivals =
-        existing === undefined ? removed.filter((open) => overlap(open.wanted.listen, item.listen)) : [existing];
+      const rivals = opensBeside(item, existing)
+        ? []
+        : existing === undefined
+          ? removed.filter((open) => overlap(open.wanted.listen, item.listen))
+          : [existing];
       if (rivals.length > 0) inTheWay.push([item, rivals]);
       else next.set(item.key, await this.#openNew(item, undo));
     }
-    // Where the kernel lets one socket listen beside another, nobody is refused in between.
-    const openAll = async (isBeside: boolean): Promise<void> => {
-      for (const [item] of inTheWay)
-        if (bindsBeside(item) === isBeside) next.set(item.key, await this.#openNew(item, undo));
-    };
-    await openAll(true);
     for (const rival of new Set(inTheWay.flatMap(([, rivals]) => rivals))) {
       // Of Node's own sockets one that is closed resets who waits there.
       await rival.socket.takeWaiting();
       await rival.socket.close();
       undo.push(() => this.#reopen(rival));
     }
-    await openAll(false);
+    for (const [item] of inTheWay) next.set(item.key, await this.#openNew(item, undo));
   }
 
   async #openNew(wanted: WantedListener, undo: Undo[]): Promise<OpenListener> {
@@ -358,9 +355,13 @@ function placeOf(address: ListenAddress, socket: HandedSocket | null) {
   return { host, port: socket.port, path: null, reusePort: socket.reusePort, ...handed };
 }
 
-/** Each thread binds a socket of its own, beside those of others. */
-function bindsBeside({ socket }: WantedListener): boolean {
-  return socket !== null && socket.descriptor === null && socket.reusePort;
+/**
+ * Whether nothing has to be closed first, so that nobody is refused in between: the main thread has bound another socket for it already, or
+ * the kernel lets each thread bind one beside those that are there.
+ */
+function opensBeside({ socket }: WantedListener, existing: OpenListener | undefined): boolean {
+  if (socket === null) return false;
+  return socket.descriptor === null ? socket.reusePort : existing === undefined;
 }
 
 function balancersOf({ proxyProtocol }: ListenConfig): CidrSet | null {

@@ -15,6 +15,7 @@ import { freePort, isRefused } from "../../test/support/free-port.ts";
 import { Origin } from "../../test/support/origin.ts";
 import { configOf, ProxyUnderTest } from "../../test/support/proxy-under-test.ts";
 import { RawClient } from "../../test/support/raw-client.ts";
+import { listenerKey } from "../config/diff.ts";
 import type { Exchange } from "../pipeline/exchange.ts";
 import { Places } from "../upstreams/places.ts";
 import { createAppLog } from "./app-log.ts";
@@ -142,6 +143,36 @@ describe("a reload", () => {
     await new Promise<void>(process.nextTick);
     await prepared.commit();
     assert.match((await answer).join(""), /^HTTP\/1\.1 204 .*\r\nConnection: close\r\n/is);
+  });
+
+  test("goes on at an address until another one, which may be opened beside it, is taken into use", async () => {
+    const port = await freePort();
+    const config = (host: string, body: string) =>
+      configOf({ servers: { web: { listen: `${host}:${port}`, respond: { body } } } });
+    const socketsOf = ({ servers: [server] }: ReturnType<typeof config>) =>
+      new Map([
+        [listenerKey(server!.listen[0]!, server!, 0), { port, descriptor: null, further: [], reusePort: true }],
+      ]);
+    const proxy = new ProxyServer(createAppLog({ level: "fatal", isForPeople: false, write() {} }));
+    const body = async () => {
+      using client = await RawClient.connect(port);
+      return (await client.send(get("/")).answer()).body;
+    };
+    const [before, after] = [config("127.0.0.1", "old"), config("0.0.0.0", "new")];
+    try {
+      await proxy.load(before);
+      await proxy.listen(socketsOf(before));
+      const bodies: string[] = [];
+      for (const end of ["rollback", "commit"] as const) {
+        const prepared = await proxy.prepare(after, socketsOf(after));
+        bodies.push(await body());
+        await prepared[end]();
+        bodies.push(await body());
+      }
+      assert.deepEqual(bodies, ["old", "old", "old", "new"]);
+    } finally {
+      await proxy.close(0);
+    }
   });
 
   test("passes an address from one server to another without closing its connections", async () => {

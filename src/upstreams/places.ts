@@ -123,6 +123,12 @@ export class Places {
     for (const other of [...this.#users]) if (other !== user) other.placesChanged();
   }
 
+  /** A user's request waits still, and what rests elsewhere may be of use to it now. */
+  waitsStill(user: PlacesUser): void {
+    if (this.#othersRest()) this.#tellOthers();
+    this.waitsHere(user);
+  }
+
   /** A user gave a place back: one that was there before a reload has others waiting behind it. */
   freed(): void {
     for (const user of [...this.#users]) user.placeFreed();

@@ -188,8 +188,14 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   #provide(sender: Sender, handler: UpstreamHandler, failed: LeaseFailed): void {
     const reserved = this.#takePinned(sender) ?? this.#reserveInTurn(sender, handler);
     if (reserved !== null) this.#grant(reserved, sender, handler, failed);
-    else if (this.#queue.size < this.#options.queueMax) this.#wait({ sender, handler, failed, waitsUntilMs: null });
+    else if (this.#mayWait(sender)) this.#wait({ sender, handler, failed, waitsUntilMs: null });
     else failed.onLeaseFailed(new ProxyError("connection_limit_reached", `${this.name}: the queue is full`));
+  }
+
+  /** Who tries again was here before those that wait now: it may have tried a server for all of them. */
+  #mayWait({ attempts }: Sender): boolean {
+    const { queueMax } = this.#options;
+    return this.#queue.size < queueMax || (attempts > 1 && queueMax > 0);
   }
 
   /** Who has waited before is the first again. */
@@ -435,10 +441,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const isTold = server.wasNotReached(error, clock.now(), clock.wallMs());
     if (isTold) tell?.lost(this.name, server.url, error, this.#servers.length === 1);
     if (asker !== null) {
-      const { sender, handler, failed } = asker;
+      const { handler, failed } = asker;
       this.#dialing.delete(handler);
       // It began before the request was there, and says nothing of one that begins now.
-      if (isAdopted) this.#provide(sender, handler, failed);
+      if (isAdopted) this.#askAgain(asker);
       else {
         this.failedFor(handler, server);
         // A certificate that is wrong stays so, and says nothing of the other servers.
@@ -455,13 +461,19 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
     const { clock, tell } = this.#around;
     if (this.#shortage.felt(error, clock.now())) tell?.short(this.name, error);
     if (asker !== null) {
-      const { sender, handler, failed, waitsUntilMs } = asker;
-      this.#dialing.delete(handler);
-      if (waitsUntilMs === null) this.#provide(sender, handler, failed);
-      else this.#wait(asker);
+      this.#dialing.delete(asker.handler);
+      this.#askAgain(asker);
     }
     this.#places?.freed();
     this.#tellIfEmpty();
+  }
+
+  /** As if it had not been given a connection that is being made. */
+  #askAgain(asker: Asker): void {
+    const { sender, handler, failed, waitsUntilMs } = asker;
+    if (waitsUntilMs === null) return this.#provide(sender, handler, failed);
+    this.#wait(asker);
+    this.placeFreed();
   }
 
   failedFor(handler: UpstreamHandler, server: Server): void {
@@ -532,7 +544,10 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
 
   #lookForServers(): void {
     this.placeFreed();
-    if (this.#queue.size > 0) this.#look!.arm(LOOK_INTERVAL_MS);
+    if (this.#queue.size === 0) return;
+    this.#look!.arm(LOOK_INTERVAL_MS);
+    // One that is there again may be at its maximum with what rests elsewhere.
+    this.#places?.waitsStill(this);
   }
 
   #serveQueue(): void {
@@ -553,9 +568,11 @@ export class UpstreamPool implements Upstream, Lessor, PlacesUser {
   }
 
   #giveUpOne(): void {
-    const resting = this.#servers.find(({ resting }) => resting.size > 0)?.resting.leastRecent;
+    // Of a server that is worse than others, a place is of no use to who waits.
+    const servers = this.#choice.best;
+    const resting = servers.find(({ resting }) => resting.size > 0)?.resting.leastRecent;
     if (resting !== undefined) return resting.close();
-    const dial = this.#servers.find(({ unasked }) => unasked.size > 0)?.unasked.oldest;
+    const dial = servers.find(({ unasked }) => unasked.size > 0)?.unasked.oldest;
     if (dial !== undefined) return this.#abandon(dial);
     // The last: whose it is would have to authenticate once more.
     this.#pinned.closeOldest();

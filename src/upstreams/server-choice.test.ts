@@ -20,7 +20,7 @@ const SERVERS = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3
 
 let states: ServerStates;
 let clock: VirtualClock;
-let createPool: (balance: Balance, connectionsMax?: number, count?: number) => UpstreamPool;
+let createPool: (balance: Balance, connectionsMax?: number, count?: number, queueMax?: number) => UpstreamPool;
 /** Ports that connections are made to, and who waits for the last one. */
 let dialled: number[];
 let lastDial: DialHandler;
@@ -43,11 +43,12 @@ beforeEach(() => {
     servers: servers.map((server) => ({ ...server, tls: null })),
   };
   const random = new SeededRandom(seed);
-  createPool = (balance, connectionsMax, count = SERVERS.length) =>
+  createPool = (balance, connectionsMax, count = SERVERS.length, queueMax = 1_000) =>
     new UpstreamPool(
       {
         ...options,
         servers: options.servers.slice(0, count),
+        queueMax,
         balance,
         ...(connectionsMax !== undefined && { connectionsMax }),
       },
@@ -163,12 +164,44 @@ describe("where the servers that are well are at their maximum, a request waits"
     }
   });
 
+  it("and goes on as the first, where a connection fails that had been begun for one that has left", () => {
+    const failed: string[] = [];
+    const named = (name: string): UpstreamHandler => lease(1, { onLeaseFailed: () => failed.push(name) });
+    const [, , last] = [named("a"), named("b"), named("c")];
+    named("first");
+    clock.advance(500);
+    named("second");
+    pool.cancel(last!);
+    clock.advance(500);
+    assert.deepEqual(dialled, [1, 2, 3]);
+    states.failsChecks(2, NOW_MS);
+    lastDial.onFailed(new ProxyError("connection_timeout", "nobody"));
+    clock.advance(5_000);
+    assert.deepEqual(failed, ["first", "second"]);
+  });
+
   it("and where none is well, for one that fails its checks sooner than for one that cannot be reached", () => {
     for (const server of [0, 1, 2]) states.failsChecks(server, NOW_MS);
     lose(0);
     lose(1);
     for (let i = 0; i < 2; i++) lease(1);
     assert.deepEqual(dialled, [3]);
+  });
+
+  it("also one that has tried, for the others, a server that was away, though the queue is full meanwhile", () => {
+    pool = createPool("round-robin", 1, 2, 1);
+    lose(0);
+    const failed: string[] = [];
+    lease(1);
+    const first = lease(1, { onLeaseFailed: ({ type }) => failed.push(type) });
+    clock.advance(2_500);
+    assert.deepEqual(dialled, [2, 1]);
+    lease(1);
+    lastDial.onFailed(new ProxyError("connection_timeout", "nobody"));
+    assert.ok(pool.allowRetry(first, true));
+    lease(2, first);
+    assert.deepEqual(failed, ["connection_timeout"]);
+    assert.equal(pool.waiting, 3);
   });
 });
 

@@ -46,6 +46,13 @@ export class ServerChoice {
     );
   }
 
+  /** Those for which a request waits while they are at their maximum, whatever the others are. */
+  get best(): readonly Server[] {
+    const now = this.#clock.now();
+    const best = bestOf(this.#servers, now);
+    return this.#servers.filter((server) => rankOf(server, now) === best);
+  }
+
   /** Each server has a place, and none is to be avoided. */
   #areWell(nowMs: number): boolean {
     for (const server of this.#servers) if (!server.hasPlace() || server.isAvoided(nowMs)) return false;

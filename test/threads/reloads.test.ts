@@ -163,6 +163,22 @@ describe("a change of code", () => {
     });
   }
 
+  test("leaves what the file imports where no other worker can listen beside the first one, and says so", async () => {
+    using folder = new Folder();
+    const socket = `unix:${folder.path}/web.sock`;
+    const file = (comment: string) =>
+      `import { plugin } from "./module.ts";
+      const web = { listen: ${JSON.stringify(socket)}, use: [plugin], respond: 204 };
+      export default { workers: 1, transport: "net", log: { access: "off" }, servers: { web } }; // ${comment}`;
+    folder.file("module.ts", 'export const plugin = { name: "p", request() {} };');
+    folder.file("headgate.ts", file("first"));
+    await using running = await Running.start(folder.path, "run");
+    folder.file("headgate.ts", file("second"));
+    running.signal("SIGHUP");
+    await running.untilLogged(/^modules that the file imports are as before until an upgrade or a restart: /);
+    await running.untilLogged(/loaded again: nothing has changed$/);
+  });
+
   test("that one of the new workers refuses reaches no connection", async () => {
     const { promise: asked, resolve } = Promise.withResolvers<() => void>();
     await using origin = await Origin.start((_request, response) => resolve(() => response.end()));

@@ -294,7 +294,8 @@ export class Visit implements AcquireHandler, DownloadStarter {
     const { options } = this.#context;
     this.#exchange.cache = { outcome: "pass", reason: "failed" };
     const status = statusOf({ forward: this.#facts.forward, detail: "failed" });
-    this.#exchange.fail(options.statusHeader ? withField(error, "Cache-Status", status) : error);
+    const fields = [...error.fields, ["Cache-Status", status] as const];
+    this.#exchange.fail(options.statusHeader ? error.with({ fields }) : error);
     this.#finish();
   }
 
@@ -337,19 +338,6 @@ export function rangeAim(fields: FieldBlock): Aim | null {
   const [range] = ranges as readonly [AskedRange];
   if (ranges.length > 1 || fields.has("if-range") || hasConditions(fields)) return null;
   return range.start === 0 && range.end < 0 && !Object.is(range.start, -0) ? "whole" : "range";
-}
-
-/** The same error, whose answer has one more field. */
-function withField(error: ProxyError, name: string, value: string): ProxyError {
-  const { type, message, status, side, retryable, cause, reason, fields } = error;
-  return new ProxyError(type, message, {
-    status,
-    side,
-    retryable,
-    cause,
-    fields: [...fields, [name, value]],
-    ...(reason === null ? {} : { reason }),
-  });
 }
 
 /** Whether it can be asked if what is there is good still; what cannot be read is not. */

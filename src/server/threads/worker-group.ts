@@ -143,6 +143,11 @@ export class WorkerGroup {
     ];
   }
 
+  /** Whether other workers can listen where these do, before they have ended. */
+  get canBeReplaced(): boolean {
+    return this.#sockets.canBeShared;
+  }
+
   /** What all workers share about upstreams. */
   get upstreams(): UpstreamMemory {
     return this.#spawner.upstreams;
@@ -168,7 +173,7 @@ export class WorkerGroup {
    * functions are not those that the workers have: then others take their places, if they can listen where these do.
    */
   reload(next: Sourced, isOtherCode: boolean): Promise<void> {
-    const replaces = isOtherCode && this.#sockets.canBeShared;
+    const replaces = isOtherCode && this.canBeReplaced;
     return this.#next(() =>
       this.#apply(next, (loaded, sockets) =>
         replaces ? this.#replaceAll(loaded, sockets) : this.#changeAll(loaded, sockets),

@@ -52,15 +52,18 @@ describe("another process", () => {
   for (const [where, of, obstacle] of cases) {
     it(where, () =>
       obstacle === null
-        ? assert.equal(obstacleTo(of, false), null)
-        : assert.match(obstacleTo(of, false) ?? "", obstacle),
+        ? assert.equal(obstacleTo(of, false, false), null)
+        : assert.match(obstacleTo(of, false, false) ?? "", obstacle),
     );
   }
   it("of an init that a container was given would be ended with that", () =>
-    assert.match(obstacleTo({ pid: 7, ppid: 1, env: {} }, true) ?? "", /process 1 of a container/));
-  it("of a shell in a container can stay", () => assert.equal(obstacleTo({ pid: 70, ppid: 60, env: {} }, true), null));
+    assert.match(obstacleTo({ pid: 7, ppid: 1, env: {} }, false, true) ?? "", /process 1 of a container/));
+  it("of a shell in a container can stay", () =>
+    assert.equal(obstacleTo({ pid: 70, ppid: 60, env: {} }, false, true), null));
+  it("of one in a container that another one has started, which has ended since, can stay", () =>
+    assert.equal(obstacleTo({ pid: 80, ppid: 1, env: {} }, true, true), null));
   it("of a service of a container's systemd that may tell can stay", () =>
-    assert.equal(obstacleTo({ pid: 7, ppid: 1, env: { INVOCATION_ID: "a", NOTIFY_SOCKET: "b" } }, true), null));
+    assert.equal(obstacleTo({ pid: 7, ppid: 1, env: { INVOCATION_ID: "a", NOTIFY_SOCKET: "b" } }, false, true), null));
 });
 
 describe("systemd", () => {

@@ -10,11 +10,13 @@ import { promisify } from "node:util";
 // A manager of a user's services is not process 1; newer ones say whose main process is which.
 export function obstacleTo(
   { pid, ppid, env }: Pick<NodeJS.Process, "pid" | "ppid" | "env">,
+  hasPredecessor: boolean,
   isInContainer = hasOwnProcesses(),
 ): string | null {
   if (pid === 1) return "this is process 1: with its end all others of its container end";
-  // Tini, `docker run --init` and scripts that wait for the process end when it does.
-  if (ppid === 1 && isInContainer && env.INVOCATION_ID === undefined)
+  // Tini, `docker run --init` and scripts that wait for the process end when it does. Of one that took another's place, process 1 is the
+  // parent only since that one has ended.
+  if (ppid === 1 && !hasPredecessor && isInContainer && env.INVOCATION_ID === undefined)
     return "this process was started by process 1 of a container, which most likely ends with it, and all others with that";
   const isService = (ppid === 1 && env.INVOCATION_ID !== undefined) || env.SYSTEMD_EXEC_PID === String(pid);
   if (!isService || env.NOTIFY_SOCKET !== undefined) return null;
