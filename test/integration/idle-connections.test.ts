@@ -63,21 +63,23 @@ test("idle connections are held, can be used, and are closed at their limit", {
   await using origin = await Origin.start((_, response) => void response.end("here"));
   await using proxy = await ProxyProcess.start({ proxy: origin.url });
   using stack = new DisposableStack();
+  // Who looks between two turns of the loops may see one side of a connection alone, and one that nobody waits for may still be under way.
+  const untilKept = (clients: number): Promise<void> =>
+    untilTrue(
+      () => proxy.connections === clients + origin.sockets.size,
+      () =>
+        `the proxy holds ${proxy.connections} connections, of ${clients} clients and ${origin.sockets.size} to the origin`,
+    );
   // What the first requests cost once is not the connections'.
   for (const client of await openClients(proxy.port, 200, stack, request)) client.socket.destroy();
-  await proxy.untilConnections(origin.sockets.size);
+  await untilKept(0);
 
   const before = proxy.residentBytes;
   const clients = await openClients(proxy.port, count, stack, request);
   const perConnection = (proxy.residentBytes - before) / count;
   context.diagnostic(`${count} idle connections, ${(perConnection / KiB).toFixed(1)} KiB each`);
   assert.ok(perConnection < BYTES_PER_CONNECTION_MAX, `an idle connection costs ${perConnection} bytes`);
-  // Who looks between two turns of the loops may see one side of a connection alone.
-  await untilTrue(
-    () => proxy.connections === count + origin.sockets.size,
-    () =>
-      `the proxy holds ${proxy.connections} connections, of ${count} clients and ${origin.sockets.size} to the origin`,
-  );
+  await untilKept(count);
   assert.equal(clients.filter(({ ended, closed }) => ended || closed).length, 0);
 
   await proxy.reload({ proxy: origin.url, limits: { idle: `${IDLE_MS}ms` } });
@@ -93,6 +95,6 @@ test("idle connections are held, can be used, and are closed at their limit", {
   assert.ok(shortest >= IDLE_MS, `closed after ${shortest} ms`);
   assert.ok(longest < IDLE_MS + LATE_MS_MAX, `closed after ${longest} ms`);
   assert.equal(clients.filter(({ error }) => error !== null).length, 0);
-  await proxy.untilConnections(origin.sockets.size);
+  await untilKept(0);
   await proxy.stop();
 });
