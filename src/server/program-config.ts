@@ -70,9 +70,11 @@ function refuseWorkers(given: unknown): void {
 function withServers(given: SingleServerConfig): Readonly<Record<string, unknown>> {
   // As everywhere else, what is undefined is not said.
   const entries = Object.entries(given).filter(([, value]) => value !== undefined);
-  const server = Object.fromEntries(entries.filter(([name]) => isOfServer(name)));
-  const rest = entries.filter(([name]) => !isOfServer(name));
-  return { ...Object.fromEntries(rest), servers: { [SINGLE]: { listen: NOWHERE, ...server } } };
+  const { server = [], rest = [] } = Object.groupBy(entries, ([name]) => (isOfServer(name) ? "server" : "rest"));
+  return {
+    ...Object.fromEntries(rest),
+    servers: { [SINGLE]: { listen: NOWHERE, ...Object.fromEntries(server) } },
+  };
 }
 
 /** A misspelled name as well: where it belongs, it is known what was meant. */

@@ -36,21 +36,15 @@ export class ServerChoice {
     // Nearly always: then the list of all of them is the list to choose from, and none is made.
     if (failed === undefined && this.#areWell(now)) return this.#balancer(servers, sender);
     const withPlace = servers.filter((server) => server.hasPlace());
-    if (withPlace.length === 0 || bestOf(withPlace, now) > bestOf(servers, now)) return null;
+    if (withPlace.length === 0 || bestRank(withPlace, now) > bestRank(servers, now)) return null;
     const fresh = failed === undefined ? withPlace : withPlace.filter((server) => !failed.has(server));
     const candidates = fresh.length > 0 ? fresh : withPlace;
-    const best = bestOf(candidates, now);
-    return this.#balancer(
-      candidates.filter((server) => rankOf(server, now) === best),
-      sender,
-    );
+    return this.#balancer(bestOf(candidates, now), sender);
   }
 
   /** Those for which a request waits while they are at their maximum, whatever the others are. */
   get best(): readonly Server[] {
-    const now = this.#clock.now();
-    const best = bestOf(this.#servers, now);
-    return this.#servers.filter((server) => rankOf(server, now) === best);
+    return bestOf(this.#servers, this.#clock.now());
   }
 
   /** Each server has a place, and none is to be avoided. */
@@ -85,8 +79,13 @@ function rankOf(server: Server, nowMs: number): number {
   return server.isLost(nowMs) ? LOST : FAILS_CHECKS;
 }
 
-function bestOf(servers: readonly Server[], nowMs: number): number {
+function bestRank(servers: readonly Server[], nowMs: number): number {
   let best = LOST;
   for (const server of servers) best = Math.min(best, rankOf(server, nowMs));
   return best;
+}
+
+function bestOf(servers: readonly Server[], nowMs: number): readonly Server[] {
+  const best = bestRank(servers, nowMs);
+  return servers.filter((server) => rankOf(server, nowMs) === best);
 }

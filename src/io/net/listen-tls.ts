@@ -58,10 +58,18 @@ export class CertificateChoice {
  * one list of authorities to another is that every context of a server has keys of its own for them, or those that it is given.
  */
 export function contextOptions(
-  { minVersion, clientAuth = null }: ListenTls,
+  { minVersion, clientAuth = null, ticketKeys }: ListenTls,
   { cert, key }: ListenTls["certificates"][number],
 ): tls.SecureContextOptions {
-  return { cert, key, minVersion, secureOptions: SERVER_OPTIONS, ...(clientAuth !== null && { ca: clientAuth.ca }) };
+  const ca = clientAuth === null ? {} : { ca: clientAuth.ca };
+  return {
+    cert,
+    key,
+    minVersion,
+    secureOptions: SERVER_OPTIONS,
+    ...ca,
+    ...(ticketKeys !== undefined && { ticketKeys }),
+  };
 }
 
 /** The DNS names among the subject alternative names of a certificate, lower case. */

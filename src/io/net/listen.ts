@@ -186,7 +186,6 @@ class ServerListener implements TransportListener {
       // A client that ends within the handshake will not finish it; afterwards it may end its side alone.
       allowHalfOpen: false,
       ...contextOptions(options, first),
-      ...ticketKeysOf(options),
       requestCert: asked !== null,
       // Without a certificate OpenSSL then ends the handshake, with one that is not good Node does.
       rejectUnauthorized: asked?.isRequired === true,
@@ -274,7 +273,7 @@ class ServerListener implements TransportListener {
     // A tls.Server asks its clients for what it was made with.
     if (askedOf(options) !== askedOf(this.#options.tls!))
       throw new Error(`${this.#where} asks clients for something else`);
-    server.setSecureContext({ ...contextOptions(options, options.certificates[0]!), ...ticketKeysOf(options) });
+    server.setSecureContext(contextOptions(options, options.certificates[0]!));
     this.#choice = choice;
   }
 
@@ -310,10 +309,6 @@ class ServerListener implements TransportListener {
     this.#gate?.close();
     return Promise.resolve();
   }
-}
-
-function ticketKeysOf({ ticketKeys }: ListenTls): Pick<tls.TlsOptions, "ticketKeys"> {
-  return ticketKeys === undefined ? {} : { ticketKeys };
 }
 
 function askedOf({ clientAuth }: ListenTls): "nothing" | "required" | "optional" {

@@ -136,7 +136,6 @@ class Worker {
   #makeProxy(files: NotedFiles | null): ProxyServer {
     const { id, workers, level, isForPeople, transport, instance, counters, attempts, forward, column, columns } =
       this.#setup;
-    const { ticketSecret } = this.#setup;
     const write = (line: string): void => this.#tell({ kind: "log", line });
     const counts = new Counters(counters, column);
     setInterval(() => counts.beat(), BEAT_MS).unref();
@@ -145,7 +144,7 @@ class Worker {
       transport,
       ownsThread: true,
       instance,
-      ticketSecret,
+      ticketSecret: this.#setup.ticketSecret,
       counters: counts,
       attempts: new FailedAttempts(clock, attempts),
       forward: {
